@@ -1,0 +1,171 @@
+"""From an HTTP answer to a result or to an error of our own tree; pure functions."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from loops_nb.client.call import Call
+from loops_nb.credentials import Secret
+from loops_nb.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    UnreadableAnswerError,
+    one_line,
+)
+
+T = TypeVar("T")
+
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+#: Answers of a gateway that gave up waiting: what stands behind it may have done the work.
+_LOST_BEHIND_A_GATEWAY = frozenset({408, 502, 504})
+_KINDS: dict[int, tuple[type[APIError], str]] = {
+    400: (BadRequestError, ""),
+    401: (
+        AuthenticationError,
+        "The key is missing, wrong or revoked. Type %loops login to give another one; %loops doctor shows which one is used.",
+    ),
+    403: (
+        PermissionDeniedError,
+        "The key is known, but it may not do this: ask for a workspace key of an organisation with Loops access.",
+    ),
+    404: (NotFoundError, "Check the id: %loops runs, %loops samplers and %loops deployments list what there is."),
+    409: (ConflictError, ""),
+    413: (BadRequestError, ""),
+    422: (BadRequestError, ""),
+}
+_LONGEST_QUOTE = 300
+_SIGNED_URL = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+")
+
+
+def result(call: Call[T], body: bytes) -> T:
+    """Decode the body of a good answer.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If a read cannot be decoded.
+    OutcomeUnknownError
+        If a write was accepted but its answer cannot be decoded.
+    """
+    try:
+        return call.decode(body)
+    except UnreadableAnswerError as error:
+        if call.safe:
+            raise UnreadableAnswerError(f"Could not {call.does}: {error.message}", hint=error.hint) from None
+        raise OutcomeUnknownError(
+            f"The service accepted the request to {call.does}, but its answer cannot be read: {error.message}", hint=call.recovery
+        ) from None
+
+
+def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: bytes, *, secret: Secret, tried: str = "") -> Exception:
+    """Return the error for an answer whose status is not 200.
+
+    Parameters
+    ----------
+    call
+        What was asked.
+    status, headers, body
+        The answer.
+    secret
+        The key, to blot it out should the service quote it.
+    tried
+        How often it was tried, in words; empty for once.
+    """
+    said, code, details, wait = _read_error(body, secret)
+    wait = retry_after(headers) if retry_after(headers) is not None else wait
+    what = f"Could not {call.does}: the service answered {status}{f' {code}' if code else ''}{f' ({said})' if said else ''}"
+    what = f"{what}{f' {tried}' if tried else ''}."
+    if not call.safe and status in _LOST_BEHIND_A_GATEWAY:
+        return OutcomeUnknownError(f"{what} It may or may not have happened.", hint=call.recovery)
+    kind, hint = _kind_and_hint(status, call, wait)
+    return kind(what, status=status, code=code, details=details, retry_after=wait, hint=hint)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a ``Retry-After`` header (a number or a date), or None."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        return seconds if 0 <= seconds < float("inf") else None
+    with contextlib.suppress(ValueError, TypeError):
+        when = parsedate_to_datetime(text)
+        return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return None
+
+
+def asked_wait(headers: Mapping[str, str], body: bytes) -> float | None:
+    """Return the seconds that the service asked to wait, from the header or the documented 429 body."""
+    wait = retry_after(headers)
+    if wait is None:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError, TypeError, AttributeError):
+            wait = float(msgspec.json.decode(body).get("retry_after"))
+    return wait if wait is not None and 0 <= wait < float("inf") else None
+
+
+def quoted(text: str, secret: Secret) -> str:
+    """Return a text of the service's as one line that is safe to show: no key, no signature of a URL, not too long."""
+    return one_line(_SIGNED_URL.sub(r"\1?<signature>", secret.redact(text)), limit=_LONGEST_QUOTE)
+
+
+def _read_error(body: bytes, secret: Secret) -> tuple[str, str, dict[str, Any], float | None]:
+    """Return message, code, details and retry_after of an error body; all the shapes that the service is known to use."""
+    try:
+        sent = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        text = body[:2000].decode("utf-8", "replace").strip()
+        return ("a web page instead of JSON" if text.startswith("<") else quoted(text, secret)), "", {}, None
+    if not isinstance(sent, dict):
+        return quoted(str(sent), secret), "", {}, None
+    said = next((s for s in map(_as_text, (sent.get("message"), sent.get("detail"), sent.get("error"))) if s), "")
+    code = sent.get("code")
+    details = sent.get("details")
+    wait = sent.get("retry_after")
+    return (
+        quoted(said, secret),
+        quoted(code, secret) if isinstance(code, str) else "",
+        _redacted(details, secret) if isinstance(details, dict) else {},
+        float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else None,
+    )
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return _as_text(value.get("message"))
+    return value if isinstance(value, str) else ("" if value is None else msgspec.json.encode(value).decode())
+
+
+def _redacted(value: Any, secret: Secret) -> Any:
+    if isinstance(value, str):
+        return _SIGNED_URL.sub(r"\1?<signature>", secret.redact(value))
+    if isinstance(value, dict):
+        return {key: _redacted(item, secret) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item, secret) for item in value]
+    return value
+
+
+def _kind_and_hint(status: int, call: Call[Any], wait: float | None) -> tuple[type[APIError], str]:
+    if status in _KINDS:
+        return _KINDS[status]
+    if status == 429:  # noqa: PLR2004 - HTTP statuses are their own names
+        when = f"in {wait:g} s" if wait is not None else "in a moment"
+        return RateLimitError, f"Nothing was changed; try again {when}."
+    if status >= 500:  # noqa: PLR2004
+        return ServerError, "Nothing was changed; try again in a moment." if call.safe else call.recovery
+    return BadRequestError, "Check the URL with %loops doctor"

@@ -1,0 +1,157 @@
+"""Arguments are checked here, before any request; each refusal names the argument and says what it may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.uri import Target, parse_uri
+
+MAX_LOG_WINDOW = timedelta(days=7)
+_LONGEST_ID = 255
+_LONGEST_NAME = 255
+_FORBIDDEN_IN_ID = re.compile(r"[/\\?#%\s\x00-\x1f\x7f]")
+
+
+def path_part(argument: str, value: Any) -> str:
+    """Return an id, quoted for a path; it must not be able to change the URL."""
+    return quote(identifier(argument, value), safe="")
+
+
+def identifier(argument: str, value: Any) -> str:
+    """Return an id: not empty, and without characters that would change a URL."""
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{argument} must be a text, not {type(value).__name__} ({value!r}).", argument=argument)
+    if not value.strip():
+        raise InvalidArgumentError(f"{argument} is empty; it must be the id of an existing object.", argument=argument)
+    if value.startswith("bt://"):
+        raise InvalidArgumentError(
+            f"{argument} must be an id, not the URI {value!r}.",
+            argument=argument,
+            hint="The id stands in the column id of the listing; list by URI with checkpoint_path=...",
+        )
+    if _FORBIDDEN_IN_ID.search(value) or value in {".", ".."} or len(value) > _LONGEST_ID:
+        raise InvalidArgumentError(
+            f"{argument} cannot be an id: {value!r} (no spaces, slashes, ?, #, % or dots alone, at most {_LONGEST_ID} characters).",
+            argument=argument,
+        )
+    return value
+
+
+def optional_identifier(argument: str, value: Any) -> str | None:
+    """Return an id or None."""
+    return None if value is None else identifier(argument, value)
+
+
+def text(argument: str, value: Any, *, longest: int = 1000) -> str:
+    """Return a printable text that is not blank."""
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{argument} must be a text, not {type(value).__name__} ({value!r}).", argument=argument)
+    if not value.strip() or len(value) > longest or not value.isprintable():
+        raise InvalidArgumentError(f"{argument} must be a printable text of 1 to {longest} characters, not {value!r}.", argument=argument)
+    return value
+
+
+def optional_text(argument: str, value: Any) -> str | None:
+    """Return a printable text or None."""
+    return None if value is None else text(argument, value)
+
+
+def name(argument: str, value: Any) -> str | None:
+    """Return a display name or None."""
+    return None if value is None else text(argument, value, longest=_LONGEST_NAME)
+
+
+def whole(argument: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
+    """Return a whole number within bounds."""
+    # numpy's integers are numbers too; bool is an int in Python but never meant as one here.
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InvalidArgumentError(f"{argument} must be a whole number, not {value!r}.", argument=argument)
+    number = int(value)
+    if (least is not None and number < least) or (most is not None and number > most):
+        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
+        raise InvalidArgumentError(f"{argument} must be {bounds}, not {number}.", argument=argument)
+    return number
+
+
+def optional_whole(argument: str, value: Any, *, least: int | None = None, most: int | None = None) -> int | None:
+    """Return a whole number within bounds, or None."""
+    return None if value is None else whole(argument, value, least=least, most=most)
+
+
+def one_of(argument: str, value: Any, choices: Sequence[str]) -> str:
+    """Return one of the documented values."""
+    if value not in choices:
+        raise InvalidArgumentError(f"{argument} must be one of {', '.join(choices)}, not {value!r}.", argument=argument)
+    return str(value)
+
+
+def optional_one_of(argument: str, value: Any, choices: Sequence[str]) -> str | None:
+    """Return one of the documented values, or None."""
+    return None if value is None else one_of(argument, value, choices)
+
+
+def checkpoint_uri(argument: str, value: Any, *, target: Target | None = None) -> str:
+    """Return a ``bt://`` URI of the right target, in its plain form."""
+    return str(parse_uri(value, target=target, argument=argument))
+
+
+def optional_checkpoint_uri(argument: str, value: Any, *, target: Target | None = None) -> str | None:
+    """Return a ``bt://`` URI of the right target, or None."""
+    return None if value is None else checkpoint_uri(argument, value, target=target)
+
+
+def exactly_one(**arguments: Any) -> None:
+    """Refuse unless exactly one of the arguments is given."""
+    given = [key for key, value in arguments.items() if value is not None]
+    if len(given) != 1:
+        names = list(arguments)
+        choice = f"{', '.join(names[:-1])} or {names[-1]}"
+        what = "none was given" if not given else f"{' and '.join(given)} were given"
+        raise InvalidArgumentError(f"Give exactly one of {choice}; {what}.", argument=given[0] if given else names[0])
+
+
+def texts(argument: str, value: Any) -> list[str]:
+    """Return a list of ids with at least one entry; a single text is refused, for it would be taken letter by letter."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidArgumentError(f"{argument} must be a list of texts, not {value!r}.", argument=argument)
+    found = [text(f"{argument}[{i}]", item) for i, item in enumerate(value)]
+    if not found:
+        raise InvalidArgumentError(f"{argument} is an empty list; it needs at least one entry.", argument=argument)
+    return found
+
+
+def epoch_millis(argument: str, value: Any) -> int | None:
+    """Return a point in time as the API's whole milliseconds since the epoch."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise InvalidArgumentError(f"{argument} must be a datetime, not {value!r}.", argument=argument)
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidArgumentError(
+            f"{argument} has no time zone: {value!r}.",
+            argument=argument,
+            hint="For example datetime.now(timezone.utc) - timedelta(hours=1)",
+        )
+    return int(value.timestamp() * 1000)
+
+
+def window(start: int | None, end: int | None, *, longest: timedelta | None = None) -> None:
+    """Refuse a window that ends before it starts, or is longer than the service allows."""
+    if start is None or end is None:
+        return
+    if start > end:
+        raise InvalidArgumentError("start must not be after end.", argument="start")
+    if longest is not None and end - start > longest / timedelta(milliseconds=1):
+        raise InvalidArgumentError(f"The window from start to end must be at most {longest.days} days.", argument="start")
+
+
+def seconds(argument: str, value: Any) -> float:
+    """Return a positive, finite number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InvalidArgumentError(f"{argument} must be a number of seconds above 0, not {value!r}.", argument=argument)
+    return float(value)

@@ -1,0 +1,76 @@
+"""``/v1/loops/checkpoints``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from loops_nb.client import checks
+from loops_nb.client.call import CREATE_SECONDS, Call, sent
+from loops_nb.client.operations.paths import loops_path
+from loops_nb.client.pages import Page, PageToken, PageWalk, page
+from loops_nb.models import Checkpoint, CheckpointSource, DeployedModel, decode_dict, decode_many, decode_object, decode_one
+
+
+def list_(*, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None) -> Call[list[Checkpoint]]:
+    """``GET /v1/loops/checkpoints``; exactly one filter."""
+    checks.exactly_one(run_id=run_id, base_model=base_model, checkpoint_path=checkpoint_path)
+    query = {
+        "run_id": checks.optional_identifier("run_id", run_id),
+        "base_model": checks.optional_text("base_model", base_model),
+        "checkpoint_path": checks.optional_checkpoint_uri("checkpoint_path", checkpoint_path),
+    }
+    decode = partial(decode_many, key="checkpoints", kind=Checkpoint)
+    return Call("GET", loops_path("checkpoints"), decode, "list checkpoints", query=query)
+
+
+def files(checkpoint_id: str, *, page_size: int) -> PageWalk:
+    """``GET /v1/loops/checkpoints/{checkpoint_id}/files``, page by page."""
+    path = loops_path("checkpoints", checks.path_part("checkpoint_id", checkpoint_id), "files")
+    size = checks.whole("page_size", page_size, least=1)
+
+    def at(token: PageToken) -> Call[Page]:
+        return Call("GET", path, page, f"list the files of checkpoint {checkpoint_id}", query={"page_size": size, "page_token": token})
+
+    return PageWalk(at, first=0)
+
+
+def source(checkpoint_id: str) -> Call[CheckpointSource]:
+    """``GET /v1/loops/checkpoints/{checkpoint_id}/source``."""
+    path = loops_path("checkpoints", checks.path_part("checkpoint_id", checkpoint_id), "source")
+    return Call("GET", path, partial(decode_one, key="source", kind=CheckpointSource), f"get the source of checkpoint {checkpoint_id}")
+
+
+def validate(checkpoint_path: str, *, run_id: str | None = None) -> Call[None]:
+    """``POST /v1/loops/checkpoints/validate``; it changes nothing, so it may be sent again."""
+    body = sent(
+        checkpoint_path=checks.checkpoint_uri("checkpoint_path", checkpoint_path, target="sampler"),
+        run_id=checks.optional_identifier("run_id", run_id),
+    )
+    return Call("POST", loops_path("checkpoints", "validate"), _nothing, "validate a checkpoint", body=body)
+
+
+def deploy(*, checkpoint_ids: Sequence[str], model_name: str, instance_type_id: str, hf_secret_name: str) -> Call[DeployedModel]:
+    """``POST /v1/loops/checkpoints/deploy``."""
+    body = {
+        "checkpoint_ids": [
+            checks.identifier(f"checkpoint_ids[{i}]", c) for i, c in enumerate(checks.texts("checkpoint_ids", checkpoint_ids))
+        ],
+        "model_name": checks.text("model_name", model_name),
+        "instance_type_id": checks.text("instance_type_id", instance_type_id),
+        "hf_secret_name": checks.text("hf_secret_name", hf_secret_name),
+    }
+    return Call(
+        "POST",
+        loops_path("checkpoints", "deploy"),
+        partial(decode_object, kind=DeployedModel),
+        "deploy checkpoints",
+        body=body,
+        safe=False,
+        recovery="A second deploy would be billed too: look for the model in your Baseten workspace before you try again.",
+        seconds=CREATE_SECONDS,
+    )
+
+
+def _nothing(body: bytes) -> None:
+    decode_dict(body)

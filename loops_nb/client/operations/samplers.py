@@ -1,0 +1,78 @@
+"""``/v1/loops/samplers``."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from loops_nb.client import checks
+from loops_nb.client.call import CREATE_SECONDS, Call, sent
+from loops_nb.client.operations.paths import loops_path
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.models import AVAILABILITY_MODELS, Deactivated, Sampler, decode_many, decode_object, decode_one
+
+_sampler = partial(decode_one, key="sampler", kind=Sampler)
+_samplers = partial(decode_many, key="samplers", kind=Sampler)
+
+
+def list_(*, scope: str | None = None, team_id: str | None = None) -> Call[list[Sampler]]:
+    """``GET /v1/loops/samplers``."""
+    query = {"scope": checks.optional_text("scope", scope)}
+    return Call("GET", loops_path("samplers", team_id=team_id), _samplers, "list samplers", query=query)
+
+
+def get(sampler_id: str) -> Call[Sampler]:
+    """``GET /v1/loops/samplers/{sampler_id}``."""
+    return Call("GET", loops_path("samplers", checks.path_part("sampler_id", sampler_id)), _sampler, f"get sampler {sampler_id}")
+
+
+def create(
+    *,
+    session_id: str,
+    base_model: str | None,
+    run_id: str | None,
+    availability_model: str | None,
+    max_seq_length: int | None,
+    model_path: str | None,
+    reuse_from_session_id: str | None,
+    num_replicas: int | None,
+    team_id: str | None,
+) -> Call[Sampler]:
+    """``POST /v1/loops/samplers``."""
+    body = sent(
+        session_id=checks.identifier("session_id", session_id),
+        base_model=checks.optional_text("base_model", base_model),
+        run_id=checks.optional_identifier("run_id", run_id),
+        availability_model=checks.optional_one_of("availability_model", availability_model, AVAILABILITY_MODELS),
+        max_seq_length=checks.optional_whole("max_seq_length", max_seq_length, least=1),
+        model_path=checks.optional_checkpoint_uri("model_path", model_path, target="sampler"),
+        reuse_from_session_id=checks.optional_identifier("reuse_from_session_id", reuse_from_session_id),
+        num_replicas=checks.optional_whole("num_replicas", num_replicas, least=1),
+    )
+    if not {"base_model", "run_id", "model_path"} & body.keys():
+        raise InvalidArgumentError(
+            "A sampler needs base_model (a baseline), model_path (a saved sampler checkpoint) or run_id (to pair it with a run).",
+            argument="base_model",
+        )
+    return Call(
+        "POST",
+        loops_path("samplers", team_id=team_id),
+        _sampler,
+        "create a sampler",
+        body=body,
+        safe=False,
+        recovery="See whether it exists before you try again: %loops samplers (newest first)",
+        seconds=CREATE_SECONDS,
+    )
+
+
+def deactivate(sampler_id: str) -> Call[Deactivated]:
+    """``POST /v1/loops/samplers/{sampler_id}/deactivate``."""
+    return Call(
+        "POST",
+        loops_path("samplers", checks.path_part("sampler_id", sampler_id), "deactivate"),
+        partial(decode_object, kind=Deactivated),
+        f"deactivate sampler {sampler_id}",
+        body={},
+        safe=False,
+        recovery=f"See its state: %loops sampler {sampler_id}",
+    )

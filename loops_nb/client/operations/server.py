@@ -1,0 +1,130 @@
+"""What the service says of itself and of the caller: capabilities, user config, teams, and the models behind samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from loops_nb.client import checks
+from loops_nb.client.call import Call, sent
+from loops_nb.client.operations.deployments import log_query
+from loops_nb.client.operations.paths import loops_path
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.models import (
+    USE_CASES,
+    LogLine,
+    ModelDeployment,
+    SupportedModel,
+    Team,
+    UserConfig,
+    decode_dict,
+    decode_many,
+    decode_object,
+    decode_one,
+)
+
+
+class Unchanged:
+    """The default of a field that a patch leaves alone; None clears it."""
+
+    def __repr__(self) -> str:
+        return "UNCHANGED"
+
+
+UNCHANGED: Final = Unchanged()
+_user_config = partial(decode_one, key="user_config", kind=UserConfig)
+
+
+def capabilities(*, model: str | None, use_case: str, max_seq_len: int | None) -> Call[list[SupportedModel]]:
+    """``GET /v1/loops/capabilities``."""
+    query = {
+        "model": checks.optional_text("model", model),
+        "use_case": checks.one_of("use_case", use_case, USE_CASES),
+        "max_seq_len": checks.optional_whole("max_seq_len", max_seq_len, least=1),
+    }
+    decode = partial(decode_many, key="supported_models", kind=SupportedModel)
+    return Call("GET", loops_path("capabilities"), decode, "list the supported models", query=query)
+
+
+def get_user_config() -> Call[UserConfig]:
+    """``GET /v1/loops/user_config``."""
+    return Call("GET", loops_path("user_config"), _user_config, "get the user config")
+
+
+def update_user_config(**fields: Sequence[str] | Unchanged | None) -> Call[UserConfig]:
+    """``PATCH /v1/loops/user_config``, a merge patch."""
+    body: dict[str, Any] = {}
+    for name, value in fields.items():
+        if not isinstance(value, Unchanged):
+            body[name] = None if value is None else checks.texts(name, value)
+    if not body:
+        raise InvalidArgumentError(f"Nothing to change: give {' or '.join(fields)}.", argument=next(iter(fields)))
+    return Call(
+        "PATCH",
+        loops_path("user_config"),
+        _user_config,
+        "change the user config",
+        body=body,
+        safe=False,
+        recovery="See what holds now: loops.user_config.get()",
+    )
+
+
+def teams() -> Call[list[Team]]:
+    """``GET /v1/teams``."""
+    return Call("GET", "/v1/teams", partial(decode_many, key="teams", kind=Team), "list teams")
+
+
+def model_deployment(model_id: str, deployment_id: str) -> Call[ModelDeployment]:
+    """``GET /v1/models/{model_id}/deployments/{deployment_id}``."""
+    return Call(
+        "GET", _model_path(model_id, deployment_id), partial(decode_object, kind=ModelDeployment), f"get model deployment {deployment_id}"
+    )
+
+
+def deactivate_model_deployment(model_id: str, deployment_id: str) -> Call[dict[str, Any]]:
+    """``POST /v1/models/{model_id}/deployments/{deployment_id}/deactivate``."""
+    return Call(
+        "POST",
+        f"{_model_path(model_id, deployment_id)}/deactivate",
+        decode_dict,
+        f"deactivate model deployment {deployment_id}",
+        body={},
+        safe=False,
+        recovery=f"See its state: loops.model_deployments.get({model_id!r}, {deployment_id!r})",
+    )
+
+
+def model_deployment_logs(
+    model_id: str,
+    deployment_id: str,
+    *,
+    start: datetime | None,
+    end: datetime | None,
+    direction: str | None,
+    limit: int | None,
+    min_level: str | None,
+) -> Call[list[LogLine]]:
+    """``GET /v1/models/{model_id}/deployments/{deployment_id}/logs``."""
+    query = log_query(start=start, end=end, direction=direction, limit=limit, min_level=min_level)
+    decode = partial(decode_many, key="logs", kind=LogLine)
+    return Call(
+        "GET", f"{_model_path(model_id, deployment_id)}/logs", decode, f"get the logs of model deployment {deployment_id}", query=query
+    )
+
+
+def search_model_deployment_logs(model_id: str, deployment_id: str, *, start: datetime | None, end: datetime | None) -> Call[list[LogLine]]:
+    """``POST /v1/models/{model_id}/deployments/{deployment_id}/logs``; it reads, so it may be sent again."""
+    first, last = checks.epoch_millis("start", start), checks.epoch_millis("end", end)
+    checks.window(first, last, longest=checks.MAX_LOG_WINDOW)
+    decode = partial(decode_many, key="logs", kind=LogLine)
+    does = f"search the logs of model deployment {deployment_id}"
+    return Call(
+        "POST", f"{_model_path(model_id, deployment_id)}/logs", decode, does, body=sent(start_epoch_millis=first, end_epoch_millis=last)
+    )
+
+
+def _model_path(model_id: str, deployment_id: str) -> str:
+    return f"/v1/models/{checks.path_part('model_id', model_id)}/deployments/{checks.path_part('deployment_id', deployment_id)}"

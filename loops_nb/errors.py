@@ -1,0 +1,203 @@
+"""Every error that ``loops_nb`` raises on purpose.
+
+The tree::
+
+    LoopsError
+    ├── InvalidArgumentError (ValueError)   refused before any request was made
+    │   └── InvalidURIError                 not a usable ``bt://`` URI
+    ├── ConfigError (ValueError)            a setting that cannot be used
+    ├── CredentialsError                    no key, or a key that must not be sent there
+    ├── TransportError                      no usable answer came back
+    │   ├── ServiceUnreachableError         nobody answered, after all retries of a read
+    │   ├── OutcomeUnknownError             a write was sent, its answer was lost
+    │   ├── UnreadableAnswerError           an answer came, but not the documented one
+    │   ├── EndlessPagesError               a listing whose pages never end
+    │   └── RedirectRefusedError            the service pointed to another host
+    ├── APIError                            the service said no
+    │   ├── BadRequestError                 400, 422
+    │   ├── AuthenticationError             401
+    │   ├── PermissionDeniedError           403
+    │   ├── NotFoundError                   404
+    │   ├── ConflictError                   409
+    │   ├── RateLimitError                  429
+    │   └── ServerError                     5xx
+    └── LocalServiceError                   the embedded service could not be started or stopped
+
+Each error carries ``message`` (what happened, what was not lost) and ``hint`` (what to type next).  In a notebook it is shown as one
+readable line, and the cell still counts as failed, so that "Run All" stops.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class LoopsError(Exception):
+    """Root of the tree.
+
+    Parameters
+    ----------
+    message
+        What happened, and what was not lost by it.
+    hint
+        What the person can type or do next; may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        self.message = one_line(message)
+        self.hint = one_line(hint)
+        super().__init__(self.message if not self.hint else f"{self.message} {self.hint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only arguments do not survive the default pickling of exceptions.
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class InvalidArgumentError(LoopsError, ValueError):
+    """An argument was refused before any request was made.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    argument
+        Name of the argument, as the caller wrote it.
+    """
+
+    def __init__(self, message: str, *, argument: str = "", hint: str = "") -> None:
+        self.argument = argument
+        super().__init__(message, hint=hint)
+
+
+class InvalidURIError(InvalidArgumentError):
+    """A text is not a ``bt://`` URI, or it names the wrong kind of checkpoint."""
+
+
+class ConfigError(LoopsError, ValueError):
+    """A setting has a value that cannot be used."""
+
+
+class CredentialsError(LoopsError):
+    """There is no API key, or the key must not be sent to that address."""
+
+
+class TransportError(LoopsError):
+    """No usable answer came back from the service."""
+
+
+class ServiceUnreachableError(TransportError):
+    """Nobody gave a usable answer to a read, after all its retries.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    attempts
+        How many times the request was sent.
+    """
+
+    def __init__(self, message: str, *, attempts: int = 1, hint: str = "") -> None:
+        self.attempts = attempts
+        super().__init__(message, hint=hint)
+
+
+class OutcomeUnknownError(TransportError):
+    """A create or a deactivation was sent and its answer was lost: it may or may not have happened."""
+
+
+class UnreadableAnswerError(TransportError):
+    """An answer came back, but not the documented one (HTML, cut JSON, a wrong type)."""
+
+
+class EndlessPagesError(TransportError):
+    """The pages of a listing repeat themselves or do not end."""
+
+
+class RedirectRefusedError(TransportError):
+    """The service redirected to another host; it was not followed, so the key stayed here."""
+
+
+class APIError(LoopsError):
+    """The service answered with an error status.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    status
+        HTTP status.
+    code
+        The service's own error code, such as ``VALIDATION_ERROR``; empty when it sent none.
+    details
+        The ``details`` object of the error body; empty when it sent none.
+    retry_after
+        Seconds that the service asked to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str = "",
+        details: dict[str, Any] | None = None,
+        retry_after: float | None = None,
+        hint: str = "",
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.details = details or {}
+        self.retry_after = retry_after
+        super().__init__(message, hint=hint)
+
+
+class BadRequestError(APIError):
+    """400 or 422: the service did not accept the request."""
+
+
+class AuthenticationError(APIError):
+    """401: the key is missing, wrong or revoked."""
+
+
+class PermissionDeniedError(APIError):
+    """403: the key is known but may not do this."""
+
+
+class NotFoundError(APIError):
+    """404: nothing there with that id."""
+
+
+class ConflictError(APIError):
+    """409: not possible in the present state, for example a paired sampler deactivated alone."""
+
+
+class RateLimitError(APIError):
+    """429: too many requests."""
+
+
+class ServerError(APIError):
+    """5xx: the service failed."""
+
+
+class LocalServiceError(LoopsError):
+    """The embedded local service could not be started, found or stopped."""
+
+
+def one_line(text: str, *, limit: int = 2000) -> str:
+    """Return a text as one printable line.
+
+    Text from the service is data: control characters (a terminal would obey them) become spaces, and a page-long text is cut.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _rebuild(kind: type[LoopsError], args: tuple[Any, ...], state: dict[str, Any]) -> LoopsError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,510 @@
+"""The wire: the objects of the Loops HTTP API, as they are decoded.
+
+Two eras of the same API are read.  The small shape of the first documents (a listed run has ``run_id``, a single run has
+``id``, ``base_url`` and a sampler with two fields) and today's (everything).  So nearly every field may be missing and is then
+``None``.  Enums are open: an unknown status passes as the text that it is.  Unknown fields are kept: see `Resource.extra`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from loops_nb.errors import UnreadableAnswerError
+from loops_nb.uri import format_uri
+
+RUN_STATUSES = ("ACTIVE", "INACTIVE")
+DEPLOYMENT_STATUSES = ("CREATED", "DEPLOYING", "RUNNING", "SCALED_TO_ZERO", "PREEMPTED", "FAILED", "STOPPED")
+SAMPLER_STATUSES = (
+    "BUILDING",
+    "DEPLOYING",
+    "LOADING_MODEL",
+    "WAKING_UP",
+    "UPDATING",
+    "ACTIVE",
+    "SCALED_TO_ZERO",
+    "UNHEALTHY",
+    "DEACTIVATING",
+    "INACTIVE",
+    "BUILD_FAILED",
+    "BUILD_STOPPED",
+    "DEPLOY_FAILED",
+    "FAILED",
+)
+CHECKPOINT_TARGETS = ("trainer", "sampler")
+SYNC_STATUSES = ("SYNCING", "COMPLETE")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+AVAILABILITY_MODELS = ("dedicated", "spot")
+USE_CASES = ("rl", "sft")
+
+#: Statuses in which a deployment or a sampler holds GPUs, or is about to.
+DEPLOYMENT_ALIVE = frozenset({"CREATED", "DEPLOYING", "RUNNING"})
+SAMPLER_ALIVE = frozenset({"BUILDING", "DEPLOYING", "LOADING_MODEL", "WAKING_UP", "UPDATING", "ACTIVE", "UNHEALTHY", "DEACTIVATING"})
+#: Statuses that never change again by themselves.
+RUN_TERMINAL = frozenset({"INACTIVE"})
+DEPLOYMENT_TERMINAL = frozenset({"FAILED", "STOPPED", "PREEMPTED"})
+SAMPLER_TERMINAL = frozenset({"INACTIVE", "BUILD_FAILED", "BUILD_STOPPED", "DEPLOY_FAILED", "FAILED"})
+
+
+class Part(Struct, kw_only=True, gc=False):
+    """An object that only occurs inside another one."""
+
+
+class Resource(Struct, kw_only=True, gc=False):
+    """An object of the API that remembers the JSON it came from."""
+
+    # Always overwritten after decoding, so a service that sends this name gains nothing.
+    raw_json: Raw | None = field(default=None, name="__raw_json__")
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Fields of the answer that this version of ``loops_nb`` does not know."""
+        known = {f.encode_name for f in msgspec.structs.fields(self)}
+        return {name: value for name, value in self.to_dict().items() if name not in known}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as the service sent it: plain dicts, lists and scalars, unknown fields and presigned URLs included."""
+        if self.raw_json is not None:
+            sent: dict[str, Any] = msgspec.json.decode(self.raw_json)
+            return sent
+        return {f.encode_name: msgspec.to_builtins(getattr(self, f.name)) for f in msgspec.structs.fields(self) if f.name != "raw_json"}
+
+    def __repr__(self) -> str:
+        shown = []
+        for f in msgspec.structs.fields(self):
+            value = getattr(self, f.name)
+            if f.name == "raw_json" or value is None:
+                continue
+            shown.append(f"{f.name}=<presigned>" if f.name == "url" else f"{f.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class User(Part):
+    """Owner of a resource."""
+
+    email: str | None = None
+
+
+class Status(Part):
+    """Status of a run, a deployment or a sampler; ``name`` is one of the documented values or a newer one."""
+
+    name: str | None = None
+
+
+class InstanceType(Part):
+    """Hardware shape of one node; memory in MiB, CPU in thousandths of a core."""
+
+    id: str | None = None
+    name: str | None = None
+    memory_limit_mib: int | None = None
+    millicpu_limit: int | None = None
+    gpu_count: int | None = None
+    gpu_type: str | None = None
+    gpu_memory_limit_mib: int | None = None
+
+
+class Session(Resource):
+    """A container of runs and samplers (``/v1/loops/sessions``)."""
+
+    id: str
+
+
+class Sampler(Resource):
+    """A sampling server, paired with a run or standalone (``/v1/loops/samplers``).
+
+    ``model_id`` and ``deployment_id`` are those of the Baseten model behind it; both are None on serverless capacity.
+    """
+
+    id: str
+    base_url: str | None = None
+    base_model: str | None = None
+    created_at: datetime | None = None
+    model_id: str | None = None
+    deployment_id: str | None = None
+    status: Status | None = None
+    user: User | None = None
+    instance_type: InstanceType | None = None
+    node_count: int | None = None
+    base_checkpoint: str | None = None
+
+
+class Run(Resource):
+    """A training run (``/v1/loops/runs``); ``id`` and ``run_id`` are the same value, whichever one the service sent.
+
+    ``deployment_id`` is that of the Loops deployment it executes on; None means serverless capacity, or the first documents' shape.
+    """
+
+    id: str = ""
+    run_id: str = ""
+    session_id: str | None = None
+    deployment_id: str | None = None
+    name: str | None = None
+    base_model: str | None = None
+    lora_config_version: str | None = None
+    base_url: str | None = None
+    created_at: datetime | None = None
+    status: Status | None = None
+    user: User | None = None
+    sampler: Sampler | None = None
+    base_checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        same = self.id or self.run_id
+        if not same:
+            # msgspec turns a ValueError into its own ValidationError, with the place in the document.
+            raise ValueError("Object missing required field `id` (or `run_id`)")
+        self.id = self.run_id = same
+
+
+class LoraConfig(Part):
+    """Frozen LoRA configuration of a checkpoint."""
+
+    config_version: str | None = None
+    targets: list[str] | None = None
+    expert_layout: str | None = None
+
+
+class Checkpoint(Resource):
+    """A saved checkpoint (``/v1/loops/checkpoints``); ``id`` is global, ``checkpoint_id`` is the name it was saved under."""
+
+    id: str
+    run_id: str
+    checkpoint_id: str
+    target: str | None = None
+    created_at: datetime | None = None
+    checkpoint_type: str | None = None
+    base_model: str | None = None
+    lora_adapter_config: dict[str, Any] | None = None
+    size_bytes: int | None = None
+    sync_status: str | None = None
+    lora_config: LoraConfig | None = None
+
+    @property
+    def uri(self) -> str:
+        """The ``bt://`` form of this checkpoint."""
+        return format_uri(self.run_id, self.target or "sampler", self.checkpoint_id)
+
+
+class CheckpointFile(Resource):
+    """One file of a checkpoint (``/v1/loops/checkpoints/{id}/files``) or of a debug archive.
+
+    ``url`` is presigned: a secret that works without a key until it expires.  It is fetched without any credential, and a repr never
+    shows it.
+    """
+
+    url: str
+    relative_file_name: str
+    node_rank: int | None = None
+    size_bytes: int | None = None
+    last_modified: str | None = None
+
+
+class CheckpointSource(Resource):
+    """Where a checkpoint's files come from: ``kind`` is ``s3`` (the files route serves URLs) or ``volume``."""
+
+    kind: str
+    volume_ref: str | None = None
+    path: str | None = None
+
+
+class Deployment(Resource):
+    """A Loops deployment: the long-lived pair of a trainer and a sampler (``/v1/loops/deployments``)."""
+
+    id: str
+    base_model: str | None = None
+    base_url: str | None = None
+    status: Status | None = None
+    active_run_id: str | None = None
+    latest_run_id: str | None = None
+    user: User | None = None
+    created_at: datetime | None = None
+    availability_model: str | None = None
+    instance_type: InstanceType | None = None
+    node_count: int | None = None
+    sampler: Sampler | None = None
+
+
+class Deactivated(Resource):
+    """Receipt of a deactivation."""
+
+    id: str
+    base_model: str | None = None
+    user: User | None = None
+
+
+class LogLine(Resource):
+    """One log line; ``timestamp`` is the epoch in nanoseconds, as text."""
+
+    timestamp: str
+    message: str
+    replica: str | None = None
+    request_id: str | None = None
+    level: str | None = None
+
+
+class DeploymentMetrics(Resource):
+    """System metrics of a deployment; every series is a list of ``{value, timestamp}``.  There are no training metrics in the API."""
+
+    inference_volume: list[dict[str, Any]] = []
+    concurrent_requests: list[dict[str, Any]] = []
+    response_time_stats: list[dict[str, Any]] = []
+    inference_volume_by_status: list[dict[str, Any]] = []
+    gpu_memory_usage_bytes: dict[str, list[dict[str, Any]]] = {}
+    gpu_utilization: dict[str, list[dict[str, Any]]] = {}
+    cpu_usage: list[dict[str, Any]] = []
+    cpu_memory_usage_bytes: list[dict[str, Any]] = []
+    ephemeral_storage: dict[str, list[dict[str, Any]]] = {}
+    per_node_metrics: list[dict[str, Any]] = []
+
+
+class EnablementDetails(Part):
+    """Why a model cannot be used now, and what to do about it."""
+
+    reason: str | None = None
+    reason_detail: str | None = None
+    remediation: str | None = None
+
+
+class SupportedModel(Resource):
+    """A base model that can be trained (``/v1/loops/capabilities``); lengths in tokens."""
+
+    model_name: str
+    max_seq_len: int | None = None
+    max_enabled_seq_len: int | None = None
+    max_context_length: int | None = None
+    supports_vision_language: bool | None = None
+    enabled: bool | None = None
+    serverless: bool | None = None
+    enablement_details: EnablementDetails | None = None
+
+
+class UserConfig(Resource):
+    """GPU preferences of the caller, best first; None inherits the organisation's (``/v1/loops/user_config``)."""
+
+    trainer_accelerator_priority: list[str] | None = None
+    sampler_accelerator_priority: list[str] | None = None
+
+
+class Team(Resource):
+    """A team of the organisation (``/v1/teams``)."""
+
+    id: str
+    name: str | None = None
+    default: bool | None = None
+    created_at: datetime | None = None
+
+
+class DeployedModel(Resource):
+    """The inference model made from checkpoints (``/v1/loops/checkpoints/deploy``)."""
+
+    model_id: str
+    deployment_id: str
+
+
+class ModelDeployment(Resource):
+    """The model deployment behind a sampler (``/v1/models/{m}/deployments/{d}``); ``status`` is plain text here."""
+
+    status: str
+    id: str | None = None
+    model_id: str | None = None
+    is_development: bool | None = None
+
+
+class LegacyTrainer(Resource):
+    """A run as ``POST /v1/trainers/search`` lists it; ``trainer_id`` is the run's id."""
+
+    trainer_id: str
+    session_id: str | None = None
+    base_model: str | None = None
+
+
+class LegacySamplingServer(Resource):
+    """A sampler as the legacy routes answer it."""
+
+    id: str
+    base_url: str | None = None
+    model_id: str | None = None
+    deployment_id: str | None = None
+
+
+class LegacyTrainerServer(Resource):
+    """A created run as the legacy routes answer it."""
+
+    id: str
+    base_url: str | None = None
+    sampling_server: LegacySamplingServer | None = None
+
+
+class LegacyCheckpoint(Resource):
+    """A checkpoint as the legacy routes answer it: `Checkpoint` with ``trainer_id`` in place of ``run_id``."""
+
+    id: str
+    trainer_id: str
+    checkpoint_id: str
+    target: str | None = None
+    created_at: datetime | None = None
+    checkpoint_type: str | None = None
+    base_model: str | None = None
+    lora_adapter_config: dict[str, Any] | None = None
+    size_bytes: int | None = None
+    sync_status: str | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Today's name of ``trainer_id``."""
+        return self.trainer_id
+
+    @property
+    def uri(self) -> str:
+        """The ``bt://`` form of this checkpoint."""
+        return format_uri(self.trainer_id, self.target or "sampler", self.checkpoint_id)
+
+
+R = TypeVar("R", bound=Resource)
+
+
+def decode_object(body: bytes, kind: type[R]) -> R:
+    """Decode a JSON object that is the resource itself.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an object; the text names the place in the document.
+    """
+    found: R = _decode(body, kind)
+    return _attach(found, Raw(body))
+
+
+def decode_one(body: bytes, key: str, kind: type[R]) -> R:
+    """Decode ``{key: {...}}``.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an object; the text names the place in the document.
+    """
+    part = _part(body, key)
+    found: R = _decode(part, kind, at=key)
+    return _attach(found, part)
+
+
+def decode_many(body: bytes, key: str, kind: type[R]) -> list[R]:
+    """Decode ``{key: [{...}, ...]}``.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an object; the text names the place in the document.
+    """
+    items = _decode(_part(body, key), list[Raw], at=key)
+    decode = _decoder(kind).decode
+    found = []
+    for index, item in enumerate(items):
+        try:
+            found.append(_attach(decode(item), item))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise unreadable(item, error, at=f"{key}[{index}]") from None
+    return found
+
+
+def decode_dict(body: bytes) -> dict[str, Any]:
+    """Decode a JSON object without a documented shape.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not a JSON object.
+    """
+    found: dict[str, Any] = _decode(body, dict[str, Any])
+    return found
+
+
+def decode_page(body: bytes) -> tuple[list[CheckpointFile], int | str | None, int | None]:
+    """Decode one page of a file listing.
+
+    Returns
+    -------
+    files, next_page_token, total_count
+        The token is None on the last page; the total is None where the route gives none.
+    """
+    page = _decode(body, _Page)
+    return decode_many(body, "presigned_urls", CheckpointFile), page.next_page_token, page.total_count
+
+
+class _Page(Struct):
+    next_page_token: int | str | None = None
+    total_count: int | None = None
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _decode(body: bytes | Raw, kind: Any, *, at: str = "") -> Any:
+    try:
+        return _decoder(kind).decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise unreadable(body, error, at=at) from None
+
+
+def _part(body: bytes, key: str) -> Raw:
+    parts: dict[str, Raw] = _decode(body, dict[str, Raw])
+    if key not in parts:
+        raise UnreadableAnswerError(
+            f"The service answered a JSON object without the documented field {key!r}.",
+            hint="Check that the URL is that of the Loops API: %loops doctor",
+        )
+    return parts[key]
+
+
+def _attach(decoded: R, raw: Raw) -> R:
+    decoded.raw_json = raw
+    # A nested resource (the sampler of a run) keeps its unknown fields too.
+    for name in _nested(type(decoded)):
+        inner = getattr(decoded, name)
+        if inner is not None:
+            parts: dict[str, Raw] = msgspec.json.decode(raw, type=dict[str, Raw])
+            _attach(inner, parts[name])
+    return decoded
+
+
+@cache
+def _nested(kind: type[Resource]) -> tuple[str, ...]:
+    return tuple(
+        f.name
+        for f in msgspec.structs.fields(kind)
+        if any(isinstance(t, type) and issubclass(t, Resource) for t in getattr(f.type, "__args__", ()))
+    )
+
+
+def unreadable(body: bytes | Raw, error: Exception, *, at: str = "") -> UnreadableAnswerError:
+    """Return the error to raise when a decoder refused these bytes: a web page, cut JSON, or a field of another type than documented.
+
+    Parameters
+    ----------
+    body
+        What was to be decoded; of it, only its kind is told.
+    error
+        What the decoder said.
+    at
+        Where in the answer the bytes stood, when they were a part of it.
+    """
+    start = bytes(body)[:200].lstrip().lower()
+    place = f" (in {at})" if at else ""
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<")):
+        return UnreadableAnswerError(
+            "The address answered a web page (HTML), not the Loops API's JSON.",
+            hint="A proxy or a wrong URL is the usual cause: check it with %loops doctor",
+        )
+    if isinstance(error, msgspec.ValidationError):
+        return UnreadableAnswerError(f"The service answered a field of another type than documented: {error}{place}.")
+    if not bytes(body).strip():
+        return UnreadableAnswerError("The service answered nothing where JSON is documented.")
+    return UnreadableAnswerError(
+        f"The service answered text that is not whole JSON: {error}{place}.", hint="Nothing was changed; try again."
+    )
