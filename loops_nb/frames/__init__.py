@@ -1,0 +1,281 @@
+"""Answers of the Loops API as DataFrames: pure functions from JSON bytes.
+
+`loops_nb.frames.columns` is the one table of columns and dtypes.  Every frame has the same columns and dtypes whatever the service
+sent, an empty listing included; nothing in a frame or its ``attrs`` is secret, but for the URLs of a files frame when asked for.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from loops_nb.frames.build import build
+from loops_nb.frames.columns import (
+    CAPABILITIES,
+    CHECKPOINTS,
+    DEPLOYMENTS,
+    FILES,
+    KINDS,
+    LOGS,
+    RECEIPTS,
+    RUNS,
+    SAMPLERS,
+    SESSIONS,
+    TEAMS,
+    Column,
+    Dtype,
+    Kind,
+)
+from loops_nb.frames.halves import halves_of_runs
+from loops_nb.frames.rows import Rows, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+__all__ = [
+    "KINDS",
+    "Column",
+    "Dtype",
+    "Kind",
+    "capabilities_frame",
+    "checkpoints_frame",
+    "deployments_frame",
+    "files_frame",
+    "logs_frame",
+    "receipts_frame",
+    "runs_frame",
+    "samplers_frame",
+    "sessions_frame",
+    "teams_frame",
+]
+
+
+def runs_frame(body: bytes, *, deployments: bytes | None = None) -> pd.DataFrame:
+    """Return runs, with the state of both halves.
+
+    Parameters
+    ----------
+    body
+        Answer of ``GET /v1/loops/runs``, of a route that answers one run, or of the legacy ``POST /v1/trainers/search``.
+    deployments
+        Answer of ``GET /v1/loops/deployments``; without it ``deployment_status``, ``gpu_type`` and ``gpu_count`` are missing values,
+        as they are for a run whose deployment is not in it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, name, base_model, status, deployment_status, sampler_status, session_id, deployment_id, sampler_id, owner,
+        created_at, gpu_type, gpu_count, lora_config_version and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    rows = decode(body, RUNS, RUNS.columns)
+    known = None if deployments is None else decode(deployments, DEPLOYMENTS, DEPLOYMENTS.columns)
+    return build(RUNS, RUNS.columns, rows, halves_of_runs(rows, known))
+
+
+def samplers_frame(body: bytes) -> pd.DataFrame:
+    """Return samplers, paired and standalone.
+
+    Parameters
+    ----------
+    body
+        Answer of ``GET /v1/loops/samplers``, or of a route that answers one sampler.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, base_model, status, model_id, deployment_id, owner, created_at, gpu_type, gpu_count, node_count, instance_type,
+        base_checkpoint and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    return _frame(body, SAMPLERS)
+
+
+def checkpoints_frame(body: bytes) -> pd.DataFrame:
+    """Return checkpoints.
+
+    Parameters
+    ----------
+    body
+        Answer of ``GET /v1/loops/checkpoints``, or of the legacy routes that answer checkpoints.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, checkpoint_id (the saved name), run_id, target, created_at, checkpoint_type, base_model, lora_rank, size_bytes
+        (bytes), sync_status, lora_config_version and uri; `loops_nb.frames.columns` has their dtypes and meaning.  The whole adapter
+        configuration is not in the frame: rows with equal ones would share a dict, and an edit of one would edit all.  The objects of
+        ``checkpoints.list()`` have it.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    return _frame(body, CHECKPOINTS)
+
+
+def files_frame(pages: Iterable[bytes], *, urls: bool = False) -> pd.DataFrame:
+    """Return the files of a checkpoint or of a debug archive.
+
+    Parameters
+    ----------
+    pages
+        Answers of ``GET /v1/loops/checkpoints/{checkpoint_id}/files``, in order.
+    urls
+        Whether to add the column ``url``.  A presigned URL is a secret, and a frame that is shown is saved with the notebook.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns relative_file_name, size_bytes (bytes), node_rank, last_modified, and url if asked for;
+        `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such answers; the text names the place in the page.
+    """
+    columns = tuple(column for column in FILES.columns if urls or not column.optional)
+    decoded = [decode(page, FILES, columns) for page in pages] or [decode(b'{"presigned_urls":[]}', FILES, columns)]
+    return build(FILES, columns, Rows(list(chain.from_iterable(page.items for page in decoded)), decoded[0].readers))
+
+
+def deployments_frame(body: bytes) -> pd.DataFrame:
+    """Return Loops deployments, with the state of both halves.
+
+    Parameters
+    ----------
+    body
+        Answer of ``GET /v1/loops/deployments``, or of the route that answers one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, base_model, status, sampler_status, active_run_id, latest_run_id, sampler_id, owner, created_at,
+        availability_model, gpu_type, gpu_count, sampler_gpu_type, sampler_gpu_count, node_count, instance_type and base_url;
+        `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    return _frame(body, DEPLOYMENTS)
+
+
+def capabilities_frame(body: bytes) -> pd.DataFrame:
+    """Return the base models that can be trained.
+
+    Parameters
+    ----------
+    body
+        Answer of ``GET /v1/loops/capabilities``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns model_name, enabled, serverless, max_seq_len and max_enabled_seq_len (tokens), supports_vision_language, reason,
+        reason_detail and remediation; `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    return _frame(body, CAPABILITIES)
+
+
+def logs_frame(body: bytes) -> pd.DataFrame:
+    """Return log lines, in the order of the answer.
+
+    Parameters
+    ----------
+    body
+        Answer of ``GET /v1/loops/deployments/{deployment_id}/logs``, or of the logs of a sampler's model deployment.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns timestamp (``datetime64[ns, UTC]``: lines of one request may be nanoseconds apart), level, replica, request_id and
+        message; `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    return _frame(body, LOGS)
+
+
+def sessions_frame(body: bytes) -> pd.DataFrame:
+    """Return sessions: the column id, all that the API tells of one.
+
+    Parameters
+    ----------
+    body
+        Answer of ``GET /v1/loops/sessions/{session_id}``, or of a route that creates one.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    return _frame(body, SESSIONS)
+
+
+def teams_frame(body: bytes) -> pd.DataFrame:
+    """Return the teams of the organisation.
+
+    Parameters
+    ----------
+    body
+        Answer of ``GET /v1/teams``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, name, default and created_at; `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    return _frame(body, TEAMS)
+
+
+def receipts_frame(body: bytes) -> pd.DataFrame:
+    """Return the receipt of a deactivation as a frame of one row.
+
+    Parameters
+    ----------
+    body
+        Answer of a route that ends with ``/deactivate``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, base_model and owner; `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an answer; the text names the place in the document.
+    """
+    return _frame(body, RECEIPTS)
+
+
+def _frame(body: bytes, kind: Kind) -> pd.DataFrame:
+    columns: tuple[Any, ...] = kind.columns
+    return build(kind, columns, decode(body, kind, columns))

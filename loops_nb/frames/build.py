@@ -1,0 +1,194 @@
+"""From rows to a DataFrame with the dtypes of the table.
+
+Every column is made as the extension array that it will be, so that pandas neither infers nor copies.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from loops_nb.errors import UnreadableAnswerError
+from loops_nb.frames.columns import Column, Dtype, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from loops_nb.frames.rows import Rows
+
+#: Key of ``DataFrame.attrs`` under which a frame remembers its kind.
+KIND_ATTR = "loops_kind"
+
+STRING_DTYPE: Any = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype()  # noqa: PLR2004
+_INT64 = np.iinfo(np.int64)
+
+
+def build(kind: Kind, columns: tuple[Column, ...], rows: Rows, given: dict[str, list[Any]] | None = None) -> pd.DataFrame:
+    """Return the frame of a listing.
+
+    Parameters
+    ----------
+    kind, columns
+        Kind of frame and its columns.
+    rows
+        The decoded rows.
+    given
+        Values of the columns that have no source in this listing.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If a value does not fit its column; the text names the column and the row.
+    """
+    given = given or {}
+    lists: dict[str, list[Any]] = {}
+    arrays: dict[str, Any] = {}
+    for column in columns:
+        for source in column.sources:
+            if source not in lists:
+                lists[source] = rows.values(source)
+        if not column.sources:
+            values = given.get(column.name) or [None] * len(rows.items)
+        elif column.combine is None:
+            values = lists[column.sources[0]]
+        else:
+            values = column.combine(*(lists[source] for source in column.sources))
+        if column.required and None in values:
+            raise UnreadableAnswerError(
+                f"The service answered no {column.name} in {kind.name}[{values.index(None)}], where it is documented."
+            )
+        arrays[column.name] = array(values, column, place=kind.name)
+    frame = pd.DataFrame(arrays, copy=False)
+    frame.attrs[KIND_ATTR] = kind.name
+    return frame
+
+
+def array(values: list[Any], column: Column, *, place: str) -> Any:
+    """Return the values of a column as an array of its dtype.
+
+    Parameters
+    ----------
+    values
+        One value a row, None where missing.
+    column
+        The column.
+    place
+        Name of the listing, for the error's text.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If a value does not fit; the text names the column and the row.
+    """
+    if column.dtype in {Dtype.STATE, Dtype.WORD}:
+        return _categories(values, column.words, ordered=column.dtype is Dtype.STATE)
+    return _ARRAY_OF[column.dtype](values, column, place)
+
+
+def _strings(values: list[Any], column: Column, place: str) -> Any:
+    del column, place
+    return pd.array(_objects(values), dtype=STRING_DTYPE, copy=False)
+
+
+def _categories(values: list[Any], words: tuple[str, ...], *, ordered: bool) -> pd.Categorical:
+    codes, dtype = _codes(words, ordered=ordered)
+    try:
+        found = np.fromiter([codes[value] for value in values], np.int8, len(values))
+    except KeyError:
+        words = tuple(dict.fromkeys([*words, *(value for value in values if value is not None)]))
+        codes, dtype = _code_table(words, ordered=ordered)
+        found = np.fromiter([codes[value] for value in values], np.int32, len(values))
+    return pd.Categorical.from_codes(found, dtype=dtype)
+
+
+def _code_table(words: tuple[str, ...], *, ordered: bool) -> tuple[dict[str | None, int], pd.CategoricalDtype]:
+    return {None: -1, **{word: code for code, word in enumerate(words)}}, pd.CategoricalDtype(pd.Index(words, dtype=STRING_DTYPE), ordered)
+
+
+# Only ever asked for the table's own words, so it stays small.
+_codes = cache(_code_table)
+
+
+def _counts(values: list[Any], column: Column, place: str) -> Any:
+    if column.lenient:
+        values = [value if type(value) is int else None for value in values]
+    try:
+        try:
+            return pd.arrays.IntegerArray(np.array(values, np.int64), np.zeros(len(values), np.bool_))
+        except TypeError:
+            mask = np.fromiter([value is None for value in values], np.bool_, len(values))
+            return pd.arrays.IntegerArray(np.array([0 if value is None else value for value in values], np.int64), mask)
+    except OverflowError:
+        raise _misfit(values, column, place, _first(values, _is_int64)) from None
+
+
+def _flags(values: list[Any], column: Column, place: str) -> Any:
+    del column, place
+    mask = np.fromiter([value is None for value in values], np.bool_, len(values))
+    return pd.arrays.BooleanArray(np.fromiter([value is True for value in values], np.bool_, len(values)), mask)
+
+
+def _times(values: list[Any], column: Column, place: str) -> Any:
+    if column.lenient:
+        values = [value if type(value) is str else None for value in values]
+    texts = _objects(values)
+    # ISO8601 takes fractions of any length, or none, in one listing; the inferred format would take only the first row's.
+    times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    if not column.lenient and times.hasnans:
+        # Also for texts such as "nan" and "", which pandas takes for missing.
+        bad = np.flatnonzero(np.asarray(times.isna()) & (texts != None))  # noqa: E711 - elementwise
+        if bad.size:
+            raise _misfit(values, column, place, int(bad[0]))
+    return times.as_unit("us").array
+
+
+def _nanos(values: list[Any], column: Column, place: str) -> Any:
+    try:
+        numbers = np.fromiter([int(value) for value in values], np.int64, len(values))
+    except (ValueError, OverflowError):
+        raise _misfit(values, column, place, _first(values, _is_nanos)) from None
+    return pd.DatetimeIndex(numbers.view("M8[ns]")).tz_localize("UTC").array
+
+
+def _is_int64(value: int) -> bool:
+    return _INT64.min <= value <= _INT64.max
+
+
+def _is_nanos(value: str) -> bool:
+    try:
+        return _is_int64(int(value))
+    except ValueError:
+        return False
+
+
+def _first(values: list[Any], fits: Callable[[Any], bool]) -> int:
+    return next(row for row, value in enumerate(values) if value is not None and not fits(value))
+
+
+def _objects(values: Sequence[Any]) -> Any:
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
+
+
+def _misfit(values: list[Any], column: Column, place: str, row: int) -> UnreadableAnswerError:
+    return UnreadableAnswerError(
+        f"The service answered {values[row]!r:.80} as {column.name} of {place}[{row}], which is no {_IN_WORDS[column.dtype]}."
+    )
+
+
+_ARRAY_OF: dict[Dtype, Callable[[list[Any], Column, str], Any]] = {
+    Dtype.STRING: _strings,
+    Dtype.COUNT: _counts,
+    Dtype.FLAG: _flags,
+    Dtype.TIME: _times,
+    Dtype.NANOS: _nanos,
+}
+_IN_WORDS = {
+    Dtype.COUNT: "64-bit integer",
+    Dtype.TIME: "ISO 8601 time",
+    Dtype.NANOS: "epoch in nanoseconds",
+}
