@@ -1,0 +1,225 @@
+"""``df.loops``: what one can do with a frame of Loops resources.
+
+Importing this module registers the accessor with pandas.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.frames.build import KIND_ATTR, STRING_DTYPE
+from loops_nb.frames.columns import KINDS
+from loops_nb.frames.steps import step_of
+from loops_nb.uri import format_uri
+
+_TIME_OF = {"logs": "timestamp", "files": "last_modified"}
+_EVENT_OF = {
+    "runs": "run created",
+    "samplers": "sampler created",
+    "deployments": "deployment created",
+    "checkpoints": "checkpoint saved",
+    "teams": "team created",
+    "files": "file written",
+    "logs": "log line",
+}
+_DETAIL_OF = {
+    "runs": "name",
+    "samplers": "base_model",
+    "deployments": "base_model",
+    "checkpoints": "checkpoint_id",
+    "teams": "name",
+    "files": "relative_file_name",
+    "logs": "message",
+}
+_MARKS = {name: frozenset(column.name for column in kind.columns) for name, kind in KINDS.items()}
+
+
+@pd.api.extensions.register_dataframe_accessor("loops")
+class LoopsAccessor:
+    """What one can do with a frame of Loops resources.
+
+    A frame knows its kind also after filtering, sorting and selecting columns; where pandas lost the note (a merge, a round trip
+    through a file), the columns tell it.
+
+    Parameters
+    ----------
+    frame
+        A frame made by ``loops_nb``, or one with its columns.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    @property
+    def kind(self) -> str:
+        """Kind of the frame: a key of ``loops_nb.frames.KINDS``, such as ``"runs"`` or ``"checkpoints"``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the frame is of no kind, or its columns fit several.
+        """
+        columns = set(self._frame.columns)
+        noted = self._frame.attrs.get(KIND_ATTR)
+        if isinstance(noted, str) and columns & _MARKS.get(noted, frozenset()):
+            return noted
+        # Columns that no kind has (a person's own, or ``step``) say nothing.
+        known = columns & frozenset().union(*_MARKS.values())
+        fits = [name for name, marks in _MARKS.items() if known and known <= marks]
+        if len(fits) == 1:
+            return fits[0]
+        raise InvalidArgumentError(
+            "This frame is not one of Loops resources: its columns "
+            + (f"fit several kinds ({', '.join(fits)})." if fits else "fit no kind.")
+            + " Nothing was changed.",
+            argument="df",
+            hint="Start from a frame such as Loops().runs.frame(), or df = %loops runs",
+        )
+
+    def latest(self, by: str | list[str] | None = None) -> pd.DataFrame:
+        """Return the newest row, or the newest row of each group, newest first.
+
+        Parameters
+        ----------
+        by
+            Column or columns to group by.  Left out, checkpoints are grouped by ``run_id`` and ``target`` (of each run, the newest one
+            to resume from and the newest one to serve), as far as the frame has those columns; other kinds are not grouped.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The same columns.  Rows without a time count as older than all others and keep their order, which the service gives as newest
+            first; of equal times the first row wins.  An empty frame stays empty.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the frame is of no kind, has lost its column of times, or has no column ``by``.
+        """
+        kind = self.kind
+        time = self._needs(_TIME_OF.get(kind, "created_at"), "latest")
+        groups = [by] if isinstance(by, str) else by
+        if groups is None:
+            groups = [name for name in ("run_id", "target") if name in self._frame] if kind == "checkpoints" else []
+        for name in groups:
+            self._needs(name, "latest", argument="by")
+        newest_first = self._frame.sort_values(time, ascending=False, kind="stable", na_position="last")
+        return newest_first.drop_duplicates(groups) if groups else newest_first.head(1)
+
+    def by_step(self) -> pd.DataFrame:
+        """Return checkpoints in the order of training, with the step that each name tells.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The same rows with one more column, ``step`` (Int64): the number in names such as ``step-100``, ``step_000100``, ``ckpt-100``
+            and ``000100``, missing in names such as ``final``.  Sorted by step, then by time, rows without a step last.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If these are not checkpoints, or the column ``checkpoint_id`` was dropped.
+        """
+        self._only("by_step", "checkpoints")
+        names = self._frame[self._needs("checkpoint_id", "by_step")]
+        steps = pd.array([step_of(name) if isinstance(name, str) else None for name in names], dtype="Int64")
+        keys = ["step", "created_at"] if "created_at" in self._frame else ["step"]
+        return self._frame.assign(step=steps).sort_values(keys, kind="stable", na_position="last")
+
+    @property
+    def uri(self) -> pd.Series[str]:
+        """The ``bt://`` form of each checkpoint, also when the column ``uri`` was dropped but its parts were kept.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If these are not checkpoints, or neither ``uri`` nor its parts are left.
+        """
+        self._only("uri", "checkpoints")
+        if "uri" in self._frame:
+            return cast("pd.Series[str]", self._frame["uri"])
+        parts = [self._frame[self._needs(name, "uri")] for name in ("run_id", "target", "checkpoint_id")]
+        uris = [format_uri(run_id, target, name) for run_id, target, name in zip(*parts, strict=True)]
+        return pd.Series(uris, index=self._frame.index, dtype=STRING_DTYPE, name="uri")
+
+    @property
+    def total_bytes(self) -> int:
+        """Sum of ``size_bytes`` over all rows; a row without a size adds nothing.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If these are neither checkpoints nor files, or the column was dropped.
+        """
+        self._only("total_bytes", "checkpoints", "files")
+        # Python's integers do not overflow as 64 bits would.
+        return sum(int(size) for size in self._frame[self._needs("size_bytes", "total_bytes")].dropna())
+
+    def timeline(self, *others: pd.DataFrame) -> pd.DataFrame:
+        """Return what happened when, oldest first.
+
+        Parameters
+        ----------
+        others
+            Further frames whose events belong in the same line of time: ``runs.loops.timeline(checkpoints)``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per event with a known time.  Columns: time (``datetime64[us, UTC]``); elapsed (``timedelta64[us]``, since the first
+            event); event (categorical: ``run created``, ``checkpoint saved``, ``sampler created``, ``deployment created``,
+            ``team created``, ``file written``, ``log line``); run_id, id and detail (strings: the run it belongs to where known, the
+            resource, and its name, base model or text).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a frame is of a kind that has no times, or has lost its column of them.
+        """
+        lines = pd.concat([_events(frame) for frame in (self._frame, *others)], ignore_index=True)
+        lines = lines.dropna(subset=["time"]).sort_values("time", kind="stable", ignore_index=True)
+        lines.insert(1, "elapsed", (lines["time"] - lines["time"].min()).astype("timedelta64[us]"))
+        return lines
+
+    def _only(self, method: str, *kinds: str) -> None:
+        kind = self.kind
+        if kind not in kinds:
+            raise InvalidArgumentError(
+                f"df.loops.{method} is for {' and '.join(kinds)}; this is a frame of {kind}.",
+                argument="df",
+                hint=f"Take it from {' or '.join(f'Loops().{name}' for name in kinds)}.",
+            )
+
+    def _needs(self, column: str, method: str, *, argument: str = "df") -> str:
+        if column not in self._frame:
+            raise InvalidArgumentError(
+                f"df.loops.{method} needs the column {column!r}, which this frame of {self.kind} does not have.",
+                argument=argument,
+                hint=f"Keep it when selecting columns; it has {', '.join(map(str, self._frame.columns)) or 'none'}.",
+            )
+        return column
+
+
+def _events(frame: pd.DataFrame) -> pd.DataFrame:
+    loops = cast("LoopsAccessor", frame.loops)
+    kind = loops.kind
+    if kind not in _EVENT_OF:
+        raise InvalidArgumentError(f"A frame of {kind} has no times, so it has no timeline.", argument="df")
+    time = frame[loops._needs(_TIME_OF.get(kind, "created_at"), "timeline")]  # noqa: SLF001 - our own
+    return pd.DataFrame(
+        {
+            "time": time.dt.as_unit("us").array,
+            "event": pd.Categorical([_EVENT_OF[kind]] * len(frame), categories=list(_EVENT_OF.values())),
+            "run_id": _texts(frame, "id" if kind == "runs" else "run_id"),
+            "id": _texts(frame, "id"),
+            "detail": _texts(frame, _DETAIL_OF[kind]),
+        }
+    )
+
+
+def _texts(frame: pd.DataFrame, column: str) -> Any:
+    return frame[column].array if column in frame else pd.array(np.full(len(frame), None, object), dtype=STRING_DTYPE)
