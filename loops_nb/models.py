@@ -50,6 +50,11 @@ DEPLOYMENT_TERMINAL = frozenset({"FAILED", "STOPPED", "PREEMPTED"})
 SAMPLER_TERMINAL = frozenset({"INACTIVE", "BUILD_FAILED", "BUILD_STOPPED", "DEPLOY_FAILED", "FAILED"})
 
 
+_NO_RAW = Raw()
+#: What a decoder raises for bytes that are not the documented JSON; nesting without end is one of them.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
 class Part(Struct, kw_only=True, gc=False):
     """An object that only occurs inside another one."""
 
@@ -58,7 +63,7 @@ class Resource(Struct, kw_only=True, gc=False):
     """An object of the API that remembers the JSON it came from."""
 
     # Always overwritten after decoding, so a service that sends this name gains nothing.
-    raw_json: Raw | None = field(default=None, name="__raw_json__")
+    raw_json: Raw = field(default=_NO_RAW, name="__raw_json__")
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -68,7 +73,7 @@ class Resource(Struct, kw_only=True, gc=False):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as the service sent it: plain dicts, lists and scalars, unknown fields and presigned URLs included."""
-        if self.raw_json is not None:
+        if bytes(self.raw_json):
             sent: dict[str, Any] = msgspec.json.decode(self.raw_json)
             return sent
         return {f.encode_name: msgspec.to_builtins(getattr(self, f.name)) for f in msgspec.structs.fields(self) if f.name != "raw_json"}
@@ -406,7 +411,7 @@ def decode_many(body: bytes, key: str, kind: type[R]) -> list[R]:
     for index, item in enumerate(items):
         try:
             found.append(_attach(decode(item), item))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except _UNDECODABLE as error:
             raise unreadable(item, error, at=f"{key}[{index}]") from None
     return found
 
@@ -448,7 +453,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 def _decode(body: bytes | Raw, kind: Any, *, at: str = "") -> Any:
     try:
         return _decoder(kind).decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise unreadable(body, error, at=at) from None
 
 

@@ -183,7 +183,7 @@ class Exchange:
         if isinstance(error, httpx.TimeoutException):
             return f"no answer within {self.seconds:g} s"
         text = self.key.secret.redact(str(error)) or type(error).__name__
-        if "Connection refused" in text:
+        if "Connection refused" in text or "All connection attempts failed" in text:
             return "connection refused: nobody listens there"
         if "Name or service not known" in text or "nodename nor servname" in text or "Temporary failure in name resolution" in text:
             return "the host name is not known here"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from typing import Any, TypeVar
 
 import httpx
@@ -90,4 +91,6 @@ class Transport:
             # A forked child must not share its parent's sockets.
             if self._client is None or self._pid != os.getpid():
                 self._client, self._pid = httpx.Client(**self.exchange.client_options()), os.getpid()
+                # Who forgets close() in a notebook shall not collect open sockets.
+                weakref.finalize(self, self._client.close)
             return self._client
