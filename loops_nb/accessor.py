@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.frames.build import KIND_ATTR, STRING_DTYPE
+from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import KINDS
 from loops_nb.frames.steps import step_of
 from loops_nb.uri import format_uri
@@ -141,10 +141,11 @@ class LoopsAccessor:
         """
         self._only("uri", "checkpoints")
         if "uri" in self._frame:
-            return cast("pd.Series[str]", self._frame["uri"])
+            return self._frame["uri"]
         parts = [self._frame[self._needs(name, "uri")] for name in ("run_id", "target", "checkpoint_id")]
         uris = [format_uri(run_id, target, name) for run_id, target, name in zip(*parts, strict=True)]
-        return pd.Series(uris, index=self._frame.index, dtype=STRING_DTYPE, name="uri")
+        rebuilt: pd.Series[str] = pd.Series(uris, index=self._frame.index, dtype=STRING_DTYPE, name="uri")
+        return rebuilt
 
     @property
     def total_bytes(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.frames.build import build
+from loops_nb.frames.arrays import build
 from loops_nb.frames.columns import (
     CAPABILITIES,
     CHECKPOINTS,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KIND_ATTR = "loops_kind"
 
 STRING_DTYPE: Any = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype()  # noqa: PLR2004
+_NO_STRING = pd.array([None], dtype=STRING_DTYPE)
 _INT64 = np.iinfo(np.int64)
 
 
@@ -43,20 +44,16 @@ def build(kind: Kind, columns: tuple[Column, ...], rows: Rows, given: dict[str, 
     UnreadableAnswerError
         If a value does not fit its column; the text names the column and the row.
     """
-    given = given or {}
-    lists: dict[str, list[Any]] = {}
     arrays: dict[str, Any] = {}
     for column in columns:
-        for source in column.sources:
-            if source not in lists:
-                lists[source] = rows.values(source)
         if not column.sources:
-            values = given.get(column.name) or [None] * len(rows.items)
+            values = (given or {}).get(column.name) or [None] * len(rows.items)
         elif column.combine is None:
-            values = lists[column.sources[0]]
+            values = rows.values(column.sources[0])
         else:
-            values = column.combine(*(lists[source] for source in column.sources))
-        if column.required and None in values:
+            values = column.combine(*(rows.values(source) for source in column.sources))
+        # The decoder itself refuses a row without a required field, unless it has several names.
+        if column.required and " | " in column.sources[0] and None in values:
             raise UnreadableAnswerError(
                 f"The service answered no {column.name} in {kind.name}[{values.index(None)}], where it is documented."
             )
@@ -90,6 +87,9 @@ def array(values: list[Any], column: Column, *, place: str) -> Any:
 
 def _strings(values: list[Any], column: Column, place: str) -> Any:
     del column, place
+    if values and values[0] is None and values.count(None) == len(values):
+        # pandas looks at every missing value anew; a column of a field that the service does not send is the common case.
+        return _NO_STRING.repeat(len(values))
     return pd.array(_objects(values), dtype=STRING_DTYPE, copy=False)
 
 
@@ -113,14 +113,16 @@ _codes = cache(_code_table)
 
 
 def _counts(values: list[Any], column: Column, place: str) -> Any:
-    if column.lenient:
+    if column.lenient and not set(map(type, values)) <= {int, type(None)}:
         values = [value if type(value) is int else None for value in values]
     try:
         try:
             return pd.arrays.IntegerArray(np.array(values, np.int64), np.zeros(len(values), np.bool_))
         except TypeError:
-            mask = np.fromiter([value is None for value in values], np.bool_, len(values))
-            return pd.arrays.IntegerArray(np.array([0 if value is None else value for value in values], np.int64), mask)
+            numbers = _objects(values)
+            missing = numbers == None  # noqa: E711 - elementwise
+            numbers[missing] = 0
+            return pd.arrays.IntegerArray(numbers.astype(np.int64), missing)
     except OverflowError:
         raise _misfit(values, column, place, _first(values, _is_int64)) from None
 
@@ -133,10 +135,14 @@ def _flags(values: list[Any], column: Column, place: str) -> Any:
 
 def _times(values: list[Any], column: Column, place: str) -> Any:
     if column.lenient:
-        values = [value if type(value) is str else None for value in values]
-    texts = _objects(values)
+        values = [value if type(value) is str and value not in {"now", "today"} else None for value in values]
+    # pandas takes these words for times.
+    for word in ("now", "today"):
+        if word in values:
+            raise _misfit(values, column, place, values.index(word))
     # ISO8601 takes fractions of any length, or none, in one listing; the inferred format would take only the first row's.
-    times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    texts = _objects(values)
+    times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce", cache=False)
     if not column.lenient and times.hasnans:
         # Also for texts such as "nan" and "", which pandas takes for missing.
         bad = np.flatnonzero(np.asarray(times.isna()) & (texts != None))  # noqa: E711 - elementwise
