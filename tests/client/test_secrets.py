@@ -27,7 +27,7 @@ def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("BASETEN_API_KEY", raising=False)
     monkeypatch.delenv("LOOPS_BASE_URL", raising=False)
-    keyring.set_keyring(keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]
+    keyring.set_keyring(keyring.backends.fail.Keyring())
     return tmp_path / "home"
 
 

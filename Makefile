@@ -1,0 +1,45 @@
+# Every command makes its own environment; nothing needs to be installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo lab test check bench clean
+
+help:
+	@echo "make demo   runs the quickstart notebook against the embedded service, prints its tables, writes build/quickstart.html"
+	@echo "make lab    opens the same notebook in JupyterLab"
+	@echo "make test   checks format, lint and types, and runs every test"
+	@echo "make bench  prints every speed that this project claims, as a ratio against a named peer"
+	@echo "make clean  removes what these commands made"
+
+demo: $(VENV)/.demo
+	$(BIN)/python notebooks/play.py demo
+
+lab: $(VENV)/.lab
+	$(BIN)/python notebooks/play.py lab
+
+test: check
+	$(BIN)/python tests/other_pythons.py
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+bench: $(VENV)/.demo
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf build dist .venv .venv-*
+
+$(VENV)/bin/python:
+	@# A bare Debian has Python without venv: add it where that is possible, say so where it is not.
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
+	$(PIP) install "pip>=25.1"
+
+# One stamp a dependency group of pyproject.toml, so that a second run installs nothing.
+$(VENV)/.demo $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable . --group $*
+	@touch $@

@@ -1,0 +1,102 @@
+"""Runs the quickstart notebook against the embedded service: for a machine (``demo``) or for a person (``lab``)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
+BUILD = ROOT / "build"
+READY = "Loops local service on "
+SECONDS_A_CELL = 120
+
+
+@contextlib.contextmanager
+def sample_service(home: Path) -> Iterator[str]:
+    """Run the embedded service with its sample workspace on a free port; yield its URL."""
+    service = subprocess.Popen(
+        [sys.executable, "-m", "loops_nb", "serve", "--port", "0", "--sample", "--data-dir", str(home / "workspace")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(home),
+    )
+    try:
+        assert service.stdout is not None
+        line = next((text for text in service.stdout if text.startswith(READY)), "")
+        if not line:
+            sys.exit(f"The embedded service did not start (exit code {service.wait()}); its words are above.")
+        print(line.strip(), flush=True)
+        yield line.removeprefix(READY).split()[0]
+    finally:
+        service.send_signal(signal.SIGTERM)
+        service.wait(30)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return an environment in which the notebook finds this service, and no key of the person's is touched."""
+    kept = {k: v for k, v in os.environ.items() if k not in {"BASETEN_API_KEY", "LOOPS_BASE_URL"}}
+    return kept | {"LOOPS_NB_HOME": str(home)}
+
+
+def demo() -> None:
+    """Execute the notebook from top to bottom in a real kernel, print what it shows, and keep it as HTML."""
+    import nbclient  # noqa: PLC0415 - only here
+    import nbformat  # noqa: PLC0415
+    from nbconvert import HTMLExporter  # noqa: PLC0415
+
+    started = time.monotonic()
+    home = BUILD / "demo"
+    shutil.rmtree(home, ignore_errors=True)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    with sample_service(home):
+        os.environ.clear()
+        os.environ.update(environment(home))
+        nbclient.NotebookClient(notebook, timeout=SECONDS_A_CELL, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    for cell in notebook.cells:
+        show(cell)
+    page = BUILD / "quickstart.html"
+    page.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+    print(f"\nThe executed notebook: {page.relative_to(ROOT)} ({page.stat().st_size // 1024} KB), in {time.monotonic() - started:.0f} s.")
+
+
+def show(cell: dict[str, object]) -> None:
+    """Print one cell as a person would see it in a terminal."""
+    source = str(cell["source"])
+    if cell["cell_type"] == "markdown":
+        print(f"\n{source}")
+        return
+    print("\n" + "\n".join(f">>> {line}" for line in source.splitlines()))
+    for output in cell["outputs"]:  # type: ignore[attr-defined]
+        if output["output_type"] == "stream":
+            print(output["text"].rstrip())
+        elif output["output_type"] == "error":
+            print("\n".join(output["traceback"]))
+        else:
+            print(output["data"].get("text/plain", "").rstrip())
+
+
+def lab() -> None:
+    """Open a copy of the notebook in JupyterLab, with the same service behind it, until it is stopped."""
+    home = BUILD / "lab"
+    home.mkdir(parents=True, exist_ok=True)
+    copy = home / NOTEBOOK.name
+    if not copy.exists():
+        shutil.copy(NOTEBOOK, copy)
+    with sample_service(home):
+        command = [sys.executable, "-m", "jupyterlab", str(copy), *sys.argv[2:]]
+        if os.geteuid() == 0:
+            command.append("--allow-root")
+        with contextlib.suppress(KeyboardInterrupt):
+            subprocess.run(command, env=environment(home), check=False)
+
+
+if __name__ == "__main__":
+    {"demo": demo, "lab": lab}[sys.argv[1]]()

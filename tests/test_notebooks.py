@@ -1,0 +1,53 @@
+"""Every notebook runs from top to bottom in a real kernel, against the real local service, and gives no secret away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SENTINEL = "sentinel-key-in-the-environment-0123456789"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_runs_and_keeps_its_secrets(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
+    monkeypatch.setenv("BASETEN_API_KEY", SENTINEL)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.delenv("LOOPS_BASE_URL", raising=False)
+    notebook = nbformat.read(path, as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "committed with outputs"
+    try:
+        nbclient.NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        text = nbformat.writes(notebook)
+        assert SENTINEL not in text
+        assert "Signature" not in text
+        assert "signature=" not in text
+        kept = [p for p in tmp_path.rglob("*") if p.is_file() and SENTINEL.encode() in p.read_bytes()]
+        assert kept == []
+        assert len(text) < 600_000
+    finally:
+        stop = [sys.executable, "-c", "from loops_nb.local import launcher; launcher.stop()"]
+        subprocess.run(stop, check=True, env=os.environ | {"LOOPS_NB_HOME": str(tmp_path)})
+
+
+def test_the_quickstart_shows_tables_and_one_readable_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "notebooks" / "play.py"), "demo"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for expected in (
+        "Loops local service on http://127.0.0.1:",
+        "base_model",
+        "bt://loops:",
+        "adapter_model.safetensors",
+        "build/quickstart.html",
+    ):
+        assert expected in done.stdout
+    assert "NotFoundError" in done.stdout
+    assert "Traceback" not in done.stdout

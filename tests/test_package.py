@@ -1,0 +1,68 @@
+"""What is shipped: the wheel and the sdist."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.once
+
+
+def built(kind: str, into: Path) -> Path:
+    # Without isolation: the build needs nothing that the test environment does not have.
+    program = f"import os, sys; os.chdir({str(ROOT)!r}); from hatchling.build import build_{kind}; build_{kind}(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", program, str(into)], check=True, capture_output=True)
+    (made,) = into.iterdir()
+    return made
+
+
+def test_the_wheel_carries_the_package_and_nothing_else(tmp_path: Path) -> None:
+    with zipfile.ZipFile(built("wheel", tmp_path)) as wheel:
+        names = wheel.namelist()
+    assert "loops_nb/py.typed" in names
+    assert "loops_nb/local/launcher.py" in names
+    assert [n for n in names if not n.startswith(("loops_nb/", "loops_nb-"))] == []
+    assert any(n.endswith("entry_points.txt") for n in names)
+
+
+def test_the_wheel_works_from_where_it_is_installed(tmp_path: Path) -> None:
+    dist, site = tmp_path / "dist", tmp_path / "site"
+    dist.mkdir()
+    wheel = built("wheel", dist)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    program = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); import loops_nb; print(loops_nb.__file__); from loops_nb.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", program, "--version"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert str(site) in done.stdout
+    assert "loops" in done.stdout.splitlines()[-1].lower(), done.stderr
+
+
+def test_the_sdist_can_be_tested(tmp_path: Path) -> None:
+    with tarfile.open(built("sdist", tmp_path)) as sdist:
+        names = {n.split("/", 1)[1] for n in sdist.getnames() if "/" in n}
+    assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "tests/test_package.py", "notebooks/quickstart.ipynb"} <= names
+    assert [n for n in names if n.startswith((".venv", "build/", ".ci"))] == []
+
+
+def test_nothing_in_the_repository_names_a_registry_or_a_path_of_one_machine() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    # Put together here, so that this file does not hold what it looks for.
+    hosts = [
+        ".".join(p) for p in (("pypi", "org"), ("files", "pythonhosted", "org"), ("registry", "npmjs", "org"), ("deb", "debian", "org"))
+    ]
+    paths = ["/" + "/".join(p) for p in (("work", "main"), ("work", "shared"), ("tmp", "bash_jobs"))]
+    for name in listed.stdout.split("\n"):
+        path = ROOT / name
+        if name and path.is_file() and path.suffix != ".png":
+            text = path.read_text("utf-8", "replace")
+            assert [w for w in hosts + paths if w in text] == [], name
