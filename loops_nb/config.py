@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.errors import ConfigError
@@ -28,6 +29,7 @@ LOCAL_ZONE = "local"
 _FILE = "pyproject.toml"
 _TABLE = "tool.loops_nb"
 _LONGEST_URL = 2000
+_MENTION = re.compile(rb"""(?m)^\s*\[\s*tool\s*\.\s*["']?loops_nb["']?\s*[\].]|^\s*(?:tool\s*\.\s*)?["']?loops_nb["']?\s*[.=]""")
 _LOOKS_LIKE_A_KEY = ("api_key", "apikey", "key", "token", "secret", "password", "baseten_api_key")
 
 
@@ -104,7 +106,7 @@ def project_settings(folder: Path) -> ProjectSettings:
         except OSError:
             continue
         # Most projects have no such table; parsing would cost every start more than looking.
-        if b"loops_nb" not in body:
+        if _MENTION.search(body) is None:
             continue
         values = _table(body, path)
         if values is not None:

@@ -1,0 +1,149 @@
+"""Tab: verbs, options, ids, base models and checkpoint names, from what is already known.
+
+A matcher of IPython's second API: the older hooks do not see ``df = %loops ...``.  Nothing here waits for the network.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, context_matcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from loops_nb.magics.grammar import Option, Takes, Verb
+    from loops_nb.magics.magic import LoopsMagics
+
+# The magic alone on its line, or assigned; as IPython itself reads an assignment of a magic.
+_LINE = re.compile(r"^\s*(?:[^\s=%][^=%]*=\s*)?%loops\s(?P<typed>.*)$", re.DOTALL)
+_MOST = 200
+
+
+class Completion:
+    """The completion of one shell.
+
+    Parameters
+    ----------
+    magics
+        Whose knowledge and connection are used.
+    """
+
+    def __init__(self, magics: LoopsMagics) -> None:
+        self._magics = magics
+
+        @context_matcher(identifier="loops_nb")
+        def matcher(context: Any) -> SimpleMatcherResult:
+            return self._match(context)
+
+        self.matcher = matcher
+
+    def _match(self, context: Any) -> SimpleMatcherResult:
+        found = _LINE.match(context.text_until_cursor)
+        if found is None:
+            return SimpleMatcherResult(completions=[])
+        self._look()
+        fragment, words = self.complete(found["typed"])
+        return SimpleMatcherResult(
+            completions=[SimpleCompletion(text=text, type=kind) for text, kind in words[:_MOST]],
+            matched_fragment=fragment,
+            suppress=True,
+            ordered=True,
+        )
+
+    def complete(self, typed: str) -> tuple[str, list[tuple[str, str]]]:
+        """Return the part of a line that would be replaced, and what can stand there.
+
+        Parameters
+        ----------
+        typed
+            The text behind ``%loops`` up to the cursor.
+
+        Returns
+        -------
+        fragment, completions
+            Each completion with its type (``verb``, ``option``, ``value``).
+        """
+        from loops_nb.magics.verbs import VERBS  # noqa: PLC0415 - the verbs are read at the first Tab, not at load time
+        from loops_nb.magics.words import last_word  # noqa: PLC0415
+
+        words, fragment = last_word(typed)
+        verbs = VERBS
+        verb: Verb | None = None
+        while words and (chosen := _verb(verbs, words[0])) is not None:
+            verb, verbs, words = chosen, chosen.verbs, words[1:]
+        if verb is None or verb.verbs:
+            if words:
+                return fragment, []
+            wide = [(v.word, "verb") for v in verbs] + [("--help", "option")]
+            return fragment, _starting(wide, fragment)
+        return self._after_verb(verb, words, fragment)
+
+    def _after_verb(self, verb: Verb, words: list[str], fragment: str) -> tuple[str, list[tuple[str, str]]]:
+        flag, joined, value = fragment.partition("=")
+        option = verb.option(flag)
+        if joined and option is not None and not option.is_switch:
+            return value, _starting(self._values(option), value)
+        used, waiting, loose = _read(verb, words)
+        if waiting is not None:
+            return fragment, _starting(self._values(waiting), fragment)
+        options = [
+            (o.flags[-1], "option")
+            for o in verb.options
+            if o.name not in used and not (loose and o.name in {a.name for a in verb.arguments})
+        ]
+        options.append(("--help", "option"))
+        if fragment.startswith("-"):
+            short = [(f, "option") for o in verb.options for f in o.flags[:-1] if o.name not in used]
+            return fragment, _starting(options + short, fragment)
+        values: list[tuple[str, str]] = []
+        if loose < len(verb.arguments):
+            values = self._values(verb.arguments[loose])
+        return fragment, _starting(values + options, fragment)
+
+    def _values(self, taken: Takes) -> list[tuple[str, str]]:
+        if taken.choices:
+            return [(choice, "value") for choice in taken.choices]
+        knowledge = self._magics.desk.knowledge
+        kinds = ("uri", "checkpoint", "name") if taken.knows == "checkpoint" else (taken.knows,)
+        return [(text, "value") for kind in kinds if kind for text in knowledge.known(kind)]
+
+    def _look(self) -> None:
+        live = self._magics.desk.connection.live
+        # Only where a line has already connected: Tab alone sends no key anywhere.
+        if live is not None:
+            self._magics.desk.knowledge.look(live)
+
+
+def _verb(verbs: Iterable[Verb], word: str) -> Verb | None:
+    return next((verb for verb in verbs if verb.word == word), None)
+
+
+def _read(verb: Verb, words: list[str]) -> tuple[set[str], Option | None, int]:
+    """Return the options that were used, the one whose value comes next, and the number of loose words."""
+    used: set[str] = set()
+    waiting: Option | None = None
+    loose = 0
+    for word in words:
+        if waiting is not None:
+            waiting = None
+            continue
+        flag, joined, _ = word.partition("=")
+        option = verb.option(flag)
+        if option is None:
+            loose += not word.startswith("-")
+            continue
+        used.add(option.name)
+        if not option.is_switch and not joined:
+            waiting = option
+    return used, waiting, loose
+
+
+def _starting(words: Iterable[tuple[str, str]], fragment: str) -> list[tuple[str, str]]:
+    lower = fragment.lower()
+    found = [word for word in words if word[0].lower().startswith(lower)]
+    if not found and fragment:
+        # The middle of a name is what people remember: 8B of Qwen/Qwen3-8B, step-100 of a URI.
+        found = [word for word in words if lower in word[0].lower() and not word[0].startswith("-")]
+    return list(dict.fromkeys(found))

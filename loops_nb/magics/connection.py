@@ -1,0 +1,217 @@
+"""The one connection of a shell: where to, with which key, and why there."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from loops_nb.errors import CredentialsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loops_nb.loops import Loops
+    from loops_nb.magics.knowledge import Knowledge
+
+ENV_KEY = "BASETEN_API_KEY"
+ENV_URL = "LOOPS_BASE_URL"
+HOSTED_URL = "https://api.baseten.co"
+_TRUSTED_DOMAIN = ".baseten.co"
+_BY_PROJECT = "from pyproject.toml"
+
+
+class Target(NamedTuple):
+    """Where to connect.
+
+    Parameters
+    ----------
+    url
+        Root of the API.
+    because
+        Why there, as half a sentence.
+    """
+
+    url: str
+    because: str
+
+
+class Wishes(NamedTuple):
+    """What the settings say about the connection; ``project_url`` is a file's word, the weakest."""
+
+    base_url: str
+    project_url: str
+    auth_scheme: str
+    timeout: float
+
+
+class Connection:
+    """The client that all verbs of a shell share; made at the first need, made again when what it stands on has changed.
+
+    Parameters
+    ----------
+    wishes
+        Returns the settings of now.
+    knowledge
+        What is known of the service; forgotten when the connection goes elsewhere.
+    """
+
+    def __init__(self, wishes: Callable[[], Wishes], knowledge: Knowledge) -> None:
+        self._wishes = wishes
+        self._knowledge = knowledge
+        self._chosen: Target | None = None
+        self._client: Loops | None = None
+        self._target: Target | None = None
+        self._stands_on: tuple[Any, ...] = ()
+
+    @property
+    def live(self) -> Loops | None:
+        """The client, if there is one already; never makes one."""
+        return self._client
+
+    def target(self) -> Target | None:  # noqa: PLR0911 - one return a place to look
+        """Return where a line would connect now; None when there is no address, no key and no running local service.
+
+        In this order: ``%loops connect`` or ``%loops local start``, the setting ``base_url``, ``LOOPS_BASE_URL``, a project's file, the
+        hosted service if there is a key, a running local service.
+        """
+        wishes = self._wishes()
+        if self._chosen is not None:
+            return self._chosen
+        if wishes.base_url:
+            return Target(wishes.base_url, "set by %config LoopsMagics.base_url")
+        if os.environ.get(ENV_URL, "").strip():
+            return Target(os.environ[ENV_URL].strip(), f"from {ENV_URL}")
+        if wishes.project_url:
+            return Target(wishes.project_url, _BY_PROJECT)
+        from loops_nb.credentials import resolve_key  # noqa: PLC0415 - asks the system keyring, which is slow
+
+        if self._client is not None and self._target is not None and self._stands_on == self._ground():
+            return self._target
+        if resolve_key() is not None:
+            return Target(HOSTED_URL, "the hosted service, because there is an API key")
+        from loops_nb.local import launcher  # noqa: PLC0415
+
+        running = launcher.status()
+        return None if running is None else Target(running.url, "the local service running on this machine")
+
+    def key_url(self) -> str:
+        """Return the address that a new API key is for: the one of the settings, else the hosted service.
+
+        Raises
+        ------
+        CredentialsError
+            If a project's file names a service of somebody else's.
+        """
+        wishes = self._wishes()
+        if not wishes.base_url and not os.environ.get(ENV_URL, "").strip() and wishes.project_url:
+            self._check_trust(Target(wishes.project_url, _BY_PROJECT))
+        return wishes.base_url or os.environ.get(ENV_URL, "").strip() or wishes.project_url or HOSTED_URL
+
+    def client(self) -> Loops:
+        """Return the shared client.
+
+        Raises
+        ------
+        CredentialsError
+            If there is nowhere to connect to, or no key for it.
+        """
+        if self._client is not None and self._stands_on == self._ground():
+            return self._client
+        target = self.target()
+        if target is None:
+            raise CredentialsError(
+                "Not connected: there is no API key, and no local service is running.",
+                hint="Type %loops local start (sample data, no key needed) or %loops login",
+            )
+        self._check_trust(target)
+        self._use(self._make(target), target)
+        return self._client  # type: ignore[return-value]  # _use has just set it
+
+    def connect(self, url: str | None) -> Loops:
+        """Connect to an address, or with None to what the settings say; the client is kept only if the service answered.
+
+        Raises
+        ------
+        LoopsError
+            If the address is none, nobody answers there, or the key is refused; the former connection stays.
+        """
+        if url is None:
+            return self.client()
+        target = Target(url, "chosen with %loops connect")
+        client = self._make(target)
+        try:
+            ask(client)
+        except BaseException:
+            client.close()
+            raise
+        self._chosen = Target(client.base_url, target.because)
+        self._use(client, self._chosen)
+        return client
+
+    def choose(self, target: Target | None) -> None:
+        """Connect there from now on; None goes back to what the settings say."""
+        self.drop()
+        self._chosen = target
+
+    def drop(self) -> None:
+        """Close the client; the next line makes a new one."""
+        if self._client is not None:
+            self._client.close()
+        self._client = self._target = None
+        self._stands_on = ()
+
+    @property
+    def because(self) -> str:
+        """Why the client is connected where it is."""
+        return self._target.because if self._target is not None else ""
+
+    def is_chosen(self, url: str) -> bool:
+        """Tell whether the connection goes to an address."""
+        return (self._target is not None and self._target.url == url) or (self._chosen is not None and self._chosen.url == url)
+
+    def _make(self, target: Target) -> Loops:
+        from loops_nb.loops import Loops  # noqa: PLC0415 - brings httpx in
+
+        wishes = self._wishes()
+        return Loops(base_url=target.url, auth_scheme=wishes.auth_scheme, timeout=wishes.timeout)
+
+    def _use(self, client: Loops, target: Target) -> None:
+        if self._client is not None and self._client is not client:
+            if self._client.base_url != client.base_url:
+                self._knowledge.forget()
+            self._client.close()
+        self._client, self._target, self._stands_on = client, target, self._ground()
+
+    def _ground(self) -> tuple[Any, ...]:
+        # The key itself is not kept here, only whether it changed.
+        return (self._wishes(), self._chosen, os.environ.get(ENV_URL), hash(os.environ.get(ENV_KEY)))
+
+    @staticmethod
+    def _check_trust(target: Target) -> None:
+        from urllib.parse import urlsplit  # noqa: PLC0415
+
+        from loops_nb.client.address import is_loopback  # noqa: PLC0415
+
+        host = (urlsplit(target.url).hostname or "").lower()
+        if target.because == _BY_PROJECT and not is_loopback(host) and not host.endswith(_TRUSTED_DOMAIN):
+            raise CredentialsError(
+                f"pyproject.toml of this folder names {target.url}, a service of somebody else's, so your API key was not sent there.",
+                hint=f"If you trust it, type %loops connect {target.url}",
+            )
+
+
+def ask(client: Loops) -> None:
+    """Ask the service for something small that needs a valid key.
+
+    Raises
+    ------
+    LoopsError
+        If it does not answer, or refuses the key.
+    """
+    from loops_nb.errors import NotFoundError, PermissionDeniedError  # noqa: PLC0415
+
+    try:
+        client.capabilities.list()
+    except (PermissionDeniedError, NotFoundError):
+        # The key is known there; an older service has not this route.
+        client.runs.list()

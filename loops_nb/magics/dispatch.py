@@ -1,0 +1,62 @@
+"""From a line to what it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from loops_nb.errors import LoopsError
+from loops_nb.magics.grammar import HELP_FLAGS, understand
+from loops_nb.magics.help import general_help, verb_help
+from loops_nb.magics.verbs import GROUPS, VERBS, status
+from loops_nb.magics.words import split_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loops_nb.magics.desk import Desk
+
+
+def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
+    """Do what a line says, and return what it gives.
+
+    Parameters
+    ----------
+    desk
+        The shell's desk.
+    line
+        The text behind ``%loops``.
+    evaluate
+        Returns the text of an expression of the line.
+
+    Raises
+    ------
+    LoopsError
+        If the line cannot be understood, or the service could not do it.
+    """
+    words = split_words(line, evaluate)
+    if words and words[-1] == ";":
+        words.pop()
+    if words and (words[0] in HELP_FLAGS or words == ["help"]):
+        desk.say(whole_help())
+        return None
+    if words and words[0] == "help":
+        words = [*words[1:], "--help"]
+    if not words:
+        with desk.local_hint():
+            status.run(desk)
+        return None
+    order = understand(VERBS, words)
+    if order.wants_help or order.verb.run is None:
+        desk.say(verb_help(order.verb))
+        return None
+    try:
+        with desk.local_hint():
+            return order.verb.run(desk, order.values)
+    except LoopsError as error:
+        # Python would show "During handling of the above exception": one line is enough here.
+        raise error.with_traceback(None) from None
+
+
+def whole_help() -> str:
+    """Return the help of ``%loops``."""
+    return general_help(GROUPS)

@@ -1,0 +1,286 @@
+"""The grammar of ``%loops``: what a verb takes, said once, for parsing, help and completion alike.
+
+Not ``argparse``: its wording and its handling of optional words differ between Python versions, it knows only ``SystemExit``, and
+completion would need the same tables a second time.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from loops_nb.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from loops_nb.magics.desk import Desk
+
+HELP_FLAGS = ("-h", "--help")
+_LONGEST_ECHO = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Takes:
+    """What an option's value or an argument may be.
+
+    Parameters
+    ----------
+    name
+        Under which the value is handed to the verb.
+    help
+        One line for people.
+    metavar
+        How the value is called in help texts; empty for an option that takes none.
+    convert
+        Makes the value of the text; raises `InvalidArgumentError` with what is wrong.
+    choices
+        The only words allowed; empty allows any.
+    knows
+        Kind of known things to complete from, as in `Knowledge`.
+    required
+        Whether it must be given.
+    default
+        The value when it is not given.
+    """
+
+    name: str
+    help: str
+    metavar: str = ""
+    convert: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    knows: str = ""
+    required: bool = False
+    default: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option(Takes):
+    """An option: ``--base-model M``, ``--base-model=M``, or a switch without a value."""
+
+    flags: tuple[str, ...]
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it takes no value."""
+        return not self.metavar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """One verb of ``%loops``, or a group of them.
+
+    Parameters
+    ----------
+    name
+        The word; ``create run`` for a verb of a group.
+    summary
+        One line, no full stop.
+    run
+        Does it.  None for a group.
+    arguments, options
+        What it takes.
+    verbs
+        The verbs of a group.
+    default
+        The verb of the group that is meant when none is named.
+    examples
+        Whole lines that can be typed.
+    notes
+        What a person should know before using it, in sentences.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Desk, SimpleNamespace], Any] | None = None
+    arguments: tuple[Takes, ...] = ()
+    options: tuple[Option, ...] = ()
+    verbs: tuple[Verb, ...] = ()
+    default: str = ""
+    examples: tuple[str, ...] = ()
+    notes: str = ""
+    takes_secrets: bool = field(default=False)
+
+    @property
+    def word(self) -> str:
+        """The last word of the name: the one typed to choose it."""
+        return self.name.rsplit(" ", 1)[-1]
+
+    @property
+    def usage(self) -> str:
+        """The form of the line."""
+        parts = [f"%loops {self.name}"]
+        if self.verbs:
+            words = "|".join(v.word for v in self.verbs)
+            parts.append(f"[{words}]" if self.default else words)
+            parts.append("...")
+        parts += [a.metavar if a.required else f"[{a.metavar}]" for a in self.arguments if a.metavar]
+        parts += [_usage(o) for o in self.options]
+        return " ".join(parts)
+
+    def option(self, flag: str) -> Option | None:
+        """Return the option with that flag."""
+        return next((o for o in self.options if flag in o.flags), None)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A line that was understood: the verb, and its values; ``wants_help`` when help was asked for instead."""
+
+    verb: Verb
+    values: SimpleNamespace
+    wants_help: bool = False
+
+
+def find_verb(verbs: Sequence[Verb], words: Sequence[str]) -> tuple[Verb, list[str]]:
+    """Return the verb that words name, and the words left for it.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If there is no such verb; the text offers near ones.
+    """
+    verb, rest = _pick(verbs, words[0], "%loops"), list(words[1:])
+    while verb.verbs:
+        if rest and rest[0] in HELP_FLAGS:
+            break
+        named = rest and not rest[0].startswith("-")
+        if not named and not verb.default:
+            raise InvalidArgumentError(
+                f"%loops {verb.name} needs to know what: {_or([v.word for v in verb.verbs])}.", hint=f"For example: {verb.examples[0]}"
+            )
+        word = rest.pop(0) if named else verb.default
+        verb = _pick(verb.verbs, word, f"%loops {verb.name}")
+    return verb, rest
+
+
+def understand(verbs: Sequence[Verb], words: Sequence[str]) -> Order:
+    """Read the words of a line.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If they are not a line of this grammar; the text says what to type.
+    """
+    verb, rest = find_verb(verbs, words)
+    if any(word in HELP_FLAGS for word in rest):
+        return Order(verb, SimpleNamespace(), wants_help=True)
+    values = {taken.name: taken.default for taken in (*verb.arguments, *verb.options)}
+    given: set[str] = set()
+    loose: list[str] = []
+    queue = list(rest)
+    while queue:
+        word = queue.pop(0)
+        if word.startswith("-") and word != "-":
+            option, text = _option(verb, word, queue)
+            if option.name in given:
+                raise _refuse(verb, f"{option.flags[-1]} is given twice", option.name)
+            given.add(option.name)
+            values[option.name] = True if text is None else _value(verb, option, option.flags[-1], text)
+        else:
+            loose.append(word)
+    _fill(verb, loose, values)
+    for option in verb.options:
+        if option.required and option.name not in given:
+            raise _refuse(verb, f"{option.flags[-1]} {option.metavar} is missing ({option.help})", option.name)
+    return Order(verb, SimpleNamespace(**values))
+
+
+def shown(word: str) -> str:
+    """Return a word as an error text may repeat it: a long one may be a key that was pasted, and is not repeated."""
+    return repr(word) if len(word) <= _LONGEST_ECHO and not _looks_secret(word) else "that word (it is long, and not repeated here)"
+
+
+def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """Return "Did you mean ...?" for a word that is nearly a known one, else another text."""
+    lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.6)
+    close += [name for name in lower if len(word) > 1 and name.startswith(word.lower()) and name not in close]
+    return f"Did you mean {_or([lower[name] for name in close[:3]])}?" if close else otherwise
+
+
+def _looks_secret(word: str) -> bool:
+    bare = word.lstrip("-")
+    # Ids, verbs and options are short or have - / : in them; keys are one long run of letters and digits.
+    return any(len(run) > 20 and any(c.isdigit() for c in run) for run in _runs(bare))  # noqa: PLR2004 - longer than any id
+
+
+def _runs(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text).split()
+
+
+def _pick(verbs: Sequence[Verb], word: str, where: str) -> Verb:
+    found = next((verb for verb in verbs if verb.word == word), None)
+    if found is None:
+        words = [verb.word for verb in verbs]
+        raise InvalidArgumentError(
+            f"{where} has no verb {shown(word)}.", argument="verb", hint=did_you_mean(word, words, otherwise=f"{where} --help lists them.")
+        )
+    return found
+
+
+def _option(verb: Verb, word: str, queue: list[str]) -> tuple[Option, str | None]:
+    flag, joined, text = word.partition("=")
+    option = verb.option(flag)
+    if option is None:
+        if verb.takes_secrets:
+            raise _refuse(verb, "takes no options")
+        flags = [f for o in verb.options for f in o.flags if f.startswith("--")]
+        near = did_you_mean(flag, flags)
+        known = f"It has {', '.join(flags)}." if flags else "It has no options."
+        raise InvalidArgumentError(
+            f"%loops {verb.name} has no option {shown(flag)}.",
+            argument=flag.lstrip("-"),
+            hint=f"{near or known} See %loops {verb.name} --help",
+        )
+    if option.is_switch:
+        if joined:
+            raise _refuse(verb, f"{flag} takes no value", option.name)
+        return option, None
+    if joined:
+        return option, text
+    if not queue or verb.option(queue[0].partition("=")[0]) is not None:
+        raise _refuse(verb, f"{flag} needs a value: {flag} {option.metavar} ({option.help})", option.name)
+    return option, queue.pop(0)
+
+
+def _fill(verb: Verb, loose: list[str], values: dict[str, Any]) -> None:
+    for argument, word in zip(verb.arguments, loose, strict=False):
+        values[argument.name] = _value(verb, argument, argument.metavar, word)
+    missing = [a for a in verb.arguments[len(loose) :] if a.required]
+    if missing:
+        raise _refuse(verb, f"{missing[0].metavar} is missing ({missing[0].help})", missing[0].name)
+    extra = loose[len(verb.arguments) :]
+    if extra:
+        what = "takes no word after it" if not verb.arguments else f"takes {len(verb.arguments)} word{'s'[: len(verb.arguments) > 1]}"
+        more = "" if verb.takes_secrets else f", so {shown(extra[0])} is one too many (a text with spaces needs quotes)"
+        raise _refuse(verb, what + more)
+
+
+def _value(verb: Verb, taken: Takes, label: str, text: str) -> Any:
+    if not text.strip():
+        raise _refuse(verb, f"{label} is empty", taken.name)
+    if taken.choices and text not in taken.choices:
+        near = did_you_mean(text, taken.choices)
+        raise InvalidArgumentError(
+            f"%loops {verb.name}: {label} must be {_or(taken.choices)}, not {shown(text)}.", argument=taken.name, hint=near
+        )
+    try:
+        return taken.convert(text)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"%loops {verb.name}: {label} {error.message}", argument=taken.name, hint=error.hint) from None
+
+
+def _refuse(verb: Verb, what: str, argument: str = "") -> InvalidArgumentError:
+    return InvalidArgumentError(f"%loops {verb.name}: {what}.", argument=argument, hint=f"See %loops {verb.name} --help")
+
+
+def _usage(option: Option) -> str:
+    form = option.flags[-1] if option.is_switch else f"{option.flags[-1]} {option.metavar}"
+    return form if option.required else f"[{form}]"
+
+
+def _or(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

@@ -1,0 +1,143 @@
+"""What is already known of the service: the memory behind Tab and "did you mean".
+
+Filled by every listing that is shown, and by a background look that completion may start.  Answering from it never waits for anything.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from loops_nb.errors import LoopsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from loops_nb.loops import Loops
+
+KINDS = ("run", "sampler", "deployment", "session", "checkpoint", "base_model", "team")
+_MOST = 2000
+_SECONDS_BETWEEN_LOOKS = 30.0
+
+#: For every kind of frame: which of its columns holds what.
+_COLUMNS: dict[str, dict[str, str]] = {
+    "runs": {
+        "id": "run",
+        "base_model": "base_model",
+        "session_id": "session",
+        "deployment_id": "deployment",
+        "sampler_id": "sampler",
+        "owner": "owner",
+    },
+    "samplers": {"id": "sampler", "base_model": "base_model", "owner": "owner"},
+    "checkpoints": {"id": "checkpoint", "uri": "uri", "checkpoint_id": "name", "run_id": "run", "base_model": "base_model"},
+    "deployments": {
+        "id": "deployment",
+        "base_model": "base_model",
+        "active_run_id": "run",
+        "latest_run_id": "run",
+        "sampler_id": "sampler",
+        "owner": "owner",
+    },
+    "capabilities": {"model_name": "base_model"},
+    "sessions": {"id": "session"},
+    "teams": {"id": "team"},
+}
+
+
+class Knowledge:
+    """Ids, models and names, newest knowledge first; at most some thousands of each kind.  Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[str, None]] = {}
+        self._files_ids: dict[str, str] = {}
+        self._looking: threading.Thread | None = None
+        self._looked_at = float("-inf")
+        self._age = 0
+
+    def known(self, kind: str) -> list[str]:
+        """Return what is known of a kind (one of `KINDS`, or ``uri``, ``name``, ``owner``)."""
+        with self._lock:
+            return list(self._known.get(kind, ()))
+
+    def add(self, kind: str, values: Iterable[str | None]) -> None:
+        """Remember values, the first as the newest."""
+        with self._lock:
+            self._add(kind, values)
+
+    def learn(self, kind: str, frame: Any) -> None:
+        """Remember what a listing shows; ``kind`` is the frame's."""
+        columns = _COLUMNS.get(kind, {})
+        head = frame.iloc[:_MOST] if len(frame) > _MOST else frame
+        found = {column: _texts(head[column].tolist()) for column in columns if column in head.columns}
+        with self._lock:
+            for column, values in found.items():
+                self._add(columns[column], values)
+            if kind == "checkpoints":
+                self._files_ids.update(zip(found["uri"], found["id"], strict=False))
+
+    def forget(self) -> None:
+        """Forget everything: the connection goes elsewhere."""
+        with self._lock:
+            self._known.clear()
+            self._files_ids.clear()
+            self._looked_at = float("-inf")
+            self._age += 1
+
+    def look(self, client: Loops, *, now: Callable[[], float] = time.monotonic) -> bool:
+        """Start a look at the service in the background, unless one runs or was made a moment ago; tell whether one was started."""
+        with self._lock:
+            running = self._looking is not None and self._looking.is_alive()
+            if running or now() - self._looked_at < _SECONDS_BETWEEN_LOOKS:
+                return False
+            self._looked_at = now()
+            self._looking = threading.Thread(target=self._look, args=(client, self._age), name="loops-nb-knowledge", daemon=True)
+            self._looking.start()
+            return True
+
+    def wait(self, seconds: float) -> None:
+        """Wait until no look is under way."""
+        looking = self._looking
+        if looking is not None:
+            looking.join(seconds)
+
+    def _look(self, client: Loops, age: int) -> None:
+        for kind, fetch in (
+            ("runs", client.runs.frame),
+            ("samplers", client.samplers.frame),
+            ("capabilities", client.capabilities.frame),
+        ):
+            try:
+                frame = fetch()
+            except Exception:  # noqa: BLE001 - nobody asked for this look: it must not print or raise under somebody's cell
+                return
+            if age != self._age:
+                return
+            self.learn(kind, frame)
+
+    def _add(self, kind: str, values: Iterable[str | None]) -> None:
+        fresh = dict.fromkeys(value for value in values if value)
+        fresh.update(dict.fromkeys(value for value in self._known.get(kind, ()) if value not in fresh))
+        self._known[kind] = dict.fromkeys(list(fresh)[:_MOST])
+
+    def checkpoint_id(self, uri: str) -> str | None:
+        """Return the id of a checkpoint that was listed under this URI."""
+        with self._lock:
+            return self._files_ids.get(uri)
+
+
+def refresh(knowledge: Knowledge, client: Loops, kind: str) -> None:
+    """Look now for ids of a kind, because somebody asked for one that is not there; a failure only leaves less to suggest."""
+    fetch = {"run": client.runs.frame, "sampler": client.samplers.frame, "deployment": client.deployments.frame}.get(kind)
+    if fetch is None:
+        return
+    try:
+        knowledge.learn(f"{kind}s", fetch())
+    except LoopsError:
+        return
+
+
+def _texts(values: list[Any]) -> list[str]:
+    return [value for value in values if isinstance(value, str)]

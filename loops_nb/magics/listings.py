@@ -1,0 +1,125 @@
+"""A listing as people read it: the first rows, times in their zone, sizes in words, and what was left out said below."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from loops_nb.config import display_zone
+from loops_nb.magics.desk import EMPTY_NOTE
+from loops_nb.magics.tables import Field, Table
+from loops_nb.magics.wording import MISSING, moment, size, zone_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What is worth most where the columns do not all fit; the others follow in the frame's order.
+_FIRST = {
+    "runs": ("id", "name", "status", "deployment_status", "sampler_status", "base_model", "created_at", "session_id"),
+    "samplers": ("id", "base_model", "status", "created_at", "gpu_type", "gpu_count"),
+    "checkpoints": ("id", "checkpoint_id", "target", "size_bytes", "created_at", "run_id", "base_model", "lora_rank"),
+    "deployments": ("id", "base_model", "status", "sampler_status", "active_run_id", "created_at"),
+    "capabilities": ("model_name", "enabled", "max_seq_len", "max_enabled_seq_len", "reason"),
+    "logs": ("message", "timestamp", "level"),
+}
+_LONG_TEXTS = {"message", "reason_detail", "remediation", "relative_file_name", "uri"}
+_LONG = 160
+_NANOSECONDS = "ns"
+_HIDDEN_URL = "(presigned URL, not shown: it works without a key)"
+
+
+def kind_of(frame: pd.DataFrame) -> str | None:
+    """Return the kind of a frame that ``loops_nb`` made, also after filtering; None for anybody else's."""
+    if "loops_nb.frames" not in sys.modules:
+        return None
+    from loops_nb.frames.arrays import KIND_ATTR  # noqa: PLC0415 - pandas is there when a frame is there
+    from loops_nb.frames.columns import KINDS  # noqa: PLC0415
+
+    kind = frame.attrs.get(KIND_ATTR)
+    if not isinstance(kind, str) or kind not in KINDS or frame.columns.nlevels > 1:
+        return None
+    # A summary of a listing (value_counts, describe, a transposed one) still has its note, but is no listing.
+    own = {column.name for column in KINDS[kind].columns}
+    return kind if len(frame.columns) and any(name in own for name in frame.columns) and frame.columns.is_unique else None
+
+
+def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: str) -> Table:
+    """Return the table to draw.
+
+    Parameters
+    ----------
+    frame, kind
+        The listing.
+    row_limit
+        Rows to show; 0 shows all.
+    time_zone
+        As in the setting of that name.
+    """
+    count = len(frame)
+    if not count:
+        return Table([], [empty_words(frame, kind)])
+    head = frame.iloc[:row_limit] if row_limit and count > row_limit else frame
+    first = _FIRST.get(kind, ())
+    fields = _index_fields(head)
+    empty = []
+    for name in head.columns:
+        column = _field(str(name), head[name], time_zone)
+        if all(cell == MISSING for cell in column.cells) and name not in first:
+            empty.append(str(name))
+            continue
+        rank = first.index(name) if name in first else len(first) + len(fields)
+        fields.append(Field(column.heading, column.cells, is_number=column.is_number, rank=rank, widest=column.widest))
+    notes = []
+    if len(head) < count:
+        notes.append(f"Showing {len(head):,} of {count:,} rows. The DataFrame has all; %config LoopsMagics.row_limit = 0 shows them.")
+    if empty:
+        notes.append(f"Empty here, not shown: {', '.join(empty)}.")
+    return Table(fields, notes)
+
+
+def empty_words(frame: pd.DataFrame, kind: str) -> str:
+    """Return what to say of a listing without rows."""
+    note = frame.attrs.get(EMPTY_NOTE)
+    return note if isinstance(note, str) else f"No {kind} in this DataFrame: the service listed none, or your filter left none over."
+
+
+def _index_fields(frame: pd.DataFrame) -> list[Field]:
+    index = frame.index
+    if index.nlevels > 1:
+        return [
+            Field("" if name is None else str(name), [_plain(value) for value in index.get_level_values(level).tolist()])
+            for level, name in enumerate(index.names)
+        ]
+    # The numbers of rows say nothing; an index that somebody chose does.
+    if index.name is None and index.inferred_type in {"integer", "empty"}:
+        return []
+    return [Field("" if index.name is None else str(index.name), [_plain(value) for value in index.tolist()])]
+
+
+def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
+    cells = values.tolist()
+    missing = values.isna().tolist()
+    dtype = str(values.dtype)
+    if name == "url":
+        return Field(name, [_HIDDEN_URL for _ in cells])
+    if dtype.startswith("datetime64[") and dtype.endswith("UTC]"):
+        return _time_field(name, cells, missing, time_zone, fraction=f"[{_NANOSECONDS}" in dtype)
+    if name == "size_bytes":
+        return Field(name, [MISSING if gone else size(int(cell)) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
+    texts = [MISSING if gone else _plain(cell) for cell, gone in zip(cells, missing, strict=True)]
+    is_number = dtype.lower().startswith(("int", "uint", "float"))
+    return Field(name, texts, is_number=is_number, widest=_LONG if name in _LONG_TEXTS else Field.widest)
+
+
+def _time_field(name: str, cells: list[Any], missing: list[bool], time_zone: str, *, fraction: bool) -> Field:
+    zone = display_zone(time_zone)
+    moments = [None if gone else cell.to_pydatetime(warn=False) for cell, gone in zip(cells, missing, strict=True)]
+    called = zone_name(time_zone, zone, (when for when in moments if when is not None))
+    texts = [MISSING if when is None else moment(when, zone, fraction=fraction) for when in moments]
+    return Field(f"{name} ({called})", texts)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,155 @@
+"""``%loops`` itself: settings, and the way from a line to a verb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand
+from traitlets import Float, Int, TraitError, Unicode, observe, validate
+
+from loops_nb.config import SETTINGS, check_setting, project_settings
+from loops_nb.errors import ConfigError, InvalidArgumentError, LoopsError
+
+if TYPE_CHECKING:
+    from loops_nb.magics.connection import Wishes
+    from loops_nb.magics.desk import Desk
+
+
+def _trait(kind: Any, name: str) -> Any:
+    return kind(SETTINGS[name].default, help=SETTINGS[name].help).tag(config=True)
+
+
+@magics_class
+class LoopsMagics(Magics):
+    """Settings of %loops. Set one with %config LoopsMagics.row_limit = 50, or in pyproject.toml under [tool.loops_nb]."""
+
+    base_url = _trait(Unicode, "base_url")
+    auth_scheme = _trait(Unicode, "auth_scheme")
+    poll_interval = _trait(Float, "poll_interval")
+    row_limit = _trait(Int, "row_limit")
+    time_zone = _trait(Unicode, "time_zone")
+    timeout = _trait(Float, "timeout")
+
+    # Settings of ipython_config.py are set before __init__ comes to its second line.
+    _desk: Desk | None = None
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell=shell, parent=shell)
+        self.project_file: Path | None = None
+        self.project_url = ""
+        self.project_error: ConfigError | None = None
+        self.read_project()
+
+    @property
+    def desk(self) -> Desk:
+        """The shell's desk; made at the first use, so that loading the extension stays quick."""
+        if self._desk is None:
+            from loops_nb.magics.connection import Connection  # noqa: PLC0415
+            from loops_nb.magics.desk import Desk  # noqa: PLC0415
+            from loops_nb.magics.knowledge import Knowledge  # noqa: PLC0415
+
+            knowledge = Knowledge()
+            self._desk = Desk(self.shell, self, Connection(self._wishes, knowledge), knowledge)
+        return self._desk
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._desk is not None:
+            self._desk.connection.drop()
+
+    @validate("base_url", "auth_scheme", "poll_interval", "row_limit", "time_zone", "timeout")
+    def _checked(self, proposal: Any) -> Any:
+        try:
+            return check_setting(proposal["trait"].name, proposal["value"])
+        except ConfigError as error:
+            raise TraitError(str(error)) from None
+
+    @observe("base_url")
+    def _elsewhere(self, _change: Any) -> None:
+        # The latest word wins: a base_url that is set after `%loops connect` is meant.
+        if self._desk is not None:
+            self._desk.connection.choose(None)
+
+    def read_project(self) -> None:
+        """Take the settings of the project's ``pyproject.toml``; those set by a person stay as they are.
+
+        A faulty file is remembered, not raised: the magics must be there to say what is wrong with it.
+        """
+        try:
+            found = project_settings(Path.cwd())
+        except ConfigError as error:
+            self.project_error = error
+            return
+        except OSError:
+            # The working folder is gone.
+            return
+        self.project_error = None
+        self.project_file = found.path
+        self.project_url = found.values.get("base_url", "")
+        for name, value in found.values.items():
+            if name != "base_url" and getattr(self, name) == SETTINGS[name].default:
+                setattr(self, name, value)
+
+    def _wishes(self) -> Wishes:
+        if self.project_error is not None:
+            self.read_project()
+        if self.project_error is not None:
+            raise self.project_error
+        from loops_nb.magics.connection import Wishes  # noqa: PLC0415
+
+        return Wishes(self.base_url, self.project_url, self.auth_scheme, self.timeout)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    def loops(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Baseten Loops from the notebook: %loops --help says everything."""
+        from loops_nb.magics.dispatch import run_line  # noqa: PLC0415 - the verbs are read at the first line, not at load time
+
+        namespace = {**self.desk.shell.user_ns, **(local_ns or {})}
+        return run_line(self.desk, line, lambda expression: evaluated(expression, namespace))
+
+
+def evaluated(expression: str, namespace: dict[str, Any]) -> str:
+    """Return the text of an expression in the notebook's namespace.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it cannot be evaluated, or its value is None or a whole table.
+    """
+    try:
+        value = eval(expression, namespace)  # noqa: S307 - the person's own expression, in the person's own notebook
+    except LoopsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the person's expression raises
+        reason = f"{expression} is not defined in this notebook" if _is_bare_name(expression, error) else f"{type(error).__name__}: {error}"
+        raise InvalidArgumentError(
+            f"{expression!r} on the line could not be evaluated: {reason}.",
+            hint="Run the cell that defines it first, or write the value itself; a literal $ is $$ and a literal { is {{.",
+        ) from None
+    if value is None:
+        raise InvalidArgumentError(f"{expression!r} on the line is None, so there is no value to use.")
+    if hasattr(value, "iloc") or isinstance(value, (list, tuple, dict, set)):
+        raise InvalidArgumentError(
+            f"{expression!r} on the line is a whole {type(value).__name__}, where one value is needed.",
+            hint=f"Take one of it, for example {{{expression}[0]}} or {{{expression}.id[0]}}",
+        )
+    # An object of the API stands for its id: `%loops run $run`.
+    own_id = getattr(value, "id", None)
+    return own_id if type(value).__module__ == "loops_nb.models" and isinstance(own_id, str) else str(value)
+
+
+def _is_bare_name(expression: str, error: Exception) -> bool:
+    return isinstance(error, NameError) and expression.isidentifier()
+
+
+# IPython asks an object for `getdoc` before it reads the docstring: so `%loops?` shows the whole help without loading the verbs now.
+def _getdoc() -> str:
+    from loops_nb.magics.dispatch import whole_help  # noqa: PLC0415
+
+    return whole_help()
+
+
+cast("Any", LoopsMagics.loops).getdoc = _getdoc

@@ -1,0 +1,112 @@
+"""Tables of plain text, drawn for a terminal and as HTML.  Every text in them is data: control characters and markup do nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+
+from loops_nb.errors import one_line
+
+_GAP = "  "
+_CELL = "text-align:left;vertical-align:top;padding:2px 8px"
+_WRAPPED = f"{_CELL};white-space:pre-wrap;overflow-wrap:anywhere"
+_NUMBER = "text-align:right;vertical-align:top;padding:2px 8px;font-variant-numeric:tabular-nums"
+_NOTE = "opacity:.8;margin:4px 0"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column: its heading, its texts, and how important it is when room is short (0 is most)."""
+
+    heading: str
+    cells: list[str]
+    is_number: bool = False
+    rank: int = 0
+    widest: int = 48
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns side by side, and sentences below."""
+
+    fields: list[Field]
+    notes: list[str] = field(default_factory=list)
+
+
+def as_html(table: Table) -> str:
+    """Draw a table as HTML that needs no style sheet and follows the page's colours."""
+    lines = ['<div class="loops-nb">', '<table class="dataframe" style="border-collapse:collapse">', "<thead><tr>"]
+    lines += [f'<th scope="col" style="{_style(f)}">{_safe(f.heading)}</th>' for f in table.fields]
+    lines.append("</tr></thead>")
+    lines.append("<tbody>")
+    styles = [_style(f) for f in table.fields]
+    for row in zip(*(f.cells for f in table.fields), strict=True):
+        cells = "".join(f'<td style="{style}">{_safe(cell)}</td>' for style, cell in zip(styles, row, strict=True))
+        lines.append(f"<tr>{cells}</tr>")
+    lines += ["</tbody></table>", *notes_html(table.notes), "</div>"]
+    return "\n".join(lines)
+
+
+def notes_html(notes: list[str]) -> list[str]:
+    """Draw sentences as HTML."""
+    return [f'<p style="{_NOTE}">{_safe(note)}</p>' for note in notes]
+
+
+def as_text(table: Table, width: int) -> str:
+    """Draw a table as text, leaving out the least important columns where they do not fit into the width."""
+    sized = [(f, _width(f)) for f in table.fields]
+    hidden = []
+    while len(sized) > 1 and sum(w + len(_GAP) for _, w in sized) - len(_GAP) > width:
+        worst = max(range(1, len(sized)), key=lambda i: (sized[i][0].rank, i))
+        hidden.append(sized.pop(worst)[0].heading)
+    lines = [_GAP.join(_cell(f.heading, w, f) for f, w in sized).rstrip()]
+    lines += [
+        _GAP.join(_cell(cell, w, f) for cell, (f, w) in zip(row, sized, strict=True)).rstrip()
+        for row in zip(*(f.cells for f, _ in sized), strict=True)
+    ]
+    notes = list(table.notes)
+    if hidden:
+        notes.append(f"Columns that did not fit: {', '.join(reversed(hidden))}.")
+    return "\n".join([*lines, *notes])
+
+
+def as_card_text(table: Table) -> str:
+    """Draw the two columns of a card as text, without headings."""
+    names, values = table.fields
+    width = max((len(name) for name in names.cells), default=0)
+    lines = [f"{name:<{width}}  {one_line(value)}" for name, value in zip(names.cells, values.cells, strict=True)]
+    return "\n".join([names.heading, *(f"  {line}" for line in lines), *table.notes])
+
+
+def as_card_html(table: Table) -> str:
+    """Draw the two columns of a card as HTML, the heading as its caption."""
+    names, values = table.fields
+    rows = [
+        f'<tr><th scope="row" style="{_CELL}">{_safe(name)}</th><td style="{_WRAPPED}">{_safe(value)}</td></tr>'
+        for name, value in zip(names.cells, values.cells, strict=True)
+    ]
+    caption = f'<caption style="text-align:left;padding:2px 8px"><b>{_safe(names.heading)}</b></caption>'
+    opening = f'<div class="loops-nb"><table class="dataframe" style="border-collapse:collapse">{caption}<tbody>'
+    return "\n".join([opening, *rows, "</tbody></table>", *notes_html(table.notes), "</div>"])
+
+
+def _style(column: Field) -> str:
+    if column.is_number:
+        return _NUMBER
+    return _WRAPPED if column.widest > Field.widest else _CELL
+
+
+def _safe(text: str) -> str:
+    return escape(one_line(text))
+
+
+def _width(column: Field) -> int:
+    widest = max((len(one_line(cell)) for cell in column.cells), default=0)
+    return max(len(column.heading), min(widest, column.widest))
+
+
+def _cell(text: str, width: int, column: Field) -> str:
+    line = one_line(text)
+    if len(line) > width:
+        line = line[: width - 1] + "…"
+    return line.rjust(width) if column.is_number else line.ljust(width)

@@ -1,0 +1,32 @@
+"""The verbs of ``%loops``, one file a verb."""
+
+from __future__ import annotations
+
+from loops_nb.magics.verbs import (
+    capabilities,
+    checkpoints,
+    connect,
+    create,
+    deactivate,
+    deployment,
+    deployments,
+    doctor,
+    files,
+    find,
+    local,
+    login,
+    logout,
+    run,
+    runs,
+    sampler,
+    samplers,
+    sessions,
+)
+
+GROUPS = (
+    ("Look", (runs.VERB, samplers.VERB, checkpoints.VERB, files.VERB, deployments.VERB, sessions.VERB, capabilities.VERB, find.VERB)),
+    ("One thing", (run.VERB, sampler.VERB, deployment.VERB)),
+    ("Change", (create.VERB, deactivate.VERB)),
+    ("Connection", (connect.VERB, local.VERB, login.VERB, logout.VERB, doctor.VERB)),
+)
+VERBS = tuple(verb for _, verbs in GROUPS for verb in verbs)

@@ -1,0 +1,78 @@
+"""``%loops find``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.magics.grammar import Option, Verb
+from loops_nb.magics.values import moment
+from loops_nb.magics.verbs.options import SCOPE, of_filter
+from loops_nb.models import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    import pandas as pd
+
+    from loops_nb.magics.desk import Desk
+
+_STATUSES = tuple(dict.fromkeys((*RUN_STATUSES, *DEPLOYMENT_STATUSES, *SAMPLER_STATUSES)))
+
+
+def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
+    wanted = {name: getattr(values, name) for name in ("session_id", "base_model", "name", "status", "newer_than", "older_than")}
+    if all(value is None for value in wanted.values()):
+        raise InvalidArgumentError(
+            "%loops find needs to know something of the run: a session, a model, a name, a state or an age.",
+            hint="For example: %loops find --newer-than 2d --status ACTIVE. All of them: %loops runs",
+        )
+    found = desk.loops.runs.find(**wanted, scope=values.scope)
+    from loops_nb import accessor, frames  # noqa: F401, PLC0415 - bring pandas in; the accessor registers itself
+
+    bodies = [msgspec.json.encode(run.to_dict()) for run in found]
+    frame = frames.runs_frame(b'{"runs":[' + b",".join(bodies) + b"]}")
+    return desk.listing(
+        "runs",
+        frame,
+        nothing="",
+        filters=of_filter(
+            ("--session", values.session_id),
+            ("--base-model", values.base_model),
+            ("--name", values.name),
+            ("--status", values.status),
+            ("--newer-than", values.newer_than),
+            ("--older-than", values.older_than),
+        ),
+        no_match="%loops runs lists all of yours, --scope org those of your colleagues.",
+    )
+
+
+VERB = Verb(
+    name="find",
+    summary="which run was it? by session, model, name, state or age; newest first",
+    run=_run,
+    options=(
+        Option(name="session_id", flags=("--session",), metavar="SESSION", knows="session", help="it ran in this session"),
+        Option(
+            name="base_model",
+            flags=("-m", "--base-model"),
+            metavar="MODEL",
+            knows="base_model",
+            help="a part of the base model's name; * and ? stand for anything",
+        ),
+        Option(name="name", flags=("--name",), metavar="NAME", help="a part of its name; * and ? stand for anything"),
+        Option(name="status", flags=("--status",), metavar="STATE", choices=_STATUSES, help="state of the run or of one of its halves"),
+        Option(
+            name="newer_than", flags=("--newer-than",), metavar="AGE", convert=moment, help="created since: 90m, 36h, 2d or an ISO time"
+        ),
+        Option(
+            name="older_than", flags=("--older-than",), metavar="AGE", convert=moment, help="created before: 90m, 36h, 2d or an ISO time"
+        ),
+        SCOPE,
+    ),
+    notes="For the script that died. All conditions must hold. Gives a DataFrame of runs.",
+    examples=("%loops find --newer-than 2d --status ACTIVE", "df = %loops find --base-model qwen3 --name 'math*'"),
+)

@@ -1,0 +1,101 @@
+"""``%loops local [start|stop|status]``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loops_nb.magics.connection import Target
+from loops_nb.magics.grammar import Option, Verb
+from loops_nb.magics.values import number
+from loops_nb.magics.verbs.options import count
+from loops_nb.magics.wording import many
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from loops_nb.magics.desk import Desk
+
+_CHOSEN = "the local service running on this machine"
+
+
+def _start(desk: Desk, values: SimpleNamespace) -> None:
+    from loops_nb.local import launcher  # noqa: PLC0415
+
+    before = launcher.status()
+    folder = None if values.data_dir is None else Path(values.data_dir).expanduser()
+    service = launcher.start(sample=not values.empty, data_dir=folder, speed=values.speed, port=values.port)
+    desk.connection.choose(Target(service.url, _CHOSEN))
+    desk.knowledge.forget()
+    found = before is not None and before.instance == service.instance
+    ignored = found and (values.empty or folder is not None or values.port or values.speed != 1.0)
+    desk.say(f"Local service on {service.url}, {'already running' if found else 'started'} (data in {service.data_dir}).")
+    if ignored:
+        desk.say("It runs with the options of its own start; %loops local stop first, to start it with others.")
+    loops = desk.loops
+    runs, samplers = loops.runs.frame(), loops.samplers.frame()
+    desk.knowledge.learn("runs", runs)
+    desk.knowledge.learn("samplers", samplers)
+    sessions = runs["session_id"].nunique()
+    has = f"{many(len(runs), 'run')} in {many(sessions, 'session')} and {many(len(samplers), 'sampler')}"
+    desk.say(f"It has {has}. You are connected to it, no key needed.")
+    desk.say("Next: %loops runs" if len(runs) else "Next: s = %loops create session")
+
+
+def _stop(desk: Desk, _values: SimpleNamespace) -> None:
+    from loops_nb.local import launcher  # noqa: PLC0415
+
+    stopped = launcher.stop()
+    if stopped is None:
+        desk.say("No local service was running. Nothing was changed.")
+        return
+    if desk.connection.is_chosen(stopped.url):
+        desk.connection.choose(None)
+    desk.say(f"Stopped the local service on {stopped.url}. Its data is kept in {stopped.data_dir}; %loops local start brings it back.")
+
+
+def _status(desk: Desk, _values: SimpleNamespace) -> None:
+    from loops_nb.local import launcher  # noqa: PLC0415
+
+    service = launcher.status()
+    if service is None:
+        desk.say("No local service is running. %loops local start starts one.")
+        return
+    connected = "You are connected to it." if desk.connection.is_chosen(service.url) else "%loops connect local connects to it."
+    since = service.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    what = f"version {service.version}, process {service.pid}, data in {service.data_dir}"
+    desk.say(f"Local service on {service.url} since {since}, {what}. {connected}")
+
+
+VERB = Verb(
+    name="local",
+    summary="a Loops service of your own on this machine: no key, no network",
+    default="status",
+    verbs=(
+        Verb(
+            name="local start",
+            summary="start it and connect to it; finds the one that runs already",
+            run=_start,
+            options=(
+                Option(name="empty", flags=("--empty",), default=False, help="without the sample workspace"),
+                Option(
+                    name="data_dir", flags=("--data-dir",), metavar="DIR", help="folder for its data; one of the user's own when left out"
+                ),
+                Option(
+                    name="speed",
+                    flags=("--speed",),
+                    metavar="N",
+                    convert=number,
+                    default=1.0,
+                    help="how many times faster than real states change",
+                ),
+                count("port", "--port", "port on 127.0.0.1; a free one when left out", default=0),
+            ),
+            notes="It goes on running when the notebook ends, and every notebook finds it. %loops local stop ends it and keeps its data.",
+            examples=("%loops local start", "%loops local start --empty --speed 10"),
+        ),
+        Verb(name="local stop", summary="end it; its data is kept", run=_stop, examples=("%loops local stop",)),
+        Verb(name="local status", summary="tell whether it runs, and where", run=_status, examples=("%loops local",)),
+    ),
+    examples=("%loops local start", "%loops local", "%loops local stop"),
+)

@@ -1,0 +1,44 @@
+"""How values are said: sizes, moments, numbers of things."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime, tzinfo
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_STEP = 1000
+MISSING = "-"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it, in powers of 1000: ``16.8 MB``."""
+    if abs(count) < _STEP:
+        return f"{count} bytes"
+    amount = float(count)
+    for unit in _UNITS:
+        if abs(amount) < _STEP or unit == _UNITS[-1]:
+            break
+        amount /= _STEP
+    return f"{amount:.1f} {unit}"
+
+
+def many(count: int, thing: str) -> str:
+    """Return ``1 run``, ``3 runs``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def moment(when: datetime, zone: tzinfo | None, *, fraction: bool = False) -> str:
+    """Return a time in a zone (None: the machine's), without the zone's name."""
+    there = when.astimezone(zone)
+    return there.strftime("%Y-%m-%d %H:%M:%S") + (f".{there.microsecond // 1000:03}" if fraction else "")
+
+
+def zone_name(zone_setting: str, zone: tzinfo | None, moments: Iterable[datetime]) -> str:
+    """Return how a heading calls the zone: its name, and for the machine's own zone what it is called at these moments."""
+    if zone is not None:
+        return zone_setting
+    names = dict.fromkeys(name for name in (when.astimezone().tzname() for when in moments) if name)
+    return f"local, {'/'.join(names)}" if names else "local"
