@@ -7,9 +7,9 @@ sent, an empty listing included; nothing in a frame or its ``attrs`` is secret, 
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from loops_nb.frames.arrays import build
+from loops_nb.frames.arrays import build, codes_of
 from loops_nb.frames.columns import (
     CAPABILITIES,
     CHECKPOINTS,
@@ -27,7 +27,7 @@ from loops_nb.frames.columns import (
     Kind,
 )
 from loops_nb.frames.halves import halves_of_runs
-from loops_nb.frames.rows import Rows, decode
+from loops_nb.frames.rows import Rows, decode, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -277,5 +277,16 @@ def receipts_frame(body: bytes) -> pd.DataFrame:
 
 
 def _frame(body: bytes, kind: Kind) -> pd.DataFrame:
-    columns: tuple[Any, ...] = kind.columns
-    return build(kind, columns, decode(body, kind, columns))
+    return build(kind, kind.columns, decode(body, kind, kind.columns))
+
+
+def _prepare(kind: Kind) -> None:
+    plan(kind, kind.columns, closed=True)
+    for column in kind.columns:
+        if column.words:
+            codes_of(column)
+
+
+# A decoder is a constant that takes a millisecond to make.  Checkpoints are the long listing, so theirs is made here, as a pattern would
+# be compiled; those of the other kinds when they are first needed.
+_prepare(CHECKPOINTS)

@@ -80,8 +80,6 @@ def array(values: list[Any], column: Column, *, place: str) -> Any:
     UnreadableAnswerError
         If a value does not fit; the text names the column and the row.
     """
-    if column.dtype in {Dtype.STATE, Dtype.WORD}:
-        return _categories(values, column.words, ordered=column.dtype is Dtype.STATE)
     return _ARRAY_OF[column.dtype](values, column, place)
 
 
@@ -93,23 +91,26 @@ def _strings(values: list[Any], column: Column, place: str) -> Any:
     return pd.array(_objects(values), dtype=STRING_DTYPE, copy=False)
 
 
-def _categories(values: list[Any], words: tuple[str, ...], *, ordered: bool) -> pd.Categorical:
-    codes, dtype = _codes(words, ordered=ordered)
+def _categories(values: list[Any], column: Column, place: str) -> Any:
+    del place
+    codes, dtype = codes_of(column)
     try:
         found = np.fromiter([codes[value] for value in values], np.int8, len(values))
     except KeyError:
-        words = tuple(dict.fromkeys([*words, *(value for value in values if value is not None)]))
-        codes, dtype = _code_table(words, ordered=ordered)
+        codes, dtype = _codes(tuple(dict.fromkeys([*column.words, *(value for value in values if value is not None)])), column.dtype)
         found = np.fromiter([codes[value] for value in values], np.int32, len(values))
     return pd.Categorical.from_codes(found, dtype=dtype)
 
 
-def _code_table(words: tuple[str, ...], *, ordered: bool) -> tuple[dict[str | None, int], pd.CategoricalDtype]:
-    return {None: -1, **{word: code for code, word in enumerate(words)}}, pd.CategoricalDtype(pd.Index(words, dtype=STRING_DTYPE), ordered)
+@cache
+def codes_of(column: Column) -> tuple[dict[str | None, int], pd.CategoricalDtype]:
+    """Return the codes of a column's documented words, and its dtype when no others occur."""
+    return _codes(column.words, column.dtype)
 
 
-# Only ever asked for the table's own words, so it stays small.
-_codes = cache(_code_table)
+def _codes(words: tuple[str, ...], dtype: Dtype) -> tuple[dict[str | None, int], pd.CategoricalDtype]:
+    categories = pd.Index(words, dtype=STRING_DTYPE)
+    return {None: -1, **{word: code for code, word in enumerate(words)}}, pd.CategoricalDtype(categories, ordered=dtype is Dtype.STATE)
 
 
 def _counts(values: list[Any], column: Column, place: str) -> Any:
@@ -188,6 +189,8 @@ def _misfit(values: list[Any], column: Column, place: str, row: int) -> Unreadab
 
 _ARRAY_OF: dict[Dtype, Callable[[list[Any], Column, str], Any]] = {
     Dtype.STRING: _strings,
+    Dtype.STATE: _categories,
+    Dtype.WORD: _categories,
     Dtype.COUNT: _counts,
     Dtype.FLAG: _flags,
     Dtype.TIME: _times,

@@ -20,8 +20,9 @@ Dtypes
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from loops_nb.models import (
     AVAILABILITY_MODELS,
@@ -49,7 +50,9 @@ class Dtype(Enum):
     FLAG = "flag"
 
 
-class Column(NamedTuple):
+# Compared by identity: rows of the table are keys of caches, and a hash of all their texts would cost more than a short listing.
+@dataclass(frozen=True, eq=False, slots=True)
+class Column:
     """One column of a frame.
 
     Parameters
@@ -85,7 +88,8 @@ class Column(NamedTuple):
     optional: bool = False
 
 
-class Kind(NamedTuple):
+@dataclass(frozen=True, eq=False, slots=True)
+class Kind:
     """One kind of frame.
 
     Parameters
@@ -268,7 +272,7 @@ DEPLOYMENTS = Kind(
         _CREATED,
         _AVAILABILITY,
         _GPU_TYPE,
-        _GPU_COUNT._replace(meaning="GPUs the trainer half holds, or would hold when awake: nodes times GPUs of a node."),
+        replace(_GPU_COUNT, meaning="GPUs the trainer half holds, or would hold when awake: nodes times GPUs of a node."),
         Column("sampler_gpu_type", _STRING, ("sampler.instance_type.gpu_type",), "GPU model of the sampler half."),
         Column(
             "sampler_gpu_count",

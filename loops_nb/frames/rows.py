@@ -123,7 +123,7 @@ def plan(kind: Kind, columns: tuple[Column, ...], *, closed: bool) -> Plan:
     row: Any
     row, parts = _struct(f"{kind.name}_row", tree, ())
     sources = {source for column in columns for source in column.sources} | {path for path, _ in kind.also}
-    readers = {source: _reader(source, parts) for source in sources}
+    readers = _readers(sources, parts)
     envelope: Any = row
     if kind.many or kind.one:
         fields: list[tuple[str, Any, Any]] = [(key, list[row] | UnsetType, UNSET) for key in kind.many]
@@ -169,18 +169,22 @@ def _struct(name: str, tree: dict[str, Any], at: tuple[str, ...]) -> tuple[Any, 
     return made, {**parts, at: made}
 
 
-def _reader(source: str, parts: dict[tuple[str, ...], type[Struct]]) -> Any:
-    """Return the function that lists the values of a source.
+def _readers(sources: set[str], parts: dict[tuple[str, ...], type[Struct]]) -> dict[str, Any]:
+    """Return, by source, the function that lists its values.
 
-    It is compiled from text because a plain attribute is read in half the time that ``getattr`` takes, and this is the inner loop of
+    They are compiled from text because a plain attribute is read in half the time that ``getattr`` takes, and this is the inner loop of
     every frame.  The text comes from the table of columns, never from outside.
     """
     names: dict[str, Any] = {}
-    expression = ""
-    for path in reversed(source.split(" | ")):
-        value = _expression(path, parts, names)
-        expression = f"(_v if (_v := {value}) is not None else {expression})" if expression else value
-    return eval(f"lambda rows: [{expression} for r in rows]", names)  # noqa: S307 - see above
+    functions = []
+    for source in sources:
+        expression = ""
+        for path in reversed(source.split(" | ")):
+            value = _expression(path, parts, names)
+            expression = f"(_v if (_v := {value}) is not None else {expression})" if expression else value
+        functions.append(f"{source!r}: lambda rows: [{expression} for r in rows]")
+    found: dict[str, Any] = eval(f"{{{', '.join(functions)}}}", names)  # noqa: S307 - see above
+    return found
 
 
 def _expression(path: str, parts: dict[tuple[str, ...], type[Struct]], names: dict[str, Any]) -> str:

@@ -1,0 +1,56 @@
+"""Bodies of ``GET /v1/loops/checkpoints`` of any length, the same for the same length."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+
+NEWEST = datetime(2026, 11, 20, tzinfo=UTC)
+BASE_MODELS = ("Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct", "google/gemma-3-4b-it")
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+def checkpoints_body(rows: int, *, configs: str = "most") -> bytes:
+    """Return a listing in the documented shape, newest first.
+
+    Three of four times have microseconds, a run has some two hundred checkpoints.  ``lora_config`` is null: that key must be there for
+    today's official models, and any more in it would only cost the peers more.
+
+    Parameters
+    ----------
+    rows
+        Number of checkpoints.
+    configs
+        ``"most"``: nine of ten rows have an adapter configuration of six keys.  ``"all"``: every row has one, for the Loops SDK, which
+        refuses a listing with a null.
+    """
+    rng = random.Random(rows)  # noqa: S311 - data to measure with
+    runs = ["".join(rng.choices(_LETTERS, k=7)) for _ in range(max(1, rows // 200))]
+    listing = []
+    for row in range(rows):
+        time = NEWEST - timedelta(seconds=7 * row, microseconds=rng.randrange(1_000_000) if rng.random() < 0.75 else 0)
+        config = {
+            "r": rng.choice([8, 16, 32, 64]),
+            "lora_alpha": 32,
+            "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+            "lora_dropout": 0.0,
+            "bias": "none",
+            "task_type": "CAUSAL_LM",
+        }
+        listing.append(
+            {
+                "id": "".join(rng.choices(_LETTERS, k=7)),
+                "run_id": rng.choice(runs),
+                "target": rng.choice(["trainer", "sampler"]),
+                "checkpoint_id": f"step-{row:06d}",
+                "created_at": time.isoformat().replace("+00:00", "Z"),
+                "checkpoint_type": "lora",
+                "base_model": rng.choice(BASE_MODELS),
+                "lora_adapter_config": config if configs == "all" or rng.random() < 0.9 else None,
+                "size_bytes": rng.randrange(10**8, 10**9),
+                "sync_status": rng.choice(["COMPLETE", "SYNCING", None]),
+                "lora_config": None,
+            }
+        )
+    return json.dumps({"checkpoints": listing}, separators=(",", ":")).encode()

@@ -1,0 +1,111 @@
+"""Ratios that a busy machine cannot turn: methods take turns round by round, and each ratio is the median of the rounds' ratios."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Ratio(NamedTuple):
+    """One line of the table.
+
+    Parameters
+    ----------
+    what
+        What was measured.
+    peer
+        Against what.
+    ratio
+        Peer by ours: above 1, we are faster (or smaller).
+    goal
+        What it should be, as text such as ``>= 1.8``; empty where there is none.
+    ours, theirs
+        Medians, with their unit.
+    spread
+        The lowest and the highest ratio of a round.
+    """
+
+    what: str
+    peer: str
+    ratio: float
+    goal: str
+    ours: str
+    theirs: str
+    spread: tuple[float, float]
+
+    @property
+    def verdict(self) -> str:
+        """``ok``, ``MISSED``, or empty where there is no goal."""
+        if not self.goal:
+            return ""
+        sign, limit = self.goal.split()
+        return "ok" if (self.ratio >= float(limit) if sign == ">=" else self.ratio <= float(limit)) else "MISSED"
+
+
+def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Measure every way once a round, and return the figures of all rounds by way."""
+    figures: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds):
+        # The order turns too, so that nobody always follows the same neighbour.
+        names = list(ways)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            figures[name].append(ways[name]())
+    return figures
+
+
+def compare(
+    what: str, peer: str, ours: list[float], theirs: list[float], *, goal: str = "", unit: str = "ms", invert: bool = False
+) -> Ratio:
+    """Return the line of one comparison.
+
+    Parameters
+    ----------
+    what, peer, goal
+        As in `Ratio`.
+    ours, theirs
+        Figures by round: seconds for ``ms``, bytes for ``MB``.
+    unit
+        ``"ms"`` or ``"MB"``.
+    invert
+        Show ours by theirs instead: for a floor, or a share of the peer's memory.
+    """
+    pairs = list(zip(ours, theirs, strict=True))
+    ratios = sorted(mine / other if invert else other / mine for mine, other in pairs)
+    scale = 1e3 if unit == "ms" else 1e-6
+    return Ratio(
+        what,
+        peer,
+        statistics.median(ratios),
+        goal,
+        f"{statistics.median(ours) * scale:.3g} {unit}",
+        f"{statistics.median(theirs) * scale:.3g} {unit}",
+        (ratios[0], ratios[-1]),
+    )
+
+
+def table(title: str, note: str, lines: list[Ratio]) -> str:
+    """Return the lines as a Markdown table under a title, with a note on what was measured."""
+    rows = [
+        f"| {line.what} | {line.peer} | **{line.ratio:.2f}** | {line.spread[0]:.2f} to {line.spread[1]:.2f} | {line.goal} | {line.verdict} "
+        f"| {line.ours} | {line.theirs} |"
+        for line in lines
+    ]
+    head = "| what | peer | ratio | rounds | goal | | ours | peer's |\n|---|---|---|---|---|---|---|---|"
+    return "\n".join([f"## {title}", "", note, "", head, *rows, ""])
+
+
+def machine() -> str:
+    """Return one line about the machine and the Python that drives the run."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:  # noqa: PTH123 - a device, not a file
+            model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), model)
+    except OSError:
+        pass
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}{load}, driver Python {platform.python_version()}"
