@@ -405,14 +405,14 @@ def decode_many(body: bytes, key: str, kind: type[R]) -> list[R]:
     UnreadableAnswerError
         If the bytes are not such an object; the text names the place in the document.
     """
-    items = _decode(_part(body, key), list[Raw], at=key)
-    decode = _decoder(kind).decode
-    found = []
-    for index, item in enumerate(items):
-        try:
-            found.append(_attach(decode(item), item))
-        except _UNDECODABLE as error:
-            raise unreadable(item, error, at=f"{key}[{index}]") from None
+    part = _part(body, key)
+    # Two passes in C, one for the objects and one for where each of them came from, beat one call an object.
+    found: list[R] = _decode(part, list[kind], at=key)  # type: ignore[valid-type]
+    for item, raw in zip(found, _decode(part, list[Raw], at=key), strict=True):
+        item.raw_json = raw
+    if _nested(kind):
+        for item in found:
+            _attach(item, item.raw_json)
     return found
 
 

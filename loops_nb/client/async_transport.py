@@ -73,14 +73,15 @@ class AsyncTransport:
         request = client.build_request(call.method, url, **self.exchange.request_options(call))
         response = await client.send(request, stream=True)
         try:
-            body = bytearray()
+            chunks, size = [], 0
             async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MOST_BODY_BYTES:
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MOST_BODY_BYTES:
                     raise self.exchange.too_large(call)
         finally:
             await response.aclose()
-        return response.status_code, response.headers, bytes(body)
+        return response.status_code, response.headers, b"".join(chunks)
 
     def _pool(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()

@@ -77,14 +77,15 @@ class Transport:
         request = client.build_request(call.method, url, **self.exchange.request_options(call))
         response = client.send(request, stream=True)
         try:
-            body = bytearray()
+            chunks, size = [], 0
             for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MOST_BODY_BYTES:
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MOST_BODY_BYTES:
                     raise self.exchange.too_large(call)
         finally:
             response.close()
-        return response.status_code, response.headers, bytes(body)
+        return response.status_code, response.headers, b"".join(chunks)
 
     def _pool(self) -> httpx.Client:
         with self._lock:

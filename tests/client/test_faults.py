@@ -230,7 +230,7 @@ UNREADABLE = {
     "list": (Answer([]), "another type"),
     "no envelope": (Answer({"items": []}), "without the documented field 'runs'"),
     "wrong envelope": (Answer({"runs": {}}), "another type"),
-    "wrong field": (Answer({"runs": [{"id": "a"}, {"id": 7}]}), "runs[1]"),
+    "wrong field": (Answer({"runs": [{"id": "a"}, {"id": 7}]}), "`$[1].id` (in runs)"),
     "no id": (Answer({"runs": [{"base_model": "m"}]}), "missing required field"),
     "null": (Answer({"runs": None}), "another type"),
     "deep": (Answer(b'{"runs":' + b"[" * 100_000), "JSON"),
