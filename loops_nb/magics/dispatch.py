@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import LoopsError
@@ -55,6 +56,21 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
     except LoopsError as error:
         # Python would show "During handling of the above exception": one line is enough here.
         raise error.with_traceback(None) from None
+    except Exception as error:
+        _guard_key(error)
+        raise
+
+
+def _guard_key(error: Exception) -> None:
+    """Let a fault of ours show its traceback, but not one whose text holds the API key: a notebook would save it."""
+    from loops_nb.credentials import resolve_key  # noqa: PLC0415 - only after a fault
+
+    found = resolve_key()
+    if found is not None and found.secret.reveal() in "".join(traceback.format_exception(error)):
+        raise LoopsError(
+            f"An unexpected {type(error).__name__}, whose text holds the API key and is therefore not shown.",
+            hint="It is a fault of loops_nb: please report the line that you typed.",
+        ) from None
 
 
 def whole_help() -> str:

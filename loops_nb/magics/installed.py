@@ -23,8 +23,6 @@ class Installed:
         self._former_magic = ip.magics_manager.magics["line"].get("loops")
         self.magics = LoopsMagics(ip)
         ip.register_magics(self.magics)
-        # `%config` lists what is among these.
-        ip.configurables.append(self.magics)
         self._completion = Completion(self.magics)
         if getattr(ip, "Completer", None) is not None:
             ip.Completer.custom_matchers.append(self._completion.matcher)
@@ -37,6 +35,7 @@ class Installed:
         completer = getattr(ip, "Completer", None)
         if completer is not None and self._completion.matcher in completer.custom_matchers:
             completer.custom_matchers.remove(self._completion.matcher)
+        # `Magics` puts itself there, for `%config`.
         if self.magics in ip.configurables:
             ip.configurables.remove(self.magics)
         manager = ip.magics_manager

@@ -28,6 +28,12 @@ _NANOSECONDS = "ns"
 _HIDDEN_URL = "(presigned URL, not shown: it works without a key)"
 
 
+def _own_columns(kind: str) -> set[str]:
+    from loops_nb.frames.columns import KINDS  # noqa: PLC0415 - pandas is there when a frame is there
+
+    return {column.name for column in KINDS[kind].columns}
+
+
 def kind_of(frame: pd.DataFrame) -> str | None:
     """Return the kind of a frame that ``loops_nb`` made, also after filtering; None for anybody else's."""
     if "loops_nb.frames" not in sys.modules:
@@ -38,9 +44,12 @@ def kind_of(frame: pd.DataFrame) -> str | None:
     kind = frame.attrs.get(KIND_ATTR)
     if not isinstance(kind, str) or kind not in KINDS or frame.columns.nlevels > 1:
         return None
-    # A summary of a listing (value_counts, describe, a transposed one) still has its note, but is no listing.
-    own = {column.name for column in KINDS[kind].columns}
-    return kind if len(frame.columns) and any(name in own for name in frame.columns) and frame.columns.is_unique else None
+    # A summary of a listing (describe, a grouped or a transposed one) still has the note of its kind, but is no listing.
+    identity = KINDS[kind].columns[0].name
+    own = _own_columns(kind)
+    is_listing = identity in frame.columns or identity in frame.index.names
+    is_part = len(frame.columns) > 0 and all(name in own for name in frame.columns) and _is_plain(frame.index)
+    return kind if frame.columns.is_unique and (is_listing or is_part) else None
 
 
 def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: str) -> Table:
@@ -60,6 +69,7 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
         return Table([], [empty_words(frame, kind)])
     head = frame.iloc[:row_limit] if row_limit and count > row_limit else frame
     first = _FIRST.get(kind, ())
+    own = _own_columns(kind)
     fields = _index_fields(head)
     empty = []
     for name in head.columns:
@@ -67,7 +77,8 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
         if all(cell == MISSING for cell in column.cells) and name not in first:
             empty.append(str(name))
             continue
-        rank = first.index(name) if name in first else len(first) + len(fields)
+        # A column that the person added is wanted.
+        rank = 1 if name not in own else first.index(name) if name in first else len(first) + len(fields)
         fields.append(Field(column.heading, column.cells, is_number=column.is_number, rank=rank, widest=column.widest))
     notes = []
     if len(head) < count:
@@ -91,9 +102,13 @@ def _index_fields(frame: pd.DataFrame) -> list[Field]:
             for level, name in enumerate(index.names)
         ]
     # The numbers of rows say nothing; an index that somebody chose does.
-    if index.name is None and index.inferred_type in {"integer", "empty"}:
+    if _is_plain(index):
         return []
     return [Field("" if index.name is None else str(index.name), [_plain(value) for value in index.tolist()])]
+
+
+def _is_plain(index: pd.Index[Any]) -> bool:
+    return index.nlevels == 1 and index.name is None and index.inferred_type in {"integer", "empty"}
 
 
 def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:

@@ -35,6 +35,7 @@ class LoopsMagics(Magics):
     _desk: Desk | None = None
 
     def __init__(self, shell: Any) -> None:
+        _drop_unusable(shell.config)
         super().__init__(shell=shell, parent=shell)
         self.project_file: Path | None = None
         self.project_url = ""
@@ -109,6 +110,20 @@ class LoopsMagics(Magics):
 
         namespace = {**self.desk.shell.user_ns, **(local_ns or {})}
         return run_line(self.desk, line, lambda expression: evaluated(expression, namespace))
+
+
+def _drop_unusable(config: Any) -> None:
+    """Take values that cannot be used out of the shell's configuration, and say so.
+
+    ``%config`` leaves a refused value there; with it the extension could not be loaded a second time.
+    """
+    section = config.LoopsMagics if "LoopsMagics" in config else {}
+    for name in [name for name in section if name in SETTINGS]:
+        try:
+            check_setting(name, section[name])
+        except ConfigError as error:
+            del section[name]
+            print(f"LoopsMagics.{name} is left as it was: {error}")  # noqa: T201 - a person set it, a person should know
 
 
 def evaluated(expression: str, namespace: dict[str, Any]) -> str:

@@ -8,10 +8,13 @@ from html import escape
 from loops_nb.errors import one_line
 
 _GAP = "  "
-_CELL = "text-align:left;vertical-align:top;padding:2px 8px"
-_WRAPPED = f"{_CELL};white-space:pre-wrap;overflow-wrap:anywhere"
-_NUMBER = "text-align:right;vertical-align:top;padding:2px 8px;font-variant-numeric:tabular-nums"
-_NOTE = "opacity:.8;margin:4px 0"
+# Only what a notebook's own style for tables lacks; where styles are taken out (GitHub) the table stays readable.
+_STYLE = (
+    "<style>.loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top}"
+    ".loops-nb .n{text-align:right!important;font-variant-numeric:tabular-nums}"
+    ".loops-nb .w{white-space:pre-wrap;overflow-wrap:anywhere}.loops-nb p{margin:4px 0;opacity:.8}"
+    ".loops-nb caption{text-align:left;font-weight:bold}</style>"
+)
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,11 @@ class Table:
 
 def as_html(table: Table) -> str:
     """Draw a table as HTML that needs no style sheet and follows the page's colours."""
-    lines = ['<div class="loops-nb">', '<table class="dataframe" style="border-collapse:collapse">', "<thead><tr>"]
-    lines += [f'<th scope="col" style="{_style(f)}">{_safe(f.heading)}</th>' for f in table.fields]
-    lines.append("</tr></thead>")
-    lines.append("<tbody>")
-    styles = [_style(f) for f in table.fields]
+    marks = [_mark(f) for f in table.fields]
+    heads = "".join(f'<th scope="col"{mark}>{_safe(f.heading)}</th>' for f, mark in zip(table.fields, marks, strict=True))
+    lines = [f'<div class="loops-nb">{_STYLE}', f'<table class="dataframe"><thead><tr>{heads}</tr></thead>', "<tbody>"]
     for row in zip(*(f.cells for f in table.fields), strict=True):
-        cells = "".join(f'<td style="{style}">{_safe(cell)}</td>' for style, cell in zip(styles, row, strict=True))
+        cells = "".join(f"<td{mark}>{_safe(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
         lines.append(f"<tr>{cells}</tr>")
     lines += ["</tbody></table>", *notes_html(table.notes), "</div>"]
     return "\n".join(lines)
@@ -49,7 +50,7 @@ def as_html(table: Table) -> str:
 
 def notes_html(notes: list[str]) -> list[str]:
     """Draw sentences as HTML."""
-    return [f'<p style="{_NOTE}">{_safe(note)}</p>' for note in notes]
+    return [f"<p>{_safe(note)}</p>" for note in notes]
 
 
 def as_text(table: Table, width: int) -> str:
@@ -82,18 +83,18 @@ def as_card_html(table: Table) -> str:
     """Draw the two columns of a card as HTML, the heading as its caption."""
     names, values = table.fields
     rows = [
-        f'<tr><th scope="row" style="{_CELL}">{_safe(name)}</th><td style="{_WRAPPED}">{_safe(value)}</td></tr>'
+        f'<tr><th scope="row">{_safe(name)}</th><td class="w">{_safe(value)}</td></tr>'
         for name, value in zip(names.cells, values.cells, strict=True)
     ]
-    caption = f'<caption style="text-align:left;padding:2px 8px"><b>{_safe(names.heading)}</b></caption>'
-    opening = f'<div class="loops-nb"><table class="dataframe" style="border-collapse:collapse">{caption}<tbody>'
+    caption = f"<caption>{_safe(names.heading)}</caption>"
+    opening = f'<div class="loops-nb">{_STYLE}<table class="dataframe">{caption}<tbody>'
     return "\n".join([opening, *rows, "</tbody></table>", *notes_html(table.notes), "</div>"])
 
 
-def _style(column: Field) -> str:
+def _mark(column: Field) -> str:
     if column.is_number:
-        return _NUMBER
-    return _WRAPPED if column.widest > Field.widest else _CELL
+        return ' class="n"'
+    return ' class="w"' if column.widest > Field.widest else ""
 
 
 def _safe(text: str) -> str:

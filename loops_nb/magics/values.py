@@ -28,6 +28,14 @@ def number(text: str) -> float:
         raise InvalidArgumentError(f"must be a number, not {text[:40]!r}.") from None
 
 
+def said(value: timedelta | datetime | None) -> str | None:
+    """Return how `moment` would be typed again."""
+    if isinstance(value, timedelta):
+        hours = value.total_seconds() / _SECONDS["h"]
+        return f"{hours / 24:g}d" if hours >= 48 else f"{hours:g}h"  # noqa: PLR2004 - from two days on, in days
+    return value.isoformat(timespec="seconds") if value is not None else None
+
+
 def moment(text: str) -> timedelta | datetime:
     """Return an age such as ``90m``, ``36h`` or ``2d``, or a moment in ISO form; without a zone it is the machine's own time."""
     found = _AGE.fullmatch(text.strip().lower())

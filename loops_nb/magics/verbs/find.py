@@ -8,7 +8,7 @@ import msgspec
 
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.grammar import Option, Verb
-from loops_nb.magics.values import moment
+from loops_nb.magics.values import moment, said
 from loops_nb.magics.verbs.options import SCOPE, of_filter
 from loops_nb.models import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
 
@@ -43,8 +43,8 @@ def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
             ("--base-model", values.base_model),
             ("--name", values.name),
             ("--status", values.status),
-            ("--newer-than", values.newer_than),
-            ("--older-than", values.older_than),
+            ("--newer-than", said(values.newer_than)),
+            ("--older-than", said(values.older_than)),
         ),
         no_match="%loops runs lists all of yours, --scope org those of your colleagues.",
     )

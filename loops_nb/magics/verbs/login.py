@@ -28,8 +28,8 @@ def _run(desk: Desk, values: SimpleNamespace) -> None:
         )
     from loops_nb.credentials import checked_key, store_key  # noqa: PLC0415
 
-    key = checked_key(_asked(), "What you typed").reveal()
     url = desk.connection.key_url()
+    key = checked_key(_asked(), "What you typed").reveal()
     checked = _check(desk, key, url)
     where = _PLACES[store_key(key)]
     desk.connection.choose(None)

@@ -1,0 +1,117 @@
+"""A real IPython shell with ``%loops`` in it, in a home of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from loops_nb.magics.desk import Desk
+
+CLEARED = ("BASETEN_API_KEY", "LOOPS_BASE_URL", "COLUMNS")
+
+
+@dataclass
+class Ran:
+    """What a cell did."""
+
+    value: Any
+    out: str
+    error: BaseException | None
+
+    @property
+    def text(self) -> str:
+        """Everything a person sees, the error included."""
+        return self.out
+
+
+class Notebook:
+    """A shell to type cells into."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+
+    def run(self, cell: str, *, fails: bool = False) -> Ran:
+        """Run a cell; it must succeed, or fail when that is expected."""
+        seen = io.StringIO()
+        with redirect_stdout(seen), redirect_stderr(seen):
+            result = self.shell.run_cell(cell, store_history=True)
+        error = result.error_in_exec or result.error_before_exec
+        ran = Ran(result.result, seen.getvalue(), error)
+        assert result.success is not fails, ran.out
+        return ran
+
+    @property
+    def magics(self) -> Any:
+        """The loaded magics."""
+        return self.shell.magics_manager.registry["LoopsMagics"]
+
+    @property
+    def desk(self) -> Desk:
+        """The shell's desk."""
+        desk: Desk = self.magics.desk
+        return desk
+
+    def html(self, value: Any) -> str:
+        """Return how a notebook shows a value."""
+        return str(self.shell.display_formatter.format(value)[0]["text/html"])
+
+    def plain(self, value: Any) -> str:
+        """Return how a terminal shows a value."""
+        return str(self.shell.display_formatter.format(value)[0]["text/plain"])
+
+    def completions(self, line: str) -> list[str]:
+        """Return the whole lines that Tab at the end of a line offers."""
+        from IPython.core.completer import provisionalcompleter
+
+        with provisionalcompleter():
+            return [line[: c.start] + c.text for c in self.shell.Completer.completions(line, len(line))]
+
+
+@pytest.fixture(scope="session")
+def _shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell]:
+    folder = tmp_path_factory.mktemp("ipython")
+    os.environ["IPYTHONDIR"] = str(folder)
+    config = Config()
+    config.HistoryManager.hist_file = str(folder / "history.sqlite")
+    config.InteractiveShell.colors = "nocolor"
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=config)
+    yield shell
+    shell.history_manager.end_session()
+    shell.history_manager.save_thread.stop()
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give this test a home and a working folder of its own, without any key."""
+    for name in CLEARED:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr("loops_nb.credentials._keyring", lambda: None)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def notebook(_shell: InteractiveShell, home: Path) -> Iterator[Notebook]:
+    """Give this test a shell into which the extension is loaded."""
+    _shell.reset(new_session=False)
+    _shell.config.pop("LoopsMagics", None)
+    book = Notebook(_shell)
+    book.run("%load_ext loops_nb")
+    yield book
+    _shell.extension_manager.unload_extension("loops_nb")

@@ -1,0 +1,150 @@
+"""How listings and objects are shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from loops_nb import accessor, frames
+from loops_nb.models import CheckpointFile, Resource, Run, decode_many, decode_one
+from tests.magics.conftest import Notebook
+
+assert accessor
+
+
+def runs_body(count: int, **changed: Any) -> bytes:
+    rows = [
+        {
+            "id": f"k{number}",
+            "session_id": "sess_1",
+            "name": f"math-{number}",
+            "base_model": "Qwen/Qwen3-8B",
+            "base_url": "https://trainer.example.invalid",
+            "status": {"name": "ACTIVE"},
+            "created_at": f"2026-07-01T{number % 24:02}:30:00.5Z",
+            "user": {"email": "ada@example.com"},
+            **changed,
+        }
+        for number in range(count)
+    ]
+    return json.dumps({"runs": rows}).encode()
+
+
+def test_a_cut_listing_says_so_and_the_frame_has_all(notebook: Notebook) -> None:
+    frame = frames.runs_frame(runs_body(213))
+    for shown in (notebook.html(frame), notebook.plain(frame)):
+        assert "Showing 20 of 213 rows" in shown
+        assert "math-19" in shown
+        assert "math-20" not in shown
+    notebook.run("%config LoopsMagics.row_limit = 0")
+    assert "math-212" in notebook.plain(frame)
+    assert "Showing" not in notebook.plain(frame)
+    assert len(frame) == 213
+
+
+def test_times_are_in_the_zone_that_the_heading_names(notebook: Notebook) -> None:
+    frame = frames.runs_frame(runs_body(1))
+    notebook.run("%config LoopsMagics.time_zone = 'Asia/Tokyo'")
+    assert "created_at (Asia/Tokyo)" in notebook.html(frame)
+    assert "2026-07-01 09:30:00" in notebook.html(frame)
+    notebook.run("%config LoopsMagics.time_zone = 'UTC'")
+    assert "created_at (UTC)" in notebook.plain(frame)
+    assert "2026-07-01 00:30:00" in notebook.plain(frame)
+    notebook.run("%config LoopsMagics.time_zone = 'local'")
+    assert "created_at (local, " in notebook.plain(frame)
+    assert str(frame["created_at"].dtype) == "datetime64[us, UTC]"
+
+
+def test_text_of_the_service_is_data(notebook: Notebook) -> None:
+    frame = frames.runs_frame(runs_body(1, name="<img src=x onerror=alert(1)>\x1b[31m\nsecond", base_model="<b>&"))
+    html = notebook.html(frame)
+    assert "<img" not in html
+    assert "&lt;img" in html
+    assert "&lt;b&gt;&amp;" in html
+    text = notebook.plain(frame)
+    assert "\x1b" not in text
+    assert len(text.splitlines()) <= 5
+    run = decode_many(runs_body(1, name="<script>", extra_field="<i>"), "runs", Run)[0]
+    card = notebook.html(run)
+    assert "<script>" not in card
+    assert "&lt;i&gt;" in card
+
+
+def test_filtered_sorted_and_selected_frames_are_still_ours(notebook: Notebook) -> None:
+    frame = frames.runs_frame(runs_body(30))
+    for part in (frame[frame["id"] != "k0"], frame.sort_values("name"), frame[["id", "created_at"]], frame[["name", "status"]], frame.head(3)):
+        assert "loops-nb" in notebook.html(part)
+    assert "loops-nb" in notebook.html(frame.set_index("id"))
+    assert "k5" in notebook.html(frame.set_index("id"))
+
+
+def test_other_frames_look_as_ever(notebook: Notebook) -> None:
+    frame = frames.runs_frame(runs_body(3))
+    theirs = pd.DataFrame({"id": ["a"], "status": ["b"]})
+    for other in (theirs, frame.describe(), frame.T, pd.DataFrame(), frame.groupby("base_model")[["gpu_count"]].sum()):
+        assert notebook.html(other) == other._repr_html_()
+        assert notebook.plain(other) == repr(other)
+    assert notebook.plain([theirs]) == f"[{theirs!r}]".replace("\n", "\n ")
+
+
+def test_an_empty_frame_speaks(notebook: Notebook) -> None:
+    frame = frames.runs_frame(runs_body(3))
+    for shown in (notebook.html(frame[frame["id"] == "zz"]), notebook.plain(frame[frame["id"] == "zz"])):
+        assert "No runs in this DataFrame" in shown
+
+
+def test_columns_that_do_not_fit_are_named_and_the_important_ones_stay(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = notebook.plain(frames.runs_frame(runs_body(3)))
+    heading = text.splitlines()[0]
+    assert len(heading) <= 80
+    assert heading.startswith("id")
+    assert "status" in heading
+    assert "Columns that did not fit:" in text
+    assert "base_url" in text.split("Columns that did not fit:")[1]
+    assert "base_url" in notebook.html(frames.runs_frame(runs_body(3)))
+
+
+def test_a_presigned_url_is_never_shown(notebook: Notebook) -> None:
+    files = {"url": "https://s3.invalid/x?sig=SENTINEL", "relative_file_name": "adapter.safetensors", "node_rank": 0, "size_bytes": 16_777_216}
+    body = json.dumps({"presigned_urls": [{**files, "last_modified": "2026-07-01T00:00:00Z"}], "next_page_token": None}).encode()
+    frame = frames.files_frame([body], urls=True)
+    one = decode_many(body, "presigned_urls", CheckpointFile)[0]
+    for thing in (frame, one):
+        for shown in (notebook.html(thing), notebook.plain(thing)):
+            assert "SENTINEL" not in shown
+            assert "adapter.safetensors" in shown
+            assert "16.8 MB" in shown
+
+
+@pytest.mark.parametrize("kind", ["runs", "samplers", "checkpoints", "deployments", "capabilities", "logs", "sessions", "teams"])
+def test_an_empty_listing_of_every_kind_is_shown_in_words(notebook: Notebook, kind: str) -> None:
+    name = {"capabilities": "supported_models"}.get(kind, kind)
+    frame = getattr(frames, f"{kind}_frame")(json.dumps({name: []}).encode())
+    assert f"No {kind} in this DataFrame" in notebook.plain(frame)
+
+
+def test_an_object_is_a_card_alone_and_a_repr_in_a_list(notebook: Notebook) -> None:
+    body = json.dumps(
+        {
+            "run": {
+                "id": "k1",
+                "base_model": "M",
+                "status": {"name": "ACTIVE"},
+                "user": {"email": None},
+                "sampler": {"id": "s1", "status": {"name": "LOADING_MODEL"}, "base_url": "u"},
+                "created_at": "2026-07-01T00:00:00Z",
+                "something_new": {"a": [1, 2], "b": True},
+            }
+        }
+    ).encode()
+    run: Resource = decode_one(body, "run", Run)
+    card = notebook.plain(run)
+    assert card.splitlines()[0] == "Run k1"
+    for line in ("s1 (LOADING_MODEL)", "something_new", "a: 1, 2, b: yes", "ACTIVE"):
+        assert line in card
+    assert "Run k1</caption>" in notebook.html(run)
+    assert notebook.plain([run]) == f"[{run!r}]"

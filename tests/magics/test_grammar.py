@@ -1,0 +1,133 @@
+"""The grammar of all verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.magics.grammar import Verb, understand
+from loops_nb.magics.help import verb_help
+from loops_nb.magics.values import moment
+from loops_nb.magics.verbs import VERBS
+
+
+def all_verbs(verbs: tuple[Verb, ...] = VERBS) -> Iterator[Verb]:
+    for verb in verbs:
+        yield verb
+        yield from all_verbs(verb.verbs)
+
+
+FLAGS = sorted({flag for verb in all_verbs() for option in verb.options for flag in option.flags})
+WORDS = sorted({verb.word for verb in all_verbs()})
+
+
+def test_options_in_any_place_and_form() -> None:
+    for line in ("checkpoints k1 --base-model M", "checkpoints --base-model M k1", "checkpoints --base-model=M k1", "checkpoints -m M k1"):
+        values = understand(VERBS, line.split()).values
+        assert (values.what, values.base_model, values.path) == ("k1", "M", None)
+
+
+def test_a_group_takes_its_default_verb() -> None:
+    assert understand(VERBS, ["local"]).verb.name == "local status"
+    assert understand(VERBS, ["local", "start", "--speed", "10"]).values.speed == 10.0
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("rnus", "Did you mean runs?"),
+        ("Runs", "Did you mean runs"),
+        ("list", "%loops --help lists them"),
+        ("create", "session, run or sampler"),
+        ("create rnu", "Did you mean run?"),
+        ("deactivate", "run, sampler or deployment"),
+        ("runs --base-modle M", "Did you mean --base-model?"),
+        ("runs --wat", "It has --base-model"),
+        ("logout --all", "It has no options."),
+        ("runs --base-model", "--base-model needs a value: --base-model MODEL"),
+        ("runs --base-model --scope org", "--base-model needs a value"),
+        ("runs --base-model=", "--base-model is empty"),
+        ("runs --scope mine", "--scope must be org"),
+        ("runs --scope org --scope org", "given twice"),
+        ("runs extra", "takes no word after it"),
+        ("run", "ID is missing (the run's id, as in %loops runs)"),
+        ("run a b", "'b' is one too many"),
+        ("create run --session s", "--base-model MODEL is missing"),
+        ("create run --session s -m M --lora-rank many", "--lora-rank must be a whole number"),
+        ("deployment d --level LOUD", "--level must be DEBUG, INFO, WARNING or ERROR"),
+        ("find --newer-than yesterday", "90m, 36h, 2d"),
+        ("deactivate run k1 -y=1", "-y takes no value"),
+    ],
+)
+def test_a_wrong_line_says_what_to_type(line: str, says: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        understand(VERBS, line.split())
+    assert says in str(caught.value)
+
+
+@given(
+    st.lists(
+        st.one_of(st.sampled_from(WORDS), st.sampled_from(FLAGS), st.sampled_from(["--help", "-h", "=", "-", "--", "1"]), st.text(max_size=8)),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_any_words_are_understood_or_refused_in_one_line(words: list[str]) -> None:
+    try:
+        order = understand(VERBS, words)
+    except InvalidArgumentError as error:
+        assert error.message.endswith((".", ")"))
+        assert "\n" not in str(error)
+    else:
+        assert order.wants_help or order.verb.run is not None
+
+
+@pytest.mark.parametrize("verb", list(all_verbs()), ids=lambda verb: verb.name)
+def test_every_verb_has_help_that_fits_and_examples_that_parse(verb: Verb) -> None:
+    text = verb_help(verb)
+    assert f"%loops {verb.name}" in text
+    assert max(map(len, text.splitlines())) <= 120
+    assert verb.examples
+    assert not verb.summary.endswith(".")
+    for option in verb.options:
+        assert option.help
+        assert option.flags[-1] in text
+    for example in verb.examples:
+        _, _, line = example.partition("%loops ")
+        understand(VERBS, line.replace("'math*'", "math*").split())
+
+
+@pytest.mark.parametrize("text", ["sk-1234567890abcdefghijklmnop", "A" * 70, "k7Jq2mVx.9ZtPq4LmWs8NbRf5Dc6Hy3Ge1"])
+def test_what_looks_like_a_key_is_not_repeated(text: str) -> None:
+    for line in ([text], ["runs", text], ["runs", f"--{text}"], ["runs", "--scope", text], ["login", "x", text], ["login", f"--{text}"]):
+        with pytest.raises(InvalidArgumentError) as caught:
+            understand(VERBS, line)
+        assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90m", timedelta(minutes=90)),
+        ("36h", timedelta(hours=36)),
+        ("2d", timedelta(days=2)),
+        ("1.5 h", timedelta(minutes=90)),
+        ("2026-11-20T09:30+00:00", datetime(2026, 11, 20, 9, 30, tzinfo=UTC)),
+    ],
+)
+def test_ages_and_moments(text: str, expected: timedelta | datetime) -> None:
+    assert moment(text) == expected
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_moment_or_refused(text: str) -> None:
+    try:
+        found = moment(text)
+    except InvalidArgumentError:
+        return
+    assert isinstance(found, (timedelta, datetime))
