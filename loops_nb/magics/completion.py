@@ -43,8 +43,8 @@ class Completion:
         found = _LINE.match(context.text_until_cursor)
         if found is None:
             return SimpleMatcherResult(completions=[])
-        self._look()
         fragment, words = self.complete(found["typed"])
+        self._look()
         return SimpleMatcherResult(
             completions=[SimpleCompletion(text=text, type=kind) for text, kind in words[:_MOST]],
             matched_fragment=fragment,

@@ -107,7 +107,9 @@ class Desk:
                 refresh(self.knowledge, self.loops, kind)
             other = [k for k in ("run", "sampler", "deployment", "session", "checkpoint") if k != kind and word in self.knowledge.known(k)]
             hint = (
-                f"That is the id of a {other[0]}: {_VERB_OF[other[0]]} {word}" if other else did_you_mean(word, self.knowledge.known(kind))
+                f"That is the id of a {other[0]}: {_VERB_OF[other[0]]} {word}"
+                if other
+                else did_you_mean(word, [known for known in self.knowledge.known(kind) if known != word])
             )
             raise with_hint(error, hint or f"{_LIST_OF[kind]} lists what there is.") from None
 
@@ -118,7 +120,7 @@ class Desk:
             yield
         except ServiceUnreachableError as error:
             live = self.connection.live
-            if live is not None and live.is_local:
+            if live is not None and live.is_local and live.base_url in error.message:
                 raise with_hint(
                     error, "If it is the local service, type %loops local start to start it again (its data is kept)."
                 ) from None

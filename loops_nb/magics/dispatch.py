@@ -9,6 +9,7 @@ from loops_nb.errors import LoopsError
 from loops_nb.magics.grammar import HELP_FLAGS, understand
 from loops_nb.magics.help import general_help, verb_help
 from loops_nb.magics.verbs import GROUPS, VERBS, status
+from loops_nb.magics.warming import warm_up
 from loops_nb.magics.words import split_words
 
 if TYPE_CHECKING:
@@ -34,9 +35,8 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
     LoopsError
         If the line cannot be understood, or the service could not do it.
     """
-    words = split_words(line, evaluate)
-    if words and words[-1] == ";":
-        words.pop()
+    # As everywhere in a notebook, a last semicolon means: do it, and do not show it.
+    words = split_words(line.rstrip().removesuffix(";"), evaluate)
     if words and (words[0] in HELP_FLAGS or words == ["help"]):
         desk.say(whole_help())
         return None
@@ -50,6 +50,8 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
     if order.wants_help or order.verb.run is None:
         desk.say(verb_help(order.verb))
         return None
+    if order.verb.gives_frames:
+        warm_up()
     try:
         with desk.local_hint():
             return order.verb.run(desk, order.values)

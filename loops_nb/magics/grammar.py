@@ -7,7 +7,7 @@ completion would need the same tables a second time.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,10 @@ class Verb:
         Whole lines that can be typed.
     notes
         What a person should know before using it, in sentences.
+    takes_secrets
+        A person may put a secret on its line by mistake: nothing of the line is repeated in an error.
+    gives_frames
+        It will need pandas.
     """
 
     name: str
@@ -101,7 +105,8 @@ class Verb:
     default: str = ""
     examples: tuple[str, ...] = ()
     notes: str = ""
-    takes_secrets: bool = field(default=False)
+    takes_secrets: bool = False
+    gives_frames: bool = False
 
     @property
     def word(self) -> str:

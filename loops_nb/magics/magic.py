@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand, output_can_be_silenced
 from traitlets import Float, Int, TraitError, Unicode, observe, validate
 
 from loops_nb.config import SETTINGS, check_setting, project_settings
@@ -101,6 +101,7 @@ class LoopsMagics(Magics):
 
         return Wishes(self.base_url, self.project_url, self.auth_scheme, self.timeout)
 
+    @output_can_be_silenced
     @no_var_expand
     @needs_local_scope
     @line_magic
@@ -139,10 +140,14 @@ def evaluated(expression: str, namespace: dict[str, Any]) -> str:
     except LoopsError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the person's expression raises
-        reason = f"{expression} is not defined in this notebook" if _is_bare_name(expression, error) else f"{type(error).__name__}: {error}"
+        if isinstance(error, NameError) and error.name:
+            raise InvalidArgumentError(
+                f"{error.name} is not defined in this notebook, so {expression!r} on the line has no value.",
+                hint="Run the cell that defines it, or write the value itself (a literal $ is $$, a literal { is {{).",
+            ) from None
         raise InvalidArgumentError(
-            f"{expression!r} on the line could not be evaluated: {reason}.",
-            hint="Run the cell that defines it first, or write the value itself; a literal $ is $$ and a literal { is {{.",
+            f"{expression!r} on the line could not be evaluated: {type(error).__name__}: {error}.",
+            hint="Mend it, or write the value itself (a literal $ is $$, a literal { is {{).",
         ) from None
     if value is None:
         raise InvalidArgumentError(f"{expression!r} on the line is None, so there is no value to use.")
@@ -154,10 +159,6 @@ def evaluated(expression: str, namespace: dict[str, Any]) -> str:
     # An object of the API stands for its id: `%loops run $run`.
     own_id = getattr(value, "id", None)
     return own_id if type(value).__module__ == "loops_nb.models" and isinstance(own_id, str) else str(value)
-
-
-def _is_bare_name(expression: str, error: Exception) -> bool:
-    return isinstance(error, NameError) and expression.isidentifier()
 
 
 # IPython asks an object for `getdoc` before it reads the docstring: so `%loops?` shows the whole help without loading the verbs now.

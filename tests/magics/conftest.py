@@ -36,7 +36,7 @@ class Ran:
 class Notebook:
     """A shell to type cells into."""
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: Any) -> None:
         self.shell = shell
 
     def run(self, cell: str, *, fails: bool = False) -> Ran:
@@ -77,14 +77,14 @@ class Notebook:
 
 
 @pytest.fixture(scope="session")
-def _shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell]:
+def _shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("ipython")
     os.environ["IPYTHONDIR"] = str(folder)
     config = Config()
     config.HistoryManager.hist_file = str(folder / "history.sqlite")
     config.InteractiveShell.colors = "nocolor"
     InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=config)
+    shell: Any = InteractiveShell.instance(config=config)
     yield shell
     shell.history_manager.end_session()
     shell.history_manager.save_thread.stop()
@@ -107,7 +107,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def notebook(_shell: InteractiveShell, home: Path) -> Iterator[Notebook]:
+def notebook(_shell: Any, home: Path) -> Iterator[Notebook]:
     """Give this test a shell into which the extension is loaded."""
     _shell.reset(new_session=False)
     _shell.config.pop("LoopsMagics", None)

@@ -8,11 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from loops_nb import accessor, frames
+from loops_nb import frames
 from loops_nb.models import CheckpointFile, Resource, Run, decode_many, decode_one
 from tests.magics.conftest import Notebook
-
-assert accessor
 
 
 def runs_body(count: int, **changed: Any) -> bytes:
@@ -75,7 +73,13 @@ def test_text_of_the_service_is_data(notebook: Notebook) -> None:
 
 def test_filtered_sorted_and_selected_frames_are_still_ours(notebook: Notebook) -> None:
     frame = frames.runs_frame(runs_body(30))
-    for part in (frame[frame["id"] != "k0"], frame.sort_values("name"), frame[["id", "created_at"]], frame[["name", "status"]], frame.head(3)):
+    for part in (
+        frame[frame["id"] != "k0"],
+        frame.sort_values("name"),
+        frame[["id", "created_at"]],
+        frame[["name", "status"]],
+        frame.head(3),
+    ):
         assert "loops-nb" in notebook.html(part)
     assert "loops-nb" in notebook.html(frame.set_index("id"))
     assert "k5" in notebook.html(frame.set_index("id"))
@@ -85,7 +89,7 @@ def test_other_frames_look_as_ever(notebook: Notebook) -> None:
     frame = frames.runs_frame(runs_body(3))
     theirs = pd.DataFrame({"id": ["a"], "status": ["b"]})
     for other in (theirs, frame.describe(), frame.T, pd.DataFrame(), frame.groupby("base_model")[["gpu_count"]].sum()):
-        assert notebook.html(other) == other._repr_html_()
+        assert notebook.html(other) == getattr(other, "_repr_html_")()  # noqa: B009 - not in the types of pandas
         assert notebook.plain(other) == repr(other)
     assert notebook.plain([theirs]) == f"[{theirs!r}]".replace("\n", "\n ")
 
@@ -109,7 +113,12 @@ def test_columns_that_do_not_fit_are_named_and_the_important_ones_stay(notebook:
 
 
 def test_a_presigned_url_is_never_shown(notebook: Notebook) -> None:
-    files = {"url": "https://s3.invalid/x?sig=SENTINEL", "relative_file_name": "adapter.safetensors", "node_rank": 0, "size_bytes": 16_777_216}
+    files = {
+        "url": "https://s3.invalid/x?sig=SENTINEL",
+        "relative_file_name": "adapter.safetensors",
+        "node_rank": 0,
+        "size_bytes": 16_777_216,
+    }
     body = json.dumps({"presigned_urls": [{**files, "last_modified": "2026-07-01T00:00:00Z"}], "next_page_token": None}).encode()
     frame = frames.files_frame([body], urls=True)
     one = decode_many(body, "presigned_urls", CheckpointFile)[0]

@@ -32,6 +32,7 @@ VERB = Verb(
     name="capabilities",
     summary="base models that can be trained, and how long their examples may be",
     run=_run,
+    gives_frames=True,
     options=(
         Option(name="model", flags=("-m", "--model"), metavar="MODEL", knows="base_model", help="only this base model"),
         Option(name="use_case", flags=("--use-case",), metavar="CASE", choices=USE_CASES, help="rl (usual) or sft"),

@@ -60,6 +60,7 @@ VERB = Verb(
     name="checkpoints",
     summary="checkpoints of a run, of a base model, or the one behind a bt:// URI",
     run=_run,
+    gives_frames=True,
     arguments=(Takes(name="what", metavar="RUN", knows="run", help="the run's id (the same as --run RUN)"),),
     options=(
         Option(name="run_id", flags=("--run",), metavar="RUN", knows="run", help="all that this run has saved"),

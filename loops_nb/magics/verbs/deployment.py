@@ -45,6 +45,7 @@ VERB = Verb(
     name="deployment",
     summary="one deployment, or its log lines with --logs",
     run=_run,
+    gives_frames=True,
     arguments=(identifier("deployment", "the Loops deployment's id, as in %loops deployments (not a sampler's deployment_id)"),),
     options=(
         Option(name="logs", flags=("--logs",), help="its log lines, as a DataFrame"),

@@ -27,6 +27,7 @@ VERB = Verb(
     name="deployments",
     summary="your Loops deployments (trainer and sampler together), in every state",
     run=_run,
+    gives_frames=True,
     options=(SCOPE,),
     examples=("%loops deployments", "df = %loops deployments"),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from loops_nb import __version__
 from loops_nb.errors import AuthenticationError, LoopsError
 from loops_nb.magics.connection import ask
 from loops_nb.magics.grammar import Verb
@@ -25,7 +25,7 @@ _NOT_CONNECTED = "%loops local start (sample data, no key) or %loops login"
 def _run(desk: Desk, _values: SimpleNamespace) -> None:
     found = {name: _version(name) for name in (*_NEEDED, *_USUAL)}
     lines = [
-        f"loops_nb {_version('loops_nb') or 'not installed, imported from a folder'}, Python {sys.version.split()[0]} on {sys.platform}",
+        f"loops_nb {__version__}, Python {sys.version.split()[0]} on {sys.platform}",
         f"Kernel's environment: {sys.prefix} ({'a virtual environment' if sys.prefix != sys.base_prefix else 'the base Python'})",
         "Packages there: " + ", ".join(f"{name} {number or 'missing'}" for name, number in found.items()),
         f"Front end: {_front_end(desk)}",
@@ -40,6 +40,8 @@ def _run(desk: Desk, _values: SimpleNamespace) -> None:
 
 
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import, and only needed here
+
     try:
         return version(name)
     except PackageNotFoundError:

@@ -62,6 +62,7 @@ VERB = Verb(
     name="files",
     summary="the files of a checkpoint with their sizes",
     run=_run,
+    gives_frames=True,
     arguments=(
         Takes(
             name="checkpoint",

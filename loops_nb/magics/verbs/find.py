@@ -54,6 +54,7 @@ VERB = Verb(
     name="find",
     summary="which run was it? by session, model, name, state or age; newest first",
     run=_run,
+    gives_frames=True,
     options=(
         Option(name="session_id", flags=("--session",), metavar="SESSION", knows="session", help="it ran in this session"),
         Option(

@@ -76,6 +76,7 @@ VERB = Verb(
             name="local start",
             summary="start it and connect to it; finds the one that runs already",
             run=_start,
+            gives_frames=True,
             options=(
                 Option(name="empty", flags=("--empty",), default=False, help="without the sample workspace"),
                 Option(

@@ -31,6 +31,7 @@ VERB = Verb(
     name="runs",
     summary="your training runs with the state of run, deployment and sampler",
     run=_run,
+    gives_frames=True,
     options=(
         BASE_MODEL,
         Option(name="run_id", flags=("--run",), metavar="RUN", knows="run", help="only this run, as a DataFrame of one row"),

@@ -30,6 +30,7 @@ VERB = Verb(
     name="samplers",
     summary="your samplers, paired with a run and standalone, newest first",
     run=_run,
+    gives_frames=True,
     options=(SCOPE, TEAM),
     examples=("%loops samplers", "df = %loops samplers --scope org"),
 )

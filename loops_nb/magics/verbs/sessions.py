@@ -43,6 +43,7 @@ VERB = Verb(
     name="sessions",
     summary="the runs of one session",
     run=_run,
+    gives_frames=True,
     arguments=(Takes(name="id", metavar="ID", knows="session", help="the session's id; the service cannot list sessions"),),
     notes="Gives a DataFrame of runs. A session itself is nothing but its id.",
     examples=("%loops sessions sess_xyz789", "df = %loops sessions {run.session_id}"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb.config import display_zone
 from loops_nb.magics.phrases import NOT_CONNECTED, key_words
+from loops_nb.magics.warming import warm_up
 from loops_nb.magics.wording import many, moment, zone_name
 from loops_nb.models import SAMPLER_ALIVE
 
@@ -29,6 +30,7 @@ def run(desk: Desk) -> None:
     if desk.connection.target() is None:
         desk.say(NOT_CONNECTED)
         return
+    warm_up()
     loops = desk.loops
     started = time.perf_counter()
     runs = loops.runs.frame()
@@ -56,7 +58,8 @@ def _alive(runs: pd.DataFrame, samplers: pd.DataFrame) -> list[str]:
     alive = int(samplers["status"].isin(SAMPLER_ALIVE).sum())
     asleep = int((samplers["status"].astype(object) == "SCALED_TO_ZERO").sum())
     sleeping = f", {asleep:,} scaled to zero" if asleep else ""
-    return [f"{many(len(runs), 'run')}, {active:,} active. {many(len(samplers), 'sampler')}, {alive:,} alive{sleeping}."]
+    told = f"{many(len(runs), 'run')}, {active:,} active." if len(runs) else "No runs yet."
+    return [f"{told} {many(len(samplers), 'sampler')}, {alive:,} alive{sleeping}." if len(samplers) else f"{told} No samplers."]
 
 
 def _next(runs: pd.DataFrame) -> str:
