@@ -1,0 +1,142 @@
+"""The command ``loops-nb``."""
+
+# ruff: noqa: T201 - a command prints
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from loops_nb._version import __version__
+from loops_nb.home import home_dir
+
+_EXAMPLES = """examples:
+  loops-nb serve --sample                 a workspace to look at, on http://127.0.0.1:8787
+  loops-nb serve --sample --speed 60      the same, a minute passes in a second
+  loops-nb serve --port 0 --data-dir ws   your own, on a free port, kept in the folder ws
+  loops-nb where                          the folder in which loops_nb keeps things
+"""
+
+_FASTEST = 1_000_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments
+        Words after ``loops-nb``; those of the process when left out.
+
+    Returns
+    -------
+    status
+        0 when all went well, 2 when a command could not be followed.
+    """
+    parser = _parser()
+    found = parser.parse_args(arguments)
+    if found.command == "where":
+        print(home_dir())
+        return 0
+    if found.command == "serve":
+        return _serve(found)
+    parser.print_help()
+    return 0
+
+
+def _serve(found: argparse.Namespace) -> int:
+    # ruff: noqa: PLC0415 - the server's modules take half a second to load, which the other commands need not wait for
+    from loops_nb.local.registry import default_data_dir
+    from loops_nb.local.server import CannotServeError, serve
+    from loops_nb.local.settings import Settings
+    from loops_nb.local.store import StoreError
+
+    data_dir = found.data_dir or default_data_dir(sample=found.sample)
+    settings = Settings(
+        data_dir=data_dir.expanduser().absolute(),
+        sample=found.sample,
+        seed=found.seed,
+        speed=found.speed,
+        url_ttl=found.url_ttl,
+        rate_limit=found.rate_limit,
+        host=found.host,
+    )
+    try:
+        serve(settings, port=found.port, registry=found.registry, say=_say)
+    except (CannotServeError, StoreError) as error:
+        print(f"loops-nb: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr if line.startswith("Warning") else sys.stdout, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="loops-nb",
+        description="Loops in a notebook: the command beside it.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"loops-nb {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    serve = commands.add_parser(
+        "serve",
+        help="run the local service of the Loops API",
+        description="Run the local service of the Loops API: no key, no network, records and files on this machine. Ends with Ctrl-C.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; beyond loopback anybody in the network can use it")
+    serve.add_argument("--port", type=_port, default=8787, help="TCP port; 0 takes a free one")
+    serve.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="folder of records and files; in the folder of 'loops-nb where' if left out"
+    )
+    serve.add_argument("--sample", action="store_true", help="fill an unused folder with a sample workspace: two weeks of somebody's work")
+    serve.add_argument("--seed", type=int, default=0, metavar="N", help="the sample workspace is the same for the same seed")
+    serve.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="deployments and samplers change state N times faster")
+    serve.add_argument("--url-ttl", type=_positive, default=900, metavar="SECONDS", help="how long a presigned file URL works")
+    serve.add_argument(
+        "--rate-limit", type=_natural, default=100, metavar="N", help="requests a second, key and endpoint; 0 switches it off"
+    )
+    serve.add_argument("--registry", type=Path, help=argparse.SUPPRESS)
+    commands.add_parser("where", help="print the folder in which loops_nb keeps things")
+    return parser
+
+
+def _port(text: str) -> int:
+    return _whole(text, 0, 65_535)
+
+
+def _positive(text: str) -> int:
+    return _whole(text, 1, 10**9)
+
+
+def _natural(text: str) -> int:
+    return _whole(text, 0, 10**9)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+    return value
+
+
+def _speed(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not (0 < value <= _FASTEST and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 (at most 1000000)")
+    return value

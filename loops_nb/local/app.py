@@ -1,0 +1,95 @@
+"""The application: guards around the routes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from loops_nb.local.guards.auth import Auth
+from loops_nb.local.guards.body_limit import BodyLimit
+from loops_nb.local.guards.host_check import HostCheck
+from loops_nb.local.guards.rate_limit import RateLimit
+from loops_nb.local.guards.target import AbsoluteTarget
+from loops_nb.local.problems import Problem, on_crash, on_http_exception, on_problem
+from loops_nb.local.routes import (
+    capabilities,
+    checkpoints,
+    data_plane,
+    deployments,
+    downloads,
+    health,
+    legacy,
+    models,
+    runs,
+    samplers,
+    sessions,
+    teams,
+    user_config,
+)
+from loops_nb.local.sample import fill
+from loops_nb.local.service import Service
+from loops_nb.local.settings import Settings
+from loops_nb.local.store import Store
+
+ROUTES: list[Route] = [
+    *health.ROUTES,
+    *sessions.ROUTES,
+    *runs.ROUTES,
+    *samplers.ROUTES,
+    *checkpoints.ROUTES,
+    *deployments.ROUTES,
+    *capabilities.ROUTES,
+    *user_config.ROUTES,
+    *teams.ROUTES,
+    *models.ROUTES,
+    *legacy.ROUTES,
+    *data_plane.ROUTES,
+    *downloads.ROUTES,
+]
+
+
+def make_app(settings: Settings) -> Starlette:
+    """Return the service as an ASGI application; it owns its data folder until its lifespan ends.
+
+    Raises
+    ------
+    StoreError
+        If the data folder cannot be used.
+    """
+    store = Store(settings.data_dir)
+    try:
+        service = Service(settings, store)
+        if settings.sample:
+            fill(service)
+    except BaseException:
+        store.close()
+        raise
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        app.state.service = None
+        store.close()
+
+    words = {part for route in ROUTES for part in route.path.split("/") if not part.startswith("{")}
+    app = Starlette(
+        routes=ROUTES,
+        # The order is that of a request's way in.
+        middleware=[
+            Middleware(AbsoluteTarget),
+            Middleware(HostCheck, listens_on=settings.host),
+            Middleware(Auth),
+            Middleware(RateLimit, per_second=settings.rate_limit, words=words),
+            Middleware(BodyLimit, limit=settings.body_limit),
+        ],
+        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_crash},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.service = service
+    return app

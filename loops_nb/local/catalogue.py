@@ -1,0 +1,134 @@
+"""The base models and hardware that the local service knows: one table.
+
+Names and lengths are those of public models; the GPU shapes say what such a model would need, nothing here owns a GPU.  The table is
+no allowlist: a run over another ``org/name`` is accepted and gets the shape of the smallest model.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec import Struct
+
+_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_.-]{1,95}")
+GIB = 1024
+
+
+class Hardware(Struct, frozen=True):
+    """One node: memory in MiB, CPU in thousandths of a core, GPU memory in MiB a GPU."""
+
+    id: str
+    name: str
+    gpu_type: str
+    gpu_count: int
+    gpu_memory_limit_mib: int
+    millicpu_limit: int
+    memory_limit_mib: int
+
+
+class BaseModel(Struct, frozen=True):
+    """A base model.
+
+    Parameters
+    ----------
+    name
+        Hugging Face id.
+    trainer_len, sampler_len
+        Longest sequence in tokens that each half handles.
+    weights_mib
+        Size of the weights.
+    hardware, nodes
+        What its trainer runs on.
+    modules
+        Modules that a LoRA adapter touches.
+    experts
+        Layout of routed experts' adapters; None for a dense model.
+    vision
+        Takes images.
+    serverless
+        Offered on shared capacity too.
+    """
+
+    name: str
+    trainer_len: int
+    sampler_len: int
+    weights_mib: int
+    hardware: str
+    nodes: int = 1
+    modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    experts: str | None = None
+    vision: bool = False
+    serverless: bool = False
+
+    def longest(self, use_case: str) -> int:
+        """Return the longest sequence in tokens: ``rl`` needs both halves, ``sft`` only the trainer."""
+        return min(self.trainer_len, self.sampler_len) if use_case == "rl" else self.trainer_len
+
+
+HARDWARE = {
+    shape.id: shape
+    for shape in (
+        Hardware("local-h100-1", "H100 x 1", "H100", 1, 80 * GIB, 26_000, 234 * GIB),
+        Hardware("local-h100-2", "H100 x 2", "H100", 2, 80 * GIB, 52_000, 468 * GIB),
+        Hardware("local-h100-8", "H100 x 8", "H100", 8, 80 * GIB, 208_000, 1872 * GIB),
+        Hardware("local-b200-8", "B200 x 8", "B200", 8, 180 * GIB, 224_000, 2000 * GIB),
+    )
+}
+MODELS = {
+    model.name: model
+    for model in (
+        BaseModel("Qwen/Qwen3-8B", 131_072, 131_072, 15_623, "local-h100-1", serverless=True),
+        BaseModel("Qwen/Qwen3-4B-Instruct-2507", 262_144, 131_072, 7_672, "local-h100-1"),
+        BaseModel("Qwen/Qwen3-30B-A3B-Instruct-2507", 262_144, 131_072, 58_237, "local-h100-2", experts="per_expert"),
+        BaseModel("Qwen/Qwen3-VL-8B-Instruct", 131_072, 65_536, 16_723, "local-h100-1", vision=True),
+        BaseModel("Qwen/Qwen3-235B-A22B-Instruct-2507", 131_072, 65_536, 448_390, "local-h100-8", nodes=2, experts="shared_outer"),
+        BaseModel("meta-llama/Llama-3.1-8B-Instruct", 131_072, 131_072, 15_317, "local-h100-1"),
+        BaseModel("openai/gpt-oss-20b", 131_072, 131_072, 39_872, "local-h100-1", experts="shared_adapter"),
+    )
+}
+_OTHER = BaseModel("", 131_072, 131_072, 15_623, "local-h100-1")
+
+
+def is_model_id(text: str) -> bool:
+    """Tell whether a text can be a Hugging Face model id (``org/name``)."""
+    return _MODEL_ID.fullmatch(text) is not None and not text.endswith((".", "/.."))
+
+
+def model(name: str) -> BaseModel:
+    """Return the table's row, or the stand-in for a model that is not in it."""
+    return MODELS.get(name, _OTHER)
+
+
+def hardware(name: str) -> Hardware:
+    """Return what a model's trainer and sampler run on."""
+    return HARDWARE[model(name).hardware]
+
+
+def capabilities(*, name: str | None, use_case: str, max_seq_len: int | None) -> list[dict[str, Any]]:
+    """Return the supported models as the API answers them; a length beyond a model's own disables it and says what to do."""
+    listed = []
+    for row in MODELS.values():
+        if name is not None and row.name != name:
+            continue
+        longest = row.longest(use_case)
+        too_long = max_seq_len is not None and max_seq_len > longest
+        listed.append(
+            {
+                "model_name": row.name,
+                "max_seq_len": longest,
+                "max_enabled_seq_len": longest,
+                "max_context_length": longest,
+                "supports_vision_language": row.vision,
+                "enabled": not too_long,
+                "serverless": row.serverless,
+                "enablement_details": {
+                    "reason": "sequence_length_unsupported",
+                    "reason_detail": f"{row.name} handles at most {longest} tokens for {use_case}; {max_seq_len} were asked for.",
+                    "remediation": f"Ask for max_seq_len <= {longest}, or choose a model with a longer context.",
+                }
+                if too_long
+                else None,
+            }
+        )
+    return listed

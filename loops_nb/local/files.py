@@ -1,0 +1,55 @@
+"""Files on disk: private, whole or not there, one owner at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder (and its parents) that only its owner can read."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Put a file in place: readable by its owner only, and never seen half written."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+class FolderLock:
+    """A lock that the operating system takes back when the process ends, however it ends.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a")
+        try:
+            if sys.platform == "win32":
+                import msvcrt  # noqa: PLC0415 - only there
+
+                try:
+                    msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
+                except OSError:
+                    raise BlockingIOError from None
+            else:
+                import fcntl  # noqa: PLC0415 - not on Windows
+
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def release(self) -> None:
+        """Give the lock free."""
+        self._file.close()

@@ -1,0 +1,71 @@
+"""Against DNS rebinding: a web page whose name was pointed at this machine says its own name in ``Host``, and is refused."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from loops_nb.local.problems import Problem
+
+
+class HostCheck:
+    """Let pass what calls the service by a loopback address, ``localhost`` or ``*.localhost``.
+
+    Parameters
+    ----------
+    listens_on
+        The address that the service listens on.  Beyond loopback, that name and any plain IP address pass too: rebinding needs a name.
+    """
+
+    def __init__(self, app: ASGIApp, listens_on: str) -> None:
+        self._app = app
+        self._listens_on = listens_on.lower()
+        self._any_address = not is_local_name(self._listens_on)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or answer it here."""
+        if scope["type"] == "http":
+            hosts = [value for name, value in Headers(scope=scope).items() if name == "host"]
+            if len(hosts) != 1 or not self._passes(host_name(hosts[0])):
+                text = (
+                    "The local service answers only to loopback addresses, localhost and *.localhost; this Host header names another one."
+                )
+                await Problem(403, "HOST_NOT_ALLOWED", text).response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _passes(self, name: str) -> bool:
+        if is_local_name(name):
+            return True
+        return self._any_address and (name == self._listens_on or _address(name) is not None)
+
+
+def host_name(header: str) -> str:
+    """Return the name in a ``Host`` header, without the port and in lower case; empty when it is not one."""
+    text = header.strip().lower()
+    if text.startswith("["):
+        name, _, port = text[1:].partition("]")
+        return name if not port or _is_port(port) else ""
+    name, colon, port = text.partition(":")
+    return name if not colon or port.isdecimal() else ""
+
+
+def is_local_name(name: str) -> bool:
+    """Tell whether a name can only mean this machine."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = _address(name)
+    return address is not None and address.is_loopback
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _is_port(text: str) -> bool:
+    return text.startswith(":") and text[1:].isdecimal()

@@ -1,0 +1,154 @@
+"""Start, find and stop the local service from a notebook: one for all notebooks of a user, in a process of its own.
+
+Light to import: the server's own modules load in the server's process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from loops_nb.errors import LocalServiceError
+from loops_nb.local.files import FolderLock, private_folder
+from loops_nb.local.registry import ServiceInfo, default_data_dir, local_folder, read_registry, registry_file
+
+__all__ = ["ServiceInfo", "start", "status", "stop"]
+
+_HEALTH_TIMEOUT = 5.0
+_STOP_TIMEOUT = 15.0
+_PAUSE = 0.02
+#: Services that this process started; kept so that they are reaped after they end.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1.0, port: int = 0, timeout: float = 30.0) -> ServiceInfo:
+    """Start the service, or return the one that already runs.
+
+    Parameters
+    ----------
+    sample
+        Fill an unused data folder with the sample workspace.
+    data_dir
+        Folder of its records and files; without it one in the user's data folder.
+    speed
+        How many times faster than in life things change state.
+    port
+        TCP port on loopback; 0 takes a free one.
+    timeout
+        Seconds to wait until it answers.
+
+    Raises
+    ------
+    LocalServiceError
+        If it does not start; the text is the service's own.
+    """
+    deadline = time.monotonic() + timeout
+    private_folder(local_folder())
+    lock = _wait_for_lock(deadline)
+    try:
+        running = status()
+        if running is not None:
+            return running
+        return _launch(sample=sample, data_dir=data_dir or default_data_dir(sample=sample), speed=speed, port=port, deadline=deadline)
+    finally:
+        lock.release()
+
+
+def status() -> ServiceInfo | None:
+    """Return the service that runs, or None; a note left by one that died counts for nothing."""
+    found = read_registry(registry_file())
+    return found if found is not None and _answers(found) else None
+
+
+def stop() -> ServiceInfo | None:
+    """Stop the service that runs and return what it was; None when there was none.
+
+    Raises
+    ------
+    LocalServiceError
+        If it does not end.
+    """
+    running = status()
+    if running is None:
+        return None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_TIMEOUT
+    while _answers(running):
+        if time.monotonic() > deadline:
+            raise LocalServiceError(
+                f"The local service (process {running.pid}) was told to stop and still answers.", hint=f"End it with: kill {running.pid}"
+            )
+        time.sleep(_PAUSE)
+    child = _children.pop(running.pid, None)
+    if child is not None:
+        child.wait(timeout=_STOP_TIMEOUT)
+    return running
+
+
+def _launch(*, sample: bool, data_dir: Path, speed: float, port: int, deadline: float) -> ServiceInfo:
+    log = local_folder() / "service.log"
+    command = [sys.executable, "-m", "loops_nb", "serve", "--port", str(port), "--data-dir", str(data_dir), "--speed", str(speed)]
+    command += ["--registry", str(registry_file()), *(["--sample"] if sample else [])]
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
+        child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=local_folder()
+        )
+    _children[child.pid] = child
+    while True:
+        found = read_registry(registry_file())
+        if found is not None and found.pid == child.pid and _answers(found):
+            return found
+        if child.poll() is not None:
+            del _children[child.pid]
+            raise LocalServiceError(f"The local service did not start: {_last_line(log)}", hint=f"Its log is {log}")
+        if time.monotonic() > deadline:
+            child.kill()
+            child.wait()
+            del _children[child.pid]
+            raise LocalServiceError("The local service did not answer in time and was ended; nothing was lost.", hint=f"Its log is {log}")
+        time.sleep(_PAUSE)
+
+
+def _wait_for_lock(deadline: float) -> FolderLock:
+    while True:
+        try:
+            return FolderLock(local_folder() / "start.lock")
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise LocalServiceError(
+                    "Another notebook has been starting the local service for too long.",
+                    hint="Try again, or look at its log: loops-nb where",
+                ) from None
+            time.sleep(_PAUSE)
+
+
+def _answers(info: ServiceInfo) -> bool:
+    """Tell whether this very service answers at its URL; another program on the same port does not count."""
+    address = urlsplit(info.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_HEALTH_TIMEOUT)
+    try:
+        connection.request("GET", "/health", headers={"Connection": "close"})
+        answer = connection.getresponse()
+        health = msgspec.json.decode(answer.read(65_536), type=dict[str, object])
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        return False
+    finally:
+        connection.close()
+    return health.get("service") == "loops_nb.local" and secrets.compare_digest(str(health.get("instance")), info.instance)
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

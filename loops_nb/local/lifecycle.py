@@ -1,0 +1,234 @@
+"""Recorded events and the clock give the status; nothing else does.
+
+A run, a deployment and a sampler each have a list of events ("created", "activity", "deactivated", ...).  What they are now, and
+what they were at any earlier time, is computed from that list, so a restart of the service continues where it was.
+
+Each event carries the pace at which time ran when it was recorded (``--speed``).  The steps that it starts take ``seconds / pace``,
+so that a restart with another speed never rewrites the past.  "held" stops what is planned (waiting for capacity, for instance) until
+the next event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from loops_nb.models import DEPLOYMENT_TERMINAL, RUN_TERMINAL, SAMPLER_TERMINAL
+
+Step = tuple[str, float]
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that happened.
+
+    Parameters
+    ----------
+    at
+        Epoch milliseconds.
+    kind
+        What happened: a key of the subject's `Machine`.
+    pace
+        How many times faster than real time the steps started by it run.
+    idle_after_seconds
+        New delay before scaling to zero; None keeps the one in force.
+    note
+        One line for the logs.
+    """
+
+    at: int
+    kind: str
+    pace: float = 1.0
+    idle_after_seconds: int | None = None
+    note: str = ""
+
+
+class Change(NamedTuple):
+    """From ``at`` (epoch milliseconds) on, the subject has this state; ``note`` is that of the event behind it."""
+
+    at: int
+    state: str
+    note: str
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """The states of one kind of subject, and how long each step takes in seconds.
+
+    Parameters
+    ----------
+    boot
+        Steps from creation to ``up``.
+    up
+        The state of being ready.
+    asleep
+        The state after the idle delay; None for what never sleeps.
+    waking
+        Steps from ``asleep`` to ``up`` when there is activity.
+    updating
+        Steps that an "updated" event takes ``up`` through.
+    broken
+        The recoverable state of an "unhealthy" event; "recovered" ends it.
+    ends
+        Event kind to the steps it takes and the last state.
+    terminal
+        States that no event leaves.
+    """
+
+    boot: tuple[Step, ...]
+    up: str
+    asleep: str | None = None
+    waking: tuple[Step, ...] = ()
+    updating: tuple[Step, ...] = ()
+    broken: str | None = None
+    ends: Mapping[str, tuple[tuple[Step, ...], str]]
+    terminal: frozenset[str]
+
+
+RUN = Machine(
+    boot=(),
+    up="ACTIVE",
+    ends=dict.fromkeys(("deactivated", "replaced", "failed", "preempted"), ((), "INACTIVE")),
+    terminal=RUN_TERMINAL,
+)
+DEPLOYMENT = Machine(
+    boot=(("CREATED", 2.0), ("DEPLOYING", 20.0)),
+    up="RUNNING",
+    asleep="SCALED_TO_ZERO",
+    waking=(("DEPLOYING", 10.0),),
+    ends={"deactivated": ((), "STOPPED"), "failed": ((), "FAILED"), "preempted": ((), "PREEMPTED")},
+    terminal=DEPLOYMENT_TERMINAL,
+)
+SAMPLER = Machine(
+    boot=(("BUILDING", 4.0), ("DEPLOYING", 6.0), ("LOADING_MODEL", 10.0)),
+    up="ACTIVE",
+    asleep="SCALED_TO_ZERO",
+    waking=(("WAKING_UP", 8.0),),
+    updating=(("UPDATING", 4.0),),
+    broken="UNHEALTHY",
+    ends={
+        "deactivated": ((("DEACTIVATING", 3.0),), "INACTIVE"),
+        "build_failed": ((), "BUILD_FAILED"),
+        "build_stopped": ((), "BUILD_STOPPED"),
+        "deploy_failed": ((), "DEPLOY_FAILED"),
+        "failed": ((), "FAILED"),
+    },
+    terminal=SAMPLER_TERMINAL,
+)
+#: Shared capacity: there at once, never idle.
+SERVERLESS_SAMPLER = Machine(boot=(), up="ACTIVE", ends=SAMPLER.ends, terminal=SAMPLER_TERMINAL)
+
+
+def history(machine: Machine, events: Iterable[Event], now: int) -> list[Change]:
+    """Return every change of state up to now, oldest first.
+
+    Parameters
+    ----------
+    machine
+        The kind of the subject.
+    events
+        Its events in the order in which they were recorded.
+    now
+        Epoch milliseconds; a clock that went back behind the last event counts as standing at that event.
+    """
+    walk = _Walk(machine)
+    for event in events:
+        walk.pass_time(event.at)
+        walk.take(event)
+        now = max(now, event.at)
+    walk.pass_time(now)
+    return walk.changes
+
+
+def status(machine: Machine, events: Iterable[Event], now: int) -> str:
+    """Return the state now (see `history`).
+
+    Raises
+    ------
+    ValueError
+        If there is no event at all.
+    """
+    changes = history(machine, events, now)
+    if not changes:
+        raise ValueError("without an event there is no status")
+    return changes[-1].state
+
+
+class _Walk:
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.changes: list[Change] = []
+        self.planned: list[Change] = []
+        self.idle_after: int | None = None
+        self.pace = 1.0
+
+    @property
+    def state(self) -> str:
+        return self.changes[-1].state if self.changes else ""
+
+    @property
+    def under_way(self) -> dict[str, tuple[Step, ...]]:
+        """What follows each state on the way up."""
+        ways = (self.machine.updating, self.machine.waking, self.machine.boot)
+        return {way[index][0]: way[index + 1 :] for way in ways for index in range(len(way))}
+
+    def pass_time(self, until: int) -> None:
+        while self.planned and self.planned[0].at <= until:
+            change = self.planned.pop(0)
+            self.enter(change)
+
+    def enter(self, change: Change) -> None:
+        self.changes.append(change)
+        if change.state == self.machine.up:
+            self.plan_sleep(change.at)
+
+    def plan_sleep(self, since: int) -> None:
+        if self.machine.asleep is not None and self.idle_after is not None:
+            at = since + round(self.idle_after * 1000 / self.pace)
+            self.planned = [Change(at, self.machine.asleep, "no activity")]
+
+    def plan(self, at: int, steps: tuple[Step, ...], last: str, note: str) -> None:
+        self.planned = []
+        for state, seconds in steps:
+            self.planned.append(Change(at, state, note))
+            at += round(seconds * 1000 / self.pace)
+        self.planned.append(Change(at, last, note))
+
+    def take(self, event: Event) -> None:
+        machine = self.machine
+        if self.state in machine.terminal:
+            return
+        if event.kind == "held":
+            self.planned = []
+            return
+        if event.kind in machine.ends:
+            steps, last = machine.ends[event.kind]
+            if steps and self.state == steps[0][0]:
+                return  # already on its way there
+            self.pace = event.pace
+            self.plan(event.at, steps, last, event.note)
+        elif any(self.state == steps[0][0] for steps, _ in machine.ends.values() if steps):
+            return
+        else:
+            self.pace = event.pace
+            if event.idle_after_seconds is not None:
+                self.idle_after = event.idle_after_seconds
+            self.live_on(event)
+        self.pass_time(event.at)
+
+    def live_on(self, event: Event) -> None:
+        machine = self.machine
+        if event.kind == "created":
+            self.plan(event.at, machine.boot, machine.up, event.note)
+        elif event.kind == "unhealthy" and machine.broken is not None:
+            self.plan(event.at, (), machine.broken, event.note)
+        elif event.kind == "recovered" and self.state == machine.broken:
+            self.plan(event.at, (), machine.up, event.note)
+        elif not self.planned and self.state in self.under_way:
+            self.plan(event.at, self.under_way[self.state], machine.up, event.note)
+        elif self.state == machine.asleep:
+            self.plan(event.at, machine.waking, machine.up, event.note)
+        elif self.state == machine.up and event.kind == "updated" and machine.updating:
+            self.plan(event.at, machine.updating, machine.up, event.note)
+        elif self.state == machine.up:
+            self.plan_sleep(event.at)

@@ -1,0 +1,133 @@
+"""Metrics series of a deployment, computed from its recorded states.
+
+There is no GPU behind a local deployment.  What the series show is the load profile of the states that the deployment was in (`LOAD`):
+nothing while it is asleep, the base model's weights in memory while it runs, busy between two pieces of activity that are no further
+apart than its idle delay.  Requests are those that were recorded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from loops_nb.local import catalogue
+from loops_nb.local.lifecycle import Change, Event
+from loops_nb.local.logs import window
+from loops_nb.local.problems import invalid
+from loops_nb.local.records import DeploymentRecord
+from loops_nb.local.requests import TimeRange
+from loops_nb.local.service import Service, subject
+from loops_nb.local.views import timestamp
+
+DEFAULT_WINDOW_MS = 60 * 60 * 1000
+MOST_POINTS = 2000
+_USUAL_POINTS = 60
+_MIB = 1 << 20
+
+
+class Load(NamedTuple):
+    """Share of a node's GPU, CPU, memory and disk in use."""
+
+    gpu: float
+    cpu: float
+    memory: float
+    storage: float
+    weights: float
+
+
+#: What a state takes; "BUSY" is RUNNING with work to do, and ``weights`` the share of the base model that is loaded.
+LOAD = {
+    "CREATED": Load(0.0, 0.0, 0.0, 0.0, 0.0),
+    "DEPLOYING": Load(0.0, 0.35, 0.10, 0.20, 0.5),
+    "RUNNING": Load(0.0, 0.02, 0.15, 0.30, 1.0),
+    "BUSY": Load(0.92, 0.40, 0.25, 0.30, 1.15),
+}
+_NOTHING = LOAD["CREATED"]
+_STORAGE_BYTES = 500 * 1024 * _MIB
+
+
+class Span(NamedTuple):
+    """A stretch of time with one load."""
+
+    start: int
+    end: int
+    load: Load
+
+
+def series(service: Service, deployment: DeploymentRecord, query: TimeRange) -> dict[str, Any]:
+    """Return the metrics of a window as the API answers them."""
+    start, end = window(query.start_epoch_millis, query.end_epoch_millis, service.now(), DEFAULT_WINDOW_MS)
+    step = (query.step_seconds or max(1, round((end - start) / 1000 / _USUAL_POINTS))) * 1000
+    if (end - start) / step > MOST_POINTS:
+        raise invalid("step_seconds", f"step_seconds would give more than {MOST_POINTS} points; take a longer step or a shorter window.")
+    events = service.store.events(subject(deployment))
+    spans = load_spans(service.history(deployment), events, service.now())
+    points = [(at, _mean(spans, at, min(at + step, end))) for at in range(start, end, step)]
+    calls = [_calls(events, at, min(at + step, end)) for at in range(start, end, step)]
+    rate = (query.time_divisor_seconds or 1) * 1000 / step
+    stamps = [timestamp(at) for at, _ in points]
+    node = _node(deployment, points, stamps)
+    return {
+        "inference_volume": [_point(stamp, count * rate) for stamp, count in zip(stamps, calls, strict=True)],
+        "concurrent_requests": [_point(stamp, float(min(count, 1))) for stamp, count in zip(stamps, calls, strict=True)],
+        "response_time_stats": [{"timestamp": stamp, "p50": None, "p95": None, "p99": None} for stamp in stamps],
+        "inference_volume_by_status": [
+            # The data plane of this version answers 501 to each of them.
+            {"timestamp": stamp, "status_2xx": 0.0, "status_4xx": 0.0, "status_5xx": count * rate}
+            for stamp, count in zip(stamps, calls, strict=True)
+        ],
+        **node,
+        "per_node_metrics": [{"node_id": f"trainer-{rank}", **node} for rank in range(min(deployment.node_count, 64))],
+    }
+
+
+def load_spans(changes: list[Change], events: list[Event], now: int) -> list[Span]:
+    """Return the load over time: each state's, and BUSY in a RUNNING stretch up to its last activity."""
+    activity = [event.at for event in events if event.kind == "activity"]
+    spans = []
+    for change, after in zip(changes, [*(later.at for later in changes[1:]), now], strict=True):
+        if change.state == "RUNNING":
+            busy_until = max((at for at in activity if change.at <= at <= after), default=change.at)
+            spans.append(Span(change.at, busy_until, LOAD["BUSY"]))
+            spans.append(Span(busy_until, after, LOAD["RUNNING"]))
+        else:
+            spans.append(Span(change.at, after, LOAD.get(change.state, _NOTHING)))
+    return spans
+
+
+def _mean(spans: list[Span], start: int, end: int) -> Load:
+    total = [0.0] * len(_NOTHING)
+    for span in spans:
+        shared = min(span.end, end) - max(span.start, start)
+        if shared > 0:
+            total = [sum_ + value * shared for sum_, value in zip(total, span.load, strict=True)]
+    return Load(*(value / (end - start) for value in total))
+
+
+def _node(deployment: DeploymentRecord, points: list[tuple[int, Load]], stamps: list[str]) -> dict[str, Any]:
+    shape = catalogue.hardware(deployment.base_model)
+    weights = catalogue.model(deployment.base_model)
+    per_gpu = weights.weights_mib * _MIB / (shape.gpu_count * weights.nodes)
+    loads = [load for _, load in points]
+    gpus = [str(rank) for rank in range(shape.gpu_count)]
+
+    def over(values: list[float]) -> list[dict[str, Any]]:
+        return [_point(stamp, value) for stamp, value in zip(stamps, values, strict=True)]
+
+    return {
+        "gpu_memory_usage_bytes": {gpu: over([load.weights * per_gpu for load in loads]) for gpu in gpus},
+        "gpu_utilization": {gpu: over([load.gpu for load in loads]) for gpu in gpus},
+        "cpu_usage": over([load.cpu * shape.millicpu_limit / 1000 for load in loads]),
+        "cpu_memory_usage_bytes": over([load.memory * shape.memory_limit_mib * _MIB for load in loads]),
+        "ephemeral_storage": {
+            "usage_bytes": over([load.storage * _STORAGE_BYTES for load in loads]),
+            "utilization": over([load.storage for load in loads]),
+        },
+    }
+
+
+def _calls(events: list[Event], start: int, end: int) -> int:
+    return sum(1 for event in events if event.kind == "activity" and start <= event.at < end)
+
+
+def _point(stamp: str, value: float) -> dict[str, Any]:
+    return {"value": round(value, 6), "timestamp": stamp}

@@ -1,0 +1,88 @@
+"""Errors of the service, with the body that goes out: ``{"code", "message", "details"}``."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+class Problem(Exception):  # noqa: N818 - it is an answer, and not always the service's error
+    """An answer other than 200.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    code
+        Word for programs.
+    message
+        Sentence for people.
+    details
+        More for programs; ``field`` names the field at fault.
+    headers
+        Extra response headers.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, details: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details or {}
+        self.headers = headers
+
+    def response(self) -> Response:
+        """Return the answer."""
+        return json_response({"code": self.code, "message": self.message, "details": self.details}, self.status, self.headers)
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return JSON."""
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+
+
+def invalid(field: str, message: str) -> Problem:
+    """Return the 400 for one field of the body or the query."""
+    return Problem(400, "VALIDATION_ERROR", message, details={"field": field})
+
+
+def not_found(what: str, name: str) -> Problem:
+    """Return the 404 for an unknown id."""
+    return Problem(404, "NOT_FOUND", f"There is no {what} {name!r} here.", details={"resource": what, "id": name})
+
+
+def conflict(message: str, **details: Any) -> Problem:
+    """Return the 409 for what the present state does not allow."""
+    return Problem(409, "CONFLICT", message, details=details)
+
+
+async def on_problem(_: Request, error: Exception) -> Response:
+    """Answer a `Problem`."""
+    if not isinstance(error, Problem):
+        raise error
+    return error.response()
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses (no such route, other method) in the same form."""
+    if not isinstance(error, HTTPException):
+        raise error
+    headers = dict(error.headers) if error.headers else None
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return Problem(404, "NOT_FOUND", f"There is no route {request.method} {request.url.path[:200]!r}.").response()
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        text = f"{request.method} is not a method of {request.url.path[:200]!r}."
+        return Problem(405, "METHOD_NOT_ALLOWED", text, headers=headers).response()
+    return Problem(error.status_code, "HTTP_ERROR", str(error.detail), headers=headers).response()
+
+
+async def on_crash(_: Request, error: Exception) -> Response:
+    """Answer a fault of the service itself; the traceback goes to its log."""
+    return Problem(500, "INTERNAL_ERROR", f"The local service failed ({type(error).__name__}); its log has the details.").response()

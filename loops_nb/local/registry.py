@@ -1,0 +1,79 @@
+"""The note that a running service leaves for others on this machine: one small file, readable by its owner only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from loops_nb.home import home_dir
+from loops_nb.local.files import private_folder, write_private
+
+
+class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A running local service.
+
+    Parameters
+    ----------
+    url
+        Where it answers, such as ``http://127.0.0.1:8787``.
+    pid
+        Its process.
+    data_dir
+        Folder of its records and files.
+    version
+        Version of ``loops_nb`` that it runs.
+    started_at
+        When it was ready, in UTC.
+    instance
+        Random id that its ``/health`` answers too.
+    """
+
+    url: str
+    pid: int
+    data_dir: str
+    version: str
+    started_at: datetime
+    instance: str
+
+
+def now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
+
+
+def local_folder() -> Path:
+    """Return the folder of everything that the local service keeps for this user."""
+    return home_dir() / "local"
+
+
+def default_data_dir(*, sample: bool) -> Path:
+    """Return the data folder when none was named; the sample workspace has its own, so that it never mixes with somebody's work."""
+    return local_folder() / ("sample" if sample else "data")
+
+
+def registry_file() -> Path:
+    """Return the file that says which service notebooks share."""
+    return local_folder() / "service.json"
+
+
+def write_registry(path: Path, info: ServiceInfo) -> None:
+    """Leave the note."""
+    private_folder(path.parent)
+    write_private(path, msgspec.json.encode(info))
+
+
+def read_registry(path: Path) -> ServiceInfo | None:
+    """Return the note; None if there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ServiceInfo)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def remove_registry(path: Path, instance: str) -> None:
+    """Take the note away, if it is still that of this instance."""
+    found = read_registry(path)
+    if found is not None and found.instance == instance:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,33 @@
+"""What the routes share: reaching the service, the caller's origin, the team of the path."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from loops_nb.local.ids import is_id
+from loops_nb.local.problems import Problem, not_found
+from loops_nb.local.service import Service
+from loops_nb.local.views import Views
+
+
+def service_of(request: Request) -> Service:
+    """Return the service behind the application."""
+    found = request.app.state.service
+    if not isinstance(found, Service):
+        raise Problem(503, "STOPPED", "The local service has been stopped.")
+    return found
+
+
+def views_of(request: Request) -> Views:
+    """Return the maker of answers, with the URLs of the address that the caller used (its host was checked before)."""
+    return Views(service_of(request), f"http://{request.headers['host']}")
+
+
+def team_of(request: Request) -> str | None:
+    """Return the team of the path, None on a route without one; 404 for an unknown team."""
+    key = request.path_params.get("team_id")
+    if key is None:
+        return None
+    if not is_id(key):
+        raise not_found("team", key[:200])
+    return service_of(request).team(key).id

@@ -1,0 +1,72 @@
+"""The files behind presigned URLs: no key, but a signature; ranges, conditions and HEAD as HTTP has them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from loops_nb.local.problems import Problem
+from loops_nb.local.records import CheckpointRecord, FileRecord
+from loops_nb.local.routes.common import service_of
+
+CHECKPOINTS = "checkpoints"
+DEBUG = "debug"
+DEBUG_FILES = ("deployment.json", "events.jsonl", "logs.jsonl")
+
+
+def checkpoint_file_path(checkpoint_id: str, name: str) -> str:
+    """Return the URL path of a checkpoint's file."""
+    return f"/files/{CHECKPOINTS}/{checkpoint_id}/{name}"
+
+
+def debug_file_path(deployment_id: str, name: str) -> str:
+    """Return the URL path of a file of a deployment's debug archive."""
+    return f"/files/{DEBUG}/{deployment_id}/{name}"
+
+
+async def checkpoint_file(request: Request) -> Response:
+    """Send a file of a checkpoint."""
+    _check(request)
+    service = service_of(request)
+    checkpoint_id, name = request.path_params["checkpoint_id"], request.path_params["name"]
+    record = service.store.get(FileRecord, f"{checkpoint_id}/{name}")
+    checkpoint = service.store.get(CheckpointRecord, checkpoint_id)
+    if record is None or checkpoint is None:
+        raise Problem(404, "NOT_FOUND", "There is no such file.")
+    # The parts come from the records, not from the request.
+    path = service.store.data_dir / CHECKPOINTS / checkpoint.id / record.name
+    return _send(path, f'"{record.sha256}"')
+
+
+async def debug_file(request: Request) -> Response:
+    """Send a file of a deployment's debug archive."""
+    _check(request)
+    name = request.path_params["name"]
+    if name not in DEBUG_FILES:
+        raise Problem(404, "NOT_FOUND", "There is no such file.")
+    path = service_of(request).store.data_dir / DEBUG / request.path_params["deployment_id"] / name
+    return _send(path, f'"{hashlib.sha256(path.read_bytes()).hexdigest()}"' if path.is_file() else "")
+
+
+def _check(request: Request) -> None:
+    service = service_of(request)
+    expires, signature = request.query_params.get("expires", ""), request.query_params.get("signature", "")
+    service.signer.check(request.scope["path"], expires=expires, signature=signature, now=service.now() // 1000)
+
+
+def _send(path: Path, etag: str) -> Response:
+    if not path.is_file():
+        raise Problem(404, "FILE_MISSING", f"The file {path.name} is in the records but no longer in the data folder.")
+    # A file that is somebody's weights is not for a shared cache.
+    headers = {"ETag": etag, "Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
+
+
+ROUTES = [
+    Route("/files/checkpoints/{checkpoint_id}/{name:path}", checkpoint_file, methods=["GET"]),
+    Route("/files/debug/{deployment_id}/{name}", debug_file, methods=["GET"]),
+]

@@ -1,0 +1,143 @@
+"""Run the service as a process: bind, say when it is ready, end cleanly."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from starlette.types import ASGIApp
+
+from loops_nb._version import __version__
+from loops_nb.local.app import make_app
+from loops_nb.local.guards.host_check import is_local_name
+from loops_nb.local.registry import ServiceInfo, now, remove_registry, write_registry
+from loops_nb.local.settings import Settings
+
+KEEP_ALIVE_SECONDS = 75
+
+
+class CannotServeError(Exception):
+    """The address cannot be listened on; the text says why, in one line."""
+
+
+def serve(settings: Settings, *, port: int, registry: Path | None = None, say: Callable[[str], None] = print) -> None:
+    """Serve until the process is told to stop.
+
+    Parameters
+    ----------
+    settings
+        What to serve.
+    port
+        TCP port; 0 takes a free one.
+    registry
+        File in which to leave a note of this service while it runs, for others to find it.
+    say
+        Gets the line that tells that the service is ready, and a warning line when it listens beyond this machine.
+
+    Raises
+    ------
+    CannotServeError
+        If the port is taken or the address is not one of this machine.
+    StoreError
+        If the data folder cannot be used.
+    """
+    listening = bind(settings.host, port)
+    try:
+        info = ServiceInfo(
+            url=_url(listening, settings.host),
+            pid=os.getpid(),
+            data_dir=str(settings.data_dir),
+            version=__version__,
+            started_at=now(),
+            instance=settings.instance or secrets.token_hex(8),
+        )
+        app = make_app(msgspec.structs.replace(settings, instance=info.instance))
+
+        def ready() -> None:
+            if registry is not None:
+                write_registry(registry, info)
+            if not is_local_name(settings.host):
+                say(f"Warning: other machines can reach this service on {settings.host}, and any key opens it.")
+            say(f"Loops local service on {info.url} (data in {info.data_dir})")
+
+        try:
+            Server(config(app), ready).run(sockets=[listening])
+        finally:
+            if registry is not None:
+                remove_registry(registry, info.instance)
+    finally:
+        listening.close()
+
+
+def config(app: ASGIApp) -> uvicorn.Config:
+    """Return uvicorn's configuration: h11 (which keeps an absolute target's host for the check), no access log, quiet."""
+    return uvicorn.Config(
+        app,
+        http="h11",
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=2,
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises
+    ------
+    CannotServeError
+        If the port is taken or the address is not one of this machine.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise CannotServeError(f"cannot listen on {host}:{port} ({error})") from None
+    try:
+        if sys.platform != "win32":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(512)
+    except OSError as error:
+        listening.close()
+        text = (
+            f"port {port} on {host} is taken; try --port 0 for a free one"
+            if error.errno == errno.EADDRINUSE
+            else f"cannot listen on {host}:{port} ({error})"
+        )
+        raise CannotServeError(text) from None
+    listening.settimeout(0)
+    return listening
+
+
+class Server(uvicorn.Server):
+    """A server that calls back when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept requests."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._ready()
+
+
+def _url(listening: socket.socket, host: str) -> str:
+    port = listening.getsockname()[1]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - not bound here
+    return f"http://{name}:{port}"

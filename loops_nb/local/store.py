@@ -1,0 +1,246 @@
+"""Records in SQLite: written to disk before anybody is told that they exist.
+
+One file in WAL mode with ``synchronous=FULL``, so that a commit is on the disk when it returns.  One process at a time owns a data
+folder, and one thread (the server's event loop) owns the connection; so every request is one step that no other request divides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from loops_nb.local.files import FolderLock, private_folder
+from loops_nb.local.ids import new_id
+from loops_nb.local.lifecycle import Event
+from loops_nb.local.records import TABLES, Record
+
+SCHEMA_VERSION = 1
+DATABASE = "records.sqlite3"
+
+T = TypeVar("T", bound=Record)
+_SQL_TYPES = {str: "TEXT", int: "INTEGER", bool: "INTEGER", bytes: "BLOB", float: "REAL"}
+
+
+class StoreError(Exception):
+    """The data folder cannot be used; the text says why, in one line."""
+
+
+class Store:
+    """The records of one service.
+
+    Parameters
+    ----------
+    data_dir
+        Folder; made, with access for its owner only, when it is not there.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written, is in use by another service, or was written by a newer version.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self._events: dict[str, list[Event]] = {}
+        try:
+            private_folder(data_dir)
+            self._lock = FolderLock(data_dir / "lock")
+        except BlockingIOError:
+            raise StoreError(
+                f"the data folder {data_dir} is in use by another local service; stop that one, or name another folder"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"the data folder {data_dir} cannot be written ({error.strerror or error})") from None
+        try:
+            self._connection = _open(data_dir / DATABASE)
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise StoreError(f"the records in {data_dir} cannot be opened ({error})") from None
+        except StoreError:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        """Close the file and give the folder free."""
+        self._connection.close()
+        self._lock.release()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do everything inside or nothing; on return it is on the disk."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.rollback()
+            self._events.clear()
+            raise
+
+    # Records
+
+    def insert(self, record: Record) -> None:
+        """Add a row.
+
+        Raises
+        ------
+        sqlite3.IntegrityError
+            If its id is taken.
+        """
+        columns = record.__struct_fields__
+        marks = ", ".join("?" * len(columns))
+        sql = f"INSERT INTO {record.table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names from our own classes
+        self._connection.execute(sql, [getattr(record, column) for column in columns])
+
+    def update(self, record: Record) -> None:
+        """Replace the row with the record's id."""
+        columns = [column for column in record.__struct_fields__ if column != "id"]
+        sets = ", ".join(f"{column} = ?" for column in columns)
+        sql = f"UPDATE {record.table} SET {sets} WHERE id = ?"  # noqa: S608 - names from our own classes
+        self._connection.execute(sql, [*(getattr(record, column) for column in columns), record.id])
+
+    def get(self, kind: type[T], key: str) -> T | None:
+        """Return the row with an id."""
+        return next(iter(self.find(kind, id=key)), None)
+
+    def find(self, kind: type[T], **equals: str | None) -> list[T]:
+        """Return the rows with these values, newest first; a value of None is no filter."""
+        where, values = _where(equals)
+        columns = ", ".join(kind.__struct_fields__)
+        sql = f"SELECT {columns} FROM {kind.table}{where} ORDER BY created_at DESC, seq DESC"  # noqa: S608 - names from our own classes
+        return [_make(kind, row) for row in self._connection.execute(sql, values)]
+
+    def documents(self, **equals: str | None) -> list[bytes]:
+        """Return the JSON documents of checkpoints with these values, newest first."""
+        where, values = _where(equals)
+        sql = f"SELECT document FROM checkpoints{where} ORDER BY created_at DESC, seq DESC"  # noqa: S608 - names from our own code
+        return [row[0] for row in self._connection.execute(sql, values)]
+
+    def files(self, checkpoint_id: str, *, offset: int, limit: int) -> tuple[list[Any], int]:
+        """Return (name, node_rank, size_bytes, created_at) of a checkpoint's files in order of rank and name, and their total number."""
+        total = self._connection.execute("SELECT count(*) FROM files WHERE checkpoint_id = ?", (checkpoint_id,)).fetchone()[0]
+        if offset >= total:
+            return [], total
+        sql = "SELECT name, node_rank, size_bytes, created_at FROM files WHERE checkpoint_id = ? ORDER BY node_rank, name LIMIT ? OFFSET ?"
+        return self._connection.execute(sql, (checkpoint_id, min(limit, total), offset)).fetchall(), total
+
+    def fresh_id(self, kind: type[Record]) -> str:
+        """Return an id that no row of the table has."""
+        while True:
+            made = new_id(secrets.SystemRandom())
+            if self.get(kind, made) is None:
+                return made
+
+    # Events
+
+    def record(self, subject: str, event: Event) -> Event:
+        """Add an event; its time never lies before the subject's last one."""
+        known = self.events(subject)
+        if known and known[-1].at > event.at:
+            event = msgspec.structs.replace(event, at=known[-1].at)
+        self._connection.execute(
+            "INSERT INTO events (subject, at, kind, pace, idle_after_seconds, note) VALUES (?, ?, ?, ?, ?, ?)",
+            (subject, event.at, event.kind, event.pace, event.idle_after_seconds, event.note),
+        )
+        known.append(event)
+        return event
+
+    def events(self, subject: str) -> list[Event]:
+        """Return a subject's events, oldest first."""
+        known = self._events.get(subject)
+        if known is None:
+            sql = "SELECT at, kind, pace, idle_after_seconds, note FROM events WHERE subject = ? ORDER BY seq"
+            known = [
+                Event(at=at, kind=kind, pace=pace, idle_after_seconds=idle, note=note)
+                for at, kind, pace, idle, note in self._connection.execute(sql, (subject,))
+            ]
+            self._events[subject] = known
+        return known
+
+    # Settings
+
+    def setting(self, key: str) -> str | None:
+        """Return a stored setting."""
+        row = self._connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_setting(self, key: str, value: str) -> None:
+        """Store a setting."""
+        sql = "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        self._connection.execute(sql, (key, value))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # The event loop may run in another thread than the one that opens; it is never used by two at once.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        path.chmod(0o600)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        found = _schema_version(connection, path)
+        if found < SCHEMA_VERSION:
+            _create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found > SCHEMA_VERSION:
+        raise StoreError(
+            f"the records in {path.parent} were written by a newer version of loops_nb "
+            f"(schema {found}, this one reads {SCHEMA_VERSION}); upgrade loops_nb, or name another folder"
+        )
+    return found
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN EXCLUSIVE")
+    for kind in TABLES:
+        columns = ", ".join(_column(name, hint) for name, hint in _columns(kind).items())
+        connection.execute(f"CREATE TABLE {kind.table} (seq INTEGER PRIMARY KEY AUTOINCREMENT, {columns})")
+        for name in kind.indexed:
+            connection.execute(f"CREATE INDEX {kind.table}_{name} ON {kind.table} ({name}, created_at)")
+    connection.execute("CREATE UNIQUE INDEX checkpoints_name ON checkpoints (run_id, target, name)")
+    connection.execute(
+        "CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, "
+        "pace REAL NOT NULL, idle_after_seconds INTEGER, note TEXT NOT NULL)"
+    )
+    connection.execute("CREATE INDEX events_subject ON events (subject, seq)")
+    connection.execute("CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+@cache
+def _columns(kind: type[Record]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {name: hints[name] for name in kind.__struct_fields__}
+
+
+def _column(name: str, hint: Any) -> str:
+    if get_origin(hint) is UnionType:
+        return f"{name} {_SQL_TYPES[next(t for t in get_args(hint) if t is not type(None))]}"
+    return f'"{name}" {_SQL_TYPES[hint]} NOT NULL{" UNIQUE" if name == "id" else ""}'
+
+
+def _make(kind: type[T], row: Sequence[Any]) -> T:
+    made: dict[str, Any] = {
+        name: bool(value) if hint is bool else value for (name, hint), value in zip(_columns(kind).items(), row, strict=True)
+    }
+    return kind(**made)
+
+
+def _where(equals: dict[str, str | None]) -> tuple[str, list[str]]:
+    used = {name: value for name, value in equals.items() if value is not None}
+    return (" WHERE " + " AND ".join(f"{name} = ?" for name in used) if used else ""), list(used.values())
