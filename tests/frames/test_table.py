@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import loops_nb.accessor  # noqa: F401 - registers df.loops
 from loops_nb import frames
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames.columns import KINDS, Column, Dtype, Kind

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import loops_nb.accessor  # noqa: F401 - registers df.loops
 from loops_nb import frames
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames import rows
@@ -68,8 +69,13 @@ def test_times_with_and_without_fractions_in_one_listing() -> None:
 
 
 def test_times_that_pandas_cannot_keep_in_nanoseconds() -> None:
-    frame = checkpoints({"created_at": "9999-12-31T23:59:59.999999Z"}, {"created_at": "0999-01-01T00:00:00Z"})
-    assert [time.year for time in frame["created_at"]] == [9999, 999]
+    far = ({"created_at": "9999-12-31T23:59:59.999999Z"}, {"created_at": "0999-01-01T00:00:00Z"})
+    if int(pd.__version__.split(".")[0]) < 3:
+        # pandas 2 reads all texts in nanoseconds.
+        with pytest.raises(UnreadableAnswerError, match=r"9999-12-31T23:59:59.999999Z.* as created_at of checkpoints\[0\]"):
+            checkpoints(*far)
+    else:
+        assert [time.year for time in checkpoints(*far)["created_at"]] == [9999, 999]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +255,7 @@ def test_nobody_but_the_owner_is_affected_by_an_edit() -> None:
     first.loc[0, "size_bytes"] = 1
     first.loc[0, "target"] = "sampler"
     first.attrs["mine"] = True
-    assert second.loc[0, "base_model"] != "edited"
+    assert second["base_model"].isna().all()
     assert second.loc[0, "size_bytes"] is pd.NA
     assert second.loc[0, "target"] == "trainer"
     assert "mine" not in second.attrs
