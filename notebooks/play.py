@@ -5,45 +5,33 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from loops_nb.local import launcher
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
 BUILD = ROOT / "build"
-READY = "Loops local service on "
 SECONDS_A_CELL = 120
 
 
 @contextlib.contextmanager
-def sample_service(home: Path) -> Iterator[str]:
-    """Run the embedded service with its sample workspace on a free port; yield its URL."""
-    service = subprocess.Popen(
-        [sys.executable, "-m", "loops_nb", "serve", "--port", "0", "--sample", "--data-dir", str(home / "workspace")],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(home),
-    )
+def sample_service(home: Path) -> Iterator[None]:
+    """Run the embedded service with its sample workspace on a free port; ``%loops local start`` in the notebook finds it."""
+    for name in ("BASETEN_API_KEY", "LOOPS_BASE_URL"):
+        # Nothing of this may touch a key of the person's, or a service elsewhere.
+        os.environ.pop(name, None)
+    os.environ |= {"LOOPS_NB_HOME": str(home), "COLUMNS": "160"}
+    found = launcher.start(sample=True)
+    print(f"Loops local service on {found.url} (data in {found.data_dir})", flush=True)
     try:
-        assert service.stdout is not None
-        line = next((text for text in service.stdout if text.startswith(READY)), "")
-        if not line:
-            sys.exit(f"The embedded service did not start (exit code {service.wait()}); its words are above.")
-        print(line.strip(), flush=True)
-        yield line.removeprefix(READY).split()[0]
+        yield
     finally:
-        service.send_signal(signal.SIGTERM)
-        service.wait(30)
-
-
-def environment(home: Path) -> dict[str, str]:
-    """Return an environment in which the notebook finds this service, and no key of the person's is touched."""
-    kept = {k: v for k, v in os.environ.items() if k not in {"BASETEN_API_KEY", "LOOPS_BASE_URL"}}
-    return kept | {"LOOPS_NB_HOME": str(home)}
+        launcher.stop()
 
 
 def demo() -> None:
@@ -51,15 +39,18 @@ def demo() -> None:
     import nbclient  # noqa: PLC0415 - only here
     import nbformat  # noqa: PLC0415
     from nbconvert import HTMLExporter  # noqa: PLC0415
+    from traitlets.config import Config  # noqa: PLC0415
 
     started = time.monotonic()
     home = BUILD / "demo"
     shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     with sample_service(home):
-        os.environ.clear()
-        os.environ.update(environment(home))
-        nbclient.NotebookClient(notebook, timeout=SECONDS_A_CELL, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+        # Over files instead of TCP, as Jupyter advises where nobody else is to listen.
+        over_files = Config({"KernelManager": {"transport": "ipc", "ip": str(home / "kernel")}})
+        where = {"metadata": {"path": str(NOTEBOOK.parent)}}
+        nbclient.NotebookClient(notebook, config=over_files, timeout=SECONDS_A_CELL, resources=where).execute()
     for cell in notebook.cells:
         show(cell)
     page = BUILD / "quickstart.html"
@@ -95,7 +86,7 @@ def lab() -> None:
         if os.geteuid() == 0:
             command.append("--allow-root")
         with contextlib.suppress(KeyboardInterrupt):
-            subprocess.run(command, env=environment(home), check=False)
+            subprocess.run(command, check=False)
 
 
 if __name__ == "__main__":
