@@ -76,8 +76,9 @@ def _pairs(thing: Resource, time_zone: str) -> Iterator[tuple[str, str]]:
 
 def _said(value: Any) -> str:  # noqa: PLR0911 - one return a kind of value
     if isinstance(value, InstanceType):
-        gpus = f", {value.gpu_count} x {value.gpu_type}" if value.gpu_count and value.gpu_type else ""
-        return f"{value.name or value.id or '-'}{gpus}"
+        name = value.name or value.id or "-"
+        gpus = f", {value.gpu_count} x {value.gpu_type}" if value.gpu_count and value.gpu_type and value.gpu_type not in name else ""
+        return f"{name}{gpus}"
     if isinstance(value, LoraConfig):
         return ", ".join(f"{f.name} {_said(v)}" for f in msgspec.structs.fields(value) if (v := getattr(value, f.name)) is not None)
     if isinstance(value, Part):

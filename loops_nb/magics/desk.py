@@ -77,6 +77,14 @@ class Desk:
             frame.attrs[EMPTY_NOTE] = f"No {kind} match {filters}. {no_match}".strip() if filters else nothing
         return frame
 
+    def near(self, *wanted: tuple[str, str | None]) -> str:
+        """Return "Did you mean ...?" for the first filter that is nearly something known, with its kind; empty if none is."""
+        for kind, word in wanted:
+            known = self.knowledge.known(kind) if word else []
+            if word and word not in known and (said := did_you_mean(word, known)):
+                return said
+        return ""
+
     def confirm(self, question: str, *, sure: bool) -> bool:
         """Ask before something that cannot be taken back.
 
@@ -107,9 +115,7 @@ class Desk:
                 refresh(self.knowledge, self.loops, kind)
             other = [k for k in ("run", "sampler", "deployment", "session", "checkpoint") if k != kind and word in self.knowledge.known(k)]
             hint = (
-                f"That is the id of a {other[0]}: {_VERB_OF[other[0]]} {word}"
-                if other
-                else did_you_mean(word, [known for known in self.knowledge.known(kind) if known != word])
+                f"That is the id of a {other[0]}: {_VERB_OF[other[0]]} {word}" if other else did_you_mean(word, self.knowledge.known(kind))
             )
             raise with_hint(error, hint or f"{_LIST_OF[kind]} lists what there is.") from None
 

@@ -200,7 +200,7 @@ def shown(word: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
     """Return "Did you mean ...?" for a word that is nearly a known one, else another text."""
-    lower = {name.lower(): name for name in known}
+    lower = {name.lower(): name for name in known if name != word}
     close = difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.6)
     close += [name for name in lower if len(word) > 1 and name.startswith(word.lower()) and name not in close]
     return f"Did you mean {_or([lower[name] for name in close[:3]])}?" if close else otherwise

@@ -23,7 +23,6 @@ _FIRST = {
     "logs": ("message", "timestamp", "level"),
 }
 _LONG_TEXTS = {"message", "reason_detail", "remediation", "relative_file_name", "uri"}
-_LONG = 160
 _NANOSECONDS = "ns"
 _HIDDEN_URL = "(presigned URL, not shown: it works without a key)"
 
@@ -79,7 +78,7 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
             continue
         # A column that the person added is wanted.
         rank = 1 if name not in own else first.index(name) if name in first else len(first) + len(fields)
-        fields.append(Field(column.heading, column.cells, is_number=column.is_number, rank=rank, widest=column.widest))
+        fields.append(Field(column.heading, column.cells, is_number=column.is_number, rank=rank, is_long=column.is_long))
     notes = []
     if len(head) < count:
         notes.append(f"Showing {len(head):,} of {count:,} rows. The DataFrame has all; %config LoopsMagics.row_limit = 0 shows them.")
@@ -123,7 +122,7 @@ def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
         return Field(name, [MISSING if gone else size(int(cell)) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
     texts = [MISSING if gone else _plain(cell) for cell, gone in zip(cells, missing, strict=True)]
     is_number = dtype.lower().startswith(("int", "uint", "float"))
-    return Field(name, texts, is_number=is_number, widest=_LONG if name in _LONG_TEXTS else Field.widest)
+    return Field(name, texts, is_number=is_number, is_long=name in _LONG_TEXTS)
 
 
 def _time_field(name: str, cells: list[Any], missing: list[bool], time_zone: str, *, fraction: bool) -> Field:

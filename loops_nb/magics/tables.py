@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from html import escape
+from typing import TYPE_CHECKING
 
 from loops_nb.errors import one_line
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _GAP = "  "
+_WIDEST = 40
+_LEAST_OF_LONG = 30
 # Only what a notebook's own style for tables lacks; where styles are taken out (GitHub) the table stays readable.
 _STYLE = (
     "<style>.loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top}"
@@ -25,7 +32,7 @@ class Field:
     cells: list[str]
     is_number: bool = False
     rank: int = 0
-    widest: int = 48
+    is_long: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,21 +61,49 @@ def notes_html(notes: list[str]) -> list[str]:
 
 
 def as_text(table: Table, width: int) -> str:
-    """Draw a table as text, leaving out the least important columns where they do not fit into the width."""
-    sized = [(f, _width(f)) for f in table.fields]
-    hidden = []
-    while len(sized) > 1 and sum(w + len(_GAP) for _, w in sized) - len(_GAP) > width:
-        worst = max(range(1, len(sized)), key=lambda i: (sized[i][0].rank, i))
-        hidden.append(sized.pop(worst)[0].heading)
-    lines = [_GAP.join(_cell(f.heading, w, f) for f, w in sized).rstrip()]
-    lines += [
-        _GAP.join(_cell(cell, w, f) for cell, (f, w) in zip(row, sized, strict=True)).rstrip()
-        for row in zip(*(f.cells for f, _ in sized), strict=True)
-    ]
+    """Draw a table as text, leaving out the least important columns where they do not fit into the width.
+
+    A long text (a log line) is wrapped inside its column, never cut.
+    """
+    sized = _fitting(table.fields, width)
+    lines = [_row([f.heading for f, _ in sized], sized)]
+    lines += [_row(cells, sized) for cells in zip(*(f.cells for f, _ in sized), strict=True)]
     notes = list(table.notes)
+    hidden = [f.heading for f in table.fields if all(f is not shown for shown, _ in sized)]
     if hidden:
-        notes.append(f"Columns that did not fit: {', '.join(reversed(hidden))}.")
+        notes.append(f"Columns that did not fit: {', '.join(hidden)}.")
     return "\n".join([*lines, *notes])
+
+
+def _fitting(fields: list[Field], width: int) -> list[tuple[Field, int]]:
+    """Choose the columns to show, the most important first, and give each its width."""
+    chosen: dict[int, int] = {}
+    left = width
+    for place in sorted(range(len(fields)), key=lambda i: (fields[i].rank, i)):
+        wanted = _width(fields[place])
+        least = min(wanted, _LEAST_OF_LONG) if fields[place].is_long else wanted
+        if chosen and least > left:
+            continue
+        chosen[place] = least
+        left -= least + len(_GAP)
+    for place, least in list(chosen.items()):
+        more = min(_width(fields[place]) - least, max(left, 0))
+        chosen[place] = least + more
+        left -= more
+    return [(fields[place], chosen[place]) for place in sorted(chosen)]
+
+
+def _row(cells: Sequence[str], sized: list[tuple[Field, int]]) -> str:
+    wrapped = [_wrapped(cell, size, column) for cell, (column, size) in zip(cells, sized, strict=True)]
+    lines = []
+    for number in range(max(map(len, wrapped))):
+        parts = [_cell(part[number] if number < len(part) else "", size, c) for part, (c, size) in zip(wrapped, sized, strict=True)]
+        lines.append(_GAP.join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def _wrapped(cell: str, width: int, column: Field) -> list[str]:
+    return (textwrap.wrap(one_line(cell), width) if column.is_long else None) or [cell]
 
 
 def as_card_text(table: Table) -> str:
@@ -94,7 +129,7 @@ def as_card_html(table: Table) -> str:
 def _mark(column: Field) -> str:
     if column.is_number:
         return ' class="n"'
-    return ' class="w"' if column.widest > Field.widest else ""
+    return ' class="w"' if column.is_long else ""
 
 
 def _safe(text: str) -> str:
@@ -103,7 +138,7 @@ def _safe(text: str) -> str:
 
 def _width(column: Field) -> int:
     widest = max((len(one_line(cell)) for cell in column.cells), default=0)
-    return max(len(column.heading), min(widest, column.widest))
+    return max(len(column.heading), widest if column.is_long else min(widest, _WIDEST))
 
 
 def _cell(text: str, width: int, column: Field) -> str:

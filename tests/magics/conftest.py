@@ -39,14 +39,14 @@ class Notebook:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
 
-    def run(self, cell: str, *, fails: bool = False) -> Ran:
-        """Run a cell; it must succeed, or fail when that is expected."""
+    def run(self, cell: str, *, fails: bool | None = False) -> Ran:
+        """Run a cell; it must succeed, or fail when that is expected; None takes either."""
         seen = io.StringIO()
         with redirect_stdout(seen), redirect_stderr(seen):
             result = self.shell.run_cell(cell, store_history=True)
         error = result.error_in_exec or result.error_before_exec
         ran = Ran(result.result, seen.getvalue(), error)
-        assert result.success is not fails, ran.out
+        assert fails is None or result.success is not fails, ran.out
         return ran
 
     @property
@@ -89,6 +89,40 @@ def _shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     shell.history_manager.end_session()
     shell.history_manager.save_thread.stop()
     InteractiveShell.clear_instance()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the real local service with its sample workspace, in a process of its own; the address."""
+    from loops_nb.local import launcher
+
+    former = os.environ.get("LOOPS_NB_HOME")
+    own = str(tmp_path_factory.mktemp("service"))
+    try:
+        os.environ["LOOPS_NB_HOME"] = own
+        url = launcher.start(sample=True).url
+    finally:
+        _restore(former)
+    yield url
+    try:
+        os.environ["LOOPS_NB_HOME"] = own
+        launcher.stop()
+    finally:
+        _restore(former)
+
+
+def _restore(former: str | None) -> None:
+    if former is None:
+        os.environ.pop("LOOPS_NB_HOME", None)
+    else:
+        os.environ["LOOPS_NB_HOME"] = former
+
+
+@pytest.fixture
+def live(notebook: Notebook, service: str, monkeypatch: pytest.MonkeyPatch) -> Notebook:
+    """Give this test a shell that talks to the real service."""
+    monkeypatch.setenv("LOOPS_BASE_URL", service)
+    return notebook
 
 
 @pytest.fixture

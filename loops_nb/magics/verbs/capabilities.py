@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Option, Verb, did_you_mean
+from loops_nb.magics.grammar import Option, Verb
 from loops_nb.magics.verbs.options import count, of_filter
 from loops_nb.models import USE_CASES
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     frame = desk.loops.capabilities.frame(model=values.model, use_case=values.use_case or "rl", max_seq_len=values.max_seq_len)
-    near = did_you_mean(values.model, desk.knowledge.known("base_model")) if values.model else ""
+    near = desk.near(("base_model", values.model))
     return desk.listing(
         "capabilities",
         frame,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.magics.grammar import Option, Takes, Verb, did_you_mean
+from loops_nb.magics.grammar import Option, Takes, Verb
 from loops_nb.magics.verbs.options import BASE_MODEL, of_filter
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
             frame,
             nothing=f"Run {run_id} has saved no checkpoint yet. They appear here as soon as the training code saves one.",
         )
-    near = did_you_mean(values.base_model or "", desk.knowledge.known("base_model")) if values.base_model else ""
+    near = desk.near(("base_model", values.base_model), ("uri", path))
     return desk.listing(
         "checkpoints",
         frame,

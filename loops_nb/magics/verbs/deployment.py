@@ -33,9 +33,13 @@ def _run(desk: Desk, values: SimpleNamespace) -> Deployment | pd.DataFrame:
 
 
 def _logs(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    since = datetime.now(UTC) - values.since if isinstance(values.since, timedelta) else values.since
+    # The service's window is seven days at most: both its ends are given, or an age of seven days would be a moment too long.
+    now = datetime.now(UTC)
+    since = now - values.since if isinstance(values.since, timedelta) else values.since
     with desk.naming("deployment", values.id):
-        frame = desk.loops.deployments.logs_frame(values.id, start=since, limit=values.limit or _LINES, min_level=values.min_level)
+        frame = desk.loops.deployments.logs_frame(
+            values.id, start=since, end=now if since else None, limit=values.limit or _LINES, min_level=values.min_level
+        )
     window = "since then" if since else "in the last 30 minutes"
     level = f" of level {values.min_level} or above" if values.min_level else ""
     return desk.listing("logs", frame, nothing=f"No log lines{level} {window}. Look further back with --since 6h (at most 7 days).")

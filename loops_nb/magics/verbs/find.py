@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from loops_nb.errors import InvalidArgumentError
+from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from loops_nb.magics.grammar import Option, Verb
 from loops_nb.magics.values import moment, said
 from loops_nb.magics.verbs.options import SCOPE, of_filter
 from loops_nb.models import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import SimpleNamespace
 
     import pandas as pd
 
     from loops_nb.magics.desk import Desk
+    from loops_nb.models import Resource
 
 _STATUSES = tuple(dict.fromkeys((*RUN_STATUSES, *DEPLOYMENT_STATUSES, *SAMPLER_STATUSES)))
 
@@ -32,8 +34,7 @@ def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     found = desk.loops.runs.find(**wanted, scope=values.scope)
     from loops_nb import accessor, frames  # noqa: F401, PLC0415 - bring pandas in; the accessor registers itself
 
-    bodies = [msgspec.json.encode(run.to_dict()) for run in found]
-    frame = frames.runs_frame(b'{"runs":[' + b",".join(bodies) + b"]}")
+    frame = frames.runs_frame(_body("runs", found), deployments=_deployments(desk, values.scope) if found else None)
     return desk.listing(
         "runs",
         frame,
@@ -46,8 +47,20 @@ def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
             ("--newer-than", said(values.newer_than)),
             ("--older-than", said(values.older_than)),
         ),
-        no_match="%loops runs lists all of yours, --scope org those of your colleagues.",
+        no_match=desk.near(("session", values.session_id)) or "%loops runs lists all of yours, --scope org those of your colleagues.",
     )
+
+
+def _deployments(desk: Desk, scope: str | None) -> bytes | None:
+    """Return the listing that the states of the trainer halves come from; not everybody may see it."""
+    try:
+        return _body("deployments", desk.loops.deployments.list(scope=scope))
+    except (PermissionDeniedError, NotFoundError):
+        return None
+
+
+def _body(key: str, things: Sequence[Resource]) -> bytes:
+    return msgspec.json.encode({key: [thing.to_dict() for thing in things]})
 
 
 VERB = Verb(

@@ -23,7 +23,7 @@ def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
         nothing="No runs yet. Start one: s = %loops create session, then %loops create run --session {s.id} --base-model MODEL"
         " (%loops capabilities lists the models).",
         filters=of_filter(("--run", values.run_id), ("--base-model", values.base_model), ("--team", values.team_id)),
-        no_match="%loops runs lists all of yours.",
+        no_match=desk.near(("run", values.run_id), ("base_model", values.base_model)) or "%loops runs lists all of yours.",
     )
 
 

@@ -1,0 +1,145 @@
+"""Tab, through IPython's own completer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loops_nb.magics.completion import Completion
+from tests.client.scripted_server import Answer, ScriptedServer
+from tests.magics.conftest import Notebook
+
+URI = "bt://loops:k4q95w5/sampler_weights/step-100"
+
+
+@pytest.fixture
+def knowing(notebook: Notebook) -> Notebook:
+    """Give this test a shell that has seen a few things."""
+    knowledge = notebook.desk.knowledge
+    knowledge.add("run", ["k4q95w5", "k4q95w6", "zz9"])
+    knowledge.add("base_model", ["Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct"])
+    knowledge.add("sampler", ["samp_1"])
+    knowledge.add("deployment", ["dep_1"])
+    knowledge.add("session", ["sess_1"])
+    knowledge.add("checkpoint", ["chkpt_abc123"])
+    knowledge.add("uri", [URI])
+    knowledge.add("name", ["step-100"])
+    return notebook
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("%loops ru", ["%loops runs", "%loops run"]),
+        ("df = %loops ru", ["df = %loops runs", "df = %loops run"]),
+        ("df=%loops sam", ["df=%loops samplers", "df=%loops sampler"]),
+        ("a, b = %loops capa", ["a, b = %loops capabilities"]),
+        ("    %loops dep", ["    %loops deployments", "    %loops deployment"]),
+        ("%loops create ", ["%loops create session", "%loops create run", "%loops create sampler", "%loops create --help"]),
+        ("%loops local st", ["%loops local start", "%loops local stop", "%loops local status"]),
+        ("%loops runs --ba", ["%loops runs --base-model"]),
+        (
+            "df = %loops runs --base-model ",
+            ["df = %loops runs --base-model Qwen/Qwen3-8B", "df = %loops runs --base-model meta-llama/Llama-3.1-8B-Instruct"],
+        ),
+        ("%loops runs --base-model=Q", ["%loops runs --base-model=Qwen/Qwen3-8B"]),
+        ("%loops runs -m llama", ["%loops runs -m meta-llama/Llama-3.1-8B-Instruct"]),
+        ("%loops runs --scope ", ["%loops runs --scope org"]),
+        ("%loops run k4", ["%loops run k4q95w5", "%loops run k4q95w6"]),
+        ("%loops deactivate run z", ["%loops deactivate run zz9"]),
+        ("%loops sampler ", ["%loops sampler samp_1", "%loops sampler --help"]),
+        ("%loops deployment d", ["%loops deployment dep_1"]),
+        ("%loops sessions s", ["%loops sessions sess_1"]),
+        ("%loops files ch", ["%loops files chkpt_abc123"]),
+        ("%loops files bt://loops:k4", [f"%loops files {URI}"]),
+        ("%loops files step", ["%loops files step-100"]),
+        ("%loops checkpoints --path bt", [f"%loops checkpoints --path {URI}"]),
+        ("%loops checkpoints k4q95w5 --h", ["%loops checkpoints k4q95w5 --help"]),
+        ("%loops deployment x --level W", ["%loops deployment x --level WARNING"]),
+    ],
+)
+def test_what_is_offered(knowing: Notebook, line: str, offered: list[str]) -> None:
+    assert knowing.completions(line) == offered
+
+
+def test_an_option_is_offered_once(knowing: Notebook) -> None:
+    assert "%loops runs --scope org --scope" not in knowing.completions("%loops runs --scope org --")
+    assert "%loops runs --scope org --team" in knowing.completions("%loops runs --scope org --")
+
+
+def test_only_our_words_are_offered_and_only_on_our_lines(knowing: Notebook) -> None:
+    Path("runs.txt").touch()
+    knowing.shell.user_ns["runs_of_mine"] = 1
+    assert knowing.completions("%loops runs") == ["%loops runs"]
+    assert "runs_of_mine" in knowing.completions("runs_")
+    assert "print(runs_of_mine" in knowing.completions("print(runs_")
+    assert all("%loops runs" not in line for line in knowing.completions("x = 'loops' + ru"))
+
+
+def test_the_second_line_of_a_cell_completes_too(knowing: Notebook) -> None:
+    assert knowing.completions("x = 1\ndf = %loops run zz") == ["x = 1\ndf = %loops run zz9"]
+
+
+def test_it_answers_quickly_from_a_great_deal(notebook: Notebook) -> None:
+    knowledge = notebook.desk.knowledge
+    knowledge.add("run", [f"k{number:06}" for number in range(5000)])
+    knowledge.add("uri", [f"bt://loops:k{number:06}/weights/step-{number}" for number in range(5000)])
+    notebook.completions("%loops ")
+    for line in ("%loops run ", "df = %loops files bt://", "%loops checkpoints k00", "%loops "):
+        started = time.perf_counter()
+        assert notebook.completions(line)
+        assert time.perf_counter() - started < 0.2
+
+
+def test_listings_teach_it(live: Notebook) -> None:
+    frame = live.run("%loops runs").value
+    offered = live.completions("%loops run ")
+    assert {f"%loops run {identity}" for identity in frame["id"]} <= set(offered)
+    assert f"%loops runs --base-model {frame['base_model'].iloc[0]}" in live.completions("%loops runs --base-model ")
+    checkpoints = live.run("%loops checkpoints -m Qwen/Qwen3-8B").value
+    assert f"%loops files {checkpoints['uri'].iloc[0]}" in live.completions("%loops files bt://")
+    live.desk.knowledge.wait(10)
+
+
+def test_a_look_in_the_background_is_silent_single_and_never_waited_for(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    asked: list[str] = []
+
+    def script(request: object) -> Answer:
+        target = str(getattr(request, "target", ""))
+        asked.append(target)
+        if target.startswith("/v1/loops/capabilities") and len(asked) == 1:
+            return Answer({"supported_models": []})
+        gate.wait(20)
+        return Answer({"code": "BROKEN", "message": "broken"}, status=500)
+
+    with ScriptedServer(script) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        assert notebook.completions("%loops ru")
+        assert asked == [], "Tab alone never sends anything before a line has connected"
+        notebook.run("%loops connect")
+        for _ in range(5):
+            started = time.perf_counter()
+            assert notebook.completions("%loops ru") == ["%loops runs", "%loops run"]
+            assert time.perf_counter() - started < 0.2
+        looking = [thread for thread in threading.enumerate() if thread.name == "loops-nb-knowledge"]
+        assert len(looking) == 1
+        assert looking[0].daemon
+        notebook.run("%unload_ext loops_nb")
+        gate.set()
+        looking[0].join(20)
+        assert not looking[0].is_alive()
+        notebook.run("%load_ext loops_nb")
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=40))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_unfinished_line_completes_without_an_error(knowing: Notebook, typed: str) -> None:
+    fragment, offered = Completion(knowing.magics).complete(typed)
+    assert typed.endswith(fragment)
+    assert all(text for text, _ in offered)

@@ -1,0 +1,144 @@
+"""Where a line connects to, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from loops_nb.errors import InvalidArgumentError, LocalServiceError, ServiceUnreachableError, UnreadableAnswerError
+from loops_nb.loops import Loops
+from tests.client.scripted_server import Answer, ScriptedServer, closed_port, serving
+from tests.magics.conftest import Notebook
+
+EMPTY: dict[str, list[object]] = {"supported_models": [], "runs": [], "samplers": [], "deployments": []}
+
+
+def where(book: Notebook) -> str:
+    target = book.desk.connection.target()
+    assert target is not None
+    return target.url
+
+
+def test_the_order_of_the_places_to_look(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert notebook.desk.connection.target() is None
+    monkeypatch.setenv("BASETEN_API_KEY", "some-key")
+    assert where(notebook) == "https://api.baseten.co"
+    monkeypatch.setenv("LOOPS_BASE_URL", "http://127.0.0.1:1")
+    assert where(notebook) == "http://127.0.0.1:1"
+    notebook.run("%config LoopsMagics.base_url = 'http://127.0.0.1:2'")
+    assert where(notebook) == "http://127.0.0.1:2"
+    with serving(EMPTY) as server:
+        notebook.run(f"%loops connect {server.url}")
+        assert where(notebook) == server.url
+        notebook.run("%config LoopsMagics.base_url = 'http://127.0.0.1:3'")
+        assert where(notebook) == "http://127.0.0.1:3", "the latest word wins"
+
+
+def test_one_client_for_all_verbs_and_for_python(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(EMPTY) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        notebook.run("loops = %loops connect")
+        loops = notebook.shell.user_ns["loops"]
+        assert isinstance(loops, Loops)
+        for line in ("runs", "samplers", "capabilities", "connect"):
+            notebook.run(f"%loops {line}")
+        assert notebook.run("%loops connect").value is loops
+        assert loops.runs.list() == []
+        assert server.connections == 1
+
+
+def test_settings_reach_the_wire_at_once(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASETEN_API_KEY", "some-key")
+    with serving(EMPTY) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        notebook.run("%loops capabilities")
+        notebook.run("%config LoopsMagics.auth_scheme = 'Api-Key'")
+        notebook.run("%loops capabilities")
+        assert [request.headers["authorization"] for request in server.received] == ["Bearer some-key", "Api-Key some-key"]
+
+
+def test_connect_changes_nothing_when_nobody_answers_there(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(EMPTY) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        notebook.run("%loops runs")
+        wrong = notebook.run(f"%loops connect http://127.0.0.1:{closed_port()}", fails=True)
+        assert isinstance(wrong.error, ServiceUnreachableError)
+        assert "nobody listens there" in wrong.out
+        assert where(notebook) == server.url
+        assert isinstance(notebook.run("%loops connect nonsense", fails=True).error, InvalidArgumentError)
+        assert "clear" in notebook.run("%loops connect http://loops.example.invalid", fails=True).out
+        notebook.run("%loops runs")
+
+
+def test_no_server_is_one_line_with_the_fix(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOPS_BASE_URL", f"http://127.0.0.1:{closed_port()}")
+    for line in ("runs", ""):
+        ran = notebook.run(f"%loops {line}", fails=True)
+        assert isinstance(ran.error, ServiceUnreachableError)
+        assert len(ran.out.splitlines()) == 1
+        assert "%loops local start" in ran.out
+    doctor = notebook.run("%loops doctor").out
+    assert "Connected: no." in doctor
+    assert doctor.splitlines()[-1].startswith("To fix: ")
+
+
+def test_a_web_page_in_place_of_the_api_is_said(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Answer(b"<!doctype html><title>Sign in</title>", headers={"content-type": "text/html"})) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        ran = notebook.run("%loops capabilities", fails=True)
+        assert isinstance(ran.error, UnreadableAnswerError)
+        assert len(ran.out.splitlines()) == 1
+
+
+def test_text_of_the_service_cannot_act_in_an_error(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Answer({"code": "X", "message": "\x1b[2Jgone\nsecond line"}, status=403)) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        ran = notebook.run("%loops samplers", fails=True)
+        assert "\x1b[2J" not in ran.out
+        assert len(ran.out.splitlines()) == 1
+
+
+def test_an_empty_workspace_says_what_to_do(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(EMPTY) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        assert "No runs yet. Start one: s = %loops create session" in notebook.run("%loops runs").out
+        assert "No samplers yet." in notebook.run("%loops samplers").out
+        assert "No deployments yet." in notebook.run("%loops deployments").out
+        assert "No runs yet. No samplers." in notebook.run("%loops").out
+
+
+def test_a_person_without_rights_to_deployments_still_finds_runs(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def script(request: object) -> Answer:
+        if "/deployments" in str(getattr(request, "target", "")):
+            return Answer({"code": "FORBIDDEN", "message": "no"}, status=403)
+        return Answer({"runs": [{"id": "k1", "created_at": "2026-07-01T00:00:00Z", "name": "n", "status": {"name": "ACTIVE"}}]})
+
+    with ScriptedServer(script) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        assert list(notebook.run("%loops find --name n").value["id"]) == ["k1"]
+
+
+def test_the_local_service_from_start_to_stop(notebook: Notebook) -> None:
+    assert "No local service is running" in notebook.run("%loops local").out
+    refused = notebook.run("%loops connect local", fails=True)
+    assert isinstance(refused.error, LocalServiceError)
+    assert "%loops local start" in refused.out
+    started = notebook.run("%loops local start").out
+    try:
+        assert started.splitlines()[0].startswith("Local service on http://127.0.0.1:")
+        assert "13 runs" in started or "runs in" in started
+        frame = notebook.run("%loops runs").value
+        assert len(frame) > 5
+        assert "the local service running on this machine" in notebook.run("%loops").out
+        again = notebook.run("%loops local start --speed 3").out
+        assert "already running" in again
+        assert "%loops local stop first" in again
+        # A second notebook: nothing is remembered, and the service is found.
+        notebook.run("%reload_ext loops_nb")
+        assert len(notebook.run("%loops runs").value) == len(frame)
+        assert "You are connected to it." in notebook.run("%loops local status").out
+        assert "no key needed" in notebook.run("%loops connect local").out
+    finally:
+        stopped = notebook.run("%loops local stop").out
+    assert "Its data is kept in" in stopped
+    assert "Not connected yet" in notebook.run("%loops").out
+    assert "No local service was running" in notebook.run("%loops local stop").out
