@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 NEWEST = datetime(2026, 11, 20, tzinfo=UTC)
 BASE_MODELS = ("Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct", "google/gemma-3-4b-it")
@@ -54,3 +55,46 @@ def checkpoints_body(rows: int, *, configs: str = "most") -> bytes:
             }
         )
     return json.dumps({"checkpoints": listing}, separators=(",", ":")).encode()
+
+
+def runs_body(rows: int) -> bytes:
+    """Return a listing of runs in today's shape, each with a sampler."""
+    return json.dumps({"runs": [_run(row) for row in range(rows)]}).encode()
+
+
+def deployments_body(rows: int) -> bytes:
+    """Return a listing of the deployments of as many runs."""
+    return json.dumps({"deployments": [{**_placed(row, "RUNNING"), "id": f"dep{row:04d}"} for row in range(rows)]}).encode()
+
+
+def _run(row: int) -> dict[str, Any]:
+    run = _placed(row, "ACTIVE")
+    sampler = {**_placed(row, "SCALED_TO_ZERO"), "id": f"smp{row:04d}", "model_id": "model01", "deployment_id": "mdep001"}
+    return {
+        **run,
+        "id": f"run{row:04d}",
+        "session_id": "sess001",
+        "deployment_id": f"dep{row:04d}",
+        "name": f"run {row}",
+        "sampler": sampler,
+    }
+
+
+def _placed(row: int, status: str) -> dict[str, Any]:
+    return {
+        "base_model": BASE_MODELS[row % len(BASE_MODELS)],
+        "base_url": "https://example.invalid/sync",
+        "created_at": (NEWEST - timedelta(hours=row)).isoformat(),
+        "status": {"name": status},
+        "user": {"email": "user@example.com"},
+        "node_count": 1,
+        "instance_type": {
+            "id": "shape01",
+            "name": "H100:1",
+            "memory_limit_mib": 239_000,
+            "millicpu_limit": 26_000,
+            "gpu_count": 1,
+            "gpu_type": "H100",
+            "gpu_memory_limit_mib": 80_000,
+        },
+    }

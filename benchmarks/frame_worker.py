@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WARM_SECONDS = 0.6
-WARM_CALLS = 5
+WARM_CALLS = 3
 
 
 def ours() -> Callable[[bytes], Any]:

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from benchmarks.peers import ROOT, SDK, SDK_PYTHON, sdk_python
 from benchmarks.rounds import Ratio, compare, table, take_turns
@@ -34,7 +34,7 @@ def run(*, rounds: int | None = None) -> str:
         return f"## Listings over HTTP\n\nThe Loops SDK wants Python {SDK_PYTHON}, which is not on this machine.\n"
     lines: list[Ratio] = []
     costs: list[str] = []
-    with _server() as url:
+    with server() as url:
         for rows, (turns, row, goal) in SIZES.items():
             with ExitStack() as stack:
                 clients = {way: stack.enter_context(_client(python, way, url, rows)) for way in ("frame", "listed", "sdk", "get")}
@@ -76,9 +76,10 @@ def _connections(url: str) -> int:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
-    with _process([sys.executable, "-m", "benchmarks.listing_server"]) as server:
-        yield f"http://127.0.0.1:{int(_pipe(server.stdout).readline())}"
+def server() -> Iterator[str]:
+    """Run `benchmarks.listing_server` in a process of its own, and give its address."""
+    with _process([sys.executable, "-m", "benchmarks.listing_server"]) as process:
+        yield f"http://127.0.0.1:{int(_pipe(process.stdout).readline())}"
 
 
 @contextmanager
@@ -89,15 +90,19 @@ def _client(python: Path, way: str, url: str, rows: int) -> Iterator[subprocess.
 
 @contextmanager
 def _process(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    # No proxy stands between a client and 127.0.0.1, and nothing of this person's configuration takes part.
-    env: dict[str, Any] = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    env = {**env, "PYTHONPATH": str(ROOT), "PYTHONNOUSERSITE": "1", "WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT)
     try:
         yield process
     finally:
         process.terminate()
         process.communicate()
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a measured process: no proxy before 127.0.0.1, and no request to anybody else."""
+    plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    quiet = {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1", "TRUSS_NO_UPDATE_CHECK": "1"}
+    return {**plain, **quiet, "PYTHONPATH": str(ROOT), "PYTHONNOUSERSITE": "1"}
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:

@@ -1,7 +1,8 @@
 """A small real HTTP server on 127.0.0.1 that answers listings of N checkpoints, and counts who connects.
 
-``GET /v1/loops/checkpoints?run_id=rows-N`` answers N rows, made before the first request of that length is answered and kept.
-``GET /count`` answers how many TCP connections there were, itself included.  It prints its port when it is ready.
+``GET /v1/loops/checkpoints?run_id=rows-N`` answers N rows, made before the first request of that length is answered and kept;
+``GET /v1/loops/runs`` and ``GET /v1/loops/deployments`` answer a dozen, ``GET /v1/loops/samplers`` none.  ``GET /count`` answers how
+many TCP connections there were, itself included.  It prints its port when it is ready.
 """
 
 from __future__ import annotations
@@ -11,9 +12,16 @@ import json
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.bodies import checkpoints_body
+from benchmarks.bodies import checkpoints_body, deployments_body, runs_body
 
 _KEPT: dict[int, bytes] = {}
+_SHORT = {
+    ("GET", "/v1/loops/runs"): runs_body(12),
+    ("GET", "/v1/loops/deployments"): deployments_body(12),
+    ("GET", "/v1/loops/samplers"): b'{"samplers":[]}',
+    # The SDK makes a session when its client is made, before any clock starts; it sends no body.
+    ("POST", "/v1/loops/sessions"): b'{"session":{"id":"sess001"}}',
+}
 
 
 class Server:
@@ -42,9 +50,8 @@ class Server:
         """Return status and body for a request line."""
         method, target, _ = request.split(" ")
         url = urlsplit(target)
-        if (method, url.path) == ("POST", "/v1/loops/sessions"):
-            # The SDK makes a session when its client is made, before any clock starts; it sends no body.
-            return "200 OK", b'{"session":{"id":"sess001"}}'
+        if (method, url.path) in _SHORT:
+            return "200 OK", _SHORT[method, url.path]
         if url.path == "/count":
             return "200 OK", json.dumps({"connections": self.connections}).encode()
         asked = re.fullmatch(r"rows-(\d{1,6})", parse_qs(url.query).get("run_id", [""])[0])

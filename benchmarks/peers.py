@@ -3,7 +3,7 @@
 Each is a plain venv in the project folder, git-ignored, made once and kept: ``.venv-peers-models-3.11`` and so on hold the ``baseten``
 client (its pydantic models) for every Python of the machine that we support, ``.venv-peers-sdk-3.12`` the Loops SDK, and
 ``.venv-peers-cli-3.12`` the truss CLI.  They pin different versions of the same client, so they cannot share one.  What we ourselves
-need is in the first two.
+need is in the first two, and alone with a kernel in ``.venv-peers-user-3.11``.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ def models_python(version: str) -> Path | None:
 def sdk_python() -> Path | None:
     """Return the interpreter of the environment with the Loops SDK, made if need be; None where the machine lacks that Python."""
     return _environment(f"sdk-{SDK_PYTHON}", SDK_PYTHON, (*_project_needs(), *SDK))
+
+
+def user_python() -> Path | None:
+    """Return the interpreter of an environment as a person has it: what this project needs, and a kernel; none of the test tools."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return _environment(f"user-{version}", version, (*_project_needs(), *_pinned_here(("ipykernel",))))
 
 
 def cli_python() -> Path | None:
@@ -85,4 +91,5 @@ if __name__ == "__main__":
     for supported in SUPPORTED:
         print(supported, models_python(supported) or "not on this machine")
     print("sdk", sdk_python() or f"no Python {SDK_PYTHON} on this machine")
+    print("user", user_python())
     print("cli", cli_python() or f"no Python {SDK_PYTHON} on this machine")

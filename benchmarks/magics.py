@@ -1,0 +1,153 @@
+"""What a person waits for in a running kernel: ``%load_ext loops_nb``, the first and the second ``%loops runs``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.listing import environment, server
+from benchmarks.peers import CLI, ROOT, SDK, cli_python, sdk_python, user_python
+from benchmarks.rounds import Ratio, compare, table, take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HEAVY = ("httpx", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn")
+ROUNDS = 7
+#: The limits, in seconds.
+LOAD, FIRST, SECOND = 0.015, 0.3, 0.005
+PATIENCE = 120
+NOTE = (
+    "In a real kernel (ipykernel), a fresh one each round, in an environment with our own needs only; the server of the listings is on "
+    "127.0.0.1. A magic's time is that of the call and of making what is displayed. 'Beyond the network' leaves out a bare GET of the same "
+    "two listings by a warm shared httpx client. Against a limit, the ratio is limit / ours; against the imports, ours / theirs: pandas, "
+    "httpx and one SSL context in a fresh kernel, which nobody who lists into a DataFrame over httpx can do without."
+)
+IMPORTS = """
+import time as _time
+_start = _time.perf_counter()
+import pandas, httpx
+httpx.Client().close()
+print("FOUND " + str(_time.perf_counter() - _start))
+"""
+CODE = """
+import json as _json, sys as _sys, time as _time
+_ip = get_ipython()
+_before = set(_sys.modules)
+def _took(line):
+    _start = _time.perf_counter()
+    _shown = _ip.run_line_magic(*line.split(" ", 1))
+    if _shown is not None:
+        _ip.display_formatter.format(_shown)
+    return _time.perf_counter() - _start
+_found = {"load": _took("load_ext loops_nb")}
+_found["heavy"] = [name for name in HEAVY if name in _sys.modules and name not in _before]
+_found["new"] = len(set(_sys.modules) - _before)
+_found["first"] = _took("loops runs")
+_found["later"] = sorted(_took("loops runs") for _ in range(9))
+import httpx as _httpx
+_client = _httpx.Client(headers={"Authorization": "Bearer benchmark"})
+def _network():
+    _start = _time.perf_counter()
+    for _path in ("runs", "deployments"):
+        _client.get(URL + "/v1/loops/" + _path).content
+    return _time.perf_counter() - _start
+_network()
+_found["network"] = sorted(_network() for _ in range(9))
+print("FOUND " + _json.dumps(_found))
+"""
+
+
+def run(*, rounds: int | None = None) -> str:
+    """Return the table, and below it what ``%load_ext`` imported."""
+    kernels: list[dict[str, Any]] = []
+    sdk, cli, user = sdk_python(), cli_python(), user_python()
+    assert user is not None, "the running Python is always there"
+    with server() as url:
+
+        def kernel() -> float:
+            kernels.append(_in_a_kernel(user, url, CODE))
+            return float(kernels[-1]["load"] + kernels[-1]["first"])
+
+        ways: dict[str, Callable[[], float]] = {"ours": kernel, "imports": lambda: float(_in_a_kernel(user, url, IMPORTS))}
+        if cli is not None:
+            ways["cli"] = lambda: _command([str(cli.with_name("truss")), "loops", "view", "--help"])
+        if sdk is not None:
+            ways["sdk"] = lambda: _command([str(sdk), "-c", "import baseten.loops"])
+        figures = take_turns(ways, rounds or ROUNDS)
+    networks = [_median(found["network"]) for found in kernels]
+    firsts = [found["first"] - network for found, network in zip(kernels, networks, strict=True)]
+    laters = [max(_median(found["later"]) - network, 1e-6) for found, network in zip(kernels, networks, strict=True)]
+    lines: list[Ratio] = [
+        _limit("%load_ext loops_nb", [found["load"] for found in kernels], LOAD),
+        _limit("first %loops runs, beyond the network", firsts, FIRST),
+        compare("first %loops runs, beyond the network", "imports alone", firsts, figures["imports"], invert=True),
+        _limit("second %loops runs, beyond the network", laters, SECOND),
+    ]
+    for way, peer in (("cli", f"{_version(cli, CLI[0].split('>')[0])} loops view --help"), ("sdk", f"import baseten.loops ({SDK[0]})")):
+        if way in figures:
+            lines.append(compare("%load_ext and first %loops runs, network included", peer, figures["ours"], figures[way], goal=">= 1"))
+    heavy = sorted({name for found in kernels for name in found["heavy"]})
+    imported = f"%load_ext imported {kernels[-1]['new']} modules; of {', '.join(HEAVY)}: {', '.join(heavy) or 'none'}."
+    return table("In a running kernel", NOTE, lines) + f"\n{imported}\n"
+
+
+def _limit(what: str, ours: list[float], limit: float) -> Ratio:
+    return compare(what, f"limit of {limit * 1e3:.0f} ms", ours, [limit] * len(ours), goal=">= 1")
+
+
+def _in_a_kernel(python: Path, url: str, code: str) -> Any:
+    with tempfile.TemporaryDirectory() as home, _kernel(python, url, home) as client:
+        said: list[str] = []
+
+        def hook(message: dict[str, Any]) -> None:
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                said.append(content["text"])
+            elif message["msg_type"] == "error":
+                raise RuntimeError("\n".join(content["traceback"]))
+
+        client.execute_interactive(code.replace("HEAVY", repr(HEAVY)).replace("URL", repr(url)), output_hook=hook, timeout=PATIENCE)
+    line = next(line for line in "".join(said).splitlines() if line.startswith("FOUND "))
+    return json.loads(line.removeprefix("FOUND "))
+
+
+@contextmanager
+def _kernel(python: Path, url: str, home: str) -> Iterator[Any]:
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import KernelManager
+
+    env = {**environment(), "HOME": home, "LOOPS_BASE_URL": url, "BASETEN_API_KEY": "benchmark", "IPYTHONDIR": str(Path(home) / "ipython")}
+    manager = KernelManager()
+    manager._kernel_spec = KernelSpec(argv=[str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"])  # noqa: SLF001
+    manager.start_kernel(env=env, cwd=str(ROOT), stderr=subprocess.DEVNULL)
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=PATIENCE)
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def _command(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env=environment(), cwd=ROOT)
+    return time.perf_counter() - start
+
+
+def _version(python: Path | None, package: str) -> str:
+    if python is None:
+        return package
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    return f"{package} {subprocess.run([str(python), '-c', code], check=True, capture_output=True, text=True).stdout.strip()}"
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
