@@ -9,6 +9,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 
 class Problem(Exception):  # noqa: N818 - it is an answer, and not always the service's error
@@ -78,9 +79,14 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return Problem(404, "NOT_FOUND", f"There is no route {request.method} {request.url.path[:200]!r}.").response()
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        text = f"{request.method} is not a method of {request.url.path[:200]!r}."
-        return Problem(405, "METHOD_NOT_ALLOWED", text, headers=headers).response()
+        allowed = sorted({method for route in request.app.routes if _has_path(route, request) for method in route.methods or ()})
+        text = f"{request.method} is not a method of {request.url.path[:200]!r}; it has {', '.join(allowed)}."
+        return Problem(405, "METHOD_NOT_ALLOWED", text, headers={"Allow": ", ".join(allowed)}).response()
     return Problem(error.status_code, "HTTP_ERROR", str(error.detail), headers=headers).response()
+
+
+def _has_path(route: Route, request: Request) -> bool:
+    return route.matches(request.scope)[0] is not Match.NONE
 
 
 async def on_crash(_: Request, error: Exception) -> Response:

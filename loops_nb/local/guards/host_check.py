@@ -46,8 +46,8 @@ def host_name(header: str) -> str:
     """Return the name in a ``Host`` header, without the port and in lower case; empty when it is not one."""
     text = header.strip().lower()
     if text.startswith("["):
-        name, _, port = text[1:].partition("]")
-        return name if not port or _is_port(port) else ""
+        name, closed, port = text[1:].partition("]")
+        return name if closed and (not port or _is_port(port)) else ""
     name, colon, port = text.partition(":")
     return name if not colon or port.isdecimal() else ""
 

@@ -130,7 +130,7 @@ def check_base_model(name: str, *, field: str = "base_model") -> None:
 def check_length(field: str, value: int | None, base_model: str, longest: int) -> None:
     """Refuse a sequence length beyond a known model's."""
     if value is not None and base_model in catalogue.MODELS and value > longest:
-        raise invalid(field, f"{base_model} handles at most {longest} tokens here, not {value}.")
+        raise invalid(field, f"{field}: {base_model} handles at most {longest} tokens, not {value}.")
 
 
 def _pair(service: Service, run: RunRecord, session: SessionRecord, body: CreateSampler) -> SamplerRecord:
