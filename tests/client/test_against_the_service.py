@@ -209,6 +209,6 @@ def test_no_key(faults_and_service: tuple[Faults, AnyService], monkeypatch: pyte
     answer = httpx.get(f"{faults_and_service[1].url}/v1/loops/runs", trust_env=False)
     assert answer.status_code == 401
     with Loops("key", faults_and_service[1].url) as loops:
-        monkeypatch.setattr("loops_nb.client.exchange.KeyAuth.auth_flow", lambda _, request: iter([request]))
+        monkeypatch.setattr("loops_nb.client.exchange.KeyAuth.auth_flow", lambda _, request: (r for r in [request]))
         with pytest.raises(AuthenticationError, match="%loops login"):
             loops.runs.list()
