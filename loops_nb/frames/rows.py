@@ -151,8 +151,8 @@ def _plant(tree: dict[str, Any], path: str, leaf: tuple[Any, ...], *, lenient: b
     for name in outer:
         tree = tree.setdefault(name, _Branch())
         tree.lenient = lenient  # type: ignore[attr-defined]  # the root is never nested in anything
-    # A path may serve two columns; the stricter one says whether it is required.
-    tree[last] = min(leaf, tree.get(last, leaf), key=len)
+    # A path may serve two columns: the one that requires it decides, otherwise the first.
+    tree[last] = min(tree.get(last, leaf), leaf, key=len)
 
 
 def _struct(name: str, tree: dict[str, Any], at: tuple[str, ...]) -> tuple[Any, dict[tuple[str, ...], type[Struct]]]:
