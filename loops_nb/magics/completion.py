@@ -1,14 +1,15 @@
 """Tab: verbs, options, ids, base models and checkpoint names, from what is already known.
 
-A matcher of IPython's second API: the older hooks do not see ``df = %loops ...``.  Nothing here waits for the network.
+Nothing here waits for the network.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, context_matcher
+from loops_nb.magics.verbs import VERBS
+from loops_nb.magics.words import last_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,24 +34,14 @@ class Completion:
     def __init__(self, magics: LoopsMagics) -> None:
         self._magics = magics
 
-        @context_matcher(identifier="loops_nb")
-        def matcher(context: Any) -> SimpleMatcherResult:
-            return self._match(context)
-
-        self.matcher = matcher
-
-    def _match(self, context: Any) -> SimpleMatcherResult:
-        found = _LINE.match(context.text_until_cursor)
+    def match(self, text: str) -> tuple[str, list[tuple[str, str]]] | None:
+        """Return what `complete` says of the text before the cursor; None where it is no line of ours."""
+        found = _LINE.match(text)
         if found is None:
-            return SimpleMatcherResult(completions=[])
+            return None
         fragment, words = self.complete(found["typed"])
         self._look()
-        return SimpleMatcherResult(
-            completions=[SimpleCompletion(text=text, type=kind) for text, kind in words[:_MOST]],
-            matched_fragment=fragment,
-            suppress=True,
-            ordered=True,
-        )
+        return fragment, words[:_MOST]
 
     def complete(self, typed: str) -> tuple[str, list[tuple[str, str]]]:
         """Return the part of a line that would be replaced, and what can stand there.
@@ -65,9 +56,6 @@ class Completion:
         fragment, completions
             Each completion with its type (``verb``, ``option``, ``value``).
         """
-        from loops_nb.magics.verbs import VERBS  # noqa: PLC0415 - the verbs are read at the first Tab, not at load time
-        from loops_nb.magics.words import last_word  # noqa: PLC0415
-
         words, fragment = last_word(typed)
         verbs = VERBS
         verb: Verb | None = None

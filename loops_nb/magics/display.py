@@ -6,7 +6,6 @@ not ours go on to whatever showed them before.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ _TEXT = "text/plain"
 # pandas 3 names the class by its public module, pandas 2 by the file.
 _FRAMES = (("pandas", "DataFrame"), ("pandas.core.frame", "DataFrame"))
 _OBJECTS = (("loops_nb.models", "Resource"),)
-_USUAL_WIDTH = 120
 
 
 class Display:
@@ -69,43 +67,31 @@ class Display:
         self._placed.append((formatter, ours, former))
 
     def _frame_html(self, frame: Any, former: Callable[..., Any] | None) -> Any:
-        from loops_nb.magics.listings import kind_of, listing_table  # noqa: PLC0415 - only when something is shown
-        from loops_nb.magics.tables import as_html, notes_html  # noqa: PLC0415
+        from loops_nb.magics import showing  # noqa: PLC0415 - only when something is shown
 
-        kind = kind_of(frame)
-        if kind is None:
+        html = showing.frame_html(frame, self._magics)
+        if html is None:
             return former(frame) if former is not None else frame._repr_html_()
-        table = listing_table(frame, kind, row_limit=self._magics.row_limit, time_zone=self._magics.time_zone)
-        return as_html(table) if table.fields else "\n".join(notes_html(table.notes))
+        return html
 
     def _frame_text(self, frame: Any, printer: Any, cycle: Any, former: Callable[..., Any] | None) -> None:
-        from loops_nb.magics.listings import kind_of, listing_table  # noqa: PLC0415
-        from loops_nb.magics.tables import as_text  # noqa: PLC0415
+        from loops_nb.magics import showing  # noqa: PLC0415
 
-        kind = kind_of(frame)
-        if kind is None or _is_inside(printer):
-            if former is not None:
-                former(frame, printer, cycle)
-            else:
-                _lines(printer, repr(frame))
-            return
-        table = listing_table(frame, kind, row_limit=self._magics.row_limit, time_zone=self._magics.time_zone)
-        _lines(printer, as_text(table, _width()) if table.fields else "\n".join(table.notes))
+        text = None if _is_inside(printer) else showing.frame_text(frame, self._magics)
+        if text is None and former is not None:
+            former(frame, printer, cycle)
+        else:
+            _print(printer, repr(frame) if text is None else text)
 
     def _object_html(self, thing: Any) -> str:
-        from loops_nb.magics.cards import card_table  # noqa: PLC0415
-        from loops_nb.magics.tables import as_card_html  # noqa: PLC0415
+        from loops_nb.magics import showing  # noqa: PLC0415
 
-        return as_card_html(card_table(thing, time_zone=self._magics.time_zone))
+        return showing.object_html(thing, self._magics)
 
     def _object_text(self, thing: Any, printer: Any, _cycle: Any) -> None:
-        from loops_nb.magics.cards import card_table  # noqa: PLC0415
-        from loops_nb.magics.tables import as_card_text  # noqa: PLC0415
+        from loops_nb.magics import showing  # noqa: PLC0415
 
-        if _is_inside(printer):
-            printer.text(repr(thing))
-        else:
-            _lines(printer, as_card_text(card_table(thing, time_zone=self._magics.time_zone)))
+        _print(printer, repr(thing) if _is_inside(printer) else showing.object_text(thing, self._magics))
 
 
 def _is_inside(printer: Any) -> bool:
@@ -113,12 +99,8 @@ def _is_inside(printer: Any) -> bool:
     return len(printer.stack) > 1
 
 
-def _lines(printer: Any, text: str) -> None:
+def _print(printer: Any, text: str) -> None:
     for number, line in enumerate(text.splitlines()):
         if number:
             printer.break_()
         printer.text(line)
-
-
-def _width() -> int:
-    return max(40, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from loops_nb.magics.completion import Completion
+from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, context_matcher
+
 from loops_nb.magics.display import Display
 from loops_nb.magics.magic import LoopsMagics
 
@@ -23,9 +24,9 @@ class Installed:
         self._former_magic = ip.magics_manager.magics["line"].get("loops")
         self.magics = LoopsMagics(ip)
         ip.register_magics(self.magics)
-        self._completion = Completion(self.magics)
+        self._matcher = _matcher(self.magics)
         if getattr(ip, "Completer", None) is not None:
-            ip.Completer.custom_matchers.append(self._completion.matcher)
+            ip.Completer.custom_matchers.append(self._matcher)
         self._display = Display(ip, self.magics)
 
     def remove(self) -> None:
@@ -33,8 +34,8 @@ class Installed:
         ip = self._ip
         self._display.remove()
         completer = getattr(ip, "Completer", None)
-        if completer is not None and self._completion.matcher in completer.custom_matchers:
-            completer.custom_matchers.remove(self._completion.matcher)
+        if completer is not None and self._matcher in completer.custom_matchers:
+            completer.custom_matchers.remove(self._matcher)
         # `Magics` puts itself there, for `%config`.
         if self.magics in ip.configurables:
             ip.configurables.remove(self.magics)
@@ -47,3 +48,22 @@ class Installed:
             if self._former_magic is not None:
                 line_magics["loops"] = self._former_magic
         self.magics.close()
+
+
+def _matcher(magics: LoopsMagics) -> Any:
+    """Return a matcher of IPython's second API: the older hooks do not see ``df = %loops ...``."""
+
+    @context_matcher(identifier="loops_nb")
+    def match(context: Any) -> SimpleMatcherResult:
+        text = context.text_until_cursor
+        if "%loops" in text:
+            from loops_nb.magics.completion import Completion  # noqa: PLC0415 - reads all verbs, at the first Tab
+
+            found = Completion(magics).match(text)
+            if found is not None:
+                fragment, words = found
+                completions = [SimpleCompletion(text=word, type=kind) for word, kind in words]
+                return SimpleMatcherResult(completions=completions, matched_fragment=fragment, suppress=True, ordered=True)
+        return SimpleMatcherResult(completions=[])
+
+    return match

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.config import display_zone
+from loops_nb.config.zones import display_zone
 from loops_nb.magics.desk import EMPTY_NOTE
 from loops_nb.magics.tables import Field, Table
 from loops_nb.magics.wording import MISSING, moment, size, zone_name

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand, output_can_be_silenced
 from traitlets import Float, Int, TraitError, Unicode, observe, validate
 
-from loops_nb.config import SETTINGS, check_setting, project_settings
-from loops_nb.errors import ConfigError, InvalidArgumentError, LoopsError
+from loops_nb.config import SETTINGS, files_that_mention_us
 
+# Loading must be quick: what only a line needs is imported by the line.
 if TYPE_CHECKING:
+    from loops_nb.errors import ConfigError
     from loops_nb.magics.connection import Wishes
     from loops_nb.magics.desk import Desk
 
@@ -61,6 +62,9 @@ class LoopsMagics(Magics):
 
     @validate("base_url", "auth_scheme", "poll_interval", "row_limit", "time_zone", "timeout")
     def _checked(self, proposal: Any) -> Any:
+        from loops_nb.config.checks import check_setting  # noqa: PLC0415
+        from loops_nb.errors import ConfigError  # noqa: PLC0415
+
         try:
             return check_setting(proposal["trait"].name, proposal["value"])
         except ConfigError as error:
@@ -77,15 +81,22 @@ class LoopsMagics(Magics):
 
         A faulty file is remembered, not raised: the magics must be there to say what is wrong with it.
         """
+        self.project_error = None
         try:
-            found = project_settings(Path.cwd())
-        except ConfigError as error:
-            self.project_error = error
-            return
+            folder = Path.cwd()
         except OSError:
             # The working folder is gone.
             return
-        self.project_error = None
+        if not files_that_mention_us(folder):
+            return
+        from loops_nb.config.project import project_settings  # noqa: PLC0415
+        from loops_nb.errors import ConfigError  # noqa: PLC0415
+
+        try:
+            found = project_settings(folder)
+        except ConfigError as error:
+            self.project_error = error
+            return
         self.project_file = found.path
         self.project_url = found.values.get("base_url", "")
         for name, value in found.values.items():
@@ -107,7 +118,8 @@ class LoopsMagics(Magics):
     @line_magic
     def loops(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
         """Baseten Loops from the notebook: %loops --help says everything."""
-        from loops_nb.magics.dispatch import run_line  # noqa: PLC0415 - the verbs are read at the first line, not at load time
+        from loops_nb.magics.dispatch import run_line  # noqa: PLC0415
+        from loops_nb.magics.expressions import evaluated  # noqa: PLC0415
 
         namespace = {**self.desk.shell.user_ns, **(local_ns or {})}
         return run_line(self.desk, line, lambda expression: evaluated(expression, namespace))
@@ -118,47 +130,18 @@ def _drop_unusable(config: Any) -> None:
 
     ``%config`` leaves a refused value there; with it the extension could not be loaded a second time.
     """
-    section = config.LoopsMagics if "LoopsMagics" in config else {}
+    if "LoopsMagics" not in config:
+        return
+    from loops_nb.config.checks import check_setting  # noqa: PLC0415
+    from loops_nb.errors import ConfigError  # noqa: PLC0415
+
+    section = config.LoopsMagics
     for name in [name for name in section if name in SETTINGS]:
         try:
             check_setting(name, section[name])
         except ConfigError as error:
             del section[name]
             print(f"LoopsMagics.{name} is left as it was: {error}")  # noqa: T201 - a person set it, a person should know
-
-
-def evaluated(expression: str, namespace: dict[str, Any]) -> str:
-    """Return the text of an expression in the notebook's namespace.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If it cannot be evaluated, or its value is None or a whole table.
-    """
-    try:
-        value = eval(expression, namespace)  # noqa: S307 - the person's own expression, in the person's own notebook
-    except LoopsError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever the person's expression raises
-        if isinstance(error, NameError) and error.name:
-            raise InvalidArgumentError(
-                f"{error.name} is not defined in this notebook, so {expression!r} on the line has no value.",
-                hint="Run the cell that defines it, or write the value itself (a literal $ is $$, a literal { is {{).",
-            ) from None
-        raise InvalidArgumentError(
-            f"{expression!r} on the line could not be evaluated: {type(error).__name__}: {error}.",
-            hint="Mend it, or write the value itself (a literal $ is $$, a literal { is {{).",
-        ) from None
-    if value is None:
-        raise InvalidArgumentError(f"{expression!r} on the line is None, so there is no value to use.")
-    if hasattr(value, "iloc") or isinstance(value, (list, tuple, dict, set)):
-        raise InvalidArgumentError(
-            f"{expression!r} on the line is a whole {type(value).__name__}, where one value is needed.",
-            hint=f"Take one of it, for example {{{expression}[0]}} or {{{expression}.id[0]}}",
-        )
-    # An object of the API stands for its id: `%loops run $run`.
-    own_id = getattr(value, "id", None)
-    return own_id if type(value).__module__ == "loops_nb.models" and isinstance(own_id, str) else str(value)
 
 
 # IPython asks an object for `getdoc` before it reads the docstring: so `%loops?` shows the whole help without loading the verbs now.

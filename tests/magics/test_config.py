@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loops_nb.config import SETTINGS, check_setting, display_zone, project_settings
+from loops_nb.config import SETTINGS
+from loops_nb.config.checks import check_setting
+from loops_nb.config.project import project_settings
+from loops_nb.config.zones import display_zone
 from loops_nb.errors import ConfigError
 from tests.magics.conftest import Notebook
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.magics.magic import evaluated
+from loops_nb.magics.expressions import evaluated
 from loops_nb.magics.words import last_word, split_words
 
 

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from loops_nb.config import display_zone
+from loops_nb.config.zones import display_zone
 from loops_nb.magics.phrases import NOT_CONNECTED, key_words
 from loops_nb.magics.warming import warm_up
 from loops_nb.magics.wording import many, moment, zone_name

@@ -1,0 +1,68 @@
+"""The settings that a project's file gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from loops_nb.config import files_that_mention_us
+from loops_nb.config.checks import check_setting
+from loops_nb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TABLE = "tool.loops_nb"
+
+
+class ProjectSettings(NamedTuple):
+    """What a project's file says.
+
+    Parameters
+    ----------
+    path
+        The file; None when there is none.
+    values
+        Checked values by the setting's name.
+    """
+
+    path: Path | None
+    values: dict[str, Any]
+
+
+def project_settings(folder: Path) -> ProjectSettings:
+    """Read ``[tool.loops_nb]`` of the nearest ``pyproject.toml`` that has it, from a folder upwards.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not TOML, has a key that is no setting, or a value that cannot be used; the text names the file.
+    """
+    for path, body in files_that_mention_us(folder):
+        values = _table(body, path)
+        if values is not None:
+            return ProjectSettings(path, _checked(values, path))
+    return ProjectSettings(None, {})
+
+
+def _table(body: bytes, path: Path) -> dict[str, Any] | None:
+    import tomllib  # noqa: PLC0415 - only when a file has our table
+
+    try:
+        document = tomllib.loads(body.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.", hint="Mend the file, then run the line again.") from None
+    tools = document.get("tool")
+    table = tools.get("loops_nb") if isinstance(tools, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{path}: {_TABLE} must be a table.", hint=f"Write it as [{_TABLE}] with one line a setting.")
+    return table
+
+
+def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    checked = {}
+    for name, value in values.items():
+        try:
+            checked[name] = check_setting(name, value)
+        except ConfigError as error:
+            raise ConfigError(f"{path}, [{_TABLE}]: {error.message}", hint=error.hint) from None
+    return checked
