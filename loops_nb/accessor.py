@@ -179,7 +179,7 @@ class LoopsAccessor:
         Raises
         ------
         InvalidArgumentError
-            If a frame is of a kind that has no times, or has lost its column of them.
+            If a frame is of a kind that has no times, has lost its column of them, or has them as plain texts.
         """
         lines = pd.concat([_events(frame) for frame in (self._frame, *others)], ignore_index=True)
         lines = lines.dropna(subset=["time"]).sort_values("time", kind="stable", ignore_index=True)
@@ -210,10 +210,17 @@ def _events(frame: pd.DataFrame) -> pd.DataFrame:
     kind = loops.kind
     if kind not in _EVENT_OF:
         raise InvalidArgumentError(f"A frame of {kind} has no times, so it has no timeline.", argument="df")
-    time = frame[loops._needs(_TIME_OF.get(kind, "created_at"), "timeline")]  # noqa: SLF001 - our own
+    name = loops._needs(_TIME_OF.get(kind, "created_at"), "timeline")  # noqa: SLF001 - our own
+    time = frame[name]
+    if not isinstance(time.dtype, pd.DatetimeTZDtype):
+        raise InvalidArgumentError(
+            f"df.loops.timeline needs times with a time zone in {name!r}, which are {time.dtype} here (a file may have made texts of them).",
+            argument="df",
+            hint=f'df["{name}"] = pd.to_datetime(df["{name}"], format="ISO8601", utc=True)',
+        )
     return pd.DataFrame(
         {
-            "time": time.dt.as_unit("us").array,
+            "time": time.dt.tz_convert("UTC").dt.as_unit("us").array,
             "event": pd.Categorical([_EVENT_OF[kind]] * len(frame), categories=list(_EVENT_OF.values())),
             "run_id": _texts(frame, "id" if kind == "runs" else "run_id"),
             "id": _texts(frame, "id"),
