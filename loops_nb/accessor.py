@@ -214,7 +214,7 @@ def _events(frame: pd.DataFrame) -> pd.DataFrame:
     time = frame[name]
     if not isinstance(time.dtype, pd.DatetimeTZDtype):
         raise InvalidArgumentError(
-            f"df.loops.timeline needs times with a time zone in {name!r}, which are {time.dtype} here (a file may have made texts of them).",
+            f"df.loops.timeline needs times with a time zone in {name!r}, which are {time.dtype} here (a file keeps texts).",
             argument="df",
             hint=f'df["{name}"] = pd.to_datetime(df["{name}"], format="ISO8601", utc=True)',
         )
