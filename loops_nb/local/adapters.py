@@ -116,7 +116,7 @@ def checkpoint_files(state: State, shape: Shape, *, base_model: str, rank: int, 
     """
     trainer = target == "trainer"
     config = msgspec.json.format(msgspec.json.encode(adapter_config(base_model, rank))) + b"\n"
-    weights = save(shape.split(state.weights, np.float32 if trainer else np.float16), metadata={"format": "pt", "step": str(state.step)})
+    weights = save(shape.split(state.weights, np.float32 if trainer else np.float16), metadata={"format": "pt"})
     files = [AdapterFile("adapter_config.json", 0, config), AdapterFile("adapter_model.safetensors", 0, weights)]
     if not trainer:
         return files

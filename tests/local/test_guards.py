@@ -56,14 +56,26 @@ def test_health_needs_no_key(service: AnyService) -> None:
     assert health["service"] == "loops_nb.local"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:9", "127.8.8.8", "localhost", "LOCALHOST:80", "a.b.localhost", "[::1]", "[::1]:80"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:9", "127.8.8.8", "localhost", "LOCALHOST:80", "a.b.localhost", "[::1]", "[::1]:80"]
+)
 def test_local_hosts_pass(service: AnyService, host: str) -> None:
     assert request(service.url, "/v1/loops/runs", host)[0] == 200
 
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "evillocalhost", "192.168.1.5", "0.0.0.0", "", "localhost:x", "[::1"],
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "evillocalhost",
+        "192.168.1.5",
+        "0.0.0.0",
+        "",
+        "localhost:x",
+        "[::1",
+    ],
 )
 def test_other_hosts_are_refused(service: AnyService, host: str) -> None:
     status, text = request(service.url, "/v1/loops/runs", host)

@@ -188,7 +188,11 @@ def test_deactivating_the_deployment_ends_the_run_too(api: httpx.Client, clock: 
     run = new_run(api, session_id)
     clock.forward(60)
     path = f"/v1/loops/deployments/{run['deployment_id']}/deactivate"
-    assert good(api.post(path)) == good(api.post(path)) == {"id": run["deployment_id"], "base_model": MODEL, "user": {"email": "you@localhost"}}
+    assert (
+        good(api.post(path))
+        == good(api.post(path))
+        == {"id": run["deployment_id"], "base_model": MODEL, "user": {"email": "you@localhost"}}
+    )
     clock.forward(10)
     assert states(api, run) == ("INACTIVE", "STOPPED", "INACTIVE")
     problem(api.post("/v1/loops/deployments/nothere/deactivate"), 404)
