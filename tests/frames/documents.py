@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from loops_nb import frames
 from loops_nb.frames.columns import Column, Dtype, Kind
 
+#: A busy machine is no failure.
+ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 #: How each kind is read; a files frame takes pages, and its URLs only on request.
 READ: dict[str, Callable[[bytes], pd.DataFrame]] = {
     "runs": frames.runs_frame,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loops_nb.frames.steps import step_of
+from tests.frames.documents import ANY_MACHINE
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def test_names(name: str, step: int | None) -> None:
     assert step_of(name) == step
 
 
+@ANY_MACHINE
 @given(
     st.integers(0, 10**12),
     st.sampled_from(["step-", "step_", "step", "ckpt-", "checkpoint-", "iter_", "global_step_", ""]),
@@ -65,6 +67,7 @@ def test_every_padding_tells_the_same_step(step: int, before: str, width: int) -
     assert step_of(f"{before}{step:0{width}d}") == step
 
 
+@ANY_MACHINE
 @given(st.text())
 def test_any_text_is_a_step_that_fits_64_bits_or_none(name: str) -> None:
     step = step_of(name)

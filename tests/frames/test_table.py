@@ -16,7 +16,7 @@ import loops_nb.accessor  # noqa: F401 - registers df.loops
 from loops_nb import frames
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames.columns import KINDS, Column, Dtype, Kind
-from tests.frames.documents import READ, answers
+from tests.frames.documents import ANY_MACHINE, READ, answers
 
 PANDAS: dict[Dtype, Callable[[Any], bool]] = {
     Dtype.STRING: lambda dtype: isinstance(dtype, pd.StringDtype),
@@ -42,6 +42,7 @@ def keeps_to_table(frame: pd.DataFrame, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@ANY_MACHINE
 @given(data=st.data())
 def test_any_answer_has_the_tables_columns_and_dtypes(kind: Kind, data: st.DataObject) -> None:
     body = data.draw(answers(kind))

@@ -17,7 +17,7 @@ from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames import rows
 from loops_nb.frames.columns import CHECKPOINTS, Dtype
 from loops_nb.models import Checkpoint, decode_many
-from tests.frames.documents import JUNK, rows_of
+from tests.frames.documents import ANY_MACHINE, JUNK, rows_of
 
 WHOLE = {"id": "a", "run_id": "r", "checkpoint_id": "step-1", "target": "trainer"}
 
@@ -26,6 +26,7 @@ def checkpoints(*changes: dict[str, Any]) -> pd.DataFrame:
     return frames.checkpoints_frame(json.dumps({"checkpoints": [{**WHOLE, **change} for change in changes]}).encode())
 
 
+@ANY_MACHINE
 @given(st.lists(rows_of(CHECKPOINTS), max_size=6))
 def test_cells_equal_what_the_naive_way_reads(listing: list[dict[str, Any]]) -> None:
     frame = frames.checkpoints_frame(json.dumps({"checkpoints": listing}).encode())
@@ -44,6 +45,7 @@ def test_cells_equal_what_the_naive_way_reads(listing: list[dict[str, Any]]) -> 
                 assert cell == value
 
 
+@ANY_MACHINE
 @given(st.lists(rows_of(CHECKPOINTS), min_size=1, max_size=4))
 def test_the_uri_is_that_of_the_models(listing: list[dict[str, Any]]) -> None:
     body = json.dumps({"checkpoints": [{**sent, "run_id": "r", "lora_adapter_config": None} for sent in listing]}).encode()
@@ -122,6 +124,7 @@ def test_states_have_their_documented_order() -> None:
     assert (frame["status"] <= "RUNNING").tolist() == [False, True, True]
 
 
+@ANY_MACHINE
 @given(JUNK)
 def test_an_adapter_config_of_any_form_never_fails_the_listing(config: Any) -> None:
     rank = checkpoints({"lora_adapter_config": config}, {"lora_adapter_config": {"r": 16, "target_modules": "all-linear"}})["lora_rank"]
