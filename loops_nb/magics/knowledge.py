@@ -70,7 +70,9 @@ class Knowledge:
     def learn(self, kind: str, frame: Any) -> None:
         """Remember what a listing shows; ``kind`` is the frame's."""
         columns = _COLUMNS.get(kind, {})
-        head = frame.iloc[:_MOST] if len(frame) > _MOST else frame
+        head = frame.iloc[:_MOST]
+        # pandas copies the notes of a frame into every column taken from it; this one is only read here.
+        head.attrs = {}
         found = {column: _texts(head[column].tolist()) for column in columns if column in head.columns}
         with self._lock:
             for column, values in found.items():

@@ -66,7 +66,9 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
     count = len(frame)
     if not count:
         return Table([], [empty_words(frame, kind)])
-    head = frame.iloc[:row_limit] if row_limit and count > row_limit else frame
+    head = frame.iloc[: row_limit or count]
+    # pandas copies the notes of a frame into every column taken from it; this one is only read here.
+    head.attrs = {}
     first = _FIRST.get(kind, ())
     own = _own_columns(kind)
     fields = _index_fields(head)
@@ -112,7 +114,7 @@ def _is_plain(index: pd.Index[Any]) -> bool:
 
 def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
     cells = values.tolist()
-    missing = values.isna().tolist()
+    missing = [_is_missing(cell) for cell in cells]
     dtype = str(values.dtype)
     if name == "url":
         return Field(name, [_HIDDEN_URL for _ in cells])
@@ -131,6 +133,11 @@ def _time_field(name: str, cells: list[Any], missing: list[bool], time_zone: str
     called = zone_name(time_zone, zone, (when for when in moments if when is not None))
     texts = [MISSING if when is None else moment(when, zone, fraction=fraction) for when in moments]
     return Field(f"{name} ({called})", texts)
+
+
+def _is_missing(cell: Any) -> bool:
+    # NaN and NaT differ from themselves; NA does not compare, and pandas is not imported for its name alone.
+    return cell is None or type(cell).__name__ == "NAType" or cell != cell  # noqa: PLR0124
 
 
 def _plain(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,17 +101,16 @@ def test_a_terminal_shows_a_listing_as_text(kernel_environment: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 400
 
 
-def test_loading_in_a_running_kernel_is_quick(kernel_environment: Path) -> None:
-    os.environ["PYTHONPYCACHEPREFIX"] = str(kernel_environment / "pyc")
+def test_loading_in_a_running_kernel_is_quick(kernel_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As with an installed package, the code is compiled already.
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(kernel_environment / "pyc"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     measure = (
         "import sys, time\nshell = get_ipython()\nhad = set(sys.modules)\nstarted = time.perf_counter()\n"
         "shell.run_line_magic('load_ext', 'loops_nb')\ntook = time.perf_counter() - started\n"
         "print([m for m in ('httpx', 'pandas', 'ipywidgets', 'anywidget', 'keyring') if m in sys.modules and m not in had], took)"
     )
-    try:
-        said = [executed(kernel_environment, measure).cells[0].outputs[0].text for _ in range(3)]
-    finally:
-        del os.environ["PYTHONPYCACHEPREFIX"]
+    said = [executed(kernel_environment, measure).cells[0].outputs[0].text for _ in range(4)]
     assert all(text.startswith("[] ") for text in said)
     # The first one compiled; the best of the others, because this machine is shared.
-    assert min(float(text.split()[-1]) for text in said[1:]) <= 0.02
+    assert min(float(text.split()[-1]) for text in said[1:]) <= 0.015
