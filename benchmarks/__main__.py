@@ -28,7 +28,8 @@ def main() -> int:
         options: dict[str, Any] = {"rounds": chosen.rounds}
         if name == "frames":
             options["versions"] = tuple(chosen.python or SUPPORTED)
-        print(importlib.import_module(f"benchmarks.{name}").run(**options), flush=True)
+        for finished in importlib.import_module(f"benchmarks.{name}").run(**options):
+            print(finished, flush=True)
     return 0
 
 

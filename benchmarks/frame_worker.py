@@ -45,9 +45,9 @@ def naive() -> Callable[[bytes], Any]:
 def pydantic() -> Callable[[bytes], Any]:
     """Return the official client's models, their attributes as columns."""
     import pandas as pd
-    from baseten.client.managementapi._models import ListLoopsCheckpointsResponse
+    from baseten.client.managementapi._models import ListLoopsCheckpointsResponse, LoopsCheckpoint
 
-    names = tuple(ListLoopsCheckpointsResponse.model_fields["checkpoints"].annotation.__args__[0].model_fields)
+    names = tuple(LoopsCheckpoint.model_fields)
 
     def build(body: bytes) -> Any:
         rows = ListLoopsCheckpointsResponse.model_validate_json(body).checkpoints

@@ -7,10 +7,14 @@ import subprocess
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.bodies import checkpoints_body
 from benchmarks.peers import ROOT, SUPPORTED, models_python
 from benchmarks.rounds import Ratio, compare, table, take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WAYS = ("ours", "naive", "pydantic", "floor", "orjson")
 PEERS = {
@@ -31,7 +35,8 @@ GOALS = {
 }
 MEMORY_GOAL = "<= 0.6"
 ROUNDS = {100: 9, 10_000: 7, 100_000: 5}
-WARM_ROUNDS = 3
+#: A warm figure is a median of calls already.
+WARM_ROUNDS = {100: 3, 10_000: 3, 100_000: 1}
 NOTE = (
     "One call. Cold: in a fresh process, imports done, after gc.collect(). Warm: the median of repeated calls in one process. "
     "Memory: the peak of tracemalloc during one call. The body is not counted."
@@ -46,8 +51,8 @@ def measure(way: str, mode: str, python: Path, file: Path) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True, env=env, cwd=ROOT).stdout)
 
 
-def run(*, versions: tuple[str, ...] = SUPPORTED, rounds: int | None = None) -> str:
-    """Return the tables, one a Python version that the machine has.
+def run(*, versions: tuple[str, ...] = SUPPORTED, rounds: int | None = None) -> Iterator[str]:
+    """Give the tables as they are finished, one a Python version that the machine has.
 
     Parameters
     ----------
@@ -56,7 +61,6 @@ def run(*, versions: tuple[str, ...] = SUPPORTED, rounds: int | None = None) -> 
     rounds
         Rounds of every comparison; by default more for the short ones.
     """
-    tables = []
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for rows in ROUNDS:
@@ -65,17 +69,16 @@ def run(*, versions: tuple[str, ...] = SUPPORTED, rounds: int | None = None) -> 
         for version in versions:
             python = models_python(version)
             if python is None:
-                tables.append(f"## Frames on Python {version}\n\nNot on this machine.\n")
-                continue
-            tables.append(table(f"Frames on Python {version} ({_versions(python)})", NOTE, _lines(python, files, rounds)))
-    return "\n".join(tables)
+                yield f"## Frames on Python {version}\n\nNot on this machine.\n"
+            else:
+                yield table(f"Frames on Python {version} ({_versions(python)})", NOTE, _lines(python, files, rounds))
 
 
 def _lines(python: Path, files: dict[int, Path], rounds: int | None) -> list[Ratio]:
     lines = []
     for rows, file in files.items():
         for mode in ("cold", "warm"):
-            turns = rounds or (ROUNDS[rows] if mode == "cold" else WARM_ROUNDS)
+            turns = (rounds or ROUNDS[rows]) if mode == "cold" else min(rounds or ROUNDS[rows], WARM_ROUNDS[rows])
             figures = take_turns({way: partial(measure, way, mode, python, file) for way in WAYS}, turns)
             lines += [
                 compare(

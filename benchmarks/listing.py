@@ -27,11 +27,12 @@ NOTE = (
 )
 
 
-def run(*, rounds: int | None = None) -> str:
-    """Return the table, and below it the connections and SSL contexts that a second listing costs."""
+def run(*, rounds: int | None = None) -> Iterator[str]:
+    """Give the table, and below it the connections and SSL contexts that a second listing costs."""
     python = sdk_python()
     if python is None:
-        return f"## Listings over HTTP\n\nThe Loops SDK wants Python {SDK_PYTHON}, which is not on this machine.\n"
+        yield f"## Listings over HTTP\n\nThe Loops SDK wants Python {SDK_PYTHON}, which is not on this machine.\n"
+        return
     lines: list[Ratio] = []
     costs: list[str] = []
     with server() as url:
@@ -54,7 +55,7 @@ def run(*, rounds: int | None = None) -> str:
                 ),
             ]
     head = "| | new TCP connections in the second listing | SSL contexts made by then |\n|---|---|---|"
-    return table("Listings over HTTP", NOTE, lines) + "\n".join(["", head, *costs, ""])
+    yield table("Listings over HTTP", NOTE, lines) + "\n".join(["", head, *costs, ""])
 
 
 def ask(client: subprocess.Popen[str], times: int) -> tuple[float, int]:

@@ -63,8 +63,8 @@ print("FOUND " + _json.dumps(_found))
 """
 
 
-def run(*, rounds: int | None = None) -> str:
-    """Return the table, and below it what ``%load_ext`` imported."""
+def run(*, rounds: int | None = None) -> Iterator[str]:
+    """Give the table, and below it what ``%load_ext`` imported."""
     kernels: list[dict[str, Any]] = []
     sdk, cli, user = sdk_python(), cli_python(), user_python()
     assert user is not None, "the running Python is always there"
@@ -94,7 +94,7 @@ def run(*, rounds: int | None = None) -> str:
             lines.append(compare("%load_ext and first %loops runs, network included", peer, figures["ours"], figures[way], goal=">= 1"))
     heavy = sorted({name for found in kernels for name in found["heavy"]})
     imported = f"%load_ext imported {kernels[-1]['new']} modules; of {', '.join(HEAVY)}: {', '.join(heavy) or 'none'}."
-    return table("In a running kernel", NOTE, lines) + f"\n{imported}\n"
+    yield table("In a running kernel", NOTE, lines) + f"\n{imported}\n"
 
 
 def _limit(what: str, ours: list[float], limit: float) -> Ratio:
