@@ -127,6 +127,8 @@ class Desk:
         except ServiceUnreachableError as error:
             live = self.connection.live
             if live is not None and live.is_local and live.base_url in error.message:
+                # It may have been started again elsewhere: the next line looks for it anew, unless a person chose this address.
+                self.connection.drop()
                 raise with_hint(
                     error, "If it is the local service, type %loops local start to start it again (its data is kept)."
                 ) from None

@@ -137,6 +137,15 @@ def test_the_local_service_from_start_to_stop(notebook: Notebook) -> None:
         assert len(notebook.run("%loops runs").value) == len(frame)
         assert "You are connected to it." in notebook.run("%loops local status").out
         assert "no key needed" in notebook.run("%loops connect local").out
+        # Another notebook starts it again, on another port: a line fails, and the next one finds it.
+        notebook.run("%reload_ext loops_nb")
+        notebook.run("%loops runs")
+        from loops_nb.local import launcher
+
+        launcher.stop()
+        launcher.start()
+        assert "%loops local start" in notebook.run("%loops runs", fails=True).out
+        assert len(notebook.run("%loops runs").value) == len(frame)
     finally:
         stopped = notebook.run("%loops local stop").out
     assert "Its data is kept in" in stopped

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loops_nb.errors import InvalidArgumentError
+from loops_nb.errors import InvalidArgumentError, LoopsError
+from loops_nb.magics.dispatch import run_line
 from loops_nb.magics.grammar import Verb, understand
 from loops_nb.magics.help import verb_help
 from loops_nb.magics.values import moment
 from loops_nb.magics.verbs import VERBS
+from tests.magics.conftest import Notebook
 
 
 def all_verbs(verbs: tuple[Verb, ...] = VERBS) -> Iterator[Verb]:
@@ -88,6 +90,20 @@ def test_any_words_are_understood_or_refused_in_one_line(words: list[str]) -> No
         said = error.message
     assert said.endswith((".", ")"))
     assert len(said.splitlines()) == 1
+
+
+@given(st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(FLAGS), st.text(max_size=8)), max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_line_ends_in_an_answer_or_an_error_of_ours(notebook: Notebook, words: list[str]) -> None:
+    # Not connected: a line that is understood gets as far as the connection.  What starts a process or asks a person is left out.
+    line = " ".join(word for word in words if word not in {"start", "login"})
+    said = ""
+    try:
+        run_line(notebook.desk, line, lambda expression: expression)
+    except LoopsError as error:
+        said = str(error)
+    assert len(said.splitlines()) <= 1
+    assert said.isprintable()
 
 
 @pytest.mark.parametrize("verb", list(all_verbs()), ids=lambda verb: verb.name)
