@@ -66,6 +66,7 @@ def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1
 
 def status() -> ServiceInfo | None:
     """Return the service that runs, or None; a note left by one that died counts for nothing."""
+    _reap()
     found = read_registry(registry_file())
     return found if found is not None and _answers(found) else None
 
@@ -84,16 +85,32 @@ def stop() -> ServiceInfo | None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_TIMEOUT
-    while _answers(running):
+    # The lock is free when the process is gone, whoever started it.
+    while not _is_free(Path(running.data_dir)):
         if time.monotonic() > deadline:
             raise LocalServiceError(
-                f"The local service (process {running.pid}) was told to stop and still answers.", hint=f"End it with: kill {running.pid}"
+                f"The local service (process {running.pid}) was told to stop and has not ended.", hint=f"End it with: kill {running.pid}"
             )
         time.sleep(_PAUSE)
     child = _children.pop(running.pid, None)
     if child is not None:
         child.wait(timeout=_STOP_TIMEOUT)
     return running
+
+
+def _is_free(data_dir: Path) -> bool:
+    try:
+        FolderLock(data_dir / "lock").release()
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _reap() -> None:
+    for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
+        del _children[pid]
 
 
 def _launch(*, sample: bool, data_dir: Path, speed: float, port: int, deadline: float) -> ServiceInfo:

@@ -67,11 +67,11 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
                 say(f"Warning: other machines can reach this service on {settings.host}, and any key opens it.")
             say(f"Loops local service on {info.url} (data in {info.data_dir})")
 
-        try:
-            Server(config(app), ready).run(sockets=[listening])
-        finally:
+        def ending() -> None:
             if registry is not None:
                 remove_registry(registry, info.instance)
+
+        Server(config(app), ready, ending).run(sockets=[listening])
     finally:
         listening.close()
 
@@ -125,17 +125,24 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """A server that calls back when it accepts requests."""
+    """A server that calls back when it accepts requests, and before it ends."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
         self._ready = ready
+        self._ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept requests."""
         await super().startup(sockets=sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let running requests end."""
+        # Here, because after this the signal that ended it is raised again and ends the process.
+        self._ending()
+        await super().shutdown(sockets=sockets)
 
 
 def _url(listening: socket.socket, host: str) -> str:

@@ -1,3 +1,5 @@
+"""Checkpoints: listing, files, validation, deployment, and the legacy routes."""
+
 from __future__ import annotations
 
 import json
@@ -72,7 +74,8 @@ def test_files_come_in_pages(sample: httpx.Client, both: dict[str, Any]) -> None
         "optimizer/shard-00000-of-00001.safetensors",
         "trainer_state.json",
     ]
-    names, token = [], 0
+    names: list[str] = []
+    token: int | None = 0
     while token is not None:
         page = good(sample.get(path, params={"page_size": 3, "page_token": token}))
         names += [file["relative_file_name"] for file in page["presigned_urls"]]

@@ -1,3 +1,5 @@
+"""Loops deployments: logs, metrics, debug archive; capabilities and user config."""
+
 from __future__ import annotations
 
 from typing import Any

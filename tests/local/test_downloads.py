@@ -139,9 +139,10 @@ def test_a_file_that_is_gone_is_a_clear_404(filled: AnyService, checkpoint: dict
 def test_urls_outlive_a_restart(tmp_path: Path) -> None:
     clock = Clock()
     with running_service(in_process=True, sample=True, clock=clock, data_dir=tmp_path / "data") as service:
-        with httpx.Client(base_url=service.url, headers=service.headers) as client:
-            key = good(client.get("/v1/loops/checkpoints", params={"base_model": "Qwen/Qwen3-8B"}))["checkpoints"][0]["id"]
-            url = httpx.URL(good(client.get(f"/v1/loops/checkpoints/{key}/files"))["presigned_urls"][0]["url"])
+        listed = httpx.get(f"{service.url}/v1/loops/checkpoints", params={"base_model": "Qwen/Qwen3-8B"}, headers=service.headers)
+        key = good(listed)["checkpoints"][0]["id"]
+        files = httpx.get(f"{service.url}/v1/loops/checkpoints/{key}/files", headers=service.headers)
+        url = httpx.URL(good(files)["presigned_urls"][0]["url"])
     with running_service(in_process=True, clock=clock, data_dir=tmp_path / "data") as service:
         assert httpx.get(url.copy_with(port=httpx.URL(service.url).port)).status_code == 200
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import sqlite3
 import threading
@@ -48,7 +49,7 @@ class Writer(threading.Thread):
 
 
 def test_every_answer_survives_every_kill(tmp_path: Path) -> None:
-    source = random.Random(11)
+    source = random.Random(11)  # noqa: S311 - the same moments each time
     options = ("--rate-limit", "0", "--speed", "1")
     service = ProcessService(tmp_path / "data", *options)
     sessions: set[str] = set()
@@ -93,7 +94,8 @@ def test_every_answer_survives_every_kill(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "data" / "records.sqlite3") as records:
         assert records.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     records.close()
-    print(f"{ROUNDS} kills; {len(sessions)} sessions, {len(runs)} runs, {len(samplers)} samplers, {len(ended)} endings: all there")
+    counts = (ROUNDS, len(sessions), len(runs), len(samplers), len(ended))
+    logging.getLogger(__name__).info("%d kills; %d sessions, %d runs, %d samplers, %d endings: all there", *counts)
 
 
 def test_states_continue_after_a_kill(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""What stands before the routes: hosts, keys, rates, sizes."""
+
 from __future__ import annotations
 
 import socket
@@ -71,7 +73,7 @@ def test_local_hosts_pass(service: AnyService, host: str) -> None:
         "localhost.evil.example",
         "evillocalhost",
         "192.168.1.5",
-        "0.0.0.0",
+        "10.0.0.1",
         "",
         "localhost:x",
         "[::1",

@@ -1,3 +1,5 @@
+"""Events and the clock give the status."""
+
 from __future__ import annotations
 
 import pytest

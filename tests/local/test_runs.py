@@ -1,3 +1,5 @@
+"""Sessions, runs, teams, and how a run lives and ends."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -250,7 +252,7 @@ def test_teams(api: httpx.Client, session_id: str) -> None:
     trainer = good(api.post(f"/v1/teams/{team}/loops/trainers", json=body))["run"]
     sampler = good(api.post(f"/v1/teams/{team}/loops/samplers", json=body))["sampler"]
     assert [found["id"] for found in good(api.get(f"/v1/teams/{team}/loops/runs"))["runs"]] == [trainer["id"], run["id"]]
-    assert [found["id"] for found in good(api.get(f"/v1/teams/{team}/loops/samplers"))["samplers"]][0] == sampler["id"]
+    assert good(api.get(f"/v1/teams/{team}/loops/samplers"))["samplers"][0]["id"] == sampler["id"]
     for path in ("sessions", "runs", "trainers", "samplers"):
         problem(api.post(f"/v1/teams/nothere/loops/{path}", json=body), 404)
     problem(api.get("/v1/teams/nothere/loops/runs"), 404)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_weights_drift_towards_their_goal(fresh: AnyService) -> None:
     assert weights[0][name].shape == (64, 16)
     norms = [float(np.linalg.norm(tensors[name])) for tensors in weights]
     assert norms == sorted(norms)
-    moves = [float(np.linalg.norm(after[name] - before[name])) for before, after in zip(weights, weights[1:], strict=False)]
+    moves = [float(np.linalg.norm(after[name] - before[name])) for before, after in pairwise(weights)]
     assert all(move > 0 for move in moves)
     assert moves[0] > moves[-1]
     losses = [json.loads((fresh.data_dir / "checkpoints" / item["id"] / "trainer_state.json").read_bytes())["loss"] for item in trainer]

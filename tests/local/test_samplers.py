@@ -1,3 +1,5 @@
+"""Samplers, standalone and paired."""
+
 from __future__ import annotations
 
 from typing import Any

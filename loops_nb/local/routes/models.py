@@ -34,6 +34,8 @@ async def get(request: Request) -> Response:
             "active_replica_count": 1 if status in {"ACTIVE", "UPDATING"} else 0,
             "autoscaling_settings": None,
             "instance_type_name": instance_type(served.base_model)["name"],
+            "environment": None,
+            "request_backpressure_settings": {"policy": None},
         }
     )
 

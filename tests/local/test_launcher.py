@@ -1,0 +1,134 @@
+"""One service for all notebooks: started, found again, stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from loops_nb.errors import LocalServiceError
+from loops_nb.local import launcher
+from loops_nb.local.registry import registry_file, write_registry
+from tests.local.asking import good
+from tests.service import running_service
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home"
+    launcher.stop()
+
+
+def test_started_found_and_stopped(home: Path) -> None:
+    assert launcher.status() is None
+    assert launcher.stop() is None
+    info = launcher.start()
+    assert info.pid != os.getpid()
+    health = good(httpx.get(info.url + "/health"))
+    assert (health["instance"], health["version"]) == (info.instance, info.version)
+    assert len(good(httpx.get(info.url + "/v1/loops/runs", headers={"Authorization": "Bearer local"}))["runs"]) >= 12
+    assert launcher.start() == info == launcher.status()
+    assert registry_file().stat().st_mode & 0o077 == 0
+    assert info.data_dir == str(home / "local" / "sample")
+    assert launcher.stop() == info
+    assert launcher.status() is None
+    assert not registry_file().exists()
+    # Its folder is free at once.
+    assert launcher.start().data_dir == info.data_dir
+    assert launcher.stop() is not None
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(info.url + "/health")
+
+
+def test_another_process_finds_it_and_can_stop_it(tmp_path: Path) -> None:
+    info = launcher.start(sample=False, data_dir=tmp_path / "mine", speed=60)
+    assert info.data_dir == str(tmp_path / "mine")
+    code = "from loops_nb.local import launcher; print(launcher.start().instance, launcher.stop().url)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout.split() == [info.instance, info.url]
+    assert launcher.status() is None
+
+
+def test_it_outlives_the_process_that_started_it() -> None:
+    code = "from loops_nb.local import launcher; print(launcher.start(sample=False).instance)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    running = launcher.status()
+    assert running is not None
+    assert running.instance == found.stdout.strip()
+    assert launcher.stop() == running
+
+
+def test_two_that_start_at_once_share_one() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        started = list(pool.map(lambda _: launcher.start(sample=False), range(4)))
+    assert len({info.instance for info in started}) == 1
+
+
+def test_a_note_of_one_that_died_counts_for_nothing() -> None:
+    first = launcher.start(sample=False)
+    os.kill(first.pid, signal.SIGKILL)
+    launcher._children[first.pid].wait(10)
+    assert registry_file().exists()
+    assert launcher.status() is None
+    assert launcher.stop() is None
+    second = launcher.start(sample=False)
+    assert second.instance != first.instance
+
+
+def test_another_program_on_that_port_is_not_ours() -> None:
+    with running_service() as other:
+        note = launcher.ServiceInfo(
+            url=other.url,
+            pid=other.pid,
+            data_dir="",
+            version="0",
+            started_at=datetime(2026, 1, 1, tzinfo=UTC),
+            instance="not-this-one",
+        )
+        write_registry(registry_file(), note)
+        assert launcher.status() is None
+        assert launcher.stop() is None
+        assert good(httpx.get(other.url + "/health"))["status"] == "ok"
+
+
+@pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"url": 1}', b"\xff"])
+def test_a_broken_note_counts_for_nothing(note: bytes) -> None:
+    registry_file().parent.mkdir(parents=True)
+    registry_file().write_bytes(note)
+    assert launcher.status() is None
+
+
+def test_why_it_did_not_start(tmp_path: Path) -> None:
+    with (
+        running_service(data_dir=tmp_path / "data"),
+        pytest.raises(LocalServiceError, match="in use by another local service") as caught,
+    ):
+        launcher.start(sample=False, data_dir=tmp_path / "data")
+    assert "service.log" in caught.value.hint
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalServiceError, match="cannot be written"):
+        launcher.start(sample=False, data_dir=tmp_path / "file")
+    assert launcher.status() is None
+    assert launcher._children == {}
+
+
+def test_one_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(LocalServiceError, match="did not answer in time"):
+        launcher.start(sample=True, timeout=0.01)
+    assert launcher.status() is None
+    assert launcher._children == {}
+
+
+def test_importing_it_is_light() -> None:
+    heavy = ("starlette", "uvicorn", "httpx", "pandas", "numpy", "asyncio")
+    code = f"import sys, loops_nb.local.launcher; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout.strip() == "[]"
