@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.config.zones import display_zone
@@ -22,7 +23,8 @@ _FIRST = {
     "capabilities": ("model_name", "enabled", "max_seq_len", "max_enabled_seq_len", "reason"),
     "logs": ("message", "timestamp", "level"),
 }
-_LONG_TEXTS = {"message", "reason_detail", "remediation", "relative_file_name", "uri"}
+_PROSE = {"message", "reason_detail", "remediation"}
+_LONG = _PROSE | {"relative_file_name", "uri"}
 _NANOSECONDS = "ns"
 _HIDDEN_URL = "(presigned URL, not shown: it works without a key)"
 
@@ -47,7 +49,7 @@ def kind_of(frame: pd.DataFrame) -> str | None:
     identity = KINDS[kind].columns[0].name
     own = _own_columns(kind)
     is_listing = identity in frame.columns or identity in frame.index.names
-    is_part = len(frame.columns) > 0 and all(name in own for name in frame.columns) and _is_plain(frame.index)
+    is_part = any(name in own for name in frame.columns) and _is_plain(frame.index)
     return kind if frame.columns.is_unique and (is_listing or is_part) else None
 
 
@@ -75,12 +77,12 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
     empty = []
     for name in head.columns:
         column = _field(str(name), head[name], time_zone)
-        if all(cell == MISSING for cell in column.cells) and name not in first:
+        if name in own and name not in first and all(cell == MISSING for cell in column.cells):
             empty.append(str(name))
             continue
         # A column that the person added is wanted.
         rank = 1 if name not in own else first.index(name) if name in first else len(first) + len(fields)
-        fields.append(Field(column.heading, column.cells, is_number=column.is_number, rank=rank, is_long=column.is_long))
+        fields.append(replace(column, rank=rank))
     notes = []
     if len(head) < count:
         notes.append(f"Showing {len(head):,} of {count:,} rows. The DataFrame has all; %config LoopsMagics.row_limit = 0 shows them.")
@@ -124,7 +126,7 @@ def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
         return Field(name, [MISSING if gone else size(int(cell)) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
     texts = [MISSING if gone else _plain(cell) for cell, gone in zip(cells, missing, strict=True)]
     is_number = dtype.lower().startswith(("int", "uint", "float"))
-    return Field(name, texts, is_number=is_number, is_long=name in _LONG_TEXTS)
+    return Field(name, texts, is_number=is_number, is_long=name in _LONG, is_prose=name in _PROSE)
 
 
 def _time_field(name: str, cells: list[Any], missing: list[bool], time_zone: str, *, fraction: bool) -> Field:

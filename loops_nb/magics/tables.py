@@ -18,22 +18,37 @@ _LONGEST = 2000
 _LEAST_OF_LONG = 30
 # Only what a notebook's own style for tables lacks; where styles are taken out (GitHub) the table stays readable.
 _STYLE = (
-    "<style>.loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top}"
+    "<style>.loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top;white-space:nowrap}"
     ".loops-nb .n{text-align:right!important;font-variant-numeric:tabular-nums}"
-    ".loops-nb .w{white-space:pre-wrap;overflow-wrap:anywhere}.loops-nb p{margin:4px 0;opacity:.8}"
+    ".loops-nb .w{white-space:pre-wrap;overflow-wrap:anywhere;min-width:16em}.loops-nb p{margin:4px 0;opacity:.8}"
     ".loops-nb caption{text-align:left;font-weight:bold}</style>"
 )
 
 
 @dataclass(frozen=True)
 class Field:
-    """One column: its heading, its texts, and how important it is when room is short (0 is most)."""
+    """One column.
+
+    Parameters
+    ----------
+    heading, cells
+        Its texts.
+    is_number
+        Drawn to the right.
+    rank
+        How important it is when room is short; 0 is most.
+    is_long
+        A text that must not be cut, as a URI: it is wrapped where there is no room.
+    is_prose
+        A long text in words, as a log line: wrapped on a page too.
+    """
 
     heading: str
     cells: list[str]
     is_number: bool = False
     rank: int = 0
     is_long: bool = False
+    is_prose: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +145,7 @@ def as_card_html(table: Table) -> str:
 def _mark(column: Field) -> str:
     if column.is_number:
         return ' class="n"'
-    return ' class="w"' if column.is_long else ""
+    return ' class="w"' if column.is_prose else ""
 
 
 def _safe(text: str) -> str:

@@ -81,6 +81,8 @@ def test_filtered_sorted_and_selected_frames_are_still_ours(notebook: Notebook) 
         frame.head(3),
     ):
         assert "loops-nb" in notebook.html(part)
+    added = frame[["name", "status"]].assign(mine="")
+    assert "mine" in notebook.plain(added).splitlines()[0], "a column that the person added is shown, also when it is empty"
     assert "loops-nb" in notebook.html(frame.set_index("id"))
     assert "k5" in notebook.html(frame.set_index("id"))
 
@@ -134,6 +136,18 @@ def test_an_empty_listing_of_every_kind_is_shown_in_words(notebook: Notebook, ki
     name = {"capabilities": "supported_models"}.get(kind, kind)
     frame = getattr(frames, f"{kind}_frame")(json.dumps({name: []}).encode())
     assert f"No {kind} in this DataFrame" in notebook.plain(frame)
+
+
+def test_what_is_copied_is_never_cut(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "a-rather-long-checkpoint-name-that-goes-on-and-on-" + "x" * 40
+    row = {"id": "c1", "run_id": "k1", "checkpoint_id": name, "target": "sampler", "size_bytes": 1, "created_at": "2026-07-01T00:00:00Z"}
+    frame = frames.checkpoints_frame(json.dumps({"checkpoints": [row]}).encode())
+    uri = frame["uri"].iloc[0]
+    assert uri in notebook.html(frame)
+    shown = notebook.plain(frame[["id", "uri"]])
+    assert uri in "".join(line.removeprefix("c1").strip() for line in shown.splitlines())
+    assert max(map(len, shown.splitlines())) <= 60
 
 
 def test_an_object_is_a_card_alone_and_a_repr_in_a_list(notebook: Notebook) -> None:

@@ -27,7 +27,7 @@ def _run(desk: Desk, _values: SimpleNamespace) -> None:
     lines = [
         f"loops_nb {__version__}, Python {sys.version.split()[0]} on {sys.platform}",
         f"Kernel's environment: {sys.prefix} ({'a virtual environment' if sys.prefix != sys.base_prefix else 'the base Python'})",
-        "Packages there: " + ", ".join(f"{name} {number or 'missing'}" for name, number in found.items()),
+        "Packages there: " + ", ".join(f"{name} {number or _absent(name)}" for name, number in found.items()),
         f"Front end: {_front_end(desk)}",
         f"Settings: {_settings(desk)}",
     ]
@@ -46,6 +46,11 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
+
+
+def _absent(name: str) -> str:
+    # A notebook server may live in an environment of its own.
+    return "missing" if name in _NEEDED else "not in this environment"
 
 
 def _front_end(desk: Desk) -> str:
