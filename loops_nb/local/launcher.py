@@ -79,12 +79,21 @@ def stop() -> ServiceInfo | None:
     LocalServiceError
         If it does not end.
     """
-    running = status()
-    if running is None:
+    if status() is None:
         return None
+    deadline = time.monotonic() + _STOP_TIMEOUT
+    lock = _wait_for_lock(deadline)
+    try:
+        # Looked up again: another notebook may have stopped it while this one waited.
+        running = status()
+        return None if running is None else _end(running, deadline)
+    finally:
+        lock.release()
+
+
+def _end(running: ServiceInfo, deadline: float) -> ServiceInfo:
     with contextlib.suppress(ProcessLookupError):
         os.kill(running.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_TIMEOUT
     # The lock is free when the process is gone, whoever started it.
     while not _is_free(Path(running.data_dir)):
         if time.monotonic() > deadline:

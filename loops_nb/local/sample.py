@@ -6,6 +6,7 @@ have been while it happened, so that logs, metrics and states follow from it by 
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Literal
 
@@ -150,7 +151,7 @@ SESSIONS = (
     SessionPlan(
         hours_ago=5.2,
         runs=(
-            RunPlan(name="support-tone-dpo", model=QWEN, rank=16, hours_ago=5, steps=25, saves=21, trainer_every=3, ending="running"),
+            RunPlan(name="support-tone-dpo", model=QWEN, rank=16, hours_ago=4.35, steps=25, saves=21, trainer_every=3, ending="running"),
             RunPlan(name="distill-to-4b", model=QWEN_SMALL, rank=16, hours_ago=1.4, saves=6, trainer_every=2, ending="updating"),
             RunPlan(name=QWEN_LARGE, model=QWEN_LARGE, rank=32, hours_ago=0.2, ending="waiting"),
         ),
@@ -161,7 +162,7 @@ SESSIONS = (
         team=RESEARCH_TEAM,
         runs=(
             RunPlan(name="judge-rl", model=LLAMA, rank=8, hours_ago=3.9 * 24, steps=20, saves=5, trainer_every=5, ending="stopped"),
-            RunPlan(name="judge-rl-2", model=LLAMA, rank=8, hours_ago=3, steps=20, saves=6, trainer_every=3, ending="running"),
+            RunPlan(name="judge-rl-2", model=LLAMA, rank=8, hours_ago=1.35, steps=20, saves=6, trainer_every=3, ending="running"),
         ),
     ),
 )
@@ -207,6 +208,9 @@ def fill(service: Service) -> None:
         raise StoreError(f"the data folder {folder} holds other work already; start without --sample, or name another folder")
     with service.store.transaction():
         _Author(service).write()
+        if hasattr(os, "sync"):
+            # Once for all files, before the commit that makes them exist.
+            os.sync()
         service.store.set_setting(_SETTING, seed)
 
 

@@ -19,6 +19,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from tests.local.asking import MODEL, good
 from tests.service import AnyService, running_service
 
+pytestmark = pytest.mark.once
+
 OPENAPI = Path(__file__).parents[1] / "contract" / "loops-openapi.json"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXAMPLES = 15

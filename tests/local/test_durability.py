@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.local.asking import MODEL, good
 from tests.service import ProcessService
+
+pytestmark = pytest.mark.once
 
 ROUNDS = 15
 WRITERS = 4

@@ -56,6 +56,7 @@ def test_health_needs_no_key(service: AnyService) -> None:
     health = good(httpx.get(service.url + "/health"))
     assert health["status"] == "ok"
     assert health["service"] == "loops_nb.local"
+    assert f"%loops connect {service.url}" in good(httpx.get(service.url))["message"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from baseten.client import ManagementClient, managementapi
 from tests.local.asking import MODEL
 from tests.service import AnyService, running_service
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[AnyService]:

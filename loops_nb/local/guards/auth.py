@@ -35,7 +35,7 @@ class Auth:
 
 
 def _is_open(path: str) -> bool:
-    return path == "/health" or path.startswith("/files/")
+    return path in {"/", "/health"} or path.startswith("/files/")
 
 
 def _key(header: str) -> str:

@@ -1,4 +1,4 @@
-"""Is it there, and is it this one?  Needs no key."""
+"""What is here, and is it this one?  Neither needs a key."""
 
 from __future__ import annotations
 
@@ -17,4 +17,14 @@ async def health(request: Request) -> Response:
     return json_response({"status": "ok", "service": "loops_nb.local", "instance": instance, "version": __version__})
 
 
-ROUTES = [Route("/health", health, methods=["GET"])]
+async def welcome(request: Request) -> Response:
+    """Tell a person who opened the address in a browser what it is, and what to type next."""
+    url = f"http://{request.headers['host']}"
+    text = f"This is the local service of the Loops API. In a notebook: %load_ext loops_nb, then %loops connect {url}"
+    return json_response({"service": "loops_nb.local", "version": __version__, "message": text})
+
+
+ROUTES = [
+    Route("/", welcome, methods=["GET"]),
+    Route("/health", health, methods=["GET"]),
+]
