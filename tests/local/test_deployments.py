@@ -39,7 +39,7 @@ def test_every_status_is_listed(api: httpx.Client, clock: Clock, session_id: str
 
 def test_logs_tell_what_happened_newest_first(api: httpx.Client, clock: Clock, run: dict[str, Any], path: str) -> None:
     clock.forward(100)
-    problem(api.get(run["base_url"] + "/health"), 501)
+    problem(api.get(run["base_url"] + "/policy_version"), 501)
     clock.forward(1)
     good(api.post(path + "/deactivate"))
     newest_first = messages(api, path)
@@ -47,7 +47,7 @@ def test_logs_tell_what_happened_newest_first(api: httpx.Client, clock: Clock, r
     assert messages(api, path, direction="desc") == newest_first
     assert messages(api, path, direction="asc") == newest_first[::-1]
     assert messages(api, path, limit=2) == newest_first[:2]
-    assert f"activity: GET /health" in newest_first  # noqa: F541
+    assert f"activity: GET /policy_version" in newest_first  # noqa: F541
     assert not any("activity" in text for text in messages(api, path, min_level="INFO"))
     for state in ("CREATED", "DEPLOYING", "RUNNING"):
         assert any(f"deployment {run['deployment_id']} is {state}" in text for text in newest_first)

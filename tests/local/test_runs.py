@@ -145,7 +145,7 @@ def test_life_from_creation_to_sleep_and_back(api: httpx.Client, clock: Clock, s
     answer = api.post(run["sampler"]["base_url"] + "/wake")
     assert (answer.status_code, answer.json()) == (202, {"status": {"name": "WAKING_UP"}})
     assert states(api, run) == ("ACTIVE", "SCALED_TO_ZERO", "WAKING_UP")
-    problem(api.get(run["base_url"] + "/health"), 501)
+    problem(api.get(run["base_url"] + "/policy_version"), 501)
     assert states(api, run) == ("ACTIVE", "DEPLOYING", "WAKING_UP")
     clock.forward(10)
     assert states(api, run) == ("ACTIVE", "RUNNING", "ACTIVE")
@@ -164,7 +164,13 @@ def test_activity_keeps_it_awake(api: httpx.Client, clock: Clock, session_id: st
     assert states(api, run) == ("ACTIVE", "SCALED_TO_ZERO", "SCALED_TO_ZERO")
 
 
-def test_the_data_plane_says_plainly_what_it_is(api: httpx.Client, service: AnyService) -> None:
+def test_the_data_plane_says_plainly_what_it_is(api: httpx.Client, service: AnyService, session_id: str) -> None:
+    run = new_run(api, session_id)
+    answer = api.get(run["base_url"] + "/health")
+    assert "no trainer that computes" in problem(answer, 422)["message"]
+    # Training clients give up at once on these two headers, and on nothing else.
+    assert answer.headers["x-baseten-error-source"] == "06"
+    assert answer.headers["x-baseten-error-code"] == "no_data_plane"
     # A client takes 404 there as "still starting" and would ask for an hour.
     problem(api.get(f"{service.url}/trainers/nothere/health"), 422)
     problem(api.post(f"{service.url}/samplers/nothere/wake"), 422)

@@ -3,6 +3,9 @@
 This version of the service keeps records and files and has no trainer, so the operations themselves are answered with 501.  A call
 still counts as activity: it keeps a deployment or a sampler awake, and wakes one that has scaled to zero.  ``POST /wake`` on a
 sampler is answered in full.
+
+``GET /health`` of a trainer is refused in the one form that training clients take as final; any other error they would take as
+"still starting" and ask again for an hour.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ async def trainer(request: Request) -> Response:
     deployment = service.store.get(DeploymentRecord, run.deployment_id) if run.deployment_id else None
     if deployment is not None and not service.ended(run):
         service.touch(deployment, f"{request.method} /{request.path_params.get('operation', '')[:80]}")
-    raise _no_data_plane("trainer", service.status(deployment) if deployment else service.status(run))
+    state = service.status(deployment) if deployment else service.status(run)
+    raise _no_data_plane("trainer", state, final=request.path_params.get("operation") == "health")
 
 
 async def wake(request: Request) -> Response:
@@ -58,9 +62,13 @@ def _sampler(request: Request) -> SamplerRecord:
     return found
 
 
-def _no_data_plane(half: str, state: str) -> Problem:
+def _no_data_plane(half: str, state: str, *, final: bool = False) -> Problem:
     text = f"This version of the local service keeps records and files; it has no {half} that computes. The call was recorded as activity."
-    return Problem(501, "NO_DATA_PLANE", text, details={"half": half, "status": state})
+    details = {"half": half, "status": state}
+    if final:
+        headers = {"X-Baseten-Error-Source": "06", "X-Baseten-Error-Code": "no_data_plane"}
+        return Problem(422, "NO_DATA_PLANE", text, details=details, headers=headers)
+    return Problem(501, "NO_DATA_PLANE", text, details=details)
 
 
 ROUTES = [
