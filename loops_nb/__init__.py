@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from loops_nb._version import __version__
 
 if TYPE_CHECKING:
+    from loops_nb.async_loops import AsyncLoops
     from loops_nb.client.retry import RetryPolicy
     from loops_nb.errors import LoopsError
-    from loops_nb.loops import AsyncLoops, Loops
+    from loops_nb.loops import Loops
     from loops_nb.uri import CheckpointURI, parse_uri
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _HOME_OF = {
-    "AsyncLoops": "loops_nb.loops",
+    "AsyncLoops": "loops_nb.async_loops",
     "CheckpointURI": "loops_nb.uri",
     "Loops": "loops_nb.loops",
     "LoopsError": "loops_nb.errors",

@@ -1,4 +1,4 @@
-"""What a person holds: `Loops` and `AsyncLoops`, the client together with its DataFrames."""
+"""What a person holds: `Loops`, the client together with its DataFrames."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from datetime import datetime
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from loops_nb.client import async_resources as awaited
 from loops_nb.client import resources as sync
 from loops_nb.client.address import Address, resolve_address
-from loops_nb.client.async_transport import AsyncTransport
 from loops_nb.client.call import Call
 from loops_nb.client.checks import seconds
 from loops_nb.client.exchange import Exchange, checked_scheme
@@ -27,18 +25,19 @@ DEFAULT_SECONDS = 60.0
 _PLACEHOLDER = FoundKey(Secret("local"), "local placeholder")
 
 
-def _frames() -> ModuleType:
+def frames_module() -> ModuleType:
+    """Return `loops_nb.frames`, imported now."""
     # pandas takes 0.2 s to import; who lists no frames shall not wait for it.
     from loops_nb import accessor, frames  # noqa: F401, PLC0415 - the accessor registers itself
 
     return frames
 
 
-def _as_frame(call: Call[Any], name: str) -> Call[pd.DataFrame]:
+def as_frame(call: Call[Any], name: str) -> Call[pd.DataFrame]:
     """Return the same request, its answer read as a frame."""
 
     def decode(body: bytes) -> pd.DataFrame:
-        build: Callable[[bytes], pd.DataFrame] = getattr(_frames(), name)
+        build: Callable[[bytes], pd.DataFrame] = getattr(frames_module(), name)
         return build(body)
 
     return call.decoded_by(decode)
@@ -49,7 +48,7 @@ class Sessions(sync.Sessions):
 
     def frame(self, session_id: str) -> pd.DataFrame:
         """Fetch a session as a frame of one row; columns as in `loops_nb.frames`."""
-        return self._transport.send(_as_frame(sessions.get(session_id), "sessions_frame"))
+        return self._transport.send(as_frame(sessions.get(session_id), "sessions_frame"))
 
 
 class Runs(sync.Runs):
@@ -68,7 +67,7 @@ class Runs(sync.Runs):
             capacity: bytes | None = self._transport.send(deployments.list_(scope=scope).decoded_by(bytes))
         except (PermissionDeniedError, NotFoundError):
             capacity = None
-        frame: pd.DataFrame = _frames().runs_frame(body, deployments=capacity)
+        frame: pd.DataFrame = frames_module().runs_frame(body, deployments=capacity)
         return frame
 
 
@@ -77,7 +76,7 @@ class Samplers(sync.Samplers):
 
     def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
-        return self._transport.send(_as_frame(samplers.list_(scope=scope, team_id=team_id), "samplers_frame"))
+        return self._transport.send(as_frame(samplers.list_(scope=scope, team_id=team_id), "samplers_frame"))
 
 
 class Checkpoints(sync.Checkpoints):
@@ -86,7 +85,7 @@ class Checkpoints(sync.Checkpoints):
     def frame(self, *, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None) -> pd.DataFrame:
         """List checkpoints as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
         call = checkpoints.list_(run_id=run_id, base_model=base_model, checkpoint_path=checkpoint_path)
-        return self._transport.send(_as_frame(call, "checkpoints_frame"))
+        return self._transport.send(as_frame(call, "checkpoints_frame"))
 
     def files_frame(self, checkpoint_id: str, *, page_size: int = 1000, urls: bool = False) -> pd.DataFrame:
         """List a checkpoint's files as a frame, all pages.
@@ -99,7 +98,7 @@ class Checkpoints(sync.Checkpoints):
             Add the presigned URLs.  They are secrets: such a frame must not be shown or saved.
         """
         pages = [page.body for page in self._pages(checkpoints.files(checkpoint_id, page_size=page_size))]
-        frame: pd.DataFrame = _frames().files_frame(pages, urls=urls)
+        frame: pd.DataFrame = frames_module().files_frame(pages, urls=urls)
         return frame
 
 
@@ -108,7 +107,7 @@ class Deployments(sync.Deployments):
 
     def frame(self, *, scope: str | None = None) -> pd.DataFrame:
         """List deployments as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
-        return self._transport.send(_as_frame(deployments.list_(scope=scope), "deployments_frame"))
+        return self._transport.send(as_frame(deployments.list_(scope=scope), "deployments_frame"))
 
     def logs_frame(
         self,
@@ -122,7 +121,7 @@ class Deployments(sync.Deployments):
     ) -> pd.DataFrame:
         """Fetch log lines as a frame; arguments as in `logs`, columns as in `loops_nb.frames`."""
         call = deployments.logs(deployment_id, start=start, end=end, direction=direction, limit=limit, min_level=min_level)
-        return self._transport.send(_as_frame(call, "logs_frame"))
+        return self._transport.send(as_frame(call, "logs_frame"))
 
 
 class Capabilities(sync.Capabilities):
@@ -131,100 +130,10 @@ class Capabilities(sync.Capabilities):
     def frame(self, *, model: str | None = None, use_case: str = "rl", max_seq_len: int | None = None) -> pd.DataFrame:
         """List base models as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
         call = server.capabilities(model=model, use_case=use_case, max_seq_len=max_seq_len)
-        return self._transport.send(_as_frame(call, "capabilities_frame"))
+        return self._transport.send(as_frame(call, "capabilities_frame"))
 
 
-class AsyncSessions(awaited.Sessions):
-    """`Sessions` with a frame."""
-
-    async def frame(self, session_id: str) -> pd.DataFrame:
-        """Fetch a session as a frame of one row; columns as in `loops_nb.frames`."""
-        return await self._transport.send(_as_frame(sessions.get(session_id), "sessions_frame"))
-
-
-class AsyncRuns(awaited.Runs):
-    """`Runs` with a frame."""
-
-    async def frame(
-        self, *, run_id: str | None = None, base_model: str | None = None, scope: str | None = None, team_id: str | None = None
-    ) -> pd.DataFrame:
-        """List runs as a frame with the states of all their halves; arguments as in `list`.
-
-        Two requests: the listing of runs, and that of deployments, whose state a run does not carry
-        (``GET /v1/loops/runs``, ``GET /v1/loops/deployments``).  Who may not list deployments gets the column empty.
-        """
-        body = await self._transport.send(runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=team_id).decoded_by(bytes))
-        try:
-            capacity: bytes | None = await self._transport.send(deployments.list_(scope=scope).decoded_by(bytes))
-        except (PermissionDeniedError, NotFoundError):
-            capacity = None
-        frame: pd.DataFrame = _frames().runs_frame(body, deployments=capacity)
-        return frame
-
-
-class AsyncSamplers(awaited.Samplers):
-    """`Samplers` with a frame."""
-
-    async def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
-        """List samplers as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
-        return await self._transport.send(_as_frame(samplers.list_(scope=scope, team_id=team_id), "samplers_frame"))
-
-
-class AsyncCheckpoints(awaited.Checkpoints):
-    """`Checkpoints` with frames."""
-
-    async def frame(self, *, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None) -> pd.DataFrame:
-        """List checkpoints as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
-        call = checkpoints.list_(run_id=run_id, base_model=base_model, checkpoint_path=checkpoint_path)
-        return await self._transport.send(_as_frame(call, "checkpoints_frame"))
-
-    async def files_frame(self, checkpoint_id: str, *, page_size: int = 1000, urls: bool = False) -> pd.DataFrame:
-        """List a checkpoint's files as a frame, all pages.
-
-        Parameters
-        ----------
-        checkpoint_id, page_size
-            As in `files`.
-        urls
-            Add the presigned URLs.  They are secrets: such a frame must not be shown or saved.
-        """
-        pages = [page.body async for page in self._pages(checkpoints.files(checkpoint_id, page_size=page_size))]
-        frame: pd.DataFrame = _frames().files_frame(pages, urls=urls)
-        return frame
-
-
-class AsyncDeployments(awaited.Deployments):
-    """`Deployments` with frames."""
-
-    async def frame(self, *, scope: str | None = None) -> pd.DataFrame:
-        """List deployments as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
-        return await self._transport.send(_as_frame(deployments.list_(scope=scope), "deployments_frame"))
-
-    async def logs_frame(
-        self,
-        deployment_id: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        direction: str | None = None,
-        limit: int | None = 500,
-        min_level: str | None = None,
-    ) -> pd.DataFrame:
-        """Fetch log lines as a frame; arguments as in `logs`, columns as in `loops_nb.frames`."""
-        call = deployments.logs(deployment_id, start=start, end=end, direction=direction, limit=limit, min_level=min_level)
-        return await self._transport.send(_as_frame(call, "logs_frame"))
-
-
-class AsyncCapabilities(awaited.Capabilities):
-    """`Capabilities` with a frame."""
-
-    async def frame(self, *, model: str | None = None, use_case: str = "rl", max_seq_len: int | None = None) -> pd.DataFrame:
-        """List base models as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
-        call = server.capabilities(model=model, use_case=use_case, max_seq_len=max_seq_len)
-        return await self._transport.send(_as_frame(call, "capabilities_frame"))
-
-
-class _Connection:
+class Connection:
     """What both flavours know of where they are connected."""
 
     _exchange: Exchange
@@ -248,7 +157,7 @@ class _Connection:
         return f"<{type(self).__name__} at {self.base_url}, key from {self.key_source}>"
 
 
-class Loops(_Connection):
+class Loops(Connection):
     """A connection to Loops: the hosted service, or the embedded local one.
 
     Parameters
@@ -292,7 +201,7 @@ class Loops(_Connection):
         timeout: float = DEFAULT_SECONDS,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self._exchange = _connect(api_key, base_url, auth_scheme, timeout, retry)
+        self._exchange = exchange_for(api_key, base_url, auth_scheme, timeout, retry)
         transport = self._transport = Transport(self._exchange)
         self.sessions = Sessions(transport)
         self.runs = Runs(transport)
@@ -317,50 +226,8 @@ class Loops(_Connection):
         self.close()
 
 
-class AsyncLoops(_Connection):
-    """The same as `Loops`, with awaitable methods and async iterators.
-
-    Parameters
-    ----------
-    api_key, base_url, auth_scheme, timeout, retry
-        As in `Loops`.
-    """
-
-    def __init__(
-        self,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        *,
-        auth_scheme: str = "Bearer",
-        timeout: float = DEFAULT_SECONDS,
-        retry: RetryPolicy | None = None,
-    ) -> None:
-        self._exchange = _connect(api_key, base_url, auth_scheme, timeout, retry)
-        transport = self._transport = AsyncTransport(self._exchange)
-        self.sessions = AsyncSessions(transport)
-        self.runs = AsyncRuns(transport)
-        self.trainers = awaited.Trainers(transport)
-        self.samplers = AsyncSamplers(transport)
-        self.checkpoints = AsyncCheckpoints(transport)
-        self.deployments = AsyncDeployments(transport)
-        self.capabilities = AsyncCapabilities(transport)
-        self.user_config = awaited.UserConfigs(transport)
-        self.teams = awaited.Teams(transport)
-        self.model_deployments = awaited.ModelDeployments(transport)
-        self.legacy = awaited.Legacy(transport)
-
-    async def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        await self._transport.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.close()
-
-
-def _connect(api_key: str | None, base_url: str | None, auth_scheme: str, timeout: float, retry: RetryPolicy | None) -> Exchange:
+def exchange_for(api_key: str | None, base_url: str | None, auth_scheme: str, timeout: float, retry: RetryPolicy | None) -> Exchange:
+    """Return where to connect and how, from the arguments of `Loops`; the same for both flavours."""
     address = resolve_address(base_url)
     policy = retry or (NEAR if address.is_loopback else RetryPolicy())
     return Exchange(address, _key(api_key, address), checked_scheme(auth_scheme), seconds("timeout", timeout), policy)

@@ -8,13 +8,11 @@ Two eras of the same API are read.  The small shape of the first documents (a li
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct, field
 
-from loops_nb.errors import UnreadableAnswerError
 from loops_nb.uri import format_uri
 
 RUN_STATUSES = ("ACTIVE", "INACTIVE")
@@ -50,9 +48,7 @@ DEPLOYMENT_TERMINAL = frozenset({"FAILED", "STOPPED", "PREEMPTED"})
 SAMPLER_TERMINAL = frozenset({"INACTIVE", "BUILD_FAILED", "BUILD_STOPPED", "DEPLOY_FAILED", "FAILED"})
 
 
-_NO_RAW = Raw()
-#: What a decoder raises for bytes that are not the documented JSON; nesting without end is one of them.
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_NO_RAW = Raw(b"null")
 
 
 class Part(Struct, kw_only=True, gc=False):
@@ -73,16 +69,18 @@ class Resource(Struct, kw_only=True, gc=False):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as the service sent it: plain dicts, lists and scalars, unknown fields and presigned URLs included."""
-        if bytes(self.raw_json):
+        if bytes(self.raw_json) != b"null":
             sent: dict[str, Any] = msgspec.json.decode(self.raw_json)
             return sent
-        return {f.encode_name: msgspec.to_builtins(getattr(self, f.name)) for f in msgspec.structs.fields(self) if f.name != "raw_json"}
+        known: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        known.pop("__raw_json__")
+        return known
 
     def __repr__(self) -> str:
         shown = []
         for f in msgspec.structs.fields(self):
             value = getattr(self, f.name)
-            if f.name == "raw_json" or value is None:
+            if value is None or isinstance(value, Raw):
                 continue
             shown.append(f"{f.name}=<presigned>" if f.name == "url" else f"{f.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -183,10 +181,19 @@ class Checkpoint(Resource):
     created_at: datetime | None = None
     checkpoint_type: str | None = None
     base_model: str | None = None
-    lora_adapter_config: dict[str, Any] | None = None
+    adapter_config_json: Raw = field(default=_NO_RAW, name="lora_adapter_config")
     size_bytes: int | None = None
     sync_status: str | None = None
     lora_config: LoraConfig | None = None
+
+    @property
+    def lora_adapter_config(self) -> dict[str, Any] | None:
+        """The adapter's configuration; None where there is none, or where it is no object.
+
+        It is decoded when it is asked for: ten thousand checkpoints are listed for their names, not for this.
+        """
+        config = msgspec.json.decode(self.adapter_config_json)
+        return config if isinstance(config, dict) else None
 
     @property
     def uri(self) -> str:
@@ -354,9 +361,18 @@ class LegacyCheckpoint(Resource):
     created_at: datetime | None = None
     checkpoint_type: str | None = None
     base_model: str | None = None
-    lora_adapter_config: dict[str, Any] | None = None
+    adapter_config_json: Raw = field(default=_NO_RAW, name="lora_adapter_config")
     size_bytes: int | None = None
     sync_status: str | None = None
+
+    @property
+    def lora_adapter_config(self) -> dict[str, Any] | None:
+        """The adapter's configuration; None where there is none, or where it is no object.
+
+        It is decoded when it is asked for: ten thousand checkpoints are listed for their names, not for this.
+        """
+        config = msgspec.json.decode(self.adapter_config_json)
+        return config if isinstance(config, dict) else None
 
     @property
     def run_id(self) -> str:
@@ -367,149 +383,3 @@ class LegacyCheckpoint(Resource):
     def uri(self) -> str:
         """The ``bt://`` form of this checkpoint."""
         return format_uri(self.trainer_id, self.target or "sampler", self.checkpoint_id)
-
-
-R = TypeVar("R", bound=Resource)
-
-
-def decode_object(body: bytes, kind: type[R]) -> R:
-    """Decode a JSON object that is the resource itself.
-
-    Raises
-    ------
-    UnreadableAnswerError
-        If the bytes are not such an object; the text names the place in the document.
-    """
-    found: R = _decode(body, kind)
-    return _attach(found, Raw(body))
-
-
-def decode_one(body: bytes, key: str, kind: type[R]) -> R:
-    """Decode ``{key: {...}}``.
-
-    Raises
-    ------
-    UnreadableAnswerError
-        If the bytes are not such an object; the text names the place in the document.
-    """
-    part = _part(body, key)
-    found: R = _decode(part, kind, at=key)
-    return _attach(found, part)
-
-
-def decode_many(body: bytes, key: str, kind: type[R]) -> list[R]:
-    """Decode ``{key: [{...}, ...]}``.
-
-    Raises
-    ------
-    UnreadableAnswerError
-        If the bytes are not such an object; the text names the place in the document.
-    """
-    part = _part(body, key)
-    # Two passes in C, one for the objects and one for where each of them came from, beat one call an object.
-    found: list[R] = _decode(part, list[kind], at=key)  # type: ignore[valid-type]
-    for item, raw in zip(found, _decode(part, list[Raw], at=key), strict=True):
-        item.raw_json = raw
-    if _nested(kind):
-        for item in found:
-            _attach(item, item.raw_json)
-    return found
-
-
-def decode_dict(body: bytes) -> dict[str, Any]:
-    """Decode a JSON object without a documented shape.
-
-    Raises
-    ------
-    UnreadableAnswerError
-        If the bytes are not a JSON object.
-    """
-    found: dict[str, Any] = _decode(body, dict[str, Any])
-    return found
-
-
-def decode_page(body: bytes) -> tuple[list[CheckpointFile], int | str | None, int | None]:
-    """Decode one page of a file listing.
-
-    Returns
-    -------
-    files, next_page_token, total_count
-        The token is None on the last page; the total is None where the route gives none.
-    """
-    page = _decode(body, _Page)
-    return decode_many(body, "presigned_urls", CheckpointFile), page.next_page_token, page.total_count
-
-
-class _Page(Struct):
-    next_page_token: int | str | None = None
-    total_count: int | None = None
-
-
-@cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
-
-
-def _decode(body: bytes | Raw, kind: Any, *, at: str = "") -> Any:
-    try:
-        return _decoder(kind).decode(body)
-    except _UNDECODABLE as error:
-        raise unreadable(body, error, at=at) from None
-
-
-def _part(body: bytes, key: str) -> Raw:
-    parts: dict[str, Raw] = _decode(body, dict[str, Raw])
-    if key not in parts:
-        raise UnreadableAnswerError(
-            f"The service answered a JSON object without the documented field {key!r}.",
-            hint="Check that the URL is that of the Loops API: %loops doctor",
-        )
-    return parts[key]
-
-
-def _attach(decoded: R, raw: Raw) -> R:
-    decoded.raw_json = raw
-    # A nested resource (the sampler of a run) keeps its unknown fields too.
-    for name in _nested(type(decoded)):
-        inner = getattr(decoded, name)
-        if inner is not None:
-            parts: dict[str, Raw] = msgspec.json.decode(raw, type=dict[str, Raw])
-            _attach(inner, parts[name])
-    return decoded
-
-
-@cache
-def _nested(kind: type[Resource]) -> tuple[str, ...]:
-    return tuple(
-        f.name
-        for f in msgspec.structs.fields(kind)
-        if any(isinstance(t, type) and issubclass(t, Resource) for t in getattr(f.type, "__args__", ()))
-    )
-
-
-def unreadable(body: bytes | Raw, error: Exception, *, at: str = "") -> UnreadableAnswerError:
-    """Return the error to raise when a decoder refused these bytes: a web page, cut JSON, or a field of another type than documented.
-
-    Parameters
-    ----------
-    body
-        What was to be decoded; of it, only its kind is told.
-    error
-        What the decoder said.
-    at
-        Where in the answer the bytes stood, when they were a part of it.
-    """
-    start = bytes(body)[:200].lstrip().lower()
-    place = f" (in {at})" if at else ""
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<")):
-        return UnreadableAnswerError(
-            "The address answered a web page (HTML), not the Loops API's JSON.",
-            hint="A proxy or a wrong URL is the usual cause: check it with %loops doctor",
-        )
-    if isinstance(error, msgspec.ValidationError):
-        return UnreadableAnswerError(f"The service answered a field of another type than documented: {error}{place}.")
-    if not bytes(body).strip():
-        return UnreadableAnswerError("The service answered nothing where JSON is documented.")
-    return UnreadableAnswerError(
-        f"The service answered text that is not whole JSON: {error}{place}.", hint="Nothing was changed; try again."
-    )

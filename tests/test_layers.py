@@ -14,7 +14,22 @@ import loops_nb
 
 PACKAGE = Path(loops_nb.__file__).parent
 #: From the ground up; a module may import from its own room and from those below.
-ROOMS = ["_version", "errors", "uri", "models", "home", "credentials", "config", "client", "frames", "accessor", "loops", "magics"]
+ROOMS = [
+    "_version",
+    "errors",
+    "uri",
+    "models",
+    "decoding",
+    "home",
+    "credentials",
+    "config",
+    "client",
+    "frames",
+    "accessor",
+    "loops",
+    "async_loops",
+    "magics",
+]
 LOCAL_MAY = {"_version", "errors", "uri", "models", "home", "local"}
 #: What a room must not import, at any depth of its own code.
 BANNED = {

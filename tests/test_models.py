@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loops_nb import models
+from loops_nb.decoding import decode_many, decode_one, decode_page
 from loops_nb.errors import UnreadableAnswerError
-from loops_nb.models import Checkpoint, CheckpointFile, Run, decode_many, decode_one, decode_page
+from loops_nb.models import Checkpoint, CheckpointFile, Run
 
 
 def test_both_names_of_a_runs_id() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from loops_nb.client.call import Call
+from loops_nb.decoding import decode_page
 from loops_nb.errors import EndlessPagesError
-from loops_nb.models import CheckpointFile, decode_page
+from loops_nb.models import CheckpointFile
 
 PageToken = int | str | None
 MOST_PAGES = 100_000

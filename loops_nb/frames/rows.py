@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from loops_nb.decoding import unreadable
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.models import unreadable
 
 _LEAF: dict[Dtype, Any] = {
     Dtype.STRING: str,

@@ -49,27 +49,28 @@ def card_table(thing: Resource, *, time_zone: str) -> Table:
 def _pairs(thing: Resource, time_zone: str) -> Iterator[tuple[str, str]]:
     seen_run_id = type(thing).__name__ == "Run"
     for f in msgspec.structs.fields(thing):
-        value = getattr(thing, f.name)
+        # By the name on the wire, which every object has too: some parts are decoded only when they are asked for.
+        value = getattr(thing, f.encode_name, None)
         # A run's id is given under both its names.
-        if f.name == "raw_json" or value is None or (f.name == "run_id" and seen_run_id):
+        if value is None or (f.name == "run_id" and seen_run_id):
             continue
-        if f.name == "url":
-            yield f.name, "(presigned URL, not shown: it works without a key)"
+        if f.encode_name == "url":
+            yield f.encode_name, "(presigned URL, not shown: it works without a key)"
         elif isinstance(value, datetime):
             zone = display_zone(time_zone)
             aware = value if value.tzinfo is not None else value.astimezone()
-            yield f"{f.name} ({zone_name(time_zone, zone, [aware])})", moment(aware, zone)
-        elif f.name == "size_bytes":
-            yield f.name, f"{size(value)} ({value:,} bytes)"
+            yield f"{f.encode_name} ({zone_name(time_zone, zone, [aware])})", moment(aware, zone)
+        elif f.encode_name == "size_bytes":
+            yield f.encode_name, f"{size(value)} ({value:,} bytes)"
         elif isinstance(value, Status):
             yield "status", value.name or "-"
         elif isinstance(value, User):
             yield "owner", value.email or "-"
         elif isinstance(value, Sampler):
             state = f" ({value.status.name})" if value.status and value.status.name else ""
-            yield f.name, f"{value.id}{state}"
+            yield f.encode_name, f"{value.id}{state}"
         else:
-            yield f.name, _said(value)
+            yield f.encode_name, _said(value)
     if type(thing).__name__ == "Checkpoint":
         yield "uri", getattr(thing, "uri", "")
 

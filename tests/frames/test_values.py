@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import loops_nb.accessor  # noqa: F401 - registers df.loops
 from loops_nb import frames
+from loops_nb.decoding import decode_many
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames import rows
 from loops_nb.frames.columns import CHECKPOINTS, Dtype
-from loops_nb.models import Checkpoint, decode_many
+from loops_nb.models import Checkpoint
 from tests.frames.documents import ANY_MACHINE, JUNK, rows_of
 
 WHOLE = {"id": "a", "run_id": "r", "checkpoint_id": "step-1", "target": "trainer"}

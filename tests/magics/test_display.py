@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from loops_nb import frames
-from loops_nb.models import CheckpointFile, Resource, Run, decode_many, decode_one
+from loops_nb.decoding import decode_many, decode_one
+from loops_nb.models import CheckpointFile, Resource, Run
 from tests.magics.conftest import Notebook
 
 

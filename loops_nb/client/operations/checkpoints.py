@@ -9,7 +9,8 @@ from loops_nb.client import checks
 from loops_nb.client.call import CREATE_SECONDS, Call, sent
 from loops_nb.client.operations.paths import loops_path
 from loops_nb.client.pages import Page, PageToken, PageWalk, page
-from loops_nb.models import Checkpoint, CheckpointSource, DeployedModel, decode_dict, decode_many, decode_object, decode_one
+from loops_nb.decoding import decode_dict, decode_many, decode_object, decode_one
+from loops_nb.models import Checkpoint, CheckpointSource, DeployedModel
 
 
 def list_(*, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None) -> Call[list[Checkpoint]]:

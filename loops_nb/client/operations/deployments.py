@@ -9,7 +9,8 @@ from loops_nb.client import checks
 from loops_nb.client.call import Call, sent
 from loops_nb.client.operations.paths import loops_path
 from loops_nb.client.pages import Page, PageToken, PageWalk, page
-from loops_nb.models import LOG_LEVELS, Deactivated, Deployment, DeploymentMetrics, LogLine, decode_many, decode_object, decode_one
+from loops_nb.decoding import decode_many, decode_object, decode_one
+from loops_nb.models import LOG_LEVELS, Deactivated, Deployment, DeploymentMetrics, LogLine
 
 MOST_LOG_LINES = 1000
 MOST_FILES_A_PAGE = 1000

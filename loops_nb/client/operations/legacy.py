@@ -8,7 +8,8 @@ from loops_nb.client import checks
 from loops_nb.client.call import CREATE_SECONDS, Call, sent
 from loops_nb.client.operations.runs import LONGEST_DELAY_SECONDS
 from loops_nb.client.pages import Page, PageToken, PageWalk, page
-from loops_nb.models import LegacyCheckpoint, LegacySamplingServer, LegacyTrainer, LegacyTrainerServer, Session, decode_many, decode_one
+from loops_nb.decoding import decode_many, decode_one
+from loops_nb.models import LegacyCheckpoint, LegacySamplingServer, LegacyTrainer, LegacyTrainerServer, Session
 
 _SESSIONS = "/v1/trainer_sessions"
 

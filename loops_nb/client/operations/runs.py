@@ -8,7 +8,8 @@ from typing import Any
 from loops_nb.client import checks
 from loops_nb.client.call import CREATE_SECONDS, Call, sent
 from loops_nb.client.operations.paths import loops_path
-from loops_nb.models import AVAILABILITY_MODELS, Deactivated, Run, decode_many, decode_object, decode_one
+from loops_nb.decoding import decode_many, decode_object, decode_one
+from loops_nb.models import AVAILABILITY_MODELS, Deactivated, Run
 
 LONGEST_DELAY_SECONDS = 3600
 _run = partial(decode_one, key="run", kind=Run)

@@ -7,8 +7,9 @@ from functools import partial
 from loops_nb.client import checks
 from loops_nb.client.call import CREATE_SECONDS, Call, sent
 from loops_nb.client.operations.paths import loops_path
+from loops_nb.decoding import decode_many, decode_object, decode_one
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.models import AVAILABILITY_MODELS, Deactivated, Sampler, decode_many, decode_object, decode_one
+from loops_nb.models import AVAILABILITY_MODELS, Deactivated, Sampler
 
 _sampler = partial(decode_one, key="sampler", kind=Sampler)
 _samplers = partial(decode_many, key="samplers", kind=Sampler)

@@ -11,19 +11,9 @@ from loops_nb.client import checks
 from loops_nb.client.call import Call, sent
 from loops_nb.client.operations.deployments import log_query
 from loops_nb.client.operations.paths import loops_path
+from loops_nb.decoding import decode_dict, decode_many, decode_object, decode_one
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.models import (
-    USE_CASES,
-    LogLine,
-    ModelDeployment,
-    SupportedModel,
-    Team,
-    UserConfig,
-    decode_dict,
-    decode_many,
-    decode_object,
-    decode_one,
-)
+from loops_nb.models import USE_CASES, LogLine, ModelDeployment, SupportedModel, Team, UserConfig
 
 
 class Unchanged:

@@ -7,7 +7,8 @@ from functools import partial
 from loops_nb.client import checks
 from loops_nb.client.call import CREATE_SECONDS, Call, sent
 from loops_nb.client.operations.paths import loops_path
-from loops_nb.models import Session, decode_one
+from loops_nb.decoding import decode_one
+from loops_nb.models import Session
 
 _session = partial(decode_one, key="session", kind=Session)
 
