@@ -21,7 +21,7 @@ lab: $(VENV)/.lab
 
 test: check
 	$(BIN)/python tests/other_pythons.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check --quiet .

@@ -51,7 +51,9 @@ def main() -> int:
             continue
         python = prepare(version, interpreter)
         print(f"Python {version}:", flush=True)
-        done = subprocess.run([str(python), "-m", "pytest", "-q", "-m", "not once", "-p", "no:cacheprovider"], check=False, cwd=ROOT)
+        done = subprocess.run(
+            [str(python), "-m", "pytest", "-q", "-n", "auto", "-m", "not once", "-p", "no:cacheprovider"], check=False, cwd=ROOT
+        )
         if done.returncode:
             return done.returncode
     return 0
