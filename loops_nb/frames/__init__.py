@@ -66,8 +66,8 @@ def runs_frame(body: bytes, *, deployments: bytes | None = None) -> pd.DataFrame
     Returns
     -------
     pandas.DataFrame
-        Columns id, name, base_model, status, deployment_status, sampler_status, session_id, deployment_id, sampler_id, owner,
-        created_at, gpu_type, gpu_count, lora_config_version and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
+        Columns id, name, base_model, status, deployment_status, sampler_status, created_at, session_id, deployment_id,
+        sampler_id, owner, gpu_type, gpu_count, lora_config_version and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def samplers_frame(body: bytes) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns id, base_model, status, model_id, deployment_id, owner, created_at, gpu_type, gpu_count, node_count, instance_type,
+        Columns id, base_model, status, created_at, model_id, deployment_id, owner, gpu_type, gpu_count, node_count, instance_type,
         base_checkpoint and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
@@ -162,7 +162,7 @@ def deployments_frame(body: bytes) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns id, base_model, status, sampler_status, active_run_id, latest_run_id, sampler_id, owner, created_at,
+        Columns id, base_model, status, sampler_status, created_at, active_run_id, latest_run_id, sampler_id, owner,
         availability_model, gpu_type, gpu_count, sampler_gpu_type, sampler_gpu_count, node_count, instance_type and base_url;
         `loops_nb.frames.columns` has their dtypes and meaning.
 
