@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from loops_nb.magics.listings import kind_of, listing_table
-from loops_nb.magics.tables import as_card_html, as_card_text, as_html, as_text, notes_html
+from loops_nb.magics.tables import as_card_html, as_card_text, as_html, as_text, notes_as_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ def frame_html(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
     table = _table(frame, settings)
     if table is None:
         return None
-    return as_html(table) if table.fields else "\n".join(notes_html(table.notes))
+    return as_html(table) if table.fields else notes_as_html(table.notes)
 
 
 def frame_text(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:

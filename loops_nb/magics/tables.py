@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ _GAP = "  "
 _WIDEST = 40
 _LONGEST = 2000
 _LEAST_OF_LONG = 30
+# A name that is longer would push the other columns off the page.
+_LONGEST_LINE = 120
 # Only what a notebook's own style for tables lacks; where styles are taken out (GitHub) the table stays readable.
 _STYLE = (
     "<style>.loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top;white-space:nowrap}"
@@ -23,6 +26,8 @@ _STYLE = (
     ".loops-nb .w{white-space:pre-wrap;overflow-wrap:anywhere;min-width:16em}.loops-nb p{margin:4px 0;opacity:.8}"
     ".loops-nb caption{text-align:left;font-weight:bold}</style>"
 )
+# Without the last two a notebook takes what stands between dollar signs for a formula, and typesets it.
+_OPENING = f'<div class="loops-nb tex2jax_ignore mathjax_ignore">{_STYLE}'
 
 
 @dataclass(frozen=True)
@@ -63,16 +68,20 @@ def as_html(table: Table) -> str:
     """Draw a table as HTML that needs no style sheet and follows the page's colours."""
     marks = [_mark(f) for f in table.fields]
     heads = "".join(f'<th scope="col"{mark}>{_safe(f.heading)}</th>' for f, mark in zip(table.fields, marks, strict=True))
-    lines = [f'<div class="loops-nb">{_STYLE}', f'<table class="dataframe"><thead><tr>{heads}</tr></thead>', "<tbody>"]
+    lines = [_OPENING, f'<table class="dataframe"><thead><tr>{heads}</tr></thead>', "<tbody>"]
     for row in zip(*(f.cells for f in table.fields), strict=True):
         cells = "".join(f"<td{mark}>{_safe(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
         lines.append(f"<tr>{cells}</tr>")
-    lines += ["</tbody></table>", *notes_html(table.notes), "</div>"]
+    lines += ["</tbody></table>", *_notes_html(table.notes), "</div>"]
     return "\n".join(lines)
 
 
-def notes_html(notes: list[str]) -> list[str]:
-    """Draw sentences as HTML."""
+def notes_as_html(notes: list[str]) -> str:
+    """Draw sentences alone as HTML."""
+    return "\n".join([_OPENING, *_notes_html(notes), "</div>"])
+
+
+def _notes_html(notes: list[str]) -> list[str]:
     return [f"<p>{_safe(note)}</p>" for note in notes]
 
 
@@ -138,14 +147,15 @@ def as_card_html(table: Table) -> str:
         for name, value in zip(names.cells, values.cells, strict=True)
     ]
     caption = f"<caption>{_safe(names.heading)}</caption>"
-    opening = f'<div class="loops-nb">{_STYLE}<table class="dataframe">{caption}<tbody>'
-    return "\n".join([opening, *rows, "</tbody></table>", *notes_html(table.notes), "</div>"])
+    opening = f'{_OPENING}<table class="dataframe">{caption}<tbody>'
+    return "\n".join([opening, *rows, "</tbody></table>", *_notes_html(table.notes), "</div>"])
 
 
 def _mark(column: Field) -> str:
     if column.is_number:
         return ' class="n"'
-    return ' class="w"' if column.is_prose else ""
+    is_wrapped = column.is_prose or any(len(cell) > _LONGEST_LINE for cell in column.cells)
+    return ' class="w"' if is_wrapped else ""
 
 
 def _safe(text: str) -> str:
@@ -158,12 +168,33 @@ def _clean(text: str) -> str:
 
 
 def _width(column: Field) -> int:
-    widest = max((len(_clean(cell)) for cell in column.cells), default=0)
-    return max(len(column.heading), widest if column.is_long else min(widest, _WIDEST))
+    widest = max((_places(_clean(cell)) for cell in column.cells), default=0)
+    return max(_places(column.heading), widest if column.is_long else min(widest, _WIDEST))
 
 
 def _cell(text: str, width: int, column: Field) -> str:
     line = _clean(text)
-    if len(line) > width:
-        line = line[: width - 1] + "…"
-    return line.rjust(width) if column.is_number else line.ljust(width)
+    if _places(line) > width:
+        line = _shortened(line, width - 1) + "…"
+    gap = " " * (width - _places(line))
+    return gap + line if column.is_number else line + gap
+
+
+def _places(text: str) -> int:
+    """Return how many places a terminal takes for a text: two for a Chinese character or an emoji, none for an accent of its own."""
+    return len(text) if text.isascii() else sum(map(_places_of, text))
+
+
+def _places_of(character: str) -> int:
+    if unicodedata.category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def _shortened(text: str, width: int) -> str:
+    taken = 0
+    for at, character in enumerate(text):
+        taken += _places_of(character)
+        if taken > width:
+            return text[:at]
+    return text
