@@ -16,6 +16,8 @@ from loops_nb.frames.columns import KINDS
 from loops_nb.frames.steps import step_of
 from loops_nb.uri import format_uri
 
+#: What `LoopsAccessor.timeline` notes on its frame, in the place of a kind: it is shown like a listing, and is none.
+TIMELINE = "timeline"
 _TIME_OF = {"logs": "timestamp", "files": "last_modified"}
 _EVENT_OF = {
     "runs": "run created",
@@ -35,6 +37,14 @@ _DETAIL_OF = {
     "files": "relative_file_name",
     "logs": "message",
 }
+_CAN = {
+    "latest()": frozenset(_EVENT_OF),
+    "timeline()": frozenset(_EVENT_OF),
+    "by_step()": frozenset({"checkpoints"}),
+    "uri": frozenset({"checkpoints"}),
+    "total_bytes": frozenset({"checkpoints", "files"}),
+}
+_LINE_OF = {"checkpoints": "df = %loops checkpoints RUN", "files": "df = %loops files CHECKPOINT"}
 _MARKS = {name: frozenset(column.name for column in kind.columns) for name, kind in KINDS.items()}
 
 
@@ -54,6 +64,15 @@ class LoopsAccessor:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
+    def __repr__(self) -> str:
+        """Say what the frame holds, and what can be done with it."""
+        try:
+            kind = self.kind
+        except InvalidArgumentError as error:
+            return f"<df.loops: {error.message}>"
+        can = [does for does, kinds in _CAN.items() if kind in kinds]
+        return f"<df.loops: {len(self._frame):,} rows of {kind}. It can {', '.join(can) or 'do nothing more'}.>"
+
     @property
     def kind(self) -> str:
         """Kind of the frame: a key of ``loops_nb.frames.KINDS``, such as ``"runs"`` or ``"checkpoints"``.
@@ -67,6 +86,12 @@ class LoopsAccessor:
         noted = self._frame.attrs.get(KIND_ATTR)
         if isinstance(noted, str) and columns & _MARKS.get(noted, frozenset()):
             return noted
+        if noted == TIMELINE:
+            raise InvalidArgumentError(
+                "This frame is a timeline: events of several kinds, not a listing of one.",
+                argument="df",
+                hint="Go on from the listing it was made of.",
+            )
         # Columns that no kind has (a person's own, or ``step``) say nothing.
         known = columns & frozenset().union(*_MARKS.values())
         fits = [name for name, marks in _MARKS.items() if known and known <= marks]
@@ -184,6 +209,7 @@ class LoopsAccessor:
         lines = pd.concat([_events(frame) for frame in (self._frame, *others)], ignore_index=True)
         lines = lines.dropna(subset=["time"]).sort_values("time", kind="stable", ignore_index=True)
         lines.insert(1, "elapsed", (lines["time"] - lines["time"].min()).astype("timedelta64[us]"))
+        lines.attrs = {KIND_ATTR: TIMELINE}
         return lines
 
     def _only(self, method: str, *kinds: str) -> None:
@@ -192,7 +218,7 @@ class LoopsAccessor:
             raise InvalidArgumentError(
                 f"df.loops.{method} is for {' and '.join(kinds)}; this is a frame of {kind}.",
                 argument="df",
-                hint=f"Take it from {' or '.join(f'Loops().{name}' for name in kinds)}.",
+                hint=f"Start from {' or '.join(_LINE_OF[name] for name in kinds)}",
             )
 
     def _needs(self, column: str, method: str, *, argument: str = "df") -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loops_nb.config.zones import display_zone
 from loops_nb.magics.desk import EMPTY_NOTE
 from loops_nb.magics.tables import Field, Table
-from loops_nb.magics.wording import MISSING, moment, size, zone_name
+from loops_nb.magics.wording import MISSING, lasting, moment, size, zone_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,17 +22,25 @@ _FIRST = {
     "deployments": ("id", "base_model", "status", "sampler_status", "active_run_id", "created_at"),
     "capabilities": ("model_name", "enabled", "max_seq_len", "max_enabled_seq_len", "reason"),
     "logs": ("message", "timestamp", "level"),
+    "timeline": ("time", "event", "detail", "id", "elapsed", "run_id"),
 }
+# What is no listing of the service, and is shown as one.
+_TIMELINE = ("time", "elapsed", "event", "run_id", "id", "detail")
+_CALLED = {"timeline": "events"}
 _PROSE = {"message", "reason_detail", "remediation"}
-_LONG = _PROSE | {"relative_file_name", "uri"}
+_LONG = _PROSE | {"relative_file_name", "uri", "detail"}
 _NANOSECONDS = "ns"
 _HIDDEN_URL = "(presigned URL, not shown: it works without a key)"
 
 
-def _own_columns(kind: str) -> set[str]:
-    from loops_nb.frames.columns import KINDS  # noqa: PLC0415 - pandas is there when a frame is there
+def _own_columns(kind: str) -> tuple[str, ...]:
+    """Return the columns of a kind, the one that makes it out first; none if there is no such kind."""
+    from loops_nb.accessor import TIMELINE  # noqa: PLC0415 - pandas is there when a frame is there
+    from loops_nb.frames.columns import KINDS  # noqa: PLC0415
 
-    return {column.name for column in KINDS[kind].columns}
+    if kind == TIMELINE:
+        return _TIMELINE
+    return tuple(column.name for column in KINDS[kind].columns) if kind in KINDS else ()
 
 
 def kind_of(frame: pd.DataFrame) -> str | None:
@@ -40,14 +48,13 @@ def kind_of(frame: pd.DataFrame) -> str | None:
     if "loops_nb.frames" not in sys.modules:
         return None
     from loops_nb.frames.arrays import KIND_ATTR  # noqa: PLC0415 - pandas is there when a frame is there
-    from loops_nb.frames.columns import KINDS  # noqa: PLC0415
 
     kind = frame.attrs.get(KIND_ATTR)
-    if not isinstance(kind, str) or kind not in KINDS or frame.columns.nlevels > 1:
+    own = _own_columns(kind) if isinstance(kind, str) else ()
+    if not own or frame.columns.nlevels > 1:
         return None
     # A summary of a listing (describe, a grouped or a transposed one) still has the note of its kind, but is no listing.
-    identity = KINDS[kind].columns[0].name
-    own = _own_columns(kind)
+    identity = own[0]
     is_listing = identity in frame.columns or identity in frame.index.names
     is_part = any(name in own for name in frame.columns) and _is_plain(frame.index)
     return kind if frame.columns.is_unique and (is_listing or is_part) else None
@@ -94,7 +101,11 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
 def empty_words(frame: pd.DataFrame, kind: str) -> str:
     """Return what to say of a listing without rows."""
     note = frame.attrs.get(EMPTY_NOTE)
-    return note if isinstance(note, str) else f"No {kind} in this DataFrame: the service listed none, or your filter left none over."
+    return (
+        note
+        if isinstance(note, str)
+        else f"No {_CALLED.get(kind, kind)} in this DataFrame: the service listed none, or your filter left none over."
+    )
 
 
 def _index_fields(frame: pd.DataFrame) -> list[Field]:
@@ -122,6 +133,8 @@ def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
         return Field(name, [_HIDDEN_URL for _ in cells])
     if dtype.startswith("datetime64[") and dtype.endswith("UTC]"):
         return _time_field(name, cells, missing, time_zone, fraction=f"[{_NANOSECONDS}" in dtype)
+    if dtype.startswith("timedelta64["):
+        return Field(name, [MISSING if gone else lasting(cell) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
     if name == "size_bytes":
         return Field(name, [MISSING if gone else size(int(cell)) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
     texts = [MISSING if gone else _plain(cell) for cell, gone in zip(cells, missing, strict=True)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime, tzinfo
+    from datetime import datetime, timedelta, tzinfo
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _STEP = 1000
@@ -28,6 +28,13 @@ def size(count: int) -> str:
 def many(count: int, thing: str) -> str:
     """Return ``1 run``, ``3 runs``."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def lasting(span: timedelta) -> str:
+    """Return a span of time: ``00:05:10``, ``12 d 23:48:31``."""
+    minutes, seconds = divmod(span.seconds, 60)
+    days = f"{span.days} d " if span.days else ""
+    return f"{days}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def moment(when: datetime, zone: tzinfo | None, *, fraction: bool = False) -> str:

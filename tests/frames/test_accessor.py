@@ -178,6 +178,8 @@ def test_timeline_of_times_in_another_zone_or_read_from_a_file() -> None:
     ("use", "says"),
     [
         (RUNS.loops.by_step, "by_step is for checkpoints; this is a frame of runs"),
+        (RUNS.loops.by_step, "Start from df = %loops checkpoints RUN"),
+        (CHECKPOINTS.loops.timeline().loops.latest, "is a timeline"),
         (lambda: RUNS.loops.uri, "uri is for checkpoints"),
         (lambda: RUNS.loops.total_bytes, "total_bytes is for checkpoints and files"),
         (frames.capabilities_frame(b'{"supported_models":[]}').loops.timeline, "has no times"),
@@ -193,6 +195,13 @@ def test_timeline_of_times_in_another_zone_or_read_from_a_file() -> None:
 def test_what_does_not_fit_is_refused_in_words(use: Any, says: str) -> None:
     with pytest.raises(InvalidArgumentError, match=says):
         use()
+
+
+def test_it_says_what_it_is_and_what_it_can() -> None:
+    assert repr(RUNS.loops) == f"<df.loops: {len(RUNS)} rows of runs. It can latest(), timeline().>"
+    assert "by_step(), uri, total_bytes" in repr(CHECKPOINTS.loops)
+    assert "do nothing more" in repr(frames.capabilities_frame(b'{"supported_models":[]}').loops)
+    assert "fit no kind" in repr(pd.DataFrame({"a": [1]}).loops)
 
 
 def test_the_accessor_is_registered_by_its_import_alone() -> None:

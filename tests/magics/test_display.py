@@ -172,3 +172,41 @@ def test_an_object_is_a_card_alone_and_a_repr_in_a_list(notebook: Notebook) -> N
         assert line in card
     assert "Run k1</caption>" in notebook.html(run)
     assert notebook.plain([run]) == f"[{run!r}]"
+
+
+def test_dollars_of_the_service_are_no_formula(notebook: Notebook) -> None:
+    frame = frames.runs_frame(runs_body(1, name=r"$\href{javascript:alert(1)}{x}$"))
+    run = decode_many(runs_body(1, name="$x$"), "runs", Run)[0]
+    for thing in (frame, run, frame[:0]):
+        opening = notebook.html(thing).split(">", 1)[0]
+        assert {"tex2jax_ignore", "mathjax_ignore"} <= set(opening.split('"')[1].split())
+
+
+def test_a_name_without_end_is_wrapped_and_a_usual_one_stays_on_its_line(notebook: Notebook) -> None:
+    long = notebook.html(frames.runs_frame(runs_body(1, name="a" * 1500)))
+    assert '<td class="w">' + "a" * 1500 in long
+    assert '<td class="w">' not in notebook.html(frames.runs_frame(runs_body(1, name="a" * 80)))
+
+
+def test_columns_stand_below_each_other_in_any_script(notebook: Notebook) -> None:
+    wcwidth = pytest.importorskip("wcwidth")
+    names = ["ascii", "日本語", "💥", "e\u0301te\u0301", "日本語の名前" * 9, "한국어"]
+    bodies = [json.loads(runs_body(1, id=f"k{at}", name=name))["runs"][0] for at, name in enumerate(names)]
+    frame = frames.runs_frame(json.dumps({"runs": bodies}).encode())[["id", "name", "status"]]
+    lines = notebook.plain(frame).splitlines()[1 : len(names) + 1]
+    assert len({wcwidth.wcswidth(line.partition("ACTIVE")[0]) for line in lines}) == 1
+    assert lines[4].partition("ACTIVE")[0].rstrip().endswith("…")
+
+
+def test_a_timeline_is_shown_as_a_listing(notebook: Notebook) -> None:
+    hostile = "\x1b[31mred\n<i>"
+    rows = [json.loads(runs_body(1, id=f"k{day}", name=hostile, created_at=f"2026-07-0{day}T00:00:05Z"))["runs"][0] for day in (3, 1)]
+    notebook.run("%config LoopsMagics.time_zone = 'UTC'")
+    timeline = frames.runs_frame(json.dumps({"runs": rows}).encode()).loops.timeline()
+    text = notebook.plain(timeline)
+    assert "\x1b" not in text
+    assert "time (UTC)" in text.splitlines()[0]
+    assert [line.split()[:2] for line in text.splitlines()[1:3]] == [["2026-07-01", "00:00:05"], ["2026-07-03", "00:00:05"]]
+    assert "2 d 00:00:00" in text
+    assert "&lt;i&gt;" in notebook.html(timeline)
+    assert "No events in this DataFrame" in notebook.plain(timeline[:0])
