@@ -98,10 +98,13 @@ class ServiceUnreachableError(TransportError):
         As in `LoopsError`.
     attempts
         How many times the request was sent.
+    nobody_listens
+        Whether the connection was refused: there is no service at that address.
     """
 
-    def __init__(self, message: str, *, attempts: int = 1, hint: str = "") -> None:
+    def __init__(self, message: str, *, attempts: int = 1, nobody_listens: bool = False, hint: str = "") -> None:
         self.attempts = attempts
+        self.nobody_listens = nobody_listens
         super().__init__(message, hint=hint)
 
 
@@ -185,6 +188,13 @@ class ServerError(APIError):
 
 class LocalServiceError(LoopsError):
     """The embedded local service could not be started, found or stopped."""
+
+
+def with_hint(error: LoopsError, hint: str) -> LoopsError:
+    """Return an error with another hint."""
+    error.hint = one_line(hint)
+    error.args = (f"{error.message} {error.hint}".strip(),)
+    return error
 
 
 def one_line(text: str, *, limit: int = 2000) -> str:

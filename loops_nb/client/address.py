@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from loops_nb.config.loopback import is_loopback
 from loops_nb.errors import CredentialsError, InvalidArgumentError
 
 HOSTED_URL = "https://api.baseten.co"
@@ -71,14 +71,3 @@ def checked_address(text: str, source: str, argument: str) -> Address:
             hint="Use https://, or an address of this machine.",
         )
     return Address(url, source, loopback)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name is this machine by definition, without asking a name server."""
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -28,15 +28,24 @@ MOST_REDIRECTS = 5
 MOST_BODY_BYTES = 2 * 1024**3
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _HEADERS = {"Accept": "application/json", "User-Agent": f"loops-nb/{__version__}"}
+_REFUSED = "connection refused: nobody listens there"
 _ssl_lock = threading.Lock()
 
 
 class Lost(Exception):  # noqa: N818 - not an error of the tree: it never leaves the transport
     """An attempt came to nothing and may be made again."""
 
-    def __init__(self, reason: str, *, asked: float | None = None, answer: tuple[int, Mapping[str, str], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        slow: bool = False,
+        asked: float | None = None,
+        answer: tuple[int, Mapping[str, str], bytes] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.slow = slow
         self.asked = asked
         self.answer = answer
 
@@ -80,11 +89,14 @@ class Exchange:
 
     def request_options(self, call: Call[Any]) -> dict[str, Any]:
         """Return the options of the httpx request for a call."""
-        silence = max(self.seconds, call.seconds)
+        silence = self._silence(call)
         options: dict[str, Any] = {"timeout": httpx.Timeout(silence, connect=min(10.0, silence), pool=silence)}
         if call.body is not None:
             options["json"] = dict(call.body)
         return options
+
+    def _silence(self, call: Call[Any]) -> float:
+        return max(self.seconds, call.seconds)
 
     def retrying(self) -> dict[str, Any]:
         """Return the options of tenacity's loops."""
@@ -101,14 +113,14 @@ class Exchange:
 
     def broken(self, call: Call[Any], error: Exception) -> Exception:
         """Return what a transport fault comes to: `Lost`, or an error when it must not be tried again."""
-        reason = self._in_words(error)
+        reason = self._in_words(call, error)
         if _is_certificate_fault(error):
             return ServiceUnreachableError(
                 f"Could not {call.does}: the certificate of {self.address.url} is not trusted ({reason}). Nothing was sent.",
                 hint="Behind a company proxy, set SSL_CERT_FILE to its certificate.",
             )
         if call.safe or isinstance(error, _NEVER_LEFT):
-            return Lost(reason)
+            return Lost(reason, slow=isinstance(error, httpx.ReadTimeout))
         return OutcomeUnknownError(
             f"The request to {call.does} was sent, but its answer was lost ({reason}). "
             "It may or may not have happened; it was not sent again.",
@@ -161,15 +173,20 @@ class Exchange:
             tried = f"{tried + ', ' if tried else ''}and asked to wait {lost.asked:g} s".strip()
         if lost.answer is not None:
             return failure(call, *lost.answer, secret=self.key.secret, tried=tried)
-        hint = (
-            "Start the local service with %loops local start"
-            if self.address.is_loopback
-            else "Check the network; %loops doctor tells what is reachable."
-        )
+        nobody_listens = lost.reason == _REFUSED
+        if lost.slow:
+            hint = "It may be busy: try again, or wait longer with %config LoopsMagics.timeout (timeout= in Python)."
+        elif self.address.is_loopback:
+            hint = (
+                "Start the local service with %loops local start" if nobody_listens else "Try again; %loops doctor tells what is reachable."
+            )
+        else:
+            hint = "Check the network; %loops doctor tells what is reachable."
         changed = "" if call.safe else " Nothing was sent, so nothing was changed."
         return ServiceUnreachableError(
             f"Could not {call.does}: no answer from {self.address.url} ({lost.reason}){f' {tried}' if tried else ''}.{changed}",
             attempts=attempts,
+            nobody_listens=nobody_listens,
             hint=hint,
         )
 
@@ -177,14 +194,14 @@ class Exchange:
         """Return the error for an answer that does not end."""
         return UnreadableAnswerError(f"Could not {call.does}: the answer is larger than {MOST_BODY_BYTES >> 30} GiB and was cut off.")
 
-    def _in_words(self, error: Exception) -> str:
+    def _in_words(self, call: Call[Any], error: Exception) -> str:
         if isinstance(error, httpx.ConnectTimeout):
             return "no connection in time"
         if isinstance(error, httpx.TimeoutException):
-            return f"no answer within {self.seconds:g} s"
+            return f"no answer within {self._silence(call):g} s"
         text = self.key.secret.redact(str(error)) or type(error).__name__
         if "Connection refused" in text or "All connection attempts failed" in text:
-            return "connection refused: nobody listens there"
+            return _REFUSED
         if "Name or service not known" in text or "nodename nor servname" in text or "Temporary failure in name resolution" in text:
             return "the host name is not known here"
         if "incomplete" in text or "without sending complete" in text:

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.config import SETTINGS
+from loops_nb.config.loopback import is_loopback
 from loops_nb.config.zones import LOCAL_ZONE, display_zone
 from loops_nb.errors import ConfigError
 
@@ -61,6 +62,11 @@ def _base_url(value: Any) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigError(
             "base_url must be only the address: no user, password, ? or # part.", hint="A key is given with %loops login, never in a URL."
+        )
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ConfigError(
+            f"base_url is plain http to another machine ({parts.hostname}): the API key would cross the network in the clear.",
+            hint="Use https://, or an address of this machine.",
         )
     return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loops_nb.errors import CredentialsError
+from loops_nb.errors import CredentialsError, LoopsError, with_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,8 @@ ENV_URL = "LOOPS_BASE_URL"
 HOSTED_URL = "https://api.baseten.co"
 _TRUSTED_DOMAIN = ".baseten.co"
 _BY_PROJECT = "from pyproject.toml"
+_BY_CONFIG = "set by %config LoopsMagics.base_url"
+_BY_PERSON = "chosen with %loops connect"
 
 
 class Target(NamedTuple):
@@ -78,7 +80,7 @@ class Connection:
         if self._chosen is not None:
             return self._chosen
         if wishes.base_url:
-            return Target(wishes.base_url, "set by %config LoopsMagics.base_url")
+            return Target(wishes.base_url, _BY_CONFIG)
         if os.environ.get(ENV_URL, "").strip():
             return Target(os.environ[ENV_URL].strip(), f"from {ENV_URL}")
         if wishes.project_url:
@@ -137,13 +139,17 @@ class Connection:
         """
         if url is None:
             return self.client()
-        target = Target(url, "chosen with %loops connect")
-        client = self._make(target)
+        target = Target(url, _BY_PERSON)
         try:
-            ask(client)
-        except BaseException:
-            client.close()
-            raise
+            client = self._make(target)
+            try:
+                ask(client)
+            except BaseException:
+                client.close()
+                raise
+        except LoopsError as error:
+            stays = f"You stay connected to {self._client.base_url}." if self._client is not None else "Nothing was changed."
+            raise with_hint(error, f"{stays} {error.hint}") from None
         self._chosen = Target(client.base_url, target.because)
         self._use(client, self._chosen)
         return client
@@ -173,7 +179,13 @@ class Connection:
         from loops_nb.loops import Loops  # noqa: PLC0415 - brings httpx in
 
         wishes = self._wishes()
-        return Loops(base_url=target.url, auth_scheme=wishes.auth_scheme, timeout=wishes.timeout)
+        try:
+            return Loops(base_url=target.url, auth_scheme=wishes.auth_scheme, timeout=wishes.timeout)
+        except LoopsError as error:
+            if target.because == _BY_PERSON:
+                raise
+            back = " (%config LoopsMagics.base_url = '' takes it back)" if target.because == _BY_CONFIG else ""
+            raise with_hint(error, f"{error.hint} The address {target.url} is {target.because}{back}.") from None
 
     def _use(self, client: Loops, target: Target) -> None:
         if self._client is not None and self._client is not client:
@@ -190,7 +202,7 @@ class Connection:
     def _check_trust(target: Target) -> None:
         from urllib.parse import urlsplit  # noqa: PLC0415
 
-        from loops_nb.client.address import is_loopback  # noqa: PLC0415
+        from loops_nb.config.loopback import is_loopback  # noqa: PLC0415
 
         host = (urlsplit(target.url).hostname or "").lower()
         if target.because == _BY_PROJECT and not is_loopback(host) and not host.endswith(_TRUSTED_DOMAIN):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError, ServiceUnreachableError, one_line
+from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError, ServiceUnreachableError, with_hint
 from loops_nb.magics.grammar import did_you_mean
 
 if TYPE_CHECKING:
@@ -126,13 +126,24 @@ class Desk:
             yield
         except ServiceUnreachableError as error:
             live = self.connection.live
-            if live is not None and live.is_local and live.base_url in error.message:
+            if live is not None and live.is_local and live.base_url in error.message and error.nobody_listens:
                 # It may have been started again elsewhere: the next line looks for it anew, unless a person chose this address.
                 self.connection.drop()
                 raise with_hint(
                     error, "If it is the local service, type %loops local start to start it again (its data is kept)."
                 ) from None
+            if live is not None and not live.is_local and _local_service_runs():
+                raise with_hint(error, f"{error.hint} A local service runs on this machine: %loops connect local") from None
             raise
+
+
+def _local_service_runs() -> bool:
+    from loops_nb.local import launcher  # noqa: PLC0415
+
+    try:
+        return launcher.status() is not None
+    except LoopsError:
+        return False
 
 
 _VERB_OF = {
@@ -149,10 +160,3 @@ _LIST_OF = {
     "session": "%loops runs (its column session_id)",
     "checkpoint": "%loops checkpoints RUN",
 }
-
-
-def with_hint(error: LoopsError, hint: str) -> LoopsError:
-    """Return an error with another hint."""
-    error.hint = one_line(hint)
-    error.args = (f"{error.message} {error.hint}".strip(),)
-    return error

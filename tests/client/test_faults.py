@@ -90,8 +90,9 @@ def test_a_read_gives_up_with_the_reason_and_the_number_of_tries(call: Flavour, 
 
 
 def test_nobody_there(call: Flavour) -> None:
-    with pytest.raises(ServiceUnreachableError, match=r"nobody listens there.*Start the local service with %loops local start"):
+    with pytest.raises(ServiceUnreachableError, match=r"nobody listens there.*Start the local service with %loops local start") as caught:
         call(f"http://127.0.0.1:{closed_port()}", "runs.list", {})
+    assert caught.value.nobody_listens
 
 
 def test_a_create_that_cannot_have_left_says_so(call: Flavour) -> None:
@@ -102,8 +103,18 @@ def test_a_create_that_cannot_have_left_says_so(call: Flavour) -> None:
 def test_silence(call: Flavour) -> None:
     never = threading.Event()
     with serving(Answer(hang_until=never)) as server:
-        with pytest.raises(ServiceUnreachableError, match=r"no answer within 0.5 s"):
+        with pytest.raises(ServiceUnreachableError, match=r"no answer within 0.5 s.*It may be busy: try again, or wait longer") as caught:
             call(server.url, "runs.list", {})
+        never.set()
+    assert not caught.value.nobody_listens
+
+
+def test_the_silence_after_a_create_is_told_as_long_as_it_was(call: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loops_nb.client.operations.runs.CREATE_SECONDS", 1.0)
+    never = threading.Event()
+    with serving(Answer(hang_until=never)) as server:
+        with pytest.raises(OutcomeUnknownError, match=r"no answer within 1 s"):
+            call(server.url, "runs.create", NEW_RUN)
         never.set()
 
 

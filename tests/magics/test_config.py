@@ -45,6 +45,7 @@ def test_values_come_into_their_usual_form(name: str, value: Any, usual: Any) ->
         ("base_url", "https://user:secret@x", "no user, password"),
         ("base_url", "https://x/?k=v", "no user, password"),
         ("base_url", 7, "must be a text"),
+        ("base_url", "http://loops.example.invalid", "would cross the network in the clear. Use https://"),
         ("auth_scheme", "Basic", "'Bearer' or 'Api-Key'"),
         ("poll_interval", 0, "from 1 to 3600"),
         ("poll_interval", float("nan"), "a number of seconds"),

@@ -63,10 +63,38 @@ def test_connect_changes_nothing_when_nobody_answers_there(notebook: Notebook, m
         wrong = notebook.run(f"%loops connect http://127.0.0.1:{closed_port()}", fails=True)
         assert isinstance(wrong.error, ServiceUnreachableError)
         assert "nobody listens there" in wrong.out
+        assert f"You stay connected to {server.url}." in wrong.out
         assert where(notebook) == server.url
         assert isinstance(notebook.run("%loops connect nonsense", fails=True).error, InvalidArgumentError)
         assert "clear" in notebook.run("%loops connect http://loops.example.invalid", fails=True).out
         notebook.run("%loops runs")
+
+
+def test_the_first_connect_that_fails_changes_nothing_and_says_so(notebook: Notebook) -> None:
+    for url in (f"http://127.0.0.1:{closed_port()}", "ftp://x", "http://loops.example.invalid"):
+        assert "Nothing was changed." in notebook.run(f"%loops connect {url}", fails=True).out
+        assert notebook.desk.connection.target() is None
+
+
+def test_an_address_that_cannot_be_used_says_where_it_comes_from(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOPS_BASE_URL", "http://loops.example.invalid")
+    said = notebook.run("%loops runs", fails=True).out
+    assert "in the clear" in said
+    assert "The address http://loops.example.invalid is from LOOPS_BASE_URL." in said
+    assert "from LOOPS_BASE_URL" in notebook.run("%loops doctor").out
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_local_service_is_offered_where_the_hosted_one_is_out_of_reach(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch, *, runs: bool
+) -> None:
+    monkeypatch.setenv("BASETEN_API_KEY", "some-key")
+    monkeypatch.setattr("loops_nb.local.launcher.status", lambda: object() if runs else None)
+    notebook.desk.connection.client()
+    with pytest.raises(ServiceUnreachableError) as caught, notebook.desk.local_hint():
+        raise ServiceUnreachableError("No answer.", hint="Check the network.")
+    assert ("%loops connect local" in str(caught.value)) is runs
+    assert "Check the network." in str(caught.value)
 
 
 def test_no_server_is_one_line_with_the_fix(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.errors import InvalidArgumentError, NotFoundError
-from loops_nb.magics.desk import with_hint
+from loops_nb.errors import InvalidArgumentError, NotFoundError, with_hint
 from loops_nb.magics.grammar import Takes, Verb, did_you_mean
 from loops_nb.uri import parse_uri
 
