@@ -32,9 +32,10 @@ def evaluated(expression: str, namespace: dict[str, Any]) -> str:
     if value is None:
         raise InvalidArgumentError(f"{expression!r} on the line is None, so there is no value to use.")
     if hasattr(value, "iloc") or isinstance(value, (list, tuple, dict, set)):
+        one = {"DataFrame": f"{expression}.id.iloc[0]", "Series": f"{expression}.iloc[0]"}.get(type(value).__name__, f"{expression}[0]")
         raise InvalidArgumentError(
             f"{expression!r} on the line is a whole {type(value).__name__}, where one value is needed.",
-            hint=f"Take one of it, for example {{{expression}[0]}} or {{{expression}.id[0]}}",
+            hint=f"Take one of it, for example {{{one}}}",
         )
     # An object of the API stands for its id: `%loops run $run`.
     own_id = getattr(value, "id", None)

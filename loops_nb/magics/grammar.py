@@ -90,8 +90,9 @@ class Verb:
         Whole lines that can be typed.
     notes
         What a person should know before using it, in sentences.
-    takes_secrets
-        A person may put a secret on its line by mistake: nothing of the line is repeated in an error.
+    instead_of_secrets
+        For a verb that takes nothing, because people would put a secret on its line: what to say when they do, and the way out.  Nothing of
+        the line is repeated.
     gives_frames
         It will need pandas.
     """
@@ -105,7 +106,7 @@ class Verb:
     default: str = ""
     examples: tuple[str, ...] = ()
     notes: str = ""
-    takes_secrets: bool = False
+    instead_of_secrets: tuple[str, str] | None = None
     gives_frames: bool = False
 
     @property
@@ -157,7 +158,7 @@ def find_verb(verbs: Sequence[Verb], words: Sequence[str]) -> tuple[Verb, list[s
                 f"%loops {verb.name} needs to know what: {_or([v.word for v in verb.verbs])}.", hint=f"For example: {verb.examples[0]}"
             )
         word = rest.pop(0) if named else verb.default
-        verb = _pick(verb.verbs, word, f"%loops {verb.name}")
+        verb = _pick(verb.verbs, word, f"%loops {verb.name}", example=verb.examples[0])
     return verb, rest
 
 
@@ -172,6 +173,8 @@ def understand(verbs: Sequence[Verb], words: Sequence[str]) -> Order:
     verb, rest = find_verb(verbs, words)
     if any(word in HELP_FLAGS for word in rest):
         return Order(verb, SimpleNamespace(), wants_help=True)
+    if rest and verb.instead_of_secrets:
+        raise InvalidArgumentError(verb.instead_of_secrets[0], argument="key", hint=verb.instead_of_secrets[1])
     values = {taken.name: taken.default for taken in (*verb.arguments, *verb.options)}
     given: set[str] = set()
     loose: list[str] = []
@@ -216,12 +219,15 @@ def _runs(text: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in text).split()
 
 
-def _pick(verbs: Sequence[Verb], word: str, where: str) -> Verb:
+def _pick(verbs: Sequence[Verb], word: str, where: str, *, example: str = "") -> Verb:
     found = next((verb for verb in verbs if verb.word == word), None)
     if found is None:
         words = [verb.word for verb in verbs]
+        # The verbs of a group are few enough to be named.
+        others = f"It takes {_or(words)}, for example: {example}" if example else f"{where} --help lists them."
+        what = "option" if word.startswith("-") else "verb"
         raise InvalidArgumentError(
-            f"{where} has no verb {shown(word)}.", argument="verb", hint=did_you_mean(word, words, otherwise=f"{where} --help lists them.")
+            f"{where} has no {what} {shown(word)}.", argument="verb", hint=did_you_mean(word, words, otherwise=others)
         )
     return found
 
@@ -230,8 +236,6 @@ def _option(verb: Verb, word: str, queue: list[str]) -> tuple[Option, str | None
     flag, joined, text = word.partition("=")
     option = verb.option(flag)
     if option is None:
-        if verb.takes_secrets:
-            raise _refuse(verb, "takes no options")
         flags = [f for o in verb.options for f in o.flags if f.startswith("--")]
         near = did_you_mean(flag, flags)
         known = f"It has {', '.join(flags)}." if flags else "It has no options."
@@ -260,8 +264,7 @@ def _fill(verb: Verb, loose: list[str], values: dict[str, Any]) -> None:
     extra = loose[len(verb.arguments) :]
     if extra:
         what = "takes no word after it" if not verb.arguments else f"takes {len(verb.arguments)} word{'s'[: len(verb.arguments) > 1]}"
-        more = "" if verb.takes_secrets else f", so {shown(extra[0])} is one too many (a text with spaces needs quotes)"
-        raise _refuse(verb, what + more)
+        raise _refuse(verb, f"{what}, so {shown(extra[0])} is one too many (a text with spaces needs quotes)")
 
 
 def _value(verb: Verb, taken: Takes, label: str, text: str) -> Any:

@@ -102,8 +102,9 @@ def test_a_key_on_the_line_is_refused_and_not_repeated(notebook: Notebook, home:
     assert not (home / "api-key").exists()
 
 
-def test_it_says_why_a_key_on_the_line_is_refused(notebook: Notebook) -> None:
-    said = notebook.run(f"%loops login {TYPED}", fails=True).out
+@pytest.mark.parametrize("line", [f"login {TYPED}", f"login --key {TYPED}", f"login --api-key={TYPED}", f"login x {TYPED}"])
+def test_it_says_why_a_key_on_the_line_is_refused(notebook: Notebook, line: str) -> None:
+    said = notebook.run(f"%loops {line}", fails=True).out
     assert "saved in the notebook and in the history" in said
     assert "type %loops login alone" in said
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,12 +60,14 @@ def test_names_and_expressions_of_the_notebook() -> None:
         ('run "k1', "double quote"),
         ("run {x", "never closed"),
         ("run $nothing", "is None"),
-        ("run $ids", "is a whole list"),
+        ("run $ids", "is a whole list, where one value is needed. Take one of it, for example {ids[0]}"),
+        ("run $df", "is a whole DataFrame, where one value is needed. Take one of it, for example {df.id.iloc[0]}"),
+        ("run {df.id}", "is a whole Series, where one value is needed. Take one of it, for example {df.id.iloc[0]}"),
     ],
 )
 def test_what_cannot_be_expanded_is_said(line: str, says: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        words(line, nothing=None, ids=["k1"])
+        words(line, nothing=None, ids=["k1"], df=pd.DataFrame({"id": ["k1"]}))
     assert says in str(caught.value)
 
 

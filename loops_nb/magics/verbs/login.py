@@ -7,9 +7,9 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from loops_nb.errors import AuthenticationError, CredentialsError, InvalidArgumentError, LoopsError, PermissionDeniedError
+from loops_nb.errors import AuthenticationError, CredentialsError, LoopsError, PermissionDeniedError
 from loops_nb.magics.connection import ENV_KEY, ask
-from loops_nb.magics.grammar import Takes, Verb
+from loops_nb.magics.grammar import Verb
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 _PLACES = {"keyring": "the system keyring", "file": "a file that only you can read"}
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> None:
-    if values.key is not None:
-        raise InvalidArgumentError(
-            "An API key on the line is saved in the notebook and in the history, so it was not used.",
-            argument="key",
-            hint="Delete the line, make a new key in your Baseten workspace, then type %loops login alone: it asks for the key.",
-        )
+def _run(desk: Desk, _values: SimpleNamespace) -> None:
     from loops_nb.credentials import checked_key, store_key  # noqa: PLC0415
 
     url = desk.connection.key_url()
@@ -82,8 +76,10 @@ VERB = Verb(
     name="login",
     summary="keep an API key for the hosted service; it is asked for, never shown",
     run=_run,
-    arguments=(Takes(name="key", metavar="", help=""),),
-    takes_secrets=True,
+    instead_of_secrets=(
+        "An API key on the line is saved in the notebook and in the history, so it was not used.",
+        "Delete the line, make a new key in your Baseten workspace, then type %loops login alone: it asks for the key.",
+    ),
     notes="The key is checked with the service, then kept in the system keyring, or where there is none in a file that only you can read. "
     "It never stands in the notebook. Where nobody can be asked, set BASETEN_API_KEY.",
     examples=("%loops login",),
