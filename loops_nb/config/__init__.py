@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "pyproject.toml"
-_MENTION = re.compile(rb"""(?m)^\s*\[\s*tool\s*\.\s*["']?loops_nb["']?\s*[\].]|^\s*(?:tool\s*\.\s*)?["']?loops_nb["']?\s*[.=]""")
+_MENTION = re.compile(rb"""(?m)^\s*\[\s*tool\s*\.\s*["']?loops_nb["']?\s*(?:[\].]|$)|^\s*(?:tool\s*\.\s*)?["']?loops_nb["']?\s*[.=]""")
 
 
 class Setting(NamedTuple):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TABLE = "tool.loops_nb"
+_THEN = "Mend the file, then run the line again."
 
 
 class ProjectSettings(NamedTuple):
@@ -50,7 +51,7 @@ def _table(body: bytes, path: Path) -> dict[str, Any] | None:
     try:
         document = tomllib.loads(body.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}.", hint="Mend the file, then run the line again.") from None
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.", hint=_THEN) from None
     tools = document.get("tool")
     table = tools.get("loops_nb") if isinstance(tools, dict) else None
     if table is not None and not isinstance(table, dict):
@@ -64,5 +65,5 @@ def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:
         try:
             checked[name] = check_setting(name, value)
         except ConfigError as error:
-            raise ConfigError(f"{path}, [{_TABLE}]: {error.message}", hint=error.hint) from None
+            raise ConfigError(f"{path}, [{_TABLE}]: {error.message}", hint=error.hint or _THEN) from None
     return checked

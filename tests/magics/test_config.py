@@ -108,7 +108,8 @@ def test_every_way_to_write_the_table(tmp_path: Path, table: str) -> None:
     [
         ("[tool.loops_nb]\nrow_limits = 5", "Did you mean row_limit?"),
         ('[tool.loops_nb]\napi_key = "sk-sentinel"', "an API key must not be among them"),
-        ("[tool.loops_nb]\nrow_limit = -5", "from 0 to 100000"),
+        ("[tool.loops_nb]\nrow_limit = -5", "from 0 to 100000, not '-5'. Mend the file, then run the line again."),
+        ("[tool.loops_nb\nrow_limit = 5", "cannot be read as TOML"),
         ("[tool.loops_nb]\nrow_limit = ", "cannot be read as TOML"),
         ("[tool]\nloops_nb = 5", "must be a table"),
     ],
@@ -150,6 +151,8 @@ def test_a_faulty_project_file_does_not_stop_the_magics_but_the_connection(noteb
     notebook.run("%reload_ext loops_nb")
     assert "Did you mean row_limit?" in notebook.run("%loops runs", fails=True).out
     assert "Did you mean row_limit?" in notebook.run("%loops doctor").out
+    Path("pyproject.toml").write_text("[tool.loops_nb]\nrow_limit = -7\n", "utf-8")
+    assert "To fix: Mend the file" in notebook.run("%loops doctor").out
     Path("pyproject.toml").write_text("[tool.loops_nb]\nrow_limit = 7\n", "utf-8")
     assert "Not connected" in notebook.run("%loops runs", fails=True).out
     assert notebook.magics.row_limit == 7
