@@ -81,6 +81,34 @@ def test_a_range_beyond_the_end_is_416(file: dict[str, Any]) -> None:
     assert answer.headers["content-range"] == f"bytes */{file['size_bytes']}"
 
 
+@pytest.mark.parametrize("header", ["lines=0-9", "bytes=", "bytes=a-b", "bytes=9-5", "bytes=0-9,x", "bytes", "bytes=--5", "bytes=,"])
+def test_a_range_that_says_nothing_is_ignored(file: dict[str, Any], header: str) -> None:
+    answer = httpx.get(file["url"], headers={"Range": header})
+    assert answer.status_code == 200
+    assert len(answer.content) == file["size_bytes"]
+
+
+@pytest.mark.parametrize("header", ["bytes=0-9,5-5,20-24", "bytes=20-24 , 0-9", "BYTES=0-9,20-24,99999999-", "bytes=-0,0-9,20-24"])
+def test_several_ranges_come_in_parts(file: dict[str, Any], header: str) -> None:
+    whole = httpx.get(file["url"]).content
+    answer = httpx.get(file["url"], headers={"Range": header})
+    assert answer.status_code == 206
+    kind = answer.headers["content-type"]
+    assert kind.startswith("multipart/byteranges; boundary=")
+    parts = answer.content.split(b"--" + kind.partition("boundary=")[2].encode())[1:-1]
+    found = {}
+    for part in parts:
+        head, _, data = part.partition(b"\r\n\r\n")
+        found[head.partition(b"bytes ")[2].partition(b"/")[0].decode()] = data.removesuffix(b"\r\n")
+    assert found == {"0-9": whole[:10], "20-24": whole[20:25]}
+
+
+def test_the_one_range_inside_the_file_is_sent(file: dict[str, Any]) -> None:
+    answer = httpx.get(file["url"], headers={"Range": "bytes=0-1,99999999-"})
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes 0-1/{file['size_bytes']}"
+
+
 def test_if_range_gives_the_part_only_of_the_same_file(file: dict[str, Any]) -> None:
     headers = httpx.head(file["url"]).headers
     for same in (headers["etag"], headers["last-modified"]):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from loops_nb.local.problems import Problem
+from loops_nb.local.ranges import usable_range
 from loops_nb.local.records import CheckpointRecord, FileRecord
 from loops_nb.local.routes.common import service_of
 
@@ -63,7 +66,20 @@ def _send(path: Path, etag: str) -> Response:
         raise Problem(404, "FILE_MISSING", f"The file {path.name} is in the records but no longer in the data folder.")
     # A file that is somebody's weights is not for a shared cache.
     headers = {"ETag": etag, "Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
+    return File(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
+
+
+class File(FileResponse):
+    """A file that ignores the ``Range`` headers which HTTP says are to be ignored."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the file, or with parts of it."""
+        asked = Headers(scope=scope).get("range")
+        if asked is not None:
+            usable = usable_range(asked, int(self.headers["content-length"]))
+            headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+            scope = {**scope, "headers": headers if usable is None else [*headers, (b"range", usable.encode())]}
+        await super().__call__(scope, receive, send)
 
 
 ROUTES = [
