@@ -78,6 +78,13 @@ def test_local_hosts_pass(service: AnyService, host: str) -> None:
         "",
         "localhost:x",
         "[::1",
+        "[::1%25lo]",
+        "[127.0.0.1]",
+        "evil.example/.localhost",
+        "me@evil.example#.localhost",
+        "a b.localhost",
+        "\xe9.localhost",
+        "127.0.0.1:999999",
     ],
 )
 def test_other_hosts_are_refused(service: AnyService, host: str) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loops_nb.local.problems import Problem
+
+# The URLs in the answers are made of it, so it must not hold what has a meaning in a URL.
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f.]*:[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
 class HostCheck:
@@ -44,12 +48,8 @@ class HostCheck:
 
 def host_name(header: str) -> str:
     """Return the name in a ``Host`` header, without the port and in lower case; empty when it is not one."""
-    text = header.strip().lower()
-    if text.startswith("["):
-        name, closed, port = text[1:].partition("]")
-        return name if closed and (not port or _is_port(port)) else ""
-    name, colon, port = text.partition(":")
-    return name if not colon or port.isdecimal() else ""
+    found = _HOST.fullmatch(header.strip().lower())
+    return (found["address"] or found["name"]) if found else ""
 
 
 def is_local_name(name: str) -> bool:
@@ -65,7 +65,3 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(name)
     except ValueError:
         return None
-
-
-def _is_port(text: str) -> bool:
-    return text.startswith(":") and text[1:].isdecimal()
