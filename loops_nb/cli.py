@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ _EXAMPLES = """examples:
 """
 
 _FASTEST = 1_000_000
+_SLOWEST = 1 / _FASTEST
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,6 +137,6 @@ def _speed(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not (0 < value <= _FASTEST and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 (at most 1000000)")
+    if not _SLOWEST <= value <= _FASTEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.000001 to 1000000")
     return value

@@ -18,7 +18,8 @@ from loops_nb.local.problems import Problem, invalid
 _INT64 = 2**63 - 1
 Int = Annotated[int, Meta(ge=-_INT64, le=_INT64)]
 Positive = Annotated[int, Meta(ge=1, le=_INT64)]
-Millis = Annotated[int, Meta(ge=0, le=2**52)]
+#: Up to the end of the year 9999, the last one that a timestamp can name.
+Millis = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 Seconds = Annotated[int, Meta(ge=1, le=2**31)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Text = Annotated[str, Meta(min_length=1)]
@@ -158,6 +159,8 @@ async def read_body(request: Request, kind: type[B]) -> B:
         raise _refused(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, "INVALID_JSON", f"The request body is not JSON: {error}.") from None
+    except RecursionError:
+        raise Problem(400, "INVALID_JSON", "The request body is nested too deeply.") from None
 
 
 def read_query(request: Request, kind: type[B]) -> B:

@@ -17,9 +17,9 @@ LORA_CONFIG_VERSION = "v1"
 
 def timestamp(millis: int) -> str:
     """Return ISO 8601 in UTC; without a fraction on a whole second, as the hosted service writes it."""
-    return (
-        datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds" if millis % 1000 else "seconds").replace("+00:00", "Z")
-    )
+    seconds, rest = divmod(millis, 1000)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)
+    return moment.isoformat(timespec="milliseconds" if rest else "seconds").replace("+00:00", "Z")
 
 
 class Views:

@@ -56,6 +56,7 @@ def test_version_where_and_help(tmp_path: Path) -> None:
         ("--speed", "-1"),
         ("--speed", "nan"),
         ("--speed", "inf"),
+        ("--speed", "1e-310"),
         ("--url-ttl", "0"),
         ("--rate-limit", "-1"),
         ("--seed", "x"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from loops_nb.local import catalogue
-from loops_nb.local.problems import conflict, invalid
+from loops_nb.local.problems import conflict, invalid, not_found
 from loops_nb.local.records import DeploymentRecord, ModelDeploymentRecord, RunRecord, SamplerRecord, SessionRecord
 from loops_nb.local.requests import DEFAULT_SCALE_DOWN_DELAY, CreateSampler
 from loops_nb.local.rules.checkpoints import need_by_uri
@@ -111,7 +111,7 @@ def find_model_deployment(service: Service, model_id: str, deployment_id: str) -
             return sampler
     found = service.need(ModelDeploymentRecord, deployment_id, "model deployment")
     if found.model_id != model_id:
-        service.need(ModelDeploymentRecord, "", f"deployment of model {model_id[:200]!r} with the id {deployment_id[:200]!r};")
+        raise not_found(f"deployment of the model {model_id}, with the id", deployment_id)
     return found
 
 
