@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
@@ -10,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from loops_nb.local.disk_trouble import on_disk_trouble
 from loops_nb.local.guards.auth import Auth
 from loops_nb.local.guards.body_limit import BodyLimit
 from loops_nb.local.guards.host_check import HostCheck
@@ -34,7 +36,7 @@ from loops_nb.local.routes import (
 from loops_nb.local.sample import fill
 from loops_nb.local.service import Service
 from loops_nb.local.settings import Settings
-from loops_nb.local.store import Store
+from loops_nb.local.store import Store, StoreError
 
 ROUTES: list[Route] = [
     *health.ROUTES,
@@ -66,6 +68,9 @@ def make_app(settings: Settings) -> Starlette:
         service = Service(settings, store)
         if settings.sample:
             fill(service)
+    except (OSError, sqlite3.Error) as error:
+        store.close()
+        raise StoreError(f"the data folder {settings.data_dir} cannot be used ({error})") from None
     except BaseException:
         store.close()
         raise
@@ -87,7 +92,14 @@ def make_app(settings: Settings) -> Starlette:
             Middleware(RateLimit, per_second=settings.rate_limit, words=words),
             Middleware(BodyLimit, limit=settings.body_limit),
         ],
-        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_crash},
+        exception_handlers={
+            Problem: on_problem,
+            HTTPException: on_http_exception,
+            StoreError: on_disk_trouble,
+            OSError: on_disk_trouble,
+            sqlite3.OperationalError: on_disk_trouble,
+            Exception: on_crash,
+        },
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

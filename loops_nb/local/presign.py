@@ -15,6 +15,7 @@ from loops_nb.local.files import write_private
 from loops_nb.local.problems import Problem
 
 KEY_FILE = "signing.key"
+_KEY_BYTES = 32
 
 
 class Signer:
@@ -22,8 +23,9 @@ class Signer:
 
     def __init__(self, data_dir: Path) -> None:
         path = data_dir / KEY_FILE
-        if not path.exists():
-            write_private(path, secrets.token_bytes(32))
+        # A key that was cut short could be guessed; a new one only ends the URLs of the last minutes.
+        if not path.exists() or path.stat().st_size != _KEY_BYTES:
+            write_private(path, secrets.token_bytes(_KEY_BYTES))
         self._key = path.read_bytes()
 
     def __repr__(self) -> str:

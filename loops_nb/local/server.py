@@ -19,6 +19,7 @@ from loops_nb.local.app import make_app
 from loops_nb.local.guards.host_check import is_local_name
 from loops_nb.local.registry import ServiceInfo, now, remove_registry, write_registry
 from loops_nb.local.settings import Settings
+from loops_nb.local.store import StoreError
 
 KEEP_ALIVE_SECONDS = 75
 
@@ -71,7 +72,11 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
             if registry is not None:
                 remove_registry(registry, info.instance)
 
-        Server(config(app), ready, ending).run(sockets=[listening])
+        store = app.state.service.store
+        server = Server(config(app), ready, ending, goes_on=store.is_there)
+        server.run(sockets=[listening])
+        if server.ended_itself:
+            raise StoreError(f"the data folder {info.data_dir} was removed while the service ran; it has ended")
     finally:
         listening.close()
 
@@ -125,12 +130,32 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """A server that calls back when it accepts requests, and before it ends."""
+    """A server that calls back when it accepts requests, and before it ends.
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None] = lambda: None) -> None:
+    It asks each second whether it ``goes_on``: a service in the background whose folder was removed would otherwise run on, found by
+    nobody.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        ending: Callable[[], None] = lambda: None,
+        *,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(config)
         self._ready = ready
         self._ending = ending
+        self._goes_on = goes_on
+        self.ended_itself = False
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell whether to end, ten times a second."""
+        if counter % 10 == 0 and not self._goes_on():
+            self.ended_itself = True
+            return True
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept requests."""

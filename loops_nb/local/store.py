@@ -7,6 +7,7 @@ folder, and one thread (the server's event loop) owns the connection; so every r
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -61,7 +62,8 @@ class Store:
             raise StoreError(f"the data folder {data_dir} cannot be written ({error.strerror or error})") from None
         try:
             self._connection = _open(data_dir / DATABASE)
-        except sqlite3.Error as error:
+            self._opened = (data_dir / DATABASE).stat()
+        except (sqlite3.Error, OSError) as error:
             self._lock.release()
             raise StoreError(f"the records in {data_dir} cannot be opened ({error})") from None
         except StoreError:
@@ -73,17 +75,35 @@ class Store:
         self._connection.close()
         self._lock.release()
 
+    def is_there(self) -> bool:
+        """Tell whether the open file is still the one in the data folder; a removed one would take records and keep none."""
+        try:
+            return os.path.samestat(self._opened, (self.data_dir / DATABASE).stat())
+        except OSError:
+            return False
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do everything inside or nothing; on return it is on the disk."""
+        """Do everything inside or nothing; on return it is on the disk.
+
+        Raises
+        ------
+        StoreError
+            If the data folder was removed while it was in use.
+        """
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._need_folder()
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.rollback()
             self._events.clear()
             raise
+
+    def _need_folder(self) -> None:
+        if not self.is_there():
+            raise StoreError(f"the data folder {self.data_dir} was removed while it was in use")
 
     # Records
 
