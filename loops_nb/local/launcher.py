@@ -50,7 +50,7 @@ def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1
     Raises
     ------
     LocalServiceError
-        If it does not start; the text is the service's own.
+        If it does not start (the text is the service's own), or if one runs that does not answer.
     """
     deadline = time.monotonic() + timeout
     private_folder(local_folder())
@@ -59,7 +59,11 @@ def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1
         running = status()
         if running is not None:
             return running
-        return _launch(sample=sample, data_dir=data_dir or default_data_dir(sample=sample), speed=speed, port=port, deadline=deadline)
+        folder = data_dir or default_data_dir(sample=sample)
+        silent = _silent()
+        if silent is not None and Path(silent.data_dir) == folder.absolute():
+            raise _silence(silent)
+        return _launch(sample=sample, data_dir=folder, speed=speed, port=port, deadline=deadline)
     finally:
         lock.release()
 
@@ -77,9 +81,12 @@ def stop() -> ServiceInfo | None:
     Raises
     ------
     LocalServiceError
-        If it does not end.
+        If it does not end, or does not answer: then nothing proves that the process is the service, and it is not ended from here.
     """
     if status() is None:
+        silent = _silent()
+        if silent is not None:
+            raise _silence(silent)
         return None
     deadline = time.monotonic() + _STOP_TIMEOUT
     lock = _wait_for_lock(deadline)
@@ -89,6 +96,19 @@ def stop() -> ServiceInfo | None:
         return None if running is None else _end(running, deadline)
     finally:
         lock.release()
+
+
+def _silent() -> ServiceInfo | None:
+    """Return the service whose note stands and whose folder is held, after it did not answer."""
+    found = read_registry(registry_file())
+    return found if found is not None and _is_alive(found.pid) and not _is_free(Path(found.data_dir)) else None
+
+
+def _silence(service: ServiceInfo) -> LocalServiceError:
+    return LocalServiceError(
+        f"The local service (process {service.pid}) holds its data folder {service.data_dir} but does not answer; its records are kept.",
+        hint=f"Try again in a moment, or end it with: kill {service.pid}",
+    )
 
 
 def _end(running: ServiceInfo, deadline: float) -> ServiceInfo:
@@ -110,9 +130,21 @@ def _end(running: ServiceInfo, deadline: float) -> ServiceInfo:
 def _is_free(data_dir: Path) -> bool:
     try:
         FolderLock(data_dir / "lock").release()
-    except FileNotFoundError:
-        return True
     except BlockingIOError:
+        return False
+    except OSError:
+        return True  # there is no such folder
+    return True
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # a signal 0 would end it there
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # another user's
+    except (ProcessLookupError, OverflowError):
         return False
     return True
 
@@ -162,8 +194,11 @@ def _wait_for_lock(deadline: float) -> FolderLock:
 
 def _answers(info: ServiceInfo) -> bool:
     """Tell whether this very service answers at its URL; another program on the same port does not count."""
-    address = urlsplit(info.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_HEALTH_TIMEOUT)
+    try:
+        address = urlsplit(info.url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_HEALTH_TIMEOUT)
+    except ValueError:
+        return False
     try:
         connection.request("GET", "/health", headers={"Connection": "close"})
         answer = connection.getresponse()

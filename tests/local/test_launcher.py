@@ -16,7 +16,7 @@ import pytest
 
 from loops_nb.errors import LocalServiceError
 from loops_nb.local import launcher
-from loops_nb.local.registry import registry_file, write_registry
+from loops_nb.local.registry import ServiceInfo, registry_file, write_registry
 from tests.local.asking import good
 from tests.service import running_service
 
@@ -132,3 +132,30 @@ def test_importing_it_is_light() -> None:
     heavy = ("starlette", "uvicorn", "httpx", "pandas", "numpy", "asyncio")
     code = f"import sys, loops_nb.local.launcher; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout.strip() == "[]"
+
+
+def test_a_service_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = launcher.start(sample=False)
+    os.kill(info.pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as impatient:
+            impatient.setattr(launcher, "_HEALTH_TIMEOUT", 0.3)
+            for attempt in (lambda: launcher.start(sample=False), launcher.stop):
+                with pytest.raises(LocalServiceError, match=rf"process {info.pid}.* does not answer") as caught:
+                    attempt()
+                assert f"kill {info.pid}" in str(caught.value)
+    finally:
+        os.kill(info.pid, signal.SIGCONT)
+    # Nothing was done to it.
+    assert launcher.status() == info
+    assert launcher.stop() == info
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1", "", "x", "http://127.0.0.1:x"])
+def test_a_note_with_a_broken_address_counts_for_nothing(tmp_path: Path, url: str) -> None:
+    folders = (tmp_path / "nowhere", registry_file())
+    for folder in folders:
+        note = ServiceInfo(url=url, pid=os.getpid(), data_dir=str(folder), version="1", started_at=datetime.now(UTC), instance="i")
+        write_registry(registry_file(), note)
+        assert launcher.status() is None
+        assert launcher.stop() is None
