@@ -17,8 +17,9 @@ _GAP = "  "
 _WIDEST = 40
 _LONGEST = 2000
 _LEAST_OF_LONG = 30
-# A name that is longer would push the other columns off the page.
+# A name that is longer would push the other columns off the page, and the other rows.
 _LONGEST_LINE = 120
+_LONGEST_NAME = 240
 # Only what a notebook's own style for tables lacks; where styles are taken out (GitHub) the table stays readable.
 _STYLE = (
     "<style>.loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top;white-space:nowrap}"
@@ -67,10 +68,11 @@ class Table:
 def as_html(table: Table) -> str:
     """Draw a table as HTML that needs no style sheet and follows the page's colours."""
     marks = [_mark(f) for f in table.fields]
+    most_of = [_LONGEST if f.is_long else _LONGEST_NAME for f in table.fields]
     heads = "".join(f'<th scope="col"{mark}>{_safe(f.heading)}</th>' for f, mark in zip(table.fields, marks, strict=True))
     lines = [_OPENING, f'<table class="dataframe"><thead><tr>{heads}</tr></thead>', "<tbody>"]
     for row in zip(*(f.cells for f in table.fields), strict=True):
-        cells = "".join(f"<td{mark}>{_safe(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
+        cells = "".join(f"<td{mark}>{_safe(cell, most)}</td>" for mark, most, cell in zip(marks, most_of, row, strict=True))
         lines.append(f"<tr>{cells}</tr>")
     lines += ["</tbody></table>", *_notes_html(table.notes), "</div>"]
     return "\n".join(lines)
@@ -158,13 +160,13 @@ def _mark(column: Field) -> str:
     return ' class="w"' if is_wrapped else ""
 
 
-def _safe(text: str) -> str:
-    return escape(_clean(text))
+def _safe(text: str, most: int = _LONGEST) -> str:
+    return escape(_clean(text, most))
 
 
-def _clean(text: str) -> str:
+def _clean(text: str, most: int = _LONGEST) -> str:
     # Nearly every cell is clean already, and looking costs a tenth of cleaning.
-    return text if text.isprintable() and len(text) <= _LONGEST else one_line(text, limit=_LONGEST)
+    return text if text.isprintable() and len(text) <= most else one_line(text, limit=most)
 
 
 def _width(column: Field) -> int:
