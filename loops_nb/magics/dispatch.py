@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import LoopsError
@@ -13,9 +14,11 @@ from loops_nb.magics.warming import warm_up
 from loops_nb.magics.words import split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from loops_nb.magics.desk import Desk
+
+_UNTOUCHED = "Nothing was changed."
 
 
 def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
@@ -43,7 +46,7 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
     if words and words[0] == "help":
         words = [*words[1:], "--help"]
     if not words:
-        with desk.local_hint():
+        with _readable_interrupt("%loops", _UNTOUCHED), desk.local_hint():
             status.run(desk)
         return None
     order = understand(VERBS, words)
@@ -53,7 +56,7 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
     if order.verb.gives_frames:
         warm_up()
     try:
-        with desk.local_hint():
+        with _readable_interrupt(f"%loops {order.verb.name}", order.verb.when_interrupted or _UNTOUCHED), desk.local_hint():
             return order.verb.run(desk, order.values)
     except LoopsError as error:
         # Python would show "During handling of the above exception": one line is enough here.
@@ -61,6 +64,21 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
     except Exception as error:
         _guard_key(error)
         raise
+
+
+class Interrupted(KeyboardInterrupt):
+    """A person stopped a line.  It is shown in one line, not as pages of how the network is read."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
+
+
+@contextmanager
+def _readable_interrupt(line: str, then: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"{line} was interrupted. {then}") from None
 
 
 def _guard_key(error: Exception) -> None:

@@ -95,6 +95,8 @@ class Verb:
         the line is repeated.
     gives_frames
         It will need pandas.
+    when_interrupted
+        For a verb that changes things: what to say when a person stops it before it is known whether it was done.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Verb:
     notes: str = ""
     instead_of_secrets: tuple[str, str] | None = None
     gives_frames: bool = False
+    when_interrupted: str = ""
 
     @property
     def word(self) -> str:

@@ -93,6 +93,7 @@ VERB = Verb(
                 TEAM,
             ),
             notes="Gives an object with its id.",
+            when_interrupted="A session may have been made all the same; unused it costs nothing.",
             examples=("s = %loops create session", "%loops create run --session {s.id} --base-model Qwen/Qwen3-8B"),
         ),
         Verb(
@@ -102,6 +103,7 @@ VERB = Verb(
             options=_RUN_OPTIONS,
             notes="On the hosted service this takes GPUs, which cost money until it is deactivated or has been idle for a while. "
             "Gives an object with its id and base_url.",
+            when_interrupted="The run may have been made all the same: %loops runs tells.",
             examples=(
                 "run = %loops create run --session {s.id} --base-model Qwen/Qwen3-8B --name math-1 --lora-rank 32",
                 "%loops create run --session {s.id} -m Qwen/Qwen3-8B --path bt://loops:k4q95w5/weights/step-100",
@@ -113,6 +115,7 @@ VERB = Verb(
             run=_sampler,
             options=_SAMPLER_OPTIONS,
             notes="One of --run, --base-model and --path. On the hosted service this takes GPUs, which cost money.",
+            when_interrupted="The sampler may have been made all the same: %loops samplers tells.",
             examples=(
                 "%loops create sampler --session {s.id} --run k4q95w5",
                 "%loops create sampler --session {s.id} --path bt://loops:k4q95w5/sampler_weights/step-100",

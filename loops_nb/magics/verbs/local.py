@@ -77,6 +77,7 @@ VERB = Verb(
             summary="start it and connect to it; finds the one that runs already",
             run=_start,
             gives_frames=True,
+            when_interrupted="It may have started all the same: %loops local status tells.",
             options=(
                 Option(name="empty", flags=("--empty",), default=False, help="without the sample workspace"),
                 Option(
@@ -95,7 +96,13 @@ VERB = Verb(
             notes="It goes on running when the notebook ends, and every notebook finds it. %loops local stop ends it and keeps its data.",
             examples=("%loops local start", "%loops local start --empty --speed 10"),
         ),
-        Verb(name="local stop", summary="end it; its data is kept", run=_stop, examples=("%loops local stop",)),
+        Verb(
+            name="local stop",
+            summary="end it; its data is kept",
+            run=_stop,
+            when_interrupted="It may be ending all the same: %loops local status tells.",
+            examples=("%loops local stop",),
+        ),
         Verb(name="local status", summary="tell whether it runs, and where", run=_status, examples=("%loops local",)),
     ),
     examples=("%loops local start", "%loops local", "%loops local stop"),

@@ -1,0 +1,58 @@
+"""A person stops a line that takes too long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from tests.client.scripted_server import Answer, Received, ScriptedServer
+from tests.magics.conftest import Notebook
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("", "%loops was interrupted. Nothing was changed."),
+        ("runs", "%loops runs was interrupted. Nothing was changed."),
+        ("create run --session s -m M", "%loops create run was interrupted. The run may have been made all the same: %loops runs tells."),
+        ("deactivate sampler s1 -y", "it may be ending all the same: %loops samplers tells."),
+    ],
+)
+def test_one_line_says_what_became_of_it(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, line: str, says: str) -> None:
+    never = threading.Event()
+
+    def script(request: Received) -> Answer:
+        if "s1" in request.target and request.method == "GET":
+            return Answer({"sampler": {"id": "s1"}})
+        os.kill(os.getpid(), signal.SIGINT)
+        return Answer(hang_until=never)
+
+    with ScriptedServer(script) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        ran = notebook.run(f"%loops {line}", fails=True)
+        never.set()
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert ran.out.strip().startswith("KeyboardInterrupt: ")
+    assert says in ran.out
+    assert len(ran.out.strip().splitlines()) == 1
+
+
+def test_the_next_line_works(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    waiting = [True]
+
+    def script(_: Received) -> Answer:
+        if waiting:
+            waiting.clear()
+            os.kill(os.getpid(), signal.SIGINT)
+            return Answer(hang_until=never)
+        return Answer({"runs": [], "deployments": []})
+
+    with ScriptedServer(script) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        notebook.run("%loops runs", fails=True)
+        never.set()
+        assert len(notebook.run("%loops runs").value) == 0
