@@ -8,10 +8,11 @@ from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, contex
 
 from loops_nb.magics.display import Display
 from loops_nb.magics.magic import LoopsMagics
+from loops_nb.magics.semicolon import without_semicolon
 
 
 class Installed:
-    """The magics, the matcher and the formatters in one shell.
+    """The magics, the matcher, the formatters and the look at a line before IPython reads it, in one shell.
 
     Parameters
     ----------
@@ -27,12 +28,15 @@ class Installed:
         self._matcher = _matcher(self.magics)
         if getattr(ip, "Completer", None) is not None:
             ip.Completer.custom_matchers.append(self._matcher)
+        ip.input_transformers_cleanup.append(without_semicolon)
         self._display = Display(ip, self.magics)
 
     def remove(self) -> None:
         """Take everything back."""
         ip = self._ip
         self._display.remove()
+        if without_semicolon in ip.input_transformers_cleanup:
+            ip.input_transformers_cleanup.remove(without_semicolon)
         completer = getattr(ip, "Completer", None)
         if completer is not None and self._matcher in completer.custom_matchers:
             completer.custom_matchers.remove(self._matcher)

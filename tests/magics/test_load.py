@@ -52,6 +52,7 @@ def state(book: Notebook) -> tuple[object, ...]:
         sorted(ip.magics_manager.registry),
         len(ip.configurables),
         list(ip.Completer.custom_matchers),
+        list(ip.input_transformers_cleanup),
         [(dict(formatters[mime].type_printers), dict(formatters[mime].deferred_printers)) for mime in ("text/html", "text/plain")],
         sorted(name for name in vars(ip) if "loops" in name),
     )
