@@ -27,6 +27,7 @@ _TITLES = {
     "DeployedModel": "Model {model_id}",
 }
 _LONGEST_LIST = 12
+_MOST_RECORDS = 3
 
 
 def card_table(thing: Resource, *, time_zone: str) -> Table:
@@ -43,7 +44,8 @@ def card_table(thing: Resource, *, time_zone: str) -> Table:
     title = _TITLES.get(kind, kind).format_map({f.name: getattr(thing, f.name) for f in msgspec.structs.fields(thing)})
     pairs = list(_pairs(thing, time_zone))
     pairs += [(name, _said(value)) for name, value in thing.extra.items() if value is not None]
-    return Table([Field(title, [name for name, _ in pairs]), Field("", [value for _, value in pairs])])
+    notes = [] if pairs else ["Nothing is set in it."]
+    return Table([Field(title, [name for name, _ in pairs]), Field("", [value for _, value in pairs])], notes)
 
 
 def _pairs(thing: Resource, time_zone: str) -> Iterator[tuple[str, str]]:
@@ -61,7 +63,8 @@ def _pairs(thing: Resource, time_zone: str) -> Iterator[tuple[str, str]]:
             aware = value if value.tzinfo is not None else value.astimezone()
             yield f"{f.encode_name} ({zone_name(time_zone, zone, [aware])})", moment(aware, zone)
         elif f.encode_name == "size_bytes":
-            yield f.encode_name, f"{size(value)} ({value:,} bytes)"
+            exact = f"{value:,} bytes"
+            yield f.encode_name, exact if size(value) == exact else f"{size(value)} ({exact})"
         elif isinstance(value, Status):
             yield "status", value.name or "-"
         elif isinstance(value, User):
@@ -87,6 +90,8 @@ def _said(value: Any) -> str:  # noqa: PLR0911 - one return a kind of value
     if isinstance(value, dict):
         return _some([f"{name}: {_said(inner)}" for name, inner in value.items()]) or "-"
     if isinstance(value, list):
+        if len(value) > _MOST_RECORDS and all(isinstance(inner, dict) for inner in value):
+            return f"{len(value):,} records, the last one {_said(value[-1])}"
         return _some([_said(inner) for inner in value]) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -10,7 +10,7 @@ import pytest
 
 from loops_nb import frames
 from loops_nb.decoding import decode_many, decode_one
-from loops_nb.models import CheckpointFile, Resource, Run
+from loops_nb.models import CheckpointFile, Resource, Run, UserConfig
 from tests.magics.conftest import Notebook
 
 
@@ -210,3 +210,16 @@ def test_a_timeline_is_shown_as_a_listing(notebook: Notebook) -> None:
     assert "2 d 00:00:00" in text
     assert "&lt;i&gt;" in notebook.html(timeline)
     assert "No events in this DataFrame" in notebook.plain(timeline[:0])
+
+
+def test_cards_say_a_size_once_series_in_short_and_emptiness_in_words(notebook: Notebook) -> None:
+    file = {"url": "u", "relative_file_name": "a", "node_rank": 0, "size_bytes": 254, "last_modified": "2026-07-01T00:00:00Z"}
+    body = json.dumps({"presigned_urls": [file]}).encode()
+    card = notebook.plain(decode_many(body, "presigned_urls", CheckpointFile)[0])
+    assert "254 bytes" in card
+    assert "(254 bytes)" not in card
+    points = [{"value": float(at), "timestamp": f"t{at}"} for at in range(61)]
+    run = decode_many(runs_body(1, series=points), "runs", Run)[0]
+    assert "61 records, the last one value: 60.0, timestamp: t60" in notebook.plain(run)
+    for shown in (notebook.plain(UserConfig()), notebook.html(UserConfig())):
+        assert "Nothing is set in it." in shown
