@@ -111,6 +111,8 @@ def test_logs_of_a_deployment(live: Notebook) -> None:
     assert 0 < len(ran.value) <= 2
     assert "message" in ran.out
     assert "Add --logs" in live.run(f"%loops deployment {identity} --limit 2", fails=True).out
+    assert "limit must be" in live.run(f"%loops deployment {identity} --logs --limit 0", fails=True).out
+    assert "--since goes back 7 days at most" in live.run(f"%loops deployment {identity} --logs --since 8d", fails=True).out
 
 
 def test_find(live: Notebook) -> None:

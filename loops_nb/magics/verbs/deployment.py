@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from loops_nb.models import Deployment
 
 _LINES = 500
+_LONGEST_AGO = timedelta(days=7)
 
 
 def _run(desk: Desk, values: SimpleNamespace) -> Deployment | pd.DataFrame:
@@ -36,9 +37,19 @@ def _logs(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     # The service's window is seven days at most: both its ends are given, or an age of seven days would be a moment too long.
     now = datetime.now(UTC)
     since = now - values.since if isinstance(values.since, timedelta) else values.since
+    if since is not None and now - since > _LONGEST_AGO:
+        raise InvalidArgumentError(
+            f"%loops deployment: --since goes back {_LONGEST_AGO.days} days at most: logs of another window are read in Python.",
+            argument="since",
+            hint="For example --since 7d, or loops.deployments.logs_frame(id, start=..., end=...)",
+        )
     with desk.naming("deployment", values.id):
         frame = desk.loops.deployments.logs_frame(
-            values.id, start=since, end=now if since else None, limit=values.limit or _LINES, min_level=values.min_level
+            values.id,
+            start=since,
+            end=now if since else None,
+            limit=_LINES if values.limit is None else values.limit,
+            min_level=values.min_level,
         )
     window = "since then" if since else "in the last 30 minutes"
     level = f" of level {values.min_level} or above" if values.min_level else ""
