@@ -6,6 +6,7 @@ Nothing here waits for the network.
 from __future__ import annotations
 
 import re
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from loops_nb.magics.verbs import VERBS
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # The magic alone on its line, or assigned; as IPython itself reads an assignment of a magic.
 _LINE = re.compile(r"^\s*(?:[^\s=%][^=%]*=\s*)?%loops\s(?P<typed>.*)$", re.DOTALL)
+# The beginning of a name behind $ or {, where a doubled sign is the sign itself.
+_NAME = re.compile(r"(?:(?<!\$)\$|(?<!\{)\{\s*)([A-Za-z_]\w*|)$")
 _MOST = 200
 
 
@@ -54,9 +57,12 @@ class Completion:
         Returns
         -------
         fragment, completions
-            Each completion with its type (``verb``, ``option``, ``value``).
+            Each completion with its type (``verb``, ``option``, ``value``, and ``name`` for one of the notebook's own names).
         """
         words, fragment = last_word(typed)
+        name = None if fragment.startswith("'") else _NAME.search(fragment)
+        if name is not None:
+            return name[1], _starting(self._names(), name[1])
         verbs = VERBS
         verb: Verb | None = None
         while words and (chosen := _verb(verbs, words[0])) is not None:
@@ -96,6 +102,15 @@ class Completion:
         knowledge = self._magics.desk.knowledge
         kinds = ("uri", "checkpoint", "name") if taken.knows == "checkpoint" else (taken.knows,)
         return [(text, "value") for kind in kinds if kind for text in knowledge.known(kind)]
+
+    def _names(self) -> list[tuple[str, str]]:
+        shell = self._magics.desk.shell
+        hidden = shell.user_ns_hidden
+        return [
+            (name, "name")
+            for name, value in shell.user_ns.items()
+            if not name.startswith("_") and name not in hidden and not callable(value) and not isinstance(value, ModuleType)
+        ]
 
     def _look(self) -> None:
         live = self._magics.desk.connection.live

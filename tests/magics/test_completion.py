@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -143,3 +144,27 @@ def test_any_unfinished_line_completes_without_an_error(knowing: Notebook, typed
     fragment, offered = Completion(knowing.magics).complete(typed)
     assert typed.endswith(fragment)
     assert all(text for text, _ in offered)
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("%loops run {mine", ["%loops run {mine", "%loops run {mine_too"]),
+        ("df = %loops checkpoints $mine_", ["df = %loops checkpoints $mine_too"]),
+        ("%loops runs --base-model={mine_", ["%loops runs --base-model={mine_too"]),
+        ('%loops find --name "a { mine_', ['%loops find --name "a { mine_too']),
+    ],
+)
+def test_names_of_the_notebook_are_offered_where_they_are_expanded(knowing: Notebook, line: str, offered: list[str]) -> None:
+    knowing.shell.user_ns.update(mine="k4q95w5", mine_too="k4q95w6", _mine=1, mine_to_call=print, os_module=os)
+    assert knowing.completions(line) == offered
+
+
+@pytest.mark.parametrize(
+    "line", ["%loops run {{mine", "%loops run $$mine", "%loops run '{mine", "%loops run {mine}", "%loops run {os_module"]
+)
+def test_no_names_where_nothing_is_expanded(knowing: Notebook, line: str) -> None:
+    knowing.shell.user_ns.update(mine="k4q95w5", os_module=os)
+    found = Completion(knowing.magics).match(line)
+    assert found is not None
+    assert found[1] == []
