@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on; beyond loopback anybody in the network can use it")
     serve.add_argument("--port", type=_port, default=8787, help="TCP port; 0 takes a free one")
     serve.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="folder of records and files; in the folder of 'loops-nb where' if left out"
+        "--data-dir", type=_folder, metavar="DIR", help="folder of records and files; in the folder of 'loops-nb where' if left out"
     )
     serve.add_argument("--sample", action="store_true", help="fill an unused folder with a sample workspace: two weeks of somebody's work")
     serve.add_argument("--seed", type=int, default=0, metavar="N", help="the sample workspace is the same for the same seed")
@@ -108,6 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--registry", type=Path, help=argparse.SUPPRESS)
     commands.add_parser("where", help="print the folder in which loops_nb keeps things")
     return parser
+
+
+def _folder(text: str) -> Path:
+    # An unset variable of a shell must not mean the folder that one happens to be in.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it must name a folder")
+    return Path(text)
 
 
 def _port(text: str) -> int:

@@ -53,7 +53,12 @@ def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1
         If it does not start (the text is the service's own), or if one runs that does not answer.
     """
     deadline = time.monotonic() + timeout
-    private_folder(local_folder())
+    try:
+        private_folder(local_folder())
+    except OSError as error:
+        raise LocalServiceError(
+            f"The folder {local_folder()} cannot be made ({error.strerror or error}).", hint="Set LOOPS_NB_HOME to a folder of yours"
+        ) from None
     lock = _wait_for_lock(deadline)
     try:
         running = status()

@@ -57,6 +57,7 @@ def test_version_where_and_help(tmp_path: Path) -> None:
         ("--speed", "nan"),
         ("--speed", "inf"),
         ("--speed", "1e-310"),
+        ("--data-dir", ""),
         ("--url-ttl", "0"),
         ("--rate-limit", "-1"),
         ("--seed", "x"),

@@ -159,3 +159,12 @@ def test_a_note_with_a_broken_address_counts_for_nothing(tmp_path: Path, url: st
         write_registry(registry_file(), note)
         assert launcher.status() is None
         assert launcher.stop() is None
+
+
+def test_a_home_that_cannot_be_made_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "file"))
+    assert launcher.status() is None
+    with pytest.raises(LocalServiceError, match="cannot be made") as caught:
+        launcher.start()
+    assert "LOOPS_NB_HOME" in str(caught.value)
