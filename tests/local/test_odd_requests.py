@@ -50,7 +50,7 @@ def test_a_model_made_of_checkpoints_is_not_found_under_another_model(sample: ht
 
 def test_two_filters_are_named(api: httpx.Client) -> None:
     two = api.get("/v1/loops/checkpoints", params={"run_id": "a", "base_model": "b"})
-    assert "(given: run_id, base_model)" in problem(two, 400)["message"]
+    assert "(given: run_id and base_model)" in problem(two, 400)["message"]
 
 
 def test_the_metrics_of_a_fresh_deployment_start_with_nothing(api: httpx.Client, session_id: str) -> None:

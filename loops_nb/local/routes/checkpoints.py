@@ -27,7 +27,7 @@ async def list_checkpoints(request: Request) -> Response:
     query = read_query(request, ListCheckpoints)
     given = [name for name in ("run_id", "base_model", "checkpoint_path") if getattr(query, name) is not None]
     if len(given) != 1:
-        text = f"Give exactly one of run_id, base_model and checkpoint_path (given: {', '.join(given) or 'none'})."
+        text = f"Give exactly one of run_id, base_model and checkpoint_path (given: {' and '.join(given) or 'none'})."
         raise Problem(400, "VALIDATION_ERROR", text, details={"field": "run_id", "given": given})
     if query.run_id is not None:
         run = service.need(RunRecord, query.run_id, "run")
