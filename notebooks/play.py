@@ -25,7 +25,7 @@ def sample_service(home: Path) -> Iterator[None]:
     for name in ("BASETEN_API_KEY", "LOOPS_BASE_URL"):
         # Nothing of this may touch a key of the person's, or a service elsewhere.
         os.environ.pop(name, None)
-    os.environ |= {"LOOPS_NB_HOME": str(home), "COLUMNS": "160"}
+    os.environ |= {"LOOPS_NB_HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "COLUMNS": "160"}
     found = launcher.start(sample=True)
     print(f"Loops local service on {found.url} (data in {found.data_dir})", flush=True)
     try:
