@@ -166,7 +166,15 @@ def _launch(*, sample: bool, data_dir: Path, speed: float, port: int, deadline: 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as output:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=local_folder()
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=local_folder(),
+            # A copy: another thread of a notebook (an import, say) may change the process's own environment while it is handed over,
+            # and the start then fails with "Bad address".
+            env=dict(os.environ),
         )
     _children[child.pid] = child
     while True:

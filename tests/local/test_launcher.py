@@ -168,3 +168,20 @@ def test_a_home_that_cannot_be_made_is_said_in_words(tmp_path: Path, monkeypatch
     with pytest.raises(LocalServiceError, match="cannot be made") as caught:
         launcher.start()
     assert "LOOPS_NB_HOME" in str(caught.value)
+
+
+def test_it_starts_while_another_thread_changes_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without a copy, the start hands the process's own environment over while C code of another thread may move it: "Bad address".
+    handed: list[object] = []
+    real = subprocess.Popen
+
+    class Watched(real):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: object, **options: object) -> None:
+            handed.append(options.get("env"))
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Watched)
+    launcher.start(sample=False, data_dir=tmp_path / "mine")
+    (environment,) = handed
+    assert environment == dict(os.environ)
+    assert environment is not os.environ
