@@ -86,8 +86,10 @@ def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: byte
         How often it was tried, in words; empty for once.
     """
     said, code, details, wait = _read_error(body, secret)
+    # It ends up in brackets, in a sentence that has a full stop of its own.
+    said = said.rstrip(".")
     wait = retry_after(headers) if retry_after(headers) is not None else wait
-    what = f"Could not {call.does}: the service answered {status}{f' {code}' if code else ''}{f' ({said.rstrip(chr(46))})' if said else ''}"
+    what = f"Could not {call.does}: the service answered {status}{f' {code}' if code else ''}{f' ({said})' if said else ''}"
     what = f"{what}{f' {tried}' if tried else ''}."
     if not call.safe and status in _LOST_BEHIND_A_GATEWAY:
         return OutcomeUnknownError(f"{what} It may or may not have happened.", hint=call.recovery)
