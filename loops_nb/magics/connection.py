@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loops_nb.client.address import ENV_URL, HOSTED_URL
+from loops_nb.credentials import ENV_KEY
 from loops_nb.errors import CredentialsError, LoopsError, with_hint
 
 if TYPE_CHECKING:
@@ -13,9 +15,6 @@ if TYPE_CHECKING:
     from loops_nb.loops import Loops
     from loops_nb.magics.knowledge import Knowledge
 
-ENV_KEY = "BASETEN_API_KEY"
-ENV_URL = "LOOPS_BASE_URL"
-HOSTED_URL = "https://api.baseten.co"
 _TRUSTED_DOMAIN = ".baseten.co"
 _BY_PROJECT = "from pyproject.toml"
 _BY_CONFIG = "set by %config LoopsMagics.base_url"

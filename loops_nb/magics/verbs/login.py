@@ -7,8 +7,9 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
+from loops_nb.credentials import ENV_KEY
 from loops_nb.errors import AuthenticationError, CredentialsError, LoopsError, PermissionDeniedError
-from loops_nb.magics.connection import ENV_KEY, ask
+from loops_nb.magics.connection import ask
 from loops_nb.magics.grammar import Verb
 
 if TYPE_CHECKING:

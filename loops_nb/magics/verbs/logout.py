@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.connection import ENV_KEY
+from loops_nb.credentials import ENV_KEY
 from loops_nb.magics.grammar import Verb
 
 if TYPE_CHECKING:
