@@ -23,6 +23,7 @@ ROOMS = [
     "home",
     "credentials",
     "config",
+    "drawing",
     "client",
     "frames",
     "accessor",

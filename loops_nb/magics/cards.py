@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loops_nb.config.zones import display_zone
-from loops_nb.magics.tables import Field, Table
-from loops_nb.magics.wording import moment, size, zone_name
+from loops_nb.drawing.tables import Field, Table
+from loops_nb.drawing.wording import moment, size, zone_name
 from loops_nb.models import InstanceType, LoraConfig, Part, Resource, Sampler, Status, User
 
 if TYPE_CHECKING:

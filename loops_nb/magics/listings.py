@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.config.zones import display_zone
+from loops_nb.drawing.tables import Field, Table
+from loops_nb.drawing.wording import MISSING, lasting, moment, size, zone_name
 from loops_nb.magics.desk import EMPTY_NOTE
-from loops_nb.magics.tables import Field, Table
-from loops_nb.magics.wording import MISSING, lasting, moment, size, zone_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from loops_nb.drawing.tables import as_card_html, as_card_text, as_html, as_text, notes_as_html
 from loops_nb.magics.listings import kind_of, listing_table
-from loops_nb.magics.tables import as_card_html, as_card_text, as_html, as_text, notes_as_html
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.drawing.tables import Table
     from loops_nb.magics.magic import LoopsMagics
-    from loops_nb.magics.tables import Table
     from loops_nb.models import Resource
 
 _USUAL_WIDTH = 120

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loops_nb.drawing.wording import many
 from loops_nb.magics.connection import Target
 from loops_nb.magics.grammar import Option, Verb
 from loops_nb.magics.values import number
 from loops_nb.magics.verbs.options import count
-from loops_nb.magics.wording import many
 
 if TYPE_CHECKING:
     from types import SimpleNamespace

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from loops_nb.config.zones import display_zone
+from loops_nb.drawing.wording import many, moment, zone_name
 from loops_nb.magics.phrases import NOT_CONNECTED, key_words
 from loops_nb.magics.warming import warm_up
-from loops_nb.magics.wording import many, moment, zone_name
 from loops_nb.models import SAMPLER_ALIVE
 
 if TYPE_CHECKING:
