@@ -73,7 +73,7 @@ def _type(kind: msgspec.inspect.Type) -> str:  # noqa: PLR0911 - one return a ki
     if isinstance(kind, inspect.LiteralType):
         named = next((name for name, union in _UNIONS.items() if set(get_args(union)) == set(kind.values)), None)
         return named or " | ".join(json.dumps(value) for value in kind.values)
-    if isinstance(kind, inspect.ListType):
+    if isinstance(kind, inspect.ListType | inspect.VarTupleType):
         inner = _type(kind.item_type)
         return f"({inner})[]" if "|" in inner else f"{inner}[]"
     if isinstance(kind, inspect.DictType):

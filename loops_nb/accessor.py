@@ -13,7 +13,7 @@ import pandas as pd
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import KINDS
-from loops_nb.frames.steps import step_of
+from loops_nb.steps import step_of
 from loops_nb.uri import format_uri
 
 #: What `LoopsAccessor.timeline` notes on its frame, in the place of a kind: it is shown like a listing, and is none.

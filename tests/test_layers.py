@@ -18,6 +18,7 @@ ROOMS = [
     "_version",
     "errors",
     "uri",
+    "steps",
     "models",
     "decoding",
     "home",
@@ -27,6 +28,8 @@ ROOMS = [
     "client",
     "frames",
     "accessor",
+    "live",
+    "panels",
     "loops",
     "async_loops",
     "magics",
@@ -36,6 +39,8 @@ LOCAL_MAY = {"_version", "errors", "uri", "models", "home", "local"}
 BANNED = {
     "client": {"pandas", "numpy", "ipywidgets", "anywidget", "IPython"},
     "frames": {"httpx", "ipywidgets", "anywidget", "IPython"},
+    "live": {"pandas", "numpy", "ipywidgets", "anywidget", "IPython"},
+    "panels": {"httpx", "starlette", "uvicorn"},
     "local": {"httpx", "pandas", "ipywidgets", "anywidget", "IPython"},
     "magics": {"httpx", "starlette", "uvicorn"},
 }

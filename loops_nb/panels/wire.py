@@ -15,6 +15,8 @@ from typing import Literal
 from msgspec import Struct, field
 
 Cell = str | int | float | bool | None
+#: The cells of a row, in the order of its kind's columns; the first is its id.
+Row = tuple[Cell, ...]
 ViewName = Literal["fleet", "run", "samplers", "deployments", "checkpoints"]
 TableName = Literal["runs", "samplers", "deployments", "checkpoints"]
 #: How a state feels, said by a sign and a word beside the colour.
@@ -138,14 +140,14 @@ class Act(Struct, kw_only=True, frozen=True):
 class Table(Struct, kw_only=True, frozen=True):
     """Rows of one kind, their cells in the order of that kind's columns; ``total`` is greater than their number when the rest follows."""
 
-    rows: list[list[Cell]]
+    rows: list[Row]
     total: int
 
 
 class TableChange(Struct, kw_only=True, frozen=True):
     """Rows that are new or different, whole, and the ids of those that are gone."""
 
-    rows: list[list[Cell]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     total: int = 0
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loops_nb.frames.steps import step_of
+from loops_nb.steps import step_of
 from tests.frames.documents import ANY_MACHINE
 
 
