@@ -20,10 +20,12 @@ lab: $(VENV)/.lab
 	$(BIN)/python notebooks/play.py lab
 
 test: check
+	$(BIN)/python -m tests.browser.prepare
 	$(BIN)/python tests/other_pythons.py
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --ignore tests/browser
+	$(BIN)/python -m pytest -n auto tests/browser
 
-check: $(VENV)/.test
+check: $(VENV)/.test $(VENV)/.browser
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
@@ -40,6 +42,6 @@ $(VENV)/bin/python:
 	$(PIP) install "pip>=25.1"
 
 # One stamp a dependency group of pyproject.toml, so that a second run installs nothing.
-$(VENV)/.demo $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.browser: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable . --group $*
 	@touch $@
