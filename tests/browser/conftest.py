@@ -1,0 +1,177 @@
+"""One Jupyter server of a kind and one Chromium for the whole folder; a page, a notebook and a service for each test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.backstage import Backstage
+from tests.browser.jupyter import Application, JupyterServer
+from tests.browser.notebook import Notebook, written
+from tests.browser.prepare import BUILD, chromium, missing
+from tests.service import ThreadService, running_service
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+#: Sentinel of the key that every notebook of these tests works with: it must turn up nowhere in a page.
+KEY = "sentinel-key-of-the-browser-tests-0123456789"
+#: What Notebook 7 throws by itself, whatever is in the notebook.
+_NOT_OURS = ("Cannot read properties of undefined (reading 'schema')",)
+_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder: they do not depend on the interpreter that pytest runs on."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.once)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the fixtures know whether the test failed."""
+    report = yield
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    return report
+
+
+# Of the folder, not of the session: while Playwright runs, its event loop keeps asyncio.run from working in tests elsewhere.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    gone = missing()
+    assert not gone, f"not installed: {', '.join(gone)}. Run 'python -m tests.browser.prepare' once, or 'make test'."
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=_FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="package")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """The pages of a worker share their cache: JupyterLab is a few megabytes of JavaScript."""
+    opened = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="package")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Application], JupyterServer]]:
+    """Start a server of an application at its first need."""
+    started: dict[Application, JupyterServer] = {}
+
+    def server(application: Application) -> JupyterServer:
+        if application not in started:
+            started[application] = JupyterServer(tmp_path_factory.mktemp(application), application).start()
+        return started[application]
+
+    yield server
+    for one in started.values():
+        one.stop()
+
+
+class Desk:
+    """What a test works at: it opens notebooks in pages.
+
+    Parameters
+    ----------
+    server
+        The Jupyter server.
+    context
+        Where pages are opened.
+    name
+        Prefix of the notebooks' names.
+    """
+
+    def __init__(self, server: JupyterServer, context: BrowserContext, name: str) -> None:
+        self.server = server
+        self.opened: list[Notebook] = []
+        self._context = context
+        self._name = name
+        self._made = 0
+
+    def notebook(self, *cells: str, kernel: str = "python3", environment: dict[str, str] | None = None) -> Notebook:
+        """Write a notebook, open it, and set variables of its kernel's environment."""
+        self._made += 1
+        path = self.server.root / f"{self._name}-{self._made}.ipynb"
+        path.write_text(written(cells, kernel), encoding="utf-8")
+        found = self.open(path)
+        if environment:
+            found.execute(f"import os; os.environ.update({environment!r})")
+        return found
+
+    def open(self, path: Path, *, kernel: bool = True) -> Notebook:
+        """Open a notebook that is there."""
+        notebook = Notebook(self._context.new_page(), path)
+        self.opened.append(notebook)
+        notebook.open(self.server.address(path.name), kernel=kernel)
+        return notebook
+
+    def page(self) -> Page:
+        """Open an empty page."""
+        return self._context.new_page()
+
+
+def _keep_traces(test: str, pages: Sequence[Page], notebooks: Sequence[Notebook]) -> None:
+    folder = BUILD / "failed" / re.sub(r"\W+", "-", test)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, page in enumerate(pages):
+        page.screenshot(path=folder / f"page-{number}.png")
+    for notebook in notebooks:
+        (folder / f"{notebook.path.stem}.log").write_text("\n".join([*notebook.console, *notebook.errors]), encoding="utf-8")
+        (folder / notebook.path.name).write_bytes(notebook.path.read_bytes())
+
+
+@pytest.fixture
+def desk(request: pytest.FixtureRequest, servers: Callable[[Application], JupyterServer], context: BrowserContext) -> Iterator[Desk]:
+    """A desk in JupyterLab, or in the application that the test is parametrized with."""
+    application: Application = getattr(request, "param", "lab")
+    server = servers(application)
+    made = Desk(server, context, re.sub(r"\W+", "-", request.node.name))
+    yield made
+    if request.node.stash.get(_FAILED, False):
+        _keep_traces(request.node.name, context.pages, made.opened)
+    for page in context.pages:
+        page.close()
+    server.end_kernels()
+    errors = [error for notebook in made.opened for error in notebook.errors if not any(known in error for known in _NOT_OURS)]
+    assert errors == []
+    said = "\n".join(line for notebook in made.opened for line in notebook.console)
+    assert KEY not in said
+    assert {host for notebook in made.opened for host in notebook.hosts} <= {"127.0.0.1", ""}
+
+
+@pytest.fixture
+def backstage() -> Backstage:
+    """Stands before the service."""
+    return Backstage()
+
+
+@pytest.fixture
+def service(backstage: Backstage, tmp_path: Path) -> Iterator[ThreadService]:
+    """A service of the test's own, at the pace of life, empty."""
+    with running_service(speed=1.0, wrap=backstage.wrap, data_dir=tmp_path / "service") as running:
+        assert isinstance(running, ThreadService)
+        yield running
+
+
+@pytest.fixture
+def connected(service: ThreadService) -> dict[str, str]:
+    """The environment of a kernel that works with the service, with a key that must be seen nowhere."""
+    return {"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY}
+
+
+def pytest_configure(config: Any) -> None:
+    """Say once where traces of failures are."""
+    config.addinivalue_line("markers", "browser: runs in a real browser")

@@ -1,0 +1,74 @@
+// Runs in the page of JupyterLab or Notebook 7: what the tests ask of the application, by its own commands and models.
+(() => {
+  const runs = new Map();
+  let count = 0;
+
+  const driver = {
+    path: "",
+
+    /** The notebook of the test, also when another tab is in front. */
+    panel() {
+      const app = globalThis.jupyterapp;
+      const open = [...(app?.shell?.widgets("main") ?? [])];
+      return open.find((w) => w.context?.path === driver.path && w.content?.model?.cells);
+    },
+
+    async ready() {
+      await globalThis.jupyterapp.restored;
+      await driver.panel().context.ready;
+      await driver.panel().revealed;
+    },
+
+    kernel() {
+      return driver.panel().sessionContext.session?.kernel;
+    },
+
+    cell(index) {
+      return driver.panel().content.model.cells.get(index);
+    },
+
+    /** Starts a cell by the command behind the toolbar's button; its promise ends when the cell does. */
+    start(index) {
+      const { content } = driver.panel();
+      content.activeCellIndex = index;
+      content.deselectAll();
+      const run = { over: false };
+      run.promise = globalThis.jupyterapp.commands.execute("notebook:run-cell").finally(() => {
+        run.over = true;
+      });
+      runs.set(++count, run);
+      return count;
+    },
+
+    over(number) {
+      return runs.get(number).over;
+    },
+
+    async command(name, args) {
+      await globalThis.jupyterapp.commands.execute(name, args);
+    },
+
+    outputs(index) {
+      return driver.cell(index).toJSON().outputs;
+    },
+
+    /** Runs code in the kernel behind the notebook's back and returns what it printed. */
+    async execute(code) {
+      const future = driver.kernel().requestExecute({ code, silent: true, store_history: false });
+      let out = "";
+      future.onIOPub = ({ header, content }) => {
+        if (header.msg_type === "stream") out += content.text;
+        if (header.msg_type === "error") out += content.traceback.join("\n");
+      };
+      const reply = await future.done;
+      if (reply.content.status !== "ok") throw new Error(`the kernel says ${reply.content.status}: ${out}`);
+      return out;
+    },
+
+    async save() {
+      const { context } = driver.panel();
+      await context.save();
+    },
+  };
+  globalThis.driver = driver;
+})();

@@ -1,0 +1,137 @@
+"""A notebook in a page: its cells, its kernel and the panels that it shows."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+
+DRIVER = (Path(__file__).parent / "driver.js").read_text("utf-8")
+#: Longest that anything in a page may take on a busy machine; a condition is usually met a hundred times sooner.
+PATIENCE_SECONDS = 40.0
+
+
+def written(cells: Sequence[str], kernel: str) -> str:
+    """Return the text of a notebook of code cells."""
+    made: list[dict[str, Any]] = [
+        {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": source}
+        for i, source in enumerate(cells)
+    ]
+    about = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}, "language_info": {"name": "python"}}
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": made, "metadata": about})
+
+
+class Run:
+    """A cell that was started."""
+
+    def __init__(self, page: Page, number: int) -> None:
+        self._page = page
+        self._number = number
+
+    @property
+    def over(self) -> bool:
+        """Whether the cell has ended."""
+        return bool(self._page.evaluate("n => driver.over(n)", self._number))
+
+    def wait(self) -> None:
+        """Wait for the cell's end."""
+        self._page.wait_for_function("n => driver.over(n)", arg=self._number)
+
+
+class Notebook:
+    """A notebook in a page of its own."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page = page
+        self.path = path
+        self.console: list[str] = []
+        self.errors: list[str] = []
+        self.hosts: set[str] = set()
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
+        page.add_init_script(DRIVER + f"\ndriver.path = {json.dumps(path.name)};")
+        page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0] if "://" in request.url else ""))
+
+    def open(self, address: str, *, kernel: bool = True) -> None:
+        """Open the page and wait until the notebook is there, and its kernel."""
+        self.page.goto(address, wait_until="domcontentloaded")
+        self.wait_ready(kernel=kernel)
+
+    def reload(self) -> None:
+        """Load the page again."""
+        self.page.reload(wait_until="domcontentloaded")
+        self.wait_ready()
+
+    def wait_ready(self, *, kernel: bool = True) -> None:
+        """Wait until the notebook can be driven."""
+        self.page.wait_for_function("() => globalThis.jupyterapp && driver.panel()")
+        self.page.evaluate("() => driver.ready()")
+        if kernel:
+            self.page.wait_for_function("() => ['idle', 'busy'].includes(driver.kernel()?.status)")
+
+    def start(self, index: int) -> Run:
+        """Start a cell and return at once."""
+        return Run(self.page, self.page.evaluate("i => driver.start(i)", index))
+
+    def run(self, index: int) -> None:
+        """Run a cell to its end; it must not fail."""
+        self.start(index).wait()
+        failed = [o for o in self.outputs(index) if o["output_type"] == "error"]
+        assert not failed, "\n".join(failed[0]["traceback"])
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Carry out a command of the application's."""
+        self.page.evaluate("([name, args]) => driver.command(name, args)", [name, arguments])
+
+    def select(self, index: int) -> None:
+        """Make a cell the active one."""
+        self.page.evaluate("i => { driver.panel().content.activeCellIndex = i }", index)
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """Return the outputs of a cell, as the file would have them."""
+        found: list[dict[str, Any]] = self.page.evaluate("i => driver.outputs(i)", index)
+        return found
+
+    def printed(self, index: int) -> str:
+        """Return what a cell printed."""
+        return "".join("".join(o["text"]) for o in self.outputs(index) if o["output_type"] == "stream")
+
+    def set_source(self, index: int, source: str) -> None:
+        """Type over a cell."""
+        self.page.evaluate("([i, source]) => driver.cell(i).sharedModel.setSource(source)", [index, source])
+
+    def execute(self, code: str) -> str:
+        """Run code in the kernel, not through a cell; returns what it printed."""
+        return str(self.page.evaluate("code => driver.execute(code)", code))
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel, without asking."""
+        self.page.evaluate("() => driver.kernel().restart()")
+        self.page.wait_for_function("() => driver.kernel().status === 'idle'")
+
+    def save(self) -> dict[str, Any]:
+        """Save, and return what is in the file now."""
+        self.page.evaluate("() => driver.save()")
+        found: dict[str, Any] = json.loads(self.path.read_bytes())
+        return found
+
+    def cell(self, index: int) -> Locator:
+        """Return a cell on the page."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+
+
+def wait_for(condition: Callable[[], Any], what: str, page: Page | None = None) -> Any:
+    """Wait until a condition of the test's own side is met and return what it returned; lets the page's events through meanwhile."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < until, f"waited in vain: {what}"
+        if page is None:
+            time.sleep(0.02)
+        else:
+            page.wait_for_timeout(20)
+    return found
