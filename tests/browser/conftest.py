@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from loops_nb import Loops
 from tests.browser.backstage import Backstage
 from tests.browser.jupyter import Application, JupyterServer
 from tests.browser.notebook import Notebook, written
 from tests.browser.prepare import BUILD, chromium, missing
+from tests.browser.world import Clock, World
 from tests.service import ThreadService, running_service
 
 _FLAGS = [
@@ -159,19 +160,27 @@ def backstage() -> Backstage:
 
 
 @pytest.fixture
-def service(backstage: Backstage, tmp_path: Path) -> Iterator[ThreadService]:
-    """A service of the test's own, at the pace of life, empty."""
-    with running_service(speed=1.0, wrap=backstage.wrap, data_dir=tmp_path / "service") as running:
+def clock() -> Clock:
+    """The service's clock."""
+    return Clock()
+
+
+@pytest.fixture
+def service(backstage: Backstage, clock: Clock, tmp_path: Path) -> Iterator[ThreadService]:
+    """A service of the test's own, empty; its time passes when the test says so."""
+    with running_service(speed=1.0, wrap=backstage.wrap, data_dir=tmp_path / "service", clock=clock) as running:
         assert isinstance(running, ThreadService)
         yield running
+
+
+@pytest.fixture
+def world(service: ThreadService, clock: Clock, backstage: Backstage) -> Iterator[World]:
+    """What goes on at the service."""
+    with Loops("another-key", service.url) as loops:
+        yield World(loops, clock, backstage)
 
 
 @pytest.fixture
 def connected(service: ThreadService) -> dict[str, str]:
     """The environment of a kernel that works with the service, with a key that must be seen nowhere."""
     return {"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY}
-
-
-def pytest_configure(config: Any) -> None:
-    """Say once where traces of failures are."""
-    config.addinivalue_line("markers", "browser: runs in a real browser")
