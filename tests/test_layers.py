@@ -30,6 +30,7 @@ ROOMS = [
     "accessor",
     "live",
     "panels",
+    "watching",
     "loops",
     "async_loops",
     "magics",

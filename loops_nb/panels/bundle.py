@@ -1,0 +1,32 @@
+"""The page's half of the panels: one JavaScript module, built into the package."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from loops_nb.errors import LoopsError
+
+NAME = "panels.js"
+
+
+@cache
+def page_code() -> str:
+    """Return the module's text.
+
+    It is saved with every widget whose state a notebook keeps, so it is small; and it is a text, not a path, because a watched file would
+    keep every widget alive.
+
+    Raises
+    ------
+    LoopsError
+        If this copy of the package was not built.
+    """
+    path = files("loops_nb") / "static" / NAME
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise LoopsError(
+            "The panels' page code was not built into this copy of loops_nb.",
+            hint="In a clone, with Node 20 or newer: pip install . (or: cd js && npm ci && npm run build)",
+        ) from None

@@ -1,0 +1,105 @@
+"""What the notebook tells a kernel about its cells: which one runs, which are gone, and when one ended."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Place(NamedTuple):
+    """Where something was shown.
+
+    Parameters
+    ----------
+    cell
+        The cell's id; empty where the front end does not tell.
+    run
+        Which execution of the kernel it was.
+    deleted
+        Ids of cells that are gone since.
+    """
+
+    cell: str
+    run: int
+    deleted: tuple[str, ...] = ()
+
+
+def shell() -> Any:
+    """Return the IPython shell of this process, or None; never imports IPython."""
+    import sys  # noqa: PLC0415 - as light as it gets
+
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def is_notebook() -> bool:
+    """Tell whether a kernel runs this process: somebody may see widgets."""
+    return getattr(shell(), "kernel", None) is not None
+
+
+def place() -> Place | None:
+    """Return the cell that runs now; None outside of a kernel."""
+    ip = shell()
+    kernel = getattr(ip, "kernel", None)
+    if kernel is None:
+        return None
+    try:
+        metadata = kernel.get_parent("shell").get("metadata", {})
+    except (AttributeError, TypeError, LookupError):
+        metadata = {}
+    deleted = metadata.get("deletedCells")
+    return Place(
+        cell=str(metadata.get("cellId") or ""),
+        run=int(getattr(ip, "execution_count", 0) or 0),
+        deleted=tuple(str(name) for name in deleted) if isinstance(deleted, list) else (),
+    )
+
+
+class CellClock:
+    """When cells run in this kernel; one a process."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._ended = float("-inf")
+        self._listening: Any = None
+        self._at_end: list[Callable[[], None]] = []
+
+    def listen(self) -> None:
+        """Start to follow the shell's cells, if there is a shell; the cell that runs now counts."""
+        ip = shell()
+        if ip is None or self._listening is ip:
+            return
+        self._listening = ip
+        ip.events.register("pre_run_cell", self._start)
+        ip.events.register("post_run_cell", self._end)
+        # Called from a cell: its own start was not heard.
+        self._running = 1
+
+    def ended(self) -> float | None:
+        """Return the monotonic time when the last cell ended; None while one is running, minus infinity where nobody tells."""
+        return None if self._running else self._ended
+
+    def at_end(self, do: Callable[[], None]) -> Callable[[], None]:
+        """Have something done on the main thread whenever a cell ends; return what takes it back."""
+        self._at_end.append(do)
+
+        def undo() -> None:
+            if do in self._at_end:
+                self._at_end.remove(do)
+
+        return undo
+
+    def _start(self, _info: Any = None) -> None:
+        self._running = 1
+
+    def _end(self, _result: Any = None) -> None:
+        self._running = 0
+        self._ended = time.monotonic()
+        for do in list(self._at_end):
+            do()
+
+
+CLOCK = CellClock()
