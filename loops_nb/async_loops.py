@@ -12,6 +12,7 @@ from loops_nb.client.operations import checkpoints, deployments, runs, samplers,
 from loops_nb.client.retry import RetryPolicy
 from loops_nb.errors import NotFoundError, PermissionDeniedError
 from loops_nb.loops import DEFAULT_SECONDS, Connection, as_frame, exchange_for, frames_module
+from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, SamplersWatch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +26,8 @@ class AsyncSessions(awaited.Sessions):
         return await self._transport.send(as_frame(sessions.get(session_id), "sessions_frame"))
 
 
-class AsyncRuns(awaited.Runs):
-    """`Runs` with a frame."""
+class AsyncRuns(awaited.Runs, RunsWatch):
+    """`Runs` with a frame and a live panel."""
 
     async def frame(
         self, *, run_id: str | None = None, base_model: str | None = None, scope: str | None = None, team_id: str | None = None
@@ -45,16 +46,16 @@ class AsyncRuns(awaited.Runs):
         return frame
 
 
-class AsyncSamplers(awaited.Samplers):
-    """`Samplers` with a frame."""
+class AsyncSamplers(awaited.Samplers, SamplersWatch):
+    """`Samplers` with a frame and a live panel."""
 
     async def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
         return await self._transport.send(as_frame(samplers.list_(scope=scope, team_id=team_id), "samplers_frame"))
 
 
-class AsyncCheckpoints(awaited.Checkpoints):
-    """`Checkpoints` with frames."""
+class AsyncCheckpoints(awaited.Checkpoints, CheckpointsWatch):
+    """`Checkpoints` with frames and a live panel."""
 
     async def frame(self, *, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None) -> pd.DataFrame:
         """List checkpoints as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
@@ -76,8 +77,8 @@ class AsyncCheckpoints(awaited.Checkpoints):
         return frame
 
 
-class AsyncDeployments(awaited.Deployments):
-    """`Deployments` with frames."""
+class AsyncDeployments(awaited.Deployments, DeploymentsWatch):
+    """`Deployments` with frames and a live panel."""
 
     async def frame(self, *, scope: str | None = None) -> pd.DataFrame:
         """List deployments as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""

@@ -17,6 +17,7 @@ from loops_nb.client.retry import NEAR, RetryPolicy
 from loops_nb.client.transport import Transport
 from loops_nb.credentials import ENV_KEY, FoundKey, Secret, resolve_key
 from loops_nb.errors import CredentialsError, NotFoundError, PermissionDeniedError
+from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, SamplersWatch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +52,8 @@ class Sessions(sync.Sessions):
         return self._transport.send(as_frame(sessions.get(session_id), "sessions_frame"))
 
 
-class Runs(sync.Runs):
-    """`Runs` with a frame."""
+class Runs(sync.Runs, RunsWatch):
+    """`Runs` with a frame and a live panel."""
 
     def frame(
         self, *, run_id: str | None = None, base_model: str | None = None, scope: str | None = None, team_id: str | None = None
@@ -71,16 +72,16 @@ class Runs(sync.Runs):
         return frame
 
 
-class Samplers(sync.Samplers):
-    """`Samplers` with a frame."""
+class Samplers(sync.Samplers, SamplersWatch):
+    """`Samplers` with a frame and a live panel."""
 
     def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
         return self._transport.send(as_frame(samplers.list_(scope=scope, team_id=team_id), "samplers_frame"))
 
 
-class Checkpoints(sync.Checkpoints):
-    """`Checkpoints` with frames."""
+class Checkpoints(sync.Checkpoints, CheckpointsWatch):
+    """`Checkpoints` with frames and a live panel."""
 
     def frame(self, *, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None) -> pd.DataFrame:
         """List checkpoints as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
@@ -102,8 +103,8 @@ class Checkpoints(sync.Checkpoints):
         return frame
 
 
-class Deployments(sync.Deployments):
-    """`Deployments` with frames."""
+class Deployments(sync.Deployments, DeploymentsWatch):
+    """`Deployments` with frames and a live panel."""
 
     def frame(self, *, scope: str | None = None) -> pd.DataFrame:
         """List deployments as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
@@ -137,6 +138,11 @@ class Connection:
     """What both flavours know of where they are connected."""
 
     _exchange: Exchange
+
+    @property
+    def exchange(self) -> Exchange:
+        """Address, key and policy; what is made of the same one shares one poller."""
+        return self._exchange
 
     @property
     def base_url(self) -> str:
