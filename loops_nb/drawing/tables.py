@@ -22,13 +22,13 @@ _LONGEST_LINE = 120
 _LONGEST_NAME = 240
 # Only what a notebook's own style for tables lacks; where styles are taken out (GitHub) the table stays readable.
 _STYLE = (
-    "<style>.loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top;white-space:nowrap}"
+    ".loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top;white-space:nowrap}"
     ".loops-nb .n{text-align:right!important;font-variant-numeric:tabular-nums}"
     ".loops-nb .w{white-space:pre-wrap;overflow-wrap:anywhere;min-width:16em}.loops-nb p{margin:4px 0;opacity:.8}"
-    ".loops-nb caption{text-align:left;font-weight:bold}</style>"
+    ".loops-nb caption{text-align:left;font-weight:bold;white-space:nowrap}"
 )
-# Without the last two a notebook takes what stands between dollar signs for a formula, and typesets it.
-_OPENING = f'<div class="loops-nb tex2jax_ignore mathjax_ignore">{_STYLE}'
+# Without these a notebook takes what stands between dollar signs for a formula, and typesets it.
+_NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Field:
         A text that must not be cut, as a URI: it is wrapped where there is no room.
     is_prose
         A long text in words, as a log line: wrapped on a page too.
+    is_whole
+        A long text that is there to be copied: not wrapped as long as less important columns can be left out for it.
     """
 
     heading: str
@@ -55,6 +57,7 @@ class Field:
     rank: int = 0
     is_long: bool = False
     is_prose: bool = False
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,24 +70,56 @@ class Table:
 
 def as_html(table: Table) -> str:
     """Draw a table as HTML that needs no style sheet and follows the page's colours."""
+    return page(rows_html(table))
+
+
+def page(parts: list[str], *, classes: str = "", style: str = "") -> str:
+    """Return parts that are HTML already as one piece of a notebook's page.
+
+    Parameters
+    ----------
+    parts
+        As `rows_html` and `sentence` make them.
+    classes
+        Further classes of the root element.
+    style
+        Further CSS rules.
+    """
+    opening = f'<div class="{" ".join(filter(None, ("loops-nb", classes, _NO_FORMULAS)))}"><style>{_STYLE}{style}</style>'
+    return "\n".join([opening, *parts, "</div>"])
+
+
+def rows_html(table: Table, caption: str = "") -> list[str]:
+    """Draw a table and its sentences as the parts of a page."""
     marks = [_mark(f) for f in table.fields]
     most_of = [_LONGEST if f.is_long else _LONGEST_NAME for f in table.fields]
     heads = "".join(f'<th scope="col"{mark}>{_safe(f.heading)}</th>' for f, mark in zip(table.fields, marks, strict=True))
-    lines = [_OPENING, f'<table class="dataframe"><thead><tr>{heads}</tr></thead>', "<tbody>"]
+    lines = [f'<table class="dataframe">{_caption(caption)}<thead><tr>{heads}</tr></thead>', "<tbody>"]
     for row in zip(*(f.cells for f in table.fields), strict=True):
         cells = "".join(f"<td{mark}>{_safe(cell, most)}</td>" for mark, most, cell in zip(marks, most_of, row, strict=True))
         lines.append(f"<tr>{cells}</tr>")
-    lines += ["</tbody></table>", *_notes_html(table.notes), "</div>"]
-    return "\n".join(lines)
+    return [*lines, "</tbody></table>", *map(sentence, table.notes)]
 
 
 def notes_as_html(notes: list[str]) -> str:
     """Draw sentences alone as HTML."""
-    return "\n".join([_OPENING, *_notes_html(notes), "</div>"])
+    return page([sentence(note) for note in notes])
 
 
-def _notes_html(notes: list[str]) -> list[str]:
-    return [f"<p>{_safe(note)}</p>" for note in notes]
+def sentence(text: str, *, code: str = "", is_heading: bool = False) -> str:
+    """Draw a sentence as a part of a page.
+
+    Parameters
+    ----------
+    text
+        Its words.
+    code
+        A line of code behind them.
+    is_heading
+        Drawn bold.  No heading of HTML: a notebook would list it among its own.
+    """
+    words = f"<b>{_safe(text)}</b>" if is_heading else _safe(text)
+    return f"<p>{words} <code>{_safe(code)}</code></p>" if code else f"<p>{words}</p>"
 
 
 def as_text(table: Table, width: int) -> str:
@@ -98,7 +133,7 @@ def as_text(table: Table, width: int) -> str:
     notes = list(table.notes)
     hidden = [f.heading for f in table.fields if all(f is not shown for shown, _ in sized)]
     if hidden:
-        notes.append(f"Columns that did not fit: {', '.join(hidden)}.")
+        notes += textwrap.wrap(f"Columns that did not fit: {', '.join(hidden)}.", width)
     return "\n".join([*lines, *notes])
 
 
@@ -108,7 +143,8 @@ def _fitting(fields: list[Field], width: int) -> list[tuple[Field, int]]:
     left = width
     for place in sorted(range(len(fields)), key=lambda i: (fields[i].rank, i)):
         wanted = _width(fields[place])
-        least = min(wanted, _LEAST_OF_LONG) if fields[place].is_long else wanted
+        may_wrap = fields[place].is_long and not (fields[place].is_whole and wanted <= left)
+        least = min(wanted, _LEAST_OF_LONG) if may_wrap else wanted
         if chosen and least > left:
             continue
         chosen[place] = least
@@ -148,9 +184,12 @@ def as_card_html(table: Table) -> str:
         f'<tr><th scope="row">{_safe(name)}</th><td class="w">{_safe(value)}</td></tr>'
         for name, value in zip(names.cells, values.cells, strict=True)
     ]
-    caption = f"<caption>{_safe(names.heading)}</caption>"
-    opening = f'{_OPENING}<table class="dataframe">{caption}<tbody>'
-    return "\n".join([opening, *rows, "</tbody></table>", *_notes_html(table.notes), "</div>"])
+    opening = f'<table class="dataframe">{_caption(names.heading)}<tbody>'
+    return page([opening, *rows, "</tbody></table>", *map(sentence, table.notes)])
+
+
+def _caption(text: str) -> str:
+    return f"<caption>{_safe(text)}</caption>" if text else ""
 
 
 def _mark(column: Field) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _STEP = 1000
+_SPANS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 MISSING = "-"
 
 
@@ -35,6 +36,17 @@ def lasting(span: timedelta) -> str:
     minutes, seconds = divmod(span.seconds, 60)
     days = f"{span.days} d " if span.days else ""
     return f"{days}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+
+
+def roughly(seconds: float) -> str:
+    """Return a span of time by its two largest units: ``42 s``, ``5 min 10 s``, ``12 d 4 h``."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, length in _SPANS:
+        amount, left = divmod(left, length)
+        if amount or parts:
+            parts.append(f"{amount} {unit}" if amount else "")
+    return " ".join(filter(None, parts[:2])) or "0 s"
 
 
 def moment(when: datetime, zone: tzinfo | None, *, fraction: bool = False) -> str:

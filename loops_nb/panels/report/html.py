@@ -1,0 +1,46 @@
+"""The report as HTML."""
+
+from __future__ import annotations
+
+from loops_nb.drawing.tables import page, rows_html, sentence
+from loops_nb.panels import wire
+from loops_nb.panels.report.draft import draft_of
+
+REPORT_CLASS = "loops-nb-report"
+#: The live view's element in the page has this class as long as it is there.
+LIVE_CLASS = "loops-nb-live"
+_OUTPUT = ".jp-OutputArea-child"
+_DEAD = ('[data-mime-type="application/vnd.jupyter.widget-view+json"]', '[data-mime-type="text/plain"]')
+# Of the two outputs of a panel exactly one is shown: the live one hides the report; the report hides what is left of a dead one ("Error
+# displaying widget", or its text).  Only an output that can be a panel's is hidden: what a cell prints stays, whatever comes between.
+_ONE_OF_TWO = (
+    f"{_OUTPUT}:has(.{REPORT_CLASS}):has(+{_OUTPUT} .{LIVE_CLASS}),"
+    f"{_OUTPUT}:has(.{REPORT_CLASS})+{_OUTPUT}:has({','.join(_DEAD)}):not(:has(.{LIVE_CLASS}))"
+    "{display:none!important}"
+)
+
+
+def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bool = False) -> str:
+    """Return a snapshot as a piece of HTML that needs no style sheet, no script and no kernel.
+
+    Parameters
+    ----------
+    snapshot
+        What the panel shows.
+    time_zone
+        Zone of all times, as in the setting of that name.
+    frozen
+        There is no live panel beside it: leave out the style rule that shows only one of the two.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such time zone.
+    """
+    draft = draft_of(snapshot, time_zone)
+    parts = [sentence(draft.title, is_heading=True), *map(sentence, draft.lines)]
+    for section in draft.sections:
+        parts += rows_html(section.table, section.heading) if section.table.fields else map(sentence, section.table.notes)
+    if draft.line:
+        parts.append(sentence("To see it live, type", code=draft.line))
+    return page(parts, classes=REPORT_CLASS, style="" if frozen else _ONE_OF_TWO)

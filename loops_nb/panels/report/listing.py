@@ -1,0 +1,105 @@
+"""A panel's table on paper: its first rows, in an order for reading, and in words what all of them share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from loops_nb.drawing.tables import Field, Table
+from loops_nb.drawing.wording import MISSING, many, size
+from loops_nb.panels import wire
+from loops_nb.panels.columns import COLUMNS, Column
+from loops_nb.panels.report.clock import Clock
+from loops_nb.panels.report.signs import state_words, without_empty
+
+_MOST_ROWS = 30
+_LEAST_TO_SUM_UP = 2
+_SUMMED_UP_FROM = 4
+# Of use for sorting a live table; on paper they repeat what stands beside them.
+_SAID_BY_NAME_AND_URI = {"step", "run_id"}
+_AGE = "Age"
+_THINGS: dict[wire.TableName, str] = {"runs": "run", "samplers": "sampler", "deployments": "deployment", "checkpoints": "checkpoint"}
+
+
+def listing(snapshot: wire.Snapshot, name: wire.TableName, clock: Clock) -> tuple[str, Table] | None:
+    """Return the heading and the table of one kind of rows; None if not even their absence is worth a word.
+
+    Finished things come last, of checkpoints the newest first; after thirty rows it is said how many more there are.
+    """
+    table = snapshot.tables[name]
+    is_fleets = snapshot.view == "fleet" and name == "samplers"
+    thing = f"standalone {_THINGS[name]}" if is_fleets else _THINGS[name]
+    total = max(table.total, len(table.rows))
+    if not total:
+        # Most people have no samplers without a run; that there are none is no news.
+        return None if is_fleets else ("", Table([], [_nothing(name, thing, is_known=snapshot.ready)]))
+    if not table.rows:
+        return "", Table([], [f"{many(total, thing)}, not shown."])
+    rows = _in_order(name, table.rows)[:_MOST_ROWS]
+    fields, notes = _columns(snapshot, name, rows, clock)
+    more = [f"And {total - len(rows):,} more."] if total > len(rows) else []
+    return many(total, thing), Table(fields, more + notes)
+
+
+def _nothing(name: wire.TableName, thing: str, *, is_known: bool) -> str:
+    if not is_known:
+        return f"The {thing}s were not known yet."
+    return f"No {thing}s yet." if name in {"runs", "checkpoints"} else f"No {thing}s."
+
+
+def _in_order(name: wire.TableName, rows: list[wire.Row]) -> list[wire.Row]:
+    names = [column.name for column in COLUMNS[name]]
+    if name == "checkpoints":
+        saved = names.index("created_at")
+        return sorted(rows, key=lambda row: -_number(row[saved]))
+    finished = names.index("finished")
+    return sorted(rows, key=lambda row: bool(row[finished]))
+
+
+def _columns(snapshot: wire.Snapshot, name: wire.TableName, rows: list[wire.Row], clock: Clock) -> tuple[list[Field], list[str]]:
+    fields: list[Field] = []
+    same: list[str] = []
+    for column, values in zip(COLUMNS[name], zip(*rows, strict=True), strict=True):
+        said_above = snapshot.view == "run" and column.name == "base_model"
+        if column.rank is None or said_above or (name == "checkpoints" and column.name in _SAID_BY_NAME_AND_URI):
+            continue
+        drawn = _field(column, values, clock)
+        if any(drawn.heading == other.heading for other in fields):
+            # The first column of runs is headed Run, and so is their state.
+            drawn = replace(drawn, heading=f"{drawn.heading} state")
+        if column.rank >= _SUMMED_UP_FROM and len(rows) >= _LEAST_TO_SUM_UP and len(set(drawn.cells)) == 1 and drawn.cells[0] != MISSING:
+            same.append(f"{column.title} {drawn.cells[0]}")
+        else:
+            fields.append(drawn)
+    return without_empty(fields), [f"In all of these rows: {', '.join(same)}."] if same else []
+
+
+def _field(column: Column, values: tuple[wire.Cell, ...], clock: Clock) -> Field:
+    say = _sayer(column, clock)
+    return Field(
+        column.title,
+        [MISSING if value is None or value == "" else say(value) for value in values],
+        is_number=column.drawn in {"bytes", "count"} or column.title == _AGE,
+        # On paper an address is what one takes away.
+        rank=0 if column.rank is None or column.drawn == "uri" else column.rank,
+        is_long=column.drawn == "uri",
+        is_whole=column.drawn == "uri",
+    )
+
+
+def _sayer(column: Column, clock: Clock) -> Callable[[wire.Cell], str]:
+    if column.drawn == "state":
+        return state_words
+    if column.drawn == "age":
+        # A name and its time make a result; for a thing that goes on, how long it has been going on says more.
+        return (lambda value: clock.age(_number(value))) if column.title == _AGE else (lambda value: clock.at(_number(value)))
+    if column.drawn == "bytes":
+        return lambda value: size(int(_number(value)))
+    if column.drawn == "flag":
+        return lambda value: "yes" if value else "no"
+    return str
+
+
+def _number(value: wire.Cell) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0

@@ -1,0 +1,46 @@
+"""The report as text."""
+
+from __future__ import annotations
+
+import textwrap
+
+from loops_nb.drawing.tables import Table, as_text
+from loops_nb.errors import one_line
+from loops_nb.panels import wire
+from loops_nb.panels.report.draft import draft_of
+
+_LEAST_WIDTH = 40
+
+
+def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "local") -> str:
+    """Return a snapshot as text for a terminal, a diff, or a reader that knows no HTML.
+
+    Parameters
+    ----------
+    snapshot
+        What the panel shows.
+    width
+        Places in a line; at least 40 are used.  Columns that do not fit are left out, the least important first, and named.
+    time_zone
+        Zone of all times, as in the setting of that name.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such time zone.
+    """
+    width = max(_LEAST_WIDTH, width)
+    draft = draft_of(snapshot, time_zone)
+    blocks = ["\n".join(_wrapped(line, width) for line in (draft.title, *draft.lines))]
+    for section in draft.sections:
+        parts = [_wrapped(section.heading, width)] if section.heading else []
+        parts += [as_text(Table(section.table.fields), width)] if section.table.fields else []
+        blocks.append("\n".join([*parts, *(_wrapped(note, width) for note in section.table.notes)]))
+    if draft.line:
+        blocks.append(_wrapped(f"To see it live, type  {draft.line}", width))
+    return "\n\n".join(blocks)
+
+
+def _wrapped(text: str, width: int) -> str:
+    # An id or a URI that is longer than a line is not broken: it is there to be copied.
+    return "\n".join(textwrap.wrap(one_line(text), width, break_long_words=False, break_on_hyphens=False))
