@@ -1,0 +1,372 @@
+"""The poller of a connection: one thread that tells the news, a few that ask."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from loops_nb.client import checks
+from loops_nb.client.call import Call
+from loops_nb.client.exchange import Exchange
+from loops_nb.client.retry import NO_RETRY
+from loops_nb.client.transport import Transport
+from loops_nb.config import SETTINGS
+from loops_nb.errors import LoopsError
+from loops_nb.live.agenda import Agenda
+from loops_nb.live.board import Board
+from loops_nb.live.clock import Clock
+from loops_nb.live.hands import Hands, start_writer
+from loops_nb.live.needs import Attention, Need
+from loops_nb.live.source import Source
+from loops_nb.live.subscription import OnNews, Subscription
+
+T = TypeVar("T")
+
+#: Seconds that an answer to a look may be silent, whatever the client allows.
+LONGEST_SILENCE = 15.0
+#: Seconds without anything to do after which the threads end.
+LINGER = 3.0
+_MOST_LOOKS = 4
+_MOST_ACTS = 4
+#: How long news waits for the other answers of the same look: what changed hardly at all, "nothing new" longer.
+_PATIENCE_CHANGED = 0.02
+_PATIENCE_SAME = 1.0
+
+
+class Later:
+    """Something that will be done later; see `Poller.call_later`."""
+
+    def __init__(self, at: float, do: Callable[[], None]) -> None:
+        self.at = at
+        self._do: Callable[[], None] | None = do
+
+    def cancel(self) -> None:
+        """Do it never."""
+        self._do = None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it is done, or will not be."""
+        return self._do is None
+
+    def run(self) -> None:
+        """Do it, unless it was cancelled."""
+        do, self._do = self._do, None
+        if do is not None:
+            do()
+
+
+class Poller:
+    """Keeps what is watched fresh.  Get one with `poller_for`.
+
+    All subscribers are called on one thread, one after the other, so that none of them needs a lock.  What they raise is kept as `fault`,
+    and stops nobody.
+
+    Parameters
+    ----------
+    exchange
+        Where to ask, and with which key.
+    clock
+        Tells the time.
+
+    Attributes
+    ----------
+    fault
+        What a subscriber raised last, as text; empty for nothing.
+    """
+
+    def __init__(self, exchange: Exchange, *, clock: Clock | None = None) -> None:
+        self.exchange = exchange
+        self.fault = ""
+        self.linger = LINGER
+        self._clock = clock or Clock()
+        self._agenda = Agenda(self._clock, exchange.address.url)
+        self._agenda.interval = float(SETTINGS["poll_interval"].default)
+        self._looks = Transport(replace(exchange, seconds=min(exchange.seconds, LONGEST_SILENCE), policy=NO_RETRY))
+        self._acts = Transport(exchange)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._life = threading.Lock()
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._subscriptions: dict[Subscription, None] = {}
+        self._timers: list[tuple[float, int, Later]] = []
+        self._order = itertools.count()
+        self._idle_since: float | None = None
+        self._acting = 0
+        self._asking = Hands(_MOST_LOOKS, LINGER)
+        self._writing = Hands(_MOST_ACTS, LINGER)
+
+    # For everybody, on any thread
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks while something changes; up to five times as long when all has been still.  Can be set."""
+        return self._agenda.interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._agenda.interval = checks.seconds("interval", seconds)
+        self._nudge()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None
+
+    def subscribe(self, needs: Iterable[Need], on_news: OnNews, attention: Attention = Attention.WATCHED) -> Subscription:
+        """Have somebody told the news.
+
+        Parameters
+        ----------
+        needs
+            The listings that it stands on.
+        on_news
+            Called on the poller's thread with a `Board` and whether its data differs from the one before; after each look that concerns
+            it, failed ones included.  At once, if something is known already.
+        attention
+            How eagerly.
+        """
+        subscription = Subscription(self, needs, on_news, attention)
+        with self._life:
+            self._subscriptions[subscription] = None
+        self.reckon(subscription)
+        return subscription
+
+    def post(self, do: Callable[[], None]) -> None:
+        """Have something done soon on the poller's thread, after what was posted before."""
+        self._inbox.put(do)
+        self._wake()
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> Later:
+        """Have something done on the poller's thread after some seconds."""
+        later = Later(self._clock.now() + seconds, do)
+        self.post(lambda: heapq.heappush(self._timers, (later.at, next(self._order), later)))
+        return later
+
+    def act(self, call: Call[T], done: Callable[[T | LoopsError], None]) -> None:
+        """Carry out a request that changes something, by the connection's own rules, and look at once afterwards.
+
+        Parameters
+        ----------
+        call
+            The request.
+        done
+            Called on the poller's thread with the result, or with what went wrong.
+        """
+        self._request(call, done, look=True)
+
+    def ask(self, call: Call[T], done: Callable[[T | LoopsError], None]) -> None:
+        """Carry out a request that changes nothing; `done` as in `act`."""
+        self._request(call, done, look=False)
+
+    def refresh(self, subscription: Subscription) -> None:
+        """Look now for a subscriber, even if it is asleep."""
+
+        def do() -> None:
+            subscription.once = True
+            self._agenda.refresh(subscription.needs)
+
+        self.post(do)
+
+    def reckon(self, subscription: Subscription) -> None:
+        """Take in that a subscriber wants something else (`Subscription` calls it)."""
+        if subscription.is_closed:
+            with self._life:
+                self._subscriptions.pop(subscription, None)
+            if self._thread is None:
+                return
+        elif subscription.attention is Attention.ASLEEP and self._thread is None:
+            return
+        self.post(lambda: self._reckon(subscription))
+
+    def board(self, needs: Iterable[Need]) -> Board:
+        """Return a snapshot of what some needs cover.  For the poller's thread."""
+        return self._agenda.board(tuple(needs))
+
+    # The thread
+
+    def _wake(self) -> None:
+        with self._life:
+            if self._thread is None:
+                self._idle_since = None
+                self._thread = start_writer(self._run)
+
+    def _nudge(self) -> None:
+        if self._thread is not None:
+            self._inbox.put(_nothing)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                wait = self._wait()
+                do = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
+            except Empty:
+                pass
+            else:
+                self._guarded(do)
+                del do
+            self._guarded(self._turn)
+            if self._may_end():
+                return
+
+    def _wait(self) -> float:
+        now = self._clock.now()
+        at = min(self._agenda.next_at(), self._timers[0][0] if self._timers else float("inf"))
+        deadlines = [s.deadline for s in tuple(self._subscriptions) if s.deadline is not None]
+        at = min([at, *deadlines])
+        if self._idle_since is not None:
+            at = min(at, self._idle_since + self.linger)
+        return max(0.0, min(at - now, 3600.0))
+
+    def _turn(self) -> None:
+        now = self._clock.now()
+        while self._timers and self._timers[0][0] <= now:
+            self._guarded(heapq.heappop(self._timers)[2].run)
+        for source in self._agenda.late():
+            self._news(source, changed=False)
+        for source in self._agenda.start():
+            self._asking.do(lambda source=source: self._look(source))  # type: ignore[misc]
+        for subscription in tuple(self._subscriptions):
+            if subscription.deadline is not None and (subscription.deadline <= now or self._is_whole(subscription)):
+                self._tell(subscription)
+
+    def _may_end(self) -> bool:
+        self._timers = [timer for timer in self._timers if not timer[2].is_cancelled]
+        heapq.heapify(self._timers)
+        if self._timers or self._acting or not self._inbox.empty() or not self._agenda.is_idle:
+            self._idle_since = None
+            return False
+        now = self._clock.now()
+        if self._idle_since is None:
+            self._idle_since = now
+        if now < self._idle_since + self.linger:
+            return False
+        with self._life:
+            if not self._inbox.empty():
+                return False
+            self._thread = None
+        self._looks.close()
+        return True
+
+    def _guarded(self, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except BaseException:  # noqa: BLE001 - whatever it is, it would be printed under a stranger's cell
+            self.fault = traceback.format_exc()
+
+    # What happens on it
+
+    def _reckon(self, subscription: Subscription) -> None:
+        everybody = tuple(self._subscriptions)
+        self._agenda.want((s.needs, s.attention) for s in everybody)
+        if subscription.is_closed or subscription.attention is Attention.ASLEEP:
+            subscription.deadline = None
+            return
+        if subscription.missed(self._agenda.version(subscription.needs)) and any(
+            source.is_known or source.error is not None for need in subscription.needs for source in self._agenda.sources_of(need)
+        ):
+            self._tell(subscription)
+
+    def _look(self, source: Source) -> None:
+        inbox, body = self._inbox, _outcome(lambda: self._looks.send(source.call))
+        if inbox is self._inbox:
+            self.post(lambda: self._came(source, body))
+
+    def _came(self, source: Source, body: bytes | LoopsError) -> None:
+        changed = self._agenda.answered(source, body)
+        self._news(source, changed=changed)
+
+    def _news(self, source: Source, *, changed: bool) -> None:
+        patience = _PATIENCE_CHANGED if changed else _PATIENCE_SAME
+        until = self._clock.now() + patience
+        for subscription in tuple(self._subscriptions):
+            if subscription.attention is Attention.ASLEEP and not subscription.once:
+                continue
+            if any(source in self._agenda.sources_of(need) for need in subscription.needs):
+                subscription.deadline = until if subscription.deadline is None else min(until, subscription.deadline)
+
+    def _is_whole(self, subscription: Subscription) -> bool:
+        sources = (source for need in subscription.needs for source in self._agenda.sources_of(need))
+        return not any(source.in_flight and not source.overdue for source in sources)
+
+    def _tell(self, subscription: Subscription) -> None:
+        needs = subscription.needs
+        self._guarded(lambda: subscription.tell(self._agenda.board(needs), self._agenda.version(needs)))
+
+    def _request(self, call: Call[T], done: Callable[[T | LoopsError], None], *, look: bool) -> None:
+        def job() -> None:
+            inbox, result = self._inbox, _outcome(lambda: self._acts.send(call))
+            if inbox is self._inbox:
+                self.post(lambda: finish(result))
+
+        def begin() -> None:
+            self._acting += 1
+            self._writing.do(job)
+
+        def finish(result: T | LoopsError) -> None:
+            self._acting -= 1
+            if look:
+                self._agenda.refresh_all()
+            done(result)
+
+        self.post(begin)
+
+    def forked(self) -> None:
+        """Begin anew in a forked child: the threads, the subscribers and the sockets are the parent's."""
+        self._looks, self._acts = Transport(self._looks.exchange), Transport(self._acts.exchange)
+        history, interval = self._agenda.history, self._agenda.interval
+        self._agenda = Agenda(self._clock, self.exchange.address.url)
+        self._agenda.history, self._agenda.interval = history, interval
+        self._prepare()
+
+
+def _nothing() -> None:
+    return None
+
+
+def _outcome(send: Callable[[], T]) -> T | LoopsError:
+    try:
+        return send()
+    except LoopsError as error:
+        # Its traceback would keep the frames of this look alive.
+        return error.with_traceback(None)
+    except BaseException as error:  # noqa: BLE001 - a thread that dies silently would be a look that never ends
+        return LoopsError(f"A request failed in a way that was not foreseen ({type(error).__name__}).")
+
+
+_registry: WeakValueDictionary[tuple[str, object, str], Poller] = WeakValueDictionary()
+_registering = threading.Lock()
+
+
+def poller_for(exchange: Exchange) -> Poller:
+    """Return the poller of a connection: the same one for the same address, key and way to send it.
+
+    It lives as long as somebody holds it or its thread runs.  Nothing is asked before somebody subscribes.
+    """
+    mark = (exchange.address.url, exchange.key.secret, exchange.scheme)
+    with _registering:
+        poller = _registry.get(mark)
+        if poller is None:
+            poller = _registry[mark] = Poller(exchange)
+        return poller
+
+
+def _after_fork() -> None:
+    global _registering  # noqa: PLW0603 - another thread of the parent may have held it
+    _registering = threading.Lock()
+    for poller in list(_registry.values()):
+        poller.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
