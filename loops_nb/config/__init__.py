@@ -49,7 +49,11 @@ SETTINGS: dict[str, Setting] = {
             "Address of the Loops service; empty: LOOPS_BASE_URL, else the hosted service, else a running local one.",
         ),
         Setting("auth_scheme", "Bearer", "How the API key is sent: 'Bearer' or 'Api-Key'."),
-        Setting("poll_interval", 10.0, "Seconds between two looks at what is live (1 to 3600)."),
+        Setting(
+            "poll_interval",
+            2.0,
+            "Seconds between two looks while something changes; up to 5 times as long when all is still (0.5 to 3600).",
+        ),
         Setting("row_limit", 20, "Rows of a listing that are shown; 0 shows all. The DataFrame always has all."),
         Setting("time_zone", "local", "Zone in which times are shown: 'local', 'UTC' or e.g. 'Europe/Berlin'. DataFrames keep UTC."),
         Setting("timeout", 60.0, "Seconds that a request may take (1 to 3600)."),

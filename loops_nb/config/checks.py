@@ -104,7 +104,7 @@ def _time_zone(value: Any) -> str:
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "base_url": _base_url,
     "auth_scheme": _auth_scheme,
-    "poll_interval": _number("poll_interval", 1, 3600, "seconds"),
+    "poll_interval": _number("poll_interval", 0.5, 3600, "seconds"),
     "row_limit": _number("row_limit", 0, 100_000, "rows", whole=True),
     "time_zone": _time_zone,
     "timeout": _number("timeout", 1, 3600, "seconds"),
