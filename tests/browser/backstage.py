@@ -48,9 +48,14 @@ class Backstage:
         self._app = app
         return self
 
-    def refuse(self, status: int, text: str, **headers: str) -> None:
-        """Answer everything with an error from now on."""
-        self.answer = lambda _: JSONResponse({"error": text}, status_code=status, headers=headers)
+    def refuse(self, status: int, text: str, *, key: str | None = None, method: str | None = None) -> None:
+        """Answer with an error from now on: everything, or what comes with a key, or by a method."""
+
+        def answer(seen: Seen) -> Response | None:
+            meant = key in (None, seen.key) and method in (None, seen.method)
+            return JSONResponse({"error": text}, status_code=status) if meant else None
+
+        self.answer = answer
 
     def hold(self) -> None:
         """Leave everything unanswered until `relent`."""

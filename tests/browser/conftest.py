@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from loops_nb import Loops
 from tests.browser.backstage import Backstage
@@ -29,7 +31,6 @@ _FLAGS = [
 KEY = "sentinel-key-of-the-browser-tests-0123456789"
 #: What Notebook 7 throws by itself, whatever is in the notebook.
 _NOT_OURS = ("Cannot read properties of undefined (reading 'schema')",)
-_FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,9 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let the fixtures know whether the test failed."""
+    """Keep what the pages of a failed test show, before they are closed."""
     report = yield
-    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    desk = getattr(item, "funcargs", {}).get("desk")
+    if report.when == "call" and report.failed and isinstance(desk, Desk):
+        with contextlib.suppress(PlaywrightError):
+            desk.keep_traces(item.name)
     return report
 
 
@@ -114,7 +118,7 @@ class Desk:
 
     def open(self, path: Path, *, kernel: bool = True) -> Notebook:
         """Open a notebook that is there."""
-        notebook = Notebook(self._context.new_page(), path)
+        notebook = Notebook(self._context.new_page(), path, KEY)
         self.opened.append(notebook)
         notebook.open(self.server.address(path.name), kernel=kernel)
         return notebook
@@ -123,15 +127,15 @@ class Desk:
         """Open an empty page."""
         return self._context.new_page()
 
-
-def _keep_traces(test: str, pages: Sequence[Page], notebooks: Sequence[Notebook]) -> None:
-    folder = BUILD / "failed" / re.sub(r"\W+", "-", test)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, page in enumerate(pages):
-        page.screenshot(path=folder / f"page-{number}.png")
-    for notebook in notebooks:
-        (folder / f"{notebook.path.stem}.log").write_text("\n".join([*notebook.console, *notebook.errors]), encoding="utf-8")
-        (folder / notebook.path.name).write_bytes(notebook.path.read_bytes())
+    def keep_traces(self, test: str) -> None:
+        """Keep pictures of all pages, what they said, and the notebooks under ``build``."""
+        folder = BUILD / "failed" / re.sub(r"\W+", "-", test)
+        folder.mkdir(parents=True, exist_ok=True)
+        for notebook in self.opened:
+            (folder / f"{notebook.path.stem}.log").write_text("\n".join([*notebook.console, *notebook.errors]), encoding="utf-8")
+            (folder / notebook.path.name).write_bytes(notebook.path.read_bytes())
+        for number, page in enumerate(self._context.pages):
+            page.screenshot(path=folder / f"page-{number}.png")
 
 
 @pytest.fixture
@@ -141,16 +145,16 @@ def desk(request: pytest.FixtureRequest, servers: Callable[[Application], Jupyte
     server = servers(application)
     made = Desk(server, context, re.sub(r"\W+", "-", request.node.name))
     yield made
-    if request.node.stash.get(_FAILED, False):
-        _keep_traces(request.node.name, context.pages, made.opened)
     for page in context.pages:
         page.close()
     server.end_kernels()
     errors = [error for notebook in made.opened for error in notebook.errors if not any(known in error for known in _NOT_OURS)]
     assert errors == []
-    said = "\n".join(line for notebook in made.opened for line in notebook.console)
-    assert KEY not in said
-    assert {host for notebook in made.opened for host in notebook.hosts} <= {"127.0.0.1", ""}
+    for notebook in made.opened:
+        assert notebook.hosts <= {"127.0.0.1", ""}
+        assert notebook.leaks == []
+        assert KEY not in "\n".join(notebook.console)
+        assert KEY not in notebook.path.read_text("utf-8")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page
 
@@ -43,11 +44,23 @@ class Run:
 
 
 class Notebook:
-    """A notebook in a page of its own."""
+    """A notebook in a page of its own.
 
-    def __init__(self, page: Page, path: Path) -> None:
+    Parameters
+    ----------
+    page
+        Where it is opened.
+    path
+        Its file.
+    secret
+        What the kernel must never send to the page.
+    """
+
+    def __init__(self, page: Page, path: Path, secret: str) -> None:
         self.page = page
         self.path = path
+        self.leaks: list[str] = []
+        self._secret = secret
         self.console: list[str] = []
         self.errors: list[str] = []
         self.hosts: set[str] = set()
@@ -55,7 +68,13 @@ class Notebook:
         page.add_init_script(DRIVER + f"\ndriver.path = {json.dumps(path.name)};")
         page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0] if "://" in request.url else ""))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
+        page.on("websocket", lambda socket: socket.on("framereceived", self._received))
+
+    def _received(self, payload: str | bytes) -> None:
+        found = self._secret in payload if isinstance(payload, str) else self._secret.encode() in payload
+        if found:
+            self.leaks.append(repr(payload))
 
     def open(self, address: str, *, kernel: bool = True) -> None:
         """Open the page and wait until the notebook is there, and its kernel."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, Page, expect
 
+from loops_nb.panels.report.html import LIVE_CLASS, REPORT_CLASS
 from tests.browser.notebook import PATIENCE_SECONDS
 
 #: The widget's element; its shadow root holds the panel.
-LIVE = ".loops-nb-live"
+LIVE = f".{LIVE_CLASS}"
 #: The report beside it.
-STATIC = ".loops-nb-static"
+REPORT = f".{REPORT_CLASS}"
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
@@ -49,3 +50,11 @@ class Panel:
     def says_no_more(self, text: str) -> None:
         """Wait until a text is gone."""
         expect(self.root).not_to_contain_text(text)
+
+    def stands(self, standing: str) -> None:
+        """Wait until it says of its data that it is ``live``, ``failing``, ``paused``, ``over``, ``saved``, ``gone``..."""
+        expect(self.root.locator("[data-standing]")).to_have_attribute("data-standing", standing)
+
+    def filter(self, text: str) -> None:
+        """Type into the filter."""
+        self.root.get_by_role("searchbox").fill(text)
