@@ -53,9 +53,9 @@ class Later:
         self._do = None
 
     @property
-    def is_cancelled(self) -> bool:
-        """Whether it is done, or will not be."""
-        return self._do is None
+    def is_pending(self) -> bool:
+        """Whether it is still to be done."""
+        return self._do is not None
 
     def run(self) -> None:
         """Do it, unless it was cancelled."""
@@ -241,7 +241,7 @@ class Poller:
                 self._tell(subscription)
 
     def _may_end(self) -> bool:
-        self._timers = [timer for timer in self._timers if not timer[2].is_cancelled]
+        self._timers = [timer for timer in self._timers if timer[2].is_pending]
         heapq.heapify(self._timers)
         if self._timers or self._acting or not self._inbox.empty() or not self._agenda.is_idle:
             self._idle_since = None
