@@ -84,8 +84,8 @@ class Core:
         Whether anybody sees it.
     notify
         Whether pages may raise a browser notification; then it is looked now and then even when nobody sees the panel.
-    wall
-        Epoch seconds.
+    wall, clock
+        Epoch seconds, and seconds that only go forward.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Core:
         *,
         notify: bool = False,
         wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.view = view
         self.state = State()
@@ -107,6 +108,7 @@ class Core:
         self._presence = presence
         self._notify = notify
         self._wall = wall
+        self._clock = clock
         self._ready = threading.Event()
         self._crier = Crier()
         self._board: Board | None = None
@@ -296,7 +298,7 @@ class Core:
             self._ready.set()
         new = replace(old, content=content, health=health, notices=notices, acts=self._acts, ready=ready)
         change = difference(old, new, now)
-        if self._behind or says_something(change):
+        if says_something(change):
             self._step(new, change)
         else:
             # The time of the look is no new version, but a page that opens now shall have it.
@@ -307,7 +309,7 @@ class Core:
             self._attend()
 
     def _step(self, new: State, change: Change) -> None:
-        moment = time.monotonic()
+        moment = self._clock()
         if len(self._sent) == _MOST_SENT and moment - self._sent[0] < _SENT_SECONDS:
             # Too fast for a page to follow: one message later says all of it.
             if not self._behind:
@@ -325,6 +327,8 @@ class Core:
 
     def _catch_up(self) -> None:
         if not self._closed and self._behind:
+            # The timer may have come a moment early: then it is set again.
+            self._behind = False
             self._update(recompose=True, looked=False)
 
     def _health(self) -> Health:

@@ -11,7 +11,7 @@ from loops_nb.panels.content import Content, Memo
 from loops_nb.panels.notices import Trouble, run_trouble, sampler_trouble
 from loops_nb.panels.rows import cell, gpus_of, is_alive, run_row, sampler_row, serves, state
 from loops_nb.panels.stuck import stuck_spans
-from loops_nb.panels.view import deployments_of_runs, envelope
+from loops_nb.panels.view import deployments_of_runs, envelope, frames
 from loops_nb.panels.wire import Fact
 
 if TYPE_CHECKING:
@@ -72,10 +72,9 @@ class FleetView:
 
     def frame(self, board: Board) -> pd.DataFrame:
         """Return the runs as ``loops.runs.frame`` would."""
-        from loops_nb.frames import runs_frame  # noqa: PLC0415 - pandas is for those who ask for a frame
-
         runs, deployments, _ = self._things(board)
-        return runs_frame(envelope("runs", runs), deployments=envelope("deployments", deployments))
+        frame: pd.DataFrame = frames().runs_frame(envelope("runs", runs), deployments=envelope("deployments", deployments))
+        return frame
 
     def _things(self, board: Board) -> tuple[Mapping[str, Run], Mapping[str, Deployment], dict[str, Sampler]]:
         runs, deployments, samplers = board.runs, board.deployments, board.samplers

@@ -10,7 +10,7 @@ from loops_nb.live import Need
 from loops_nb.panels.content import Content, Memo
 from loops_nb.panels.notices import Trouble, deployment_trouble, sampler_trouble
 from loops_nb.panels.rows import checkpoint_row, deployment_row, gpus_of, is_alive, sampler_row
-from loops_nb.panels.view import envelope
+from loops_nb.panels.view import envelope, frames
 from loops_nb.panels.wire import Fact
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ class SamplersView:
 
     def frame(self, board: Board) -> pd.DataFrame:
         """Return them as ``loops.samplers.frame`` would."""
-        from loops_nb.frames import samplers_frame  # noqa: PLC0415 - pandas is for those who ask for a frame
-
-        return samplers_frame(envelope("samplers", board.samplers))
+        frame: pd.DataFrame = frames().samplers_frame(envelope("samplers", board.samplers))
+        return frame
 
 
 class DeploymentsView:
@@ -87,9 +86,8 @@ class DeploymentsView:
 
     def frame(self, board: Board) -> pd.DataFrame:
         """Return them as ``loops.deployments.frame`` would."""
-        from loops_nb.frames import deployments_frame  # noqa: PLC0415 - pandas is for those who ask for a frame
-
-        return deployments_frame(envelope("deployments", board.deployments))
+        frame: pd.DataFrame = frames().deployments_frame(envelope("deployments", board.deployments))
+        return frame
 
 
 class CheckpointsView:
@@ -132,9 +130,8 @@ class CheckpointsView:
 
     def frame(self, board: Board) -> pd.DataFrame:
         """Return them as ``loops.checkpoints.frame`` would."""
-        from loops_nb.frames import checkpoints_frame  # noqa: PLC0415 - pandas is for those who ask for a frame
-
-        return checkpoints_frame(envelope("checkpoints", board.checkpoints(self._checkpoints)))
+        frame: pd.DataFrame = frames().checkpoints_frame(envelope("checkpoints", board.checkpoints(self._checkpoints)))
+        return frame
 
 
 def _line(what: str, **options: str | None) -> str:

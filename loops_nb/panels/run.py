@@ -11,7 +11,7 @@ from loops_nb.panels.content import Content, Memo
 from loops_nb.panels.notices import Trouble, run_trouble
 from loops_nb.panels.rows import checkpoint_row, gpus_of, is_alive, run_is_finished, state
 from loops_nb.panels.stuck import stuck_spans
-from loops_nb.panels.view import deployments_of_runs, envelope
+from loops_nb.panels.view import deployments_of_runs, envelope, frames
 from loops_nb.panels.wire import Fact, Half, RunHead, Span
 
 if TYPE_CHECKING:
@@ -84,9 +84,8 @@ class RunView:
 
     def frame(self, board: Board) -> pd.DataFrame:
         """Return its checkpoints as ``loops.checkpoints.frame`` would."""
-        from loops_nb.frames import checkpoints_frame  # noqa: PLC0415 - pandas is for those who ask for a frame
-
-        return checkpoints_frame(envelope("checkpoints", board.checkpoints(self._checkpoints)))
+        frame: pd.DataFrame = frames().checkpoints_frame(envelope("checkpoints", board.checkpoints(self._checkpoints)))
+        return frame
 
     def _run(self, board: Board) -> tuple[Run | None, Deployment | None]:
         run = board.runs.get(self._id)
