@@ -101,7 +101,8 @@ class Completion:
             return [(choice, "value") for choice in taken.choices]
         knowledge = self._magics.desk.knowledge
         kinds = ("uri", "checkpoint", "name") if taken.knows == "checkpoint" else (taken.knows,)
-        return [(text, "value") for kind in kinds if kind for text in knowledge.known(kind)]
+        words = [(word, "value") for word in taken.words]
+        return words + [(text, "value") for kind in kinds if kind for text in knowledge.known(kind)]
 
     def _names(self) -> list[tuple[str, str]]:
         shell = self._magics.desk.shell

@@ -40,6 +40,8 @@ class Takes:
         The only words allowed; empty allows any.
     knows
         Kind of known things to complete from, as in `Knowledge`.
+    words
+        Words with a meaning of their own that can stand in their place; completed before them.
     required
         Whether it must be given.
     default
@@ -52,6 +54,7 @@ class Takes:
     convert: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     knows: str = ""
+    words: tuple[str, ...] = ()
     required: bool = False
     default: Any = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -75,6 +76,14 @@ class LoopsMagics(Magics):
         # The latest word wins: a base_url that is set after `%loops connect` is meant.
         if self._desk is not None:
             self._desk.connection.choose(None)
+
+    @observe("poll_interval")
+    def _other_pace(self, change: Any) -> None:
+        # Panels that are open follow; without panels there is no poller yet.
+        live = sys.modules.get("loops_nb.live")
+        client = self._desk.connection.live if self._desk is not None else None
+        if live is not None and client is not None:
+            live.poller_for(client.exchange).interval = change["new"]
 
     def read_project(self) -> None:
         """Take the settings of the project's ``pyproject.toml``; those set by a person stay as they are.

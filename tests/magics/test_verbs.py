@@ -231,4 +231,4 @@ def test_the_state_of_things(live: Notebook, service: str) -> None:
     assert lines[1].startswith("As of 20")
     runs = live.run("%loops runs").value
     assert f"{len(runs)} runs, {(runs['status'] == 'ACTIVE').sum()} active." in lines[2]
-    assert lines[3].startswith("Next: %loops runs")
+    assert lines[3].startswith("Next: %loops runs, %loops watch")

@@ -21,10 +21,12 @@ from loops_nb.magics.verbs import (
     sampler,
     samplers,
     sessions,
+    watch,
 )
 
 GROUPS = (
     ("Look", (runs.VERB, samplers.VERB, checkpoints.VERB, files.VERB, deployments.VERB, sessions.VERB, capabilities.VERB, find.VERB)),
+    ("Watch", (watch.VERB,)),
     ("One thing", (run.VERB, sampler.VERB, deployment.VERB)),
     ("Change", (create.VERB, deactivate.VERB)),
     ("Connection", (connect.VERB, local.VERB, login.VERB, logout.VERB, doctor.VERB)),

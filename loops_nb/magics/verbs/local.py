@@ -39,7 +39,7 @@ def _start(desk: Desk, values: SimpleNamespace) -> None:
     sessions = runs["session_id"].nunique()
     has = f"{many(len(runs), 'run')} in {many(sessions, 'session')} and {many(len(samplers), 'sampler')}"
     desk.say(f"It has {has}. You are connected to it, no key needed.")
-    desk.say("Next: %loops runs" if len(runs) else "Next: s = %loops create session")
+    desk.say("Next: %loops runs, or %loops watch for a live panel" if len(runs) else "Next: s = %loops create session")
 
 
 def _stop(desk: Desk, _values: SimpleNamespace) -> None:

@@ -64,7 +64,9 @@ def draft_of(snapshot: wire.Snapshot, time_zone: str) -> Draft:
     if run is not None:
         lines += [_facts(run.facts)] if run.facts else []
         sections.append(_halves(run, clock))
-        sections += [_timeline(run.timeline, clock)] if run.timeline else []
+        # As long as nothing has changed, the states stand above already.
+        has_moved = any(span.exact or span.until is not None for span in run.timeline)
+        sections += [_timeline(run.timeline, clock)] if has_moved else []
     lines += _notices(snapshot.notices, clock)
     lines += [f"Asked for here: {act.what} {act.target}, {act.state}. {act.text}".strip() for act in snapshot.acts[:_MOST_NOTICES]]
     listings = [listing(snapshot, name, clock) for name in snapshot.tables]
@@ -102,10 +104,12 @@ def _notices(notices: list[wire.Notice], clock: Clock) -> list[str]:
 
 def _halves(run: wire.RunHead, clock: Clock) -> Section:
     halves = run.halves
+    # What was in its state before the first look is so for longer than anybody knows.
+    vague = {span.what for span in run.timeline if span.until is None and not span.exact}
     fields = [
         Field("Part", [_PARTS[half.what] for half in halves]),
         Field("State", [state_words(half.status) for half in halves]),
-        Field("Since", [clock.at(half.since) for half in halves]),
+        Field("Since", [f"before {clock.at(half.since)}" if half.what in vague else clock.at(half.since) for half in halves]),
         Field("GPUs", [half.gpus or MISSING for half in halves], rank=1),
         Field("Id", [half.id or MISSING for half in halves], rank=1),
     ]

@@ -42,5 +42,5 @@ def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bo
     for section in draft.sections:
         parts += rows_html(section.table, section.heading) if section.table.fields else map(sentence, section.table.notes)
     if draft.line:
-        parts.append(sentence("To see it live, type", code=draft.line))
+        parts.append(sentence("To see it live, type in a notebook:", code=draft.line))
     return page(parts, classes=REPORT_CLASS, style="" if frozen else _ONE_OF_TWO)

@@ -37,7 +37,7 @@ def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "
         parts += [as_text(Table(section.table.fields), width)] if section.table.fields else []
         blocks.append("\n".join([*parts, *(_wrapped(note, width) for note in section.table.notes)]))
     if draft.line:
-        blocks.append(_wrapped(f"To see it live, type  {draft.line}", width))
+        blocks.append(_wrapped(f"To see it live, type in a notebook: {draft.line}", width))
     return "\n\n".join(blocks)
 
 

@@ -48,7 +48,7 @@ def test_a_fleet_says_when_what_and_how_to_see_it_live(words: Words) -> None:
         "In all of these rows: Owner ada@example.com.",
         "1 standalone sampler",
         "smp_9 ✕ UNHEALTHY 1 1 d 2 h",
-        "To see it live, type %loops watch",
+        "To see it live, type in a notebook: %loops watch",
     ):
         assert expected in said
     assert " ago" not in said
@@ -74,7 +74,7 @@ def test_a_run_says_its_parts_their_states_and_its_checkpoints_newest_first(word
         "12:03:05 Trainer ● RUNNING 1 h so far",
         "2 checkpoints",
         "c000001 step-1 sampler 16.8 MB ● COMPLETE 2026-11-19 20:24 bt://loops:k000001/sampler_weights/step-1 c000000 step-0",
-        "To see it live, type %loops watch k000001",
+        "To see it live, type in a notebook: %loops watch k000001",
     ):
         assert expected in said
 
@@ -135,6 +135,15 @@ def test_a_long_history_keeps_its_end(words: Words) -> None:
     assert re.findall(r"News \d", said) == [f"News {at}" for at in range(5)]
     assert "And 2 earlier notices." in said
     assert "No checkpoints yet." in said
+
+
+@both
+def test_states_that_were_there_from_the_start_are_told_once(words: Words) -> None:
+    spans = [wire.Span(what="run", status="ACTIVE", start=NOW - MINUTE, until=None, exact=False)]
+    said = words(of_run(0, run=head(timeline=spans)))
+    assert "States since" not in said
+    assert "Run ● ACTIVE before 09:51:05" in said
+    assert "Trainer ● RUNNING 12:03:05" in said
 
 
 def test_times_are_in_the_zone_that_is_named() -> None:
@@ -233,4 +242,4 @@ def test_checkpoints_of_many_runs_name_them_by_their_uri() -> None:
     rows = [checkpoint(1), checkpoint(2, run_id="k2", uri="bt://loops:k2/weights/step-2", target="trainer", base_model="other")]
     said = text_words(snapshot(view="checkpoints", title="Checkpoints", line="", tables={"checkpoints": table(rows)}))
     assert "bt://loops:k2/weights/step-2" in said
-    assert "type" not in said
+    assert "To see it live" not in said
