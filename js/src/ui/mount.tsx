@@ -1,0 +1,31 @@
+import { render } from "preact";
+import { announcePresence } from "../presence";
+import { followScheme } from "../scheme";
+import type { Session } from "../session";
+import style from "../style.css?inline";
+import { App } from "./app";
+
+/** Shows a session in an element of the page; returns what takes it away again. */
+export function mount(session: Session, el: HTMLElement): () => void {
+  const host = document.createElement("div");
+  // The static report beside it looks for this name, and steps aside.
+  host.className = "loops-nb-live";
+  // Otherwise keys typed on a button of the panel are commands to the notebook.
+  host.dataset["lmSuppressShortcuts"] = "true";
+  const root = host.attachShadow({ mode: "open" });
+  const sheet = document.createElement("style");
+  sheet.textContent = style;
+  const place = document.createElement("div");
+  root.append(sheet, place);
+  el.append(host);
+
+  const unfollow = followScheme(host);
+  render(<App session={session} />, place);
+  const leave = announcePresence(session, host);
+  return () => {
+    leave();
+    unfollow();
+    render(null, place);
+    host.remove();
+  };
+}

@@ -1,0 +1,82 @@
+/** How wide the columns of one table want to be. */
+
+import { type Cell, COLUMNS, type Column, type TableName } from "./contract";
+import type { Wish } from "./fit";
+import type { Row, Rows } from "./store";
+import { bytes, count, stateWord } from "./words";
+
+const PADDING = 18;
+const SIGN = 22;
+const ARROW = 14;
+
+type Measure = (text: string, code: boolean) => number;
+
+/** Columns only ever grow, so that a table does not jump at every change. */
+export class Widths {
+  readonly #columns: readonly Column[];
+  readonly #longest: number[];
+  readonly #natural: number[];
+  #version = -1;
+
+  constructor(table: TableName) {
+    this.#columns = COLUMNS[table];
+    this.#longest = this.#columns.map(() => 0);
+    this.#natural = this.#columns.map(() => 0);
+  }
+
+  wishes(rows: Rows, measure: Measure): readonly Wish[] {
+    if (this.#version !== rows.version) {
+      const known = rows.touched && this.#version === rows.version - 1 ? rows.touched : null;
+      if (known) for (const id of known) this.#take(rows.byId.get(id), measure);
+      else for (const row of rows.byId.values()) this.#take(row, measure);
+      this.#version = rows.version;
+    }
+    return this.#columns.map(({ rank, drawn, title }, i) => {
+      const heading = measure(title, false) + PADDING + ARROW;
+      return { rank, drawn, heading, natural: Math.max(heading, this.#natural[i] as number) };
+    });
+  }
+
+  #take(row: Row | undefined, measure: Measure): void {
+    if (!row) return;
+    for (let i = 0; i < this.#columns.length; i++) {
+      const column = this.#columns[i] as Column;
+      if (column.rank === null) continue;
+      const text = textOf(column, row.cells[i] ?? null);
+      // Shorter ones can't be wider by much, and measuring is not free.
+      if (text.length <= (this.#longest[i] as number)) continue;
+      this.#longest[i] = text.length;
+      const width = measure(text, column.drawn === "id" || column.drawn === "uri") + PADDING + (column.drawn === "state" ? SIGN : 0);
+      if (width > (this.#natural[i] as number)) this.#natural[i] = width;
+    }
+  }
+}
+
+function textOf(column: Column, cell: Cell): string {
+  if (cell === null) return "";
+  switch (column.drawn) {
+    case "state":
+      return stateWord(String(cell));
+    case "age":
+      return "59 min";
+    case "bytes":
+      return typeof cell === "number" ? bytes(cell) : "";
+    case "count":
+      return typeof cell === "number" ? count(cell) : String(cell);
+    default:
+      return String(cell);
+  }
+}
+
+/** Measures in the fonts that an element and its code have now. */
+export function measureIn(element: Element): Measure {
+  const context = document.createElement("canvas").getContext("2d");
+  const style = getComputedStyle(element);
+  const text = `${style.fontSize} ${style.fontFamily}`;
+  const mono = `${style.fontSize} ${style.getPropertyValue("--mono") || "monospace"}`;
+  return (words, code) => {
+    if (!context) return words.length * 8;
+    context.font = code ? mono : text;
+    return Math.ceil(context.measureText(words).width);
+  };
+}
