@@ -44,7 +44,8 @@ def build() -> None:
     # The environment is copied: another thread may change it while the process starts.
     environment = dict(os.environ)
     if not _is_installed():
-        _run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], environment)
+        # Two packages; what only the tests need is not asked for.
+        _run([npm, "ci", "--omit=dev", "--loglevel=error"], environment)
     _run([npm, "run", "--silent", "build"], environment)
     # A build that came to the same bytes may have left the old time.
     os.utime(BUNDLE)
