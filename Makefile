@@ -14,18 +14,23 @@ help:
 	@echo "make clean  removes what these commands made"
 
 demo: $(VENV)/.demo
+	$(BIN)/python js/bundle.py
 	$(BIN)/python notebooks/play.py demo
 
 lab: $(VENV)/.lab
+	$(BIN)/python js/bundle.py
 	$(BIN)/python notebooks/play.py lab
 
 test: check
 	$(BIN)/python -m tests.browser.prepare
+	cd js && npm run --silent test
 	$(BIN)/python tests/other_pythons.py
 	$(BIN)/python -m pytest -n auto --ignore tests/browser
 	$(BIN)/python -m pytest -n auto tests/browser
 
-check: $(VENV)/.test $(VENV)/.browser
+check: $(VENV)/.test $(VENV)/.browser js/node_modules/.tools
+	$(BIN)/python js/bundle.py
+	cd js && npm run --silent check
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
@@ -34,7 +39,7 @@ bench: $(VENV)/.demo
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf build dist .venv .venv-*
+	rm -rf build dist .venv .venv-* js/node_modules loops_nb/static
 
 $(VENV)/bin/python:
 	@# A bare Debian has Python without venv: add it where that is possible, say so where it is not.
@@ -44,4 +49,9 @@ $(VENV)/bin/python:
 # One stamp a dependency group of pyproject.toml, so that a second run installs nothing.
 $(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.browser: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable . --group $*
+	@touch $@
+
+# What the page is checked and tested with; building it needs less, and js/bundle.py asks for that by itself.
+js/node_modules/.tools: js/package-lock.json
+	cd js && npm ci --loglevel=error
 	@touch $@
