@@ -51,3 +51,11 @@ def test_the_quickstart_shows_tables_and_one_readable_error(tmp_path: Path, monk
         assert expected in done.stdout
     assert "NotFoundError" in done.stdout
     assert "Traceback" not in done.stdout
+    page = (ROOT / "build" / "quickstart.html").read_text("utf-8")
+    for shown in (done.stdout, page):
+        assert "seen-live" in shown
+        assert "Frozen: this is how it was." in shown
+        assert "Run p2syas8" in shown
+    assert "needs a running kernel" not in done.stdout
+    assert len(page) < 600_000
+    assert "application/vnd.jupyter.widget-state+json" not in page
