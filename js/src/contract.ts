@@ -197,7 +197,7 @@ export const COLUMNS: Record<TableName, readonly Column[]> = {
     },
     {
       "name": "status",
-      "title": "Run",
+      "title": "State",
       "drawn": "state",
       "rank": 0
     },

@@ -52,7 +52,7 @@ COLUMNS: dict[TableName, tuple[Column, ...]] = {
         _c("id", "Run", "id", 0),
         _c("name", "Name", "text", 1),
         _c("base_model", "Base model", "text", 4),
-        _c("status", "Run", "state", 0),
+        _c("status", "State", "state", 0),
         _c("deployment_status", "Trainer", "state", 0),
         _c("sampler_status", "Sampler", "state", 1),
         _c("gpus", "GPUs", "count", 2),

@@ -9,7 +9,7 @@ from loops_nb.live import Need
 from loops_nb.models import RUN_TERMINAL
 from loops_nb.panels.content import Content, Memo
 from loops_nb.panels.notices import Trouble, run_trouble, sampler_trouble
-from loops_nb.panels.rows import cell, gpus_of, is_alive, run_row, sampler_row, serves, state
+from loops_nb.panels.rows import cell, gpus_of, is_alive, is_serverless, run_row, sampler_row, serves, state
 from loops_nb.panels.stuck import stuck_spans
 from loops_nb.panels.view import deployments_of_runs, envelope, frames
 from loops_nb.panels.wire import Fact
@@ -104,7 +104,7 @@ def _facts(
     # Held, with nothing active on them: what a person may want to give back.
     facts.append(Fact(label="GPUs idle", value=f"{idle:,}", tone="bad" if idle else None))
     if unknown:
-        facts.append(Fact(label="hardware not told", value=many(unknown, "thing")))
+        facts.append(Fact(label="alive on hardware not told", value=f"{unknown:,}"))
     homeless = {key for key, found in deployments.items() if is_alive(found)} - {d.id for d in serving.values() if d is not None}
     if homeless:
         facts.append(Fact(label="alive without a run here", value=many(len(homeless), "deployment"), tone="bad"))
@@ -117,7 +117,7 @@ def _gpus(
     samplers: Mapping[str, Sampler],
     serving: Mapping[str, Deployment | None],
 ) -> tuple[int, int, int]:
-    """Count GPUs in use, GPUs idle, and things alive whose hardware is not told (serverless capacity holds none of the caller's)."""
+    """Count GPUs in use, GPUs idle, and halves alive whose hardware is not told."""
     served = {d.id: runs[key] for key, d in serving.items() if d is not None and serves(d, runs[key])}
     held: dict[str, tuple[int | None, bool]] = {}
     for key, deployment in deployments.items():
@@ -125,13 +125,19 @@ def _gpus(
         in_use = run is not None and state(run.status) not in RUN_TERMINAL
         halves: Iterable[Deployment | Sampler | None] = (deployment, deployment.sampler or (run.sampler if run else None))
         for half in halves:
-            if half is not None and is_alive(half):
+            if half is not None and is_alive(half) and not is_serverless(half):
                 held[half.id] = (gpus_of(half), in_use)
     for run in runs.values():
-        if run.sampler is not None and run.sampler.id not in held and is_alive(run.sampler) and run.deployment_id is None:
+        if (
+            run.sampler is not None
+            and run.sampler.id not in held
+            and run.deployment_id is None
+            and is_alive(run.sampler)
+            and not is_serverless(run.sampler)
+        ):
             held[run.sampler.id] = (gpus_of(run.sampler), state(run.status) not in RUN_TERMINAL)
     for key, sampler in samplers.items():
-        if is_alive(sampler):
+        if is_alive(sampler) and not is_serverless(sampler):
             held[key] = (gpus_of(sampler), True)
     busy = sum(count for count, in_use in held.values() if count is not None and in_use)
     idle = sum(count for count, in_use in held.values() if count is not None and not in_use)

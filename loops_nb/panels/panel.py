@@ -33,6 +33,8 @@ FIRST_LOOK_SECONDS = 1.5
 #: A report is a result, not a screen: it marks the notebook as changed.
 REPORT_SECONDS = 60.0
 _REPORT_WIDTH = 120
+# Nearly every reader of a notebook shows the HTML; its twin in text is there for diffs, and doubles the size of the file.
+_TEXT_ROWS = 8
 _LIVE_TEXT = "(live panel: needs a running kernel)"
 
 
@@ -187,7 +189,7 @@ class Panel(anywidget.AnyWidget):
         """Return the widget's state; the snapshot is always the newest, so that a reloaded page starts with it."""
         state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
         if "snapshot" in state:
-            state["snapshot"] = self._core.opening()
+            state["snapshot"] = {} if self._is_closed else self._core.opening()
         return state
 
     def _ipython_display_(self, **_: Any) -> None:
@@ -239,7 +241,10 @@ class Panel(anywidget.AnyWidget):
         snapshot = self._core.snapshot()
         self._reported = self._core.state.content
         html = report_html(snapshot, time_zone=self._time_zone, frozen=not live)
-        return {"text/html": html, "text/plain": report_text(snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone)}
+        return {
+            "text/html": html,
+            "text/plain": report_text(snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS),
+        }
 
     def _show_report_alone(self) -> None:
         from IPython.display import display  # noqa: PLC0415 - only where something is shown
@@ -267,3 +272,4 @@ class Panel(anywidget.AnyWidget):
         """Take the code and the rows out of what a notebook may have kept of this widget."""
         with contextlib.suppress(Exception):
             self.set_trait("_esm", "export default { render() {} }")
+            self.send_state("snapshot")

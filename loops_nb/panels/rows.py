@@ -69,7 +69,7 @@ def sampler_row(sampler: Sampler, run_id: str | None) -> Row:
         base_model=sampler.base_model,
         status=state(sampler.status),
         run_id=run_id,
-        gpus=gpus_of(sampler) if is_alive(sampler) else 0,
+        gpus=gpus_of(sampler) if is_alive(sampler) and not is_serverless(sampler) else 0,
         gpu_type=sampler.instance_type.gpu_type if sampler.instance_type else None,
         created_at=millis(sampler.created_at),
         owner=sampler.user.email if sampler.user else None,
@@ -133,8 +133,9 @@ def gpus_held(run: Run, deployment: Deployment | None) -> int | None:
     if deployment is not None and is_alive(deployment) and serves(deployment, run):
         held.append(gpus_of(deployment))
     # A sampler belongs to the run while the deployment does, or when the run is all there is.
-    if run.sampler is not None and is_alive(run.sampler) and (deployment is None or serves(deployment, run)):
-        held.append(gpus_of(run.sampler))
+    sampler = run.sampler
+    if sampler is not None and is_alive(sampler) and not is_serverless(sampler) and (deployment is None or serves(deployment, run)):
+        held.append(gpus_of(sampler))
     return _sum(held)
 
 
@@ -148,6 +149,11 @@ def serves(deployment: Deployment, run: Run) -> bool:
 def is_alive(thing: Deployment | Sampler) -> bool:
     """Tell whether a deployment or a sampler holds GPUs, or is about to."""
     return state(thing.status) in (SAMPLER_ALIVE if isinstance(thing, Sampler) else DEPLOYMENT_ALIVE)
+
+
+def is_serverless(thing: Deployment | Sampler) -> bool:
+    """Tell whether it runs on shared capacity, which holds no GPUs of the caller's: a sampler with nothing of its own behind it."""
+    return isinstance(thing, Sampler) and thing.status is not None and thing.deployment_id is None and thing.instance_type is None
 
 
 def gpus_of(thing: Deployment | Sampler) -> int | None:

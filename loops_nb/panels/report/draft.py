@@ -8,7 +8,7 @@ from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, many
 from loops_nb.panels import wire
 from loops_nb.panels.report.clock import Clock
-from loops_nb.panels.report.listing import listing
+from loops_nb.panels.report.listing import MOST_ROWS, listing
 from loops_nb.panels.report.signs import SIGNS, state_words, without_empty
 
 _MOST_SPANS = 20
@@ -46,7 +46,7 @@ class Draft:
     line: str = ""
 
 
-def draft_of(snapshot: wire.Snapshot, time_zone: str) -> Draft:
+def draft_of(snapshot: wire.Snapshot, time_zone: str, *, most_rows: int = MOST_ROWS) -> Draft:
     """Return what a report of a snapshot says.
 
     Raises
@@ -69,7 +69,7 @@ def draft_of(snapshot: wire.Snapshot, time_zone: str) -> Draft:
         sections += [_timeline(run.timeline, clock)] if has_moved else []
     lines += _notices(snapshot.notices, clock)
     lines += [f"Asked for here: {act.what} {act.target}, {act.state}. {act.text}".strip() for act in snapshot.acts[:_MOST_NOTICES]]
-    listings = [listing(snapshot, name, clock) for name in snapshot.tables]
+    listings = [listing(snapshot, name, clock, most_rows=most_rows) for name in snapshot.tables]
     sections += [Section(*found) for found in listings if found is not None]
     return Draft(snapshot.title, lines, sections, snapshot.line)
 

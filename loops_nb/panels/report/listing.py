@@ -13,7 +13,8 @@ from loops_nb.panels.columns import COLUMNS, Column
 from loops_nb.panels.report.clock import Clock
 from loops_nb.panels.report.signs import state_words, without_empty
 
-_MOST_ROWS = 30
+#: What a reader scrolls through without regret.
+MOST_ROWS = 30
 _LEAST_TO_SUM_UP = 2
 _SUMMED_UP_FROM = 4
 # Of use for sorting a live table; on paper they repeat what stands beside them.
@@ -22,10 +23,10 @@ _AGE = "Age"
 _THINGS: dict[wire.TableName, str] = {"runs": "run", "samplers": "sampler", "deployments": "deployment", "checkpoints": "checkpoint"}
 
 
-def listing(snapshot: wire.Snapshot, name: wire.TableName, clock: Clock) -> tuple[str, Table] | None:
+def listing(snapshot: wire.Snapshot, name: wire.TableName, clock: Clock, *, most_rows: int = MOST_ROWS) -> tuple[str, Table] | None:
     """Return the heading and the table of one kind of rows; None if not even their absence is worth a word.
 
-    Finished things come last, of checkpoints the newest first; after thirty rows it is said how many more there are.
+    Finished things come last, of checkpoints the newest first; after so many rows it is said how many more there are.
     """
     table = snapshot.tables[name]
     is_fleets = snapshot.view == "fleet" and name == "samplers"
@@ -36,7 +37,7 @@ def listing(snapshot: wire.Snapshot, name: wire.TableName, clock: Clock) -> tupl
         return None if is_fleets else ("", Table([], [_nothing(name, thing, is_known=snapshot.ready)]))
     if not table.rows:
         return "", Table([], [f"{many(total, thing)}, not shown."])
-    rows = _in_order(name, table.rows)[:_MOST_ROWS]
+    rows = _in_order(name, table.rows)[:most_rows]
     fields, notes = _columns(snapshot, name, rows, clock)
     more = [f"And {total - len(rows):,} more."] if total > len(rows) else []
     return many(total, thing), Table(fields, more + notes)

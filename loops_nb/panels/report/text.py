@@ -8,11 +8,12 @@ from loops_nb.drawing.tables import Table, as_text
 from loops_nb.errors import one_line
 from loops_nb.panels import wire
 from loops_nb.panels.report.draft import draft_of
+from loops_nb.panels.report.listing import MOST_ROWS
 
 _LEAST_WIDTH = 40
 
 
-def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "local") -> str:
+def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "local", most_rows: int = MOST_ROWS) -> str:
     """Return a snapshot as text for a terminal, a diff, or a reader that knows no HTML.
 
     Parameters
@@ -23,6 +24,8 @@ def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "
         Places in a line; at least 40 are used.  Columns that do not fit are left out, the least important first, and named.
     time_zone
         Zone of all times, as in the setting of that name.
+    most_rows
+        Rows of a table; how many more there are is said below.
 
     Raises
     ------
@@ -30,7 +33,7 @@ def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "
         If there is no such time zone.
     """
     width = max(_LEAST_WIDTH, width)
-    draft = draft_of(snapshot, time_zone)
+    draft = draft_of(snapshot, time_zone, most_rows=most_rows)
     blocks = ["\n".join(_wrapped(line, width) for line in (draft.title, *draft.lines))]
     for section in draft.sections:
         parts = [_wrapped(section.heading, width)] if section.heading else []

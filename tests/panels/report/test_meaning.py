@@ -181,7 +181,7 @@ def test_text_fits_its_width_and_copies_whole() -> None:
     assert "Columns that did not fit:" in text
     fleet = report_text(snapshot(tables={"runs": table([run(at) for at in range(40)])}), width=80, time_zone="UTC")
     assert max(map(len, fleet.splitlines())) <= 80
-    assert "Run state" in fleet
+    assert "State" in fleet
 
 
 def test_a_report_is_small() -> None:
