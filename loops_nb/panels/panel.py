@@ -34,7 +34,7 @@ FIRST_LOOK_SECONDS = 1.5
 REPORT_SECONDS = 60.0
 _REPORT_WIDTH = 120
 # Nearly every reader of a notebook shows the HTML; its twin in text is there for diffs, and doubles the size of the file.
-_TEXT_ROWS = 8
+_TEXT_ROWS = 5
 _LIVE_TEXT = "(live panel: needs a running kernel)"
 
 

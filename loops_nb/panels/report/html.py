@@ -10,13 +10,13 @@ REPORT_CLASS = "loops-nb-report"
 #: The live view's element in the page has this class as long as it is there.
 LIVE_CLASS = "loops-nb-live"
 _OUTPUT = ".jp-OutputArea-child"
-# JupyterLab's place for a widget, and what stands there where widgets are not drawn: the text of the live half.
-_DEAD = ".jupyter-widgets,[data-mime-type='text/plain']"
+# JupyterLab's place for a widget, also before it has its class; and the text of the live half, where widgets are not drawn.
+_DEAD = ":is(:has(.jupyter-widgets,[data-mime-type='text/plain']),:not(:has([data-mime-type])))"
 # Of the two outputs of a panel exactly one is shown: the live one hides the report; the report hides what is left of a dead one ("Error
 # displaying widget", or its text).  Only an output that can be a panel's is hidden: what a cell prints stays, whatever comes between.
 _ONE_OF_TWO = (
     f"{_OUTPUT}:has(.{REPORT_CLASS}):has(+{_OUTPUT} .{LIVE_CLASS}),"
-    f"{_OUTPUT}:has(.{REPORT_CLASS})+{_OUTPUT}:has({_DEAD}):not(:has(.{LIVE_CLASS}))"
+    f"{_OUTPUT}:has(.{REPORT_CLASS})+{_OUTPUT}{_DEAD}:not(:has(.{LIVE_CLASS}))"
     "{display:none!important}"
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, many, size
@@ -13,8 +12,8 @@ from loops_nb.panels.columns import COLUMNS, Column
 from loops_nb.panels.report.clock import Clock
 from loops_nb.panels.report.signs import state_words, without_empty
 
-#: What a reader scrolls through without regret.
-MOST_ROWS = 30
+#: As many as a listing shows.
+MOST_ROWS = 20
 _LEAST_TO_SUM_UP = 2
 _SUMMED_UP_FROM = 4
 # Of use for sorting a live table; on paper they repeat what stands beside them.
@@ -66,9 +65,6 @@ def _columns(snapshot: wire.Snapshot, name: wire.TableName, rows: list[wire.Row]
         if column.rank is None or said_above or (name == "checkpoints" and column.name in _SAID_BY_NAME_AND_URI):
             continue
         drawn = _field(column, values, clock)
-        if any(drawn.heading == other.heading for other in fields):
-            # The first column of runs is headed Run, and so is their state.
-            drawn = replace(drawn, heading=f"{drawn.heading} state")
         if column.rank >= _SUMMED_UP_FROM and len(rows) >= _LEAST_TO_SUM_UP and len(set(drawn.cells)) == 1 and drawn.cells[0] != MISSING:
             same.append(f"{column.title} {drawn.cells[0]}")
         else:
