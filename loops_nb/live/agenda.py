@@ -180,6 +180,18 @@ class Agenda:
         found = {need: self._found(need) for need in needs if need.kind == "checkpoints"}
         return Board(needs, listings, found, {need: self._standing(need) for need in needs}, self.history)
 
+    def concerns(self, source: Source, needs: Iterable[Need]) -> bool:
+        """Tell whether an answer of a source is news for these needs."""
+        return any(source in self.sources_of(need) for need in needs)
+
+    def is_whole(self, needs: Iterable[Need]) -> bool:
+        """Tell whether no answer is awaited for these needs."""
+        return not any(source.in_flight and not source.overdue for need in needs for source in self.sources_of(need))
+
+    def has_news(self, needs: Iterable[Need]) -> bool:
+        """Tell whether there is anything to say about these needs: data, or why there is none."""
+        return self._error is not None or any(s.is_known or s.error is not None for need in needs for s in self.sources_of(need))
+
     def version(self, needs: Iterable[Need]) -> tuple[tuple[Need, int], ...]:
         """Return what is equal as long as the data of these needs is."""
         return tuple((source.need, source.shelf.version) for need in needs for source in self.sources_of(need))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
 class Clock:
     """The clocks of this machine."""
 

@@ -9,9 +9,10 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from loops_nb.client import checks
 from loops_nb.client.call import Call
@@ -37,7 +38,7 @@ LINGER = 3.0
 _MOST_LOOKS = 4
 _MOST_ACTS = 4
 #: How long news waits for the other answers of the same look: what changed hardly at all, "nothing new" longer.
-_PATIENCE_CHANGED = 0.02
+_PATIENCE_CHANGED = 0.01
 _PATIENCE_SAME = 1.0
 
 
@@ -93,12 +94,15 @@ class Poller:
         self._looks = Transport(replace(exchange, seconds=min(exchange.seconds, LONGEST_SILENCE), policy=NO_RETRY))
         self._acts = Transport(exchange)
         self._prepare()
+        _everybody.add(self)
 
     def _prepare(self) -> None:
         self._life = threading.Lock()
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._subscriptions: dict[Subscription, None] = {}
+        self._wishers: dict[Subscription, None] = {}
+        self._stale = True
         self._timers: list[tuple[float, int, Later]] = []
         self._order = itertools.count()
         self._idle_since: float | None = None
@@ -183,11 +187,11 @@ class Poller:
         if subscription.is_closed:
             with self._life:
                 self._subscriptions.pop(subscription, None)
-            if self._thread is None:
-                return
-        elif subscription.attention is Attention.ASLEEP and self._thread is None:
+        self._stale = True
+        if self._thread is None and (subscription.is_closed or subscription.attention is Attention.ASLEEP):
+            # Nobody has to be woken up for that; whoever is next finds out.
             return
-        self.post(lambda: self._reckon(subscription))
+        self.post(partial(self._enlist, subscription))
 
     def board(self, needs: Iterable[Need]) -> Board:
         """Return a snapshot of what some needs cover.  For the poller's thread."""
@@ -210,11 +214,12 @@ class Poller:
             try:
                 wait = self._wait()
                 do = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
+                while True:
+                    self._guarded(do)
+                    del do
+                    do = self._inbox.get_nowait()
             except Empty:
                 pass
-            else:
-                self._guarded(do)
-                del do
             self._guarded(self._turn)
             if self._may_end():
                 return
@@ -229,16 +234,15 @@ class Poller:
         return max(0.0, min(at - now, 3600.0))
 
     def _turn(self) -> None:
+        self._take_wishes()
         now = self._clock.now()
         while self._timers and self._timers[0][0] <= now:
             self._guarded(heapq.heappop(self._timers)[2].run)
         for source in self._agenda.late():
             self._news(source, changed=False)
         for source in self._agenda.start():
-            self._asking.do(lambda source=source: self._look(source))  # type: ignore[misc]
-        for subscription in tuple(self._subscriptions):
-            if subscription.deadline is not None and (subscription.deadline <= now or self._is_whole(subscription)):
-                self._tell(subscription)
+            self._asking.do(partial(self._look, source))
+        self._tell_all(now)
 
     def _may_end(self) -> bool:
         self._timers = [timer for timer in self._timers if timer[2].is_pending]
@@ -266,16 +270,24 @@ class Poller:
 
     # What happens on it
 
-    def _reckon(self, subscription: Subscription) -> None:
-        everybody = tuple(self._subscriptions)
-        self._agenda.want((s.needs, s.attention) for s in everybody)
-        if subscription.is_closed or subscription.attention is Attention.ASLEEP:
-            subscription.deadline = None
+    def _enlist(self, subscription: Subscription) -> None:
+        self._wishers[subscription] = None
+        self._stale = True
+
+    def _take_wishes(self) -> None:
+        if not self._stale:
             return
-        if subscription.missed(self._agenda.version(subscription.needs)) and any(
-            source.is_known or source.error is not None for need in subscription.needs for source in self._agenda.sources_of(need)
-        ):
-            self._tell(subscription)
+        self._stale = False
+        wishers, self._wishers = self._wishers, {}
+        wishes: dict[tuple[tuple[Need, ...], Attention], None] = {}
+        for subscription in tuple(self._subscriptions):
+            wishes[subscription.needs, subscription.attention] = None
+        self._agenda.want(wishes)
+        now = self._clock.now()
+        for subscription in wishers:
+            subscription.deadline = None
+            if subscription.attention is not Attention.ASLEEP and self._agenda.has_news(subscription.needs):
+                subscription.deadline = now
 
     def _look(self, source: Source) -> None:
         inbox, body = self._inbox, _outcome(lambda: self._looks.send(source.call))
@@ -289,19 +301,32 @@ class Poller:
     def _news(self, source: Source, *, changed: bool) -> None:
         patience = _PATIENCE_CHANGED if changed else _PATIENCE_SAME
         until = self._clock.now() + patience
+        concerned: dict[tuple[Need, ...], bool] = {}
         for subscription in tuple(self._subscriptions):
+            needs = subscription.needs
             if subscription.attention is Attention.ASLEEP and not subscription.once:
                 continue
-            if any(source in self._agenda.sources_of(need) for need in subscription.needs):
+            if needs not in concerned:
+                concerned[needs] = self._agenda.concerns(source, needs)
+            if concerned[needs]:
                 subscription.deadline = until if subscription.deadline is None else min(until, subscription.deadline)
 
-    def _is_whole(self, subscription: Subscription) -> bool:
-        sources = (source for need in subscription.needs for source in self._agenda.sources_of(need))
-        return not any(source.in_flight and not source.overdue for source in sources)
-
-    def _tell(self, subscription: Subscription) -> None:
-        needs = subscription.needs
-        self._guarded(lambda: subscription.tell(self._agenda.board(needs), self._agenda.version(needs)))
+    def _tell_all(self, now: float) -> None:
+        # Thousands may watch the same: they get the same board.
+        boards: dict[tuple[Need, ...], tuple[Board, object]] = {}
+        whole: dict[tuple[Need, ...], bool] = {}
+        for subscription in tuple(self._subscriptions):
+            if subscription.deadline is None:
+                continue
+            needs = subscription.needs
+            if subscription.deadline > now:
+                if needs not in whole:
+                    whole[needs] = self._agenda.is_whole(needs)
+                if not whole[needs]:
+                    continue
+            if needs not in boards:
+                boards[needs] = self._agenda.board(needs), self._agenda.version(needs)
+            self._guarded(partial(subscription.tell, *boards[needs]))
 
     def _request(self, call: Call[T], done: Callable[[T | LoopsError], None], *, look: bool) -> None:
         def job() -> None:
@@ -345,6 +370,7 @@ def _outcome(send: Callable[[], T]) -> T | LoopsError:
 
 
 _registry: WeakValueDictionary[tuple[str, object, str], Poller] = WeakValueDictionary()
+_everybody: WeakSet[Poller] = WeakSet()
 _registering = threading.Lock()
 
 
@@ -364,7 +390,7 @@ def poller_for(exchange: Exchange) -> Poller:
 def _after_fork() -> None:
     global _registering  # noqa: PLW0603 - another thread of the parent may have held it
     _registering = threading.Lock()
-    for poller in list(_registry.values()):
+    for poller in list(_everybody):
         poller.forked()
 
 

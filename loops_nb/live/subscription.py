@@ -102,7 +102,3 @@ class Subscription:
             changed = version != self._told
             self._told, self.deadline, self.once = version, None, False
             self._on_news(board, changed)
-
-    def missed(self, version: object) -> bool:
-        """Tell whether the data differs from what it was told last."""
-        return version != self._told
