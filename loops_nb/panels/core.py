@@ -160,7 +160,8 @@ class Core:
 
     def frame(self) -> pd.DataFrame | None:
         """Return the newest data as a frame; None when none came yet."""
-        return None if self._board is None else self.view.frame(self._board)
+        board = self._board
+        return None if board is None or not board.known(self.view.needs[0]) else self.view.frame(board)
 
     # Called from any thread; done on the writer's.
 

@@ -159,8 +159,11 @@ class Panel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the live view; the report stays where the panel was shown.  Closing twice does no harm."""
+        if getattr(self, "_core", None) is None:
+            # It was refused before it was made.
+            return
         with self._closing:
-            if getattr(self, "_is_closed", True):
+            if self._is_closed:
                 return
             self._end("The panel was closed.")
             if self._marks is not None:

@@ -82,6 +82,7 @@ def _field(column: Column, values: tuple[wire.Cell, ...], clock: Clock) -> Field
         rank=0 if column.rank is None or column.drawn == "uri" else column.rank,
         is_long=column.drawn == "uri",
         is_whole=column.drawn == "uri",
+        is_short=column.drawn in {"state", "age"},
     )
 
 

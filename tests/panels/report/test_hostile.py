@@ -34,6 +34,7 @@ ATTRIBUTES = {
     ("class", "n"),
     ("class", "w"),
     ("scope", "col"),
+    ("nowrap", None),
 }
 
 

@@ -1,0 +1,191 @@
+"""The widget itself, over the real service: what it opens it closes, and nothing secret is in it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import ipywidgets
+import pytest
+
+from loops_nb import Loops
+from loops_nb.errors import ConfigError, InvalidArgumentError
+from loops_nb.live import poller_for
+from loops_nb.panels import CheckpointsPanel, DeploymentsPanel, FleetPanel, Panel, RunPanel, SamplersPanel, bundle
+from tests.service import AnyService, running_service
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
+KEY = "sentinel-key-0123456789"
+RUN = "p2syas8"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[AnyService]:
+    with running_service(sample=True, in_process=True, speed=1.0) as found:
+        yield found
+
+
+@pytest.fixture
+def loops(service: AnyService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loops]:
+    # A checkout whose page code was not built tests everything else all the same.
+    monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda: "export default { render() {} }")
+    with Loops(KEY, service.url) as made:
+        yield made
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Panel]]:
+    panels: list[Panel] = []
+    yield panels
+    for panel in panels:
+        panel.close()
+
+
+def until(what: Any, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.01)
+
+
+def every_panel(loops: Loops) -> list[Panel]:
+    return [
+        FleetPanel(loops),
+        RunPanel(loops, RUN),
+        SamplersPanel(loops),
+        DeploymentsPanel(loops),
+        CheckpointsPanel(loops, run_id=RUN),
+    ]
+
+
+def test_a_panel_has_its_first_data_when_it_opens(loops: Loops, opened: list[Panel]) -> None:
+    opened += every_panel(loops)
+    for panel in opened:
+        snapshot = panel.get_state()["snapshot"]
+        assert snapshot["ready"], panel
+        assert any(table["rows"] for table in snapshot["tables"].values()), panel
+
+
+def test_a_change_on_the_service_reaches_the_panel(loops: Loops, opened: list[Panel]) -> None:
+    session = loops.sessions.create()
+    run = loops.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B", name="watched")
+    panel = loops.runs.watch(run.id, interval=0.05)
+    opened.append(panel)
+    until(lambda: panel.snapshot_now().run is not None)
+    loops.runs.deactivate(run.id)
+    until(lambda: panel.snapshot_now().notices)
+    assert "has ended" in panel.snapshot_now().notices[0].text
+    until(lambda: panel.snapshot_now().health.state == "over")
+
+
+def test_an_order_of_the_page_is_carried_out(loops: Loops, opened: list[Panel]) -> None:
+    session = loops.sessions.create()
+    run = loops.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B")
+    panel = FleetPanel(loops, interval=0.05)
+    opened.append(panel)
+    panel._heard(panel, {"type": "order", "id": "1", "what": "deactivate", "table": "runs", "target": run.id}, [])
+    until(lambda: [act.state for act in panel.snapshot_now().acts] == ["done"])
+    status = loops.runs.get(run.id).status
+    assert status is not None
+    assert status.name == "INACTIVE"
+
+
+def test_an_order_that_the_service_refuses_says_why(loops: Loops, opened: list[Panel]) -> None:
+    run = loops.runs.get(RUN)
+    assert run.sampler is not None
+    panel = SamplersPanel(loops)
+    opened.append(panel)
+    panel._heard(panel, {"type": "order", "id": "1", "what": "deactivate", "table": "samplers", "target": run.sampler.id}, [])
+    until(lambda: [act.state for act in panel.snapshot_now().acts] == ["failed"])
+    assert RUN in panel.snapshot_now().acts[0].text
+
+
+def test_a_hundred_panels_leave_nothing_behind(loops: Loops) -> None:
+    poller = poller_for(loops.exchange)
+    poller.linger = 0.05
+    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("loops-nb-live-poller")])
+    for _ in range(20):
+        for panel in every_panel(loops):
+            panel.close()
+    assert [w for w in ipywidgets.widgets.widget._instances.values() if isinstance(w, Panel)] == []
+    assert not poller._subscriptions
+    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("loops-nb-live")])
+
+
+def test_frames_are_there_after_the_panel_is_closed(loops: Loops) -> None:
+    panel = FleetPanel(loops)
+    panel.close()
+    panel.close()
+    frame = panel.frame
+    assert frame.loops.kind == "runs"
+    assert "over" in repr(panel)
+
+
+def test_a_panel_without_data_says_so(opened: list[Panel], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda: "export default { render() {} }")
+    panel = FleetPanel(Loops(KEY, "http://127.0.0.1:9"))
+    opened.append(panel)
+    assert panel.snapshot_now().health.state == "failing"
+    assert "nobody listens" in panel.snapshot_now().health.reason
+    with pytest.raises(InvalidArgumentError, match="Nothing came"):
+        _ = panel.frame
+
+
+def test_no_key_is_in_anything_that_a_notebook_may_keep(loops: Loops, opened: list[Panel]) -> None:
+    opened += every_panel(loops)
+    for panel in opened:
+        kept = json.dumps(panel.get_state(), default=str) + repr(panel) + str(panel._report(live=True)) + str(vars(panel._poller))
+        assert KEY not in kept
+        assert not any(KEY in str(value) for value in vars(panel).values())
+
+
+def test_bad_input_is_refused_before_any_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = Loops(KEY, "http://127.0.0.1:9")
+    before = threading.active_count()
+    with pytest.raises(InvalidArgumentError):
+        RunPanel(nowhere, "../x")
+    with pytest.raises(InvalidArgumentError):
+        RunPanel(nowhere, "")
+    with pytest.raises(InvalidArgumentError, match="exactly one"):
+        CheckpointsPanel(nowhere)
+    with pytest.raises(InvalidArgumentError, match="exactly one"):
+        CheckpointsPanel(nowhere, run_id="a", base_model="b")
+    with pytest.raises(InvalidArgumentError):
+        FleetPanel(nowhere, interval=0)
+    with pytest.raises(ConfigError):
+        FleetPanel(nowhere, time_zone="Mars/Phobos")
+    with pytest.raises(InvalidArgumentError, match="by its id alone"):
+        nowhere.runs.watch("a", base_model="b")
+    assert threading.active_count() == before
+
+
+def test_a_package_without_its_page_code_says_how_to_build_it(loops: Loops, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bundle, "files", lambda _package: tmp_path)
+    monkeypatch.setattr("loops_nb.panels.panel.page_code", bundle.page_code.__wrapped__)
+    poller = poller_for(loops.exchange)
+    with pytest.raises(Exception, match="npm run build"):
+        FleetPanel(loops)
+    assert not poller._subscriptions
+
+
+def test_watch_of_the_resources_is_the_panel_of_that_name(loops: Loops, opened: list[Panel]) -> None:
+    opened += [
+        loops.runs.watch(),
+        loops.runs.watch(RUN),
+        loops.samplers.watch(),
+        loops.deployments.watch(),
+        loops.checkpoints.watch(run_id=RUN),
+    ]
+    kinds = (FleetPanel, RunPanel, SamplersPanel, DeploymentsPanel, CheckpointsPanel)
+    assert all(isinstance(panel, kind) for panel, kind in zip(opened, kinds, strict=True))
+
+
+def test_panels_of_one_connection_ask_once(service: AnyService) -> None:
+    with Loops(KEY, service.url) as one, Loops(KEY, service.url) as other:
+        assert poller_for(one.exchange) is poller_for(other.exchange)
+    assert httpx.get(f"{service.url}/v1/loops/runs", headers=service.headers).status_code == 200
