@@ -47,6 +47,8 @@ class Field:
         A text that must not be cut, as a URI: it is wrapped where there is no room.
     is_prose
         A long text in words, as a log line: wrapped on a page too.
+    is_short
+        A few words that read badly in two lines, as a state: kept in one also where styles are taken out.
     is_whole
         A long text that is there to be copied: not wrapped as long as less important columns can be left out for it.
     """
@@ -58,6 +60,7 @@ class Field:
     is_long: bool = False
     is_prose: bool = False
     is_whole: bool = False
+    is_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,12 @@ def page(parts: list[str], *, classes: str = "", style: str = "") -> str:
 def rows_html(table: Table, caption: str = "") -> list[str]:
     """Draw a table and its sentences as the parts of a page."""
     marks = [_mark(f) for f in table.fields]
+    inner = [f"{mark} nowrap" if f.is_short else mark for f, mark in zip(table.fields, marks, strict=True)]
     most_of = [_LONGEST if f.is_long else _LONGEST_NAME for f in table.fields]
     heads = "".join(f'<th scope="col"{mark}>{_safe(f.heading)}</th>' for f, mark in zip(table.fields, marks, strict=True))
     lines = [f'<table class="dataframe">{_caption(caption)}<thead><tr>{heads}</tr></thead>', "<tbody>"]
     for row in zip(*(f.cells for f in table.fields), strict=True):
-        cells = "".join(f"<td{mark}>{_safe(cell, most)}</td>" for mark, most, cell in zip(marks, most_of, row, strict=True))
+        cells = "".join(f"<td{mark}>{_safe(cell, most)}</td>" for mark, most, cell in zip(inner, most_of, row, strict=True))
         lines.append(f"<tr>{cells}</tr>")
     return [*lines, "</tbody></table>", *map(sentence, table.notes)]
 
