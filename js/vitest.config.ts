@@ -24,7 +24,7 @@ export default defineConfig({
       headless: true,
       screenshotFailures: false,
       provider: playwright({
-        launchOptions: { executablePath: process.env["LOOPS_NB_CHROMIUM"] ?? "/usr/bin/chromium", args: flags },
+        launchOptions: { executablePath: process.env.LOOPS_NB_CHROMIUM ?? "/usr/bin/chromium", args: flags },
       }),
       instances: [{ browser: "chromium", viewport: { width: 1000, height: 800 } }],
     },

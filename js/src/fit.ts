@@ -10,16 +10,14 @@ export interface Wish {
   readonly heading: number;
 }
 
-export interface Fit {
-  /** Index of the column, and its width in pixels. */
-  readonly columns: readonly (readonly [index: number, width: number])[];
-}
+/** Index of a column, and its width in pixels. */
+export type Fitted = readonly [index: number, width: number];
 
 const LEAST: Record<Drawn, number> = { id: 84, text: 130, state: 112, age: 60, bytes: 84, count: 46, uri: 270, flag: 46 };
 const MOST: Record<Drawn, number> = { id: 200, text: 280, state: 170, age: 120, bytes: 110, count: 90, uri: 460, flag: 60 };
 
 /** Columns come in by rank while there is room for the least of them; what is left over goes to those that want more. */
-export function fit(wishes: readonly Wish[], room: number): Fit {
+export function fitted(wishes: readonly Wish[], room: number): readonly Fitted[] {
   const want = wishes.map((wish) => Math.max(wish.heading, Math.min(wish.natural, MOST[wish.drawn])));
   const least = wishes.map((wish, i) => Math.max(wish.heading, Math.min(want[i] as number, LEAST[wish.drawn])));
   const byRank = wishes
@@ -40,5 +38,5 @@ export function fit(wishes: readonly Wish[], room: number): Fit {
   const widths = indices.map((i) => (least[i] as number) + ((want[i] as number) - (least[i] as number)) * share);
   const rest = room - widths.reduce((sum, width) => sum + width, 0);
   const total = widths.reduce((sum, width) => sum + width, 0) || 1;
-  return { columns: indices.map((index, k) => [index, (widths[k] as number) + (rest * (widths[k] as number)) / total]) };
+  return indices.map((index, k) => [index, (widths[k] as number) + (rest * (widths[k] as number)) / total]);
 }

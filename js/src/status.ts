@@ -33,3 +33,8 @@ export function standing(state: State | null, hearing: Hearing, now: number): St
   }
   return quiet && health !== "paused" ? "silent" : health;
 }
+
+/** Whether it makes sense to ask the kernel for something. */
+export function isReachable(standing: Standing): boolean {
+  return standing !== "gone" && standing !== "saved" && standing !== "over";
+}

@@ -6,8 +6,8 @@ import type { Row, Rows } from "./store";
 import { bytes, count, stateWord } from "./words";
 
 const PADDING = 18;
-const SIGN = 22;
-const ARROW = 14;
+const SIGN = 30;
+const ARROW = 17;
 
 type Measure = (text: string, code: boolean) => number;
 
@@ -32,8 +32,9 @@ export class Widths {
       this.#version = rows.version;
     }
     return this.#columns.map(({ rank, drawn, title }, i) => {
-      const heading = measure(title, false) + PADDING + ARROW;
-      return { rank, drawn, heading, natural: Math.max(heading, this.#natural[i] as number) };
+      // Headings are bolder than what is measured.
+      const heading = 1.08 * measure(title, false) + PADDING;
+      return { rank, drawn, heading, natural: Math.max(heading + ARROW, this.#natural[i] as number) };
     });
   }
 

@@ -1,35 +1,25 @@
 /** How values are said. */
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
+const DAY = 86_400_000;
+const UNITS = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["min", 60],
+  ["s", 1],
+] as const;
 
 export const MISSING = "–";
 
-/** One unit: `42 s`, `3 min`, `2 h`, `5 d`. */
-export function age(milliseconds: number): string {
-  const ms = Math.max(0, milliseconds);
-  if (ms < MINUTE) return `${Math.floor(ms / 1000)} s`;
-  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
-  if (ms < 2 * DAY) return `${Math.floor(ms / HOUR)} h`;
-  return `${Math.floor(ms / DAY)} d`;
-}
-
-/** The two largest units: `5 min 10 s`, `12 d 4 h`. */
-export function lasting(milliseconds: number): string {
+/** By its largest units: `3 min`, or with two `5 min 10 s`. */
+export function lasting(milliseconds: number, units = 2): string {
   let left = Math.max(0, Math.floor(milliseconds / 1000));
   const parts: string[] = [];
-  for (const [unit, length] of [
-    ["d", 86_400],
-    ["h", 3600],
-    ["min", 60],
-    ["s", 1],
-  ] as const) {
+  for (const [unit, length] of UNITS) {
     const amount = Math.floor(left / length);
     left -= amount * length;
     if (amount || parts.length) parts.push(amount ? `${amount} ${unit}` : "");
   }
-  return parts.slice(0, 2).filter(Boolean).join(" ") || "0 s";
+  return parts.slice(0, units).filter(Boolean).join(" ") || "0 s";
 }
 
 /** In powers of 1000: `16.8 MB`. */
@@ -61,23 +51,21 @@ export function stateWord(state: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const shortTime = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-const dayAndTime = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
-const utc = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" });
+const style = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat("en-GB", options);
+const clock: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit" };
+const today = style(clock);
+const anyDay = style({ ...clock, day: "numeric", month: "short" });
+const whole = style({ dateStyle: "medium", timeStyle: "long" });
+const utc = style({ dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" });
 
 /** A time of today by the clock alone, another with its day. */
 export function moment(at: number, now: number): string {
   const near = Math.abs(now - at) < DAY && new Date(at).getDate() === new Date(now).getDate();
-  return near ? shortTime.format(at) : dayAndTime.format(at);
-}
-
-export function toTheSecond(at: number, now: number): string {
-  return Math.abs(now - at) < DAY ? time.format(at) : dayAndTime.format(at);
+  return (near ? today : anyDay).format(at);
 }
 
 /** The person's own time, and UTC. */
 export function fullMoment(at: number): string {
-  return `${whole.format(at)} · ${utc.format(at)} UTC`;
+  const [here, there] = [whole.format(at), `${utc.format(at)} UTC`];
+  return here === there ? here : `${here} · ${there}`;
 }

@@ -1,12 +1,11 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { copy as toClipboard } from "../clipboard";
+import { copy } from "../clipboard";
 import { everySecond } from "../clock";
 import type { TableName, ViewName } from "../contract";
-import { isFinished, wordsOf } from "../order";
+import { columnIndex, wordsOf } from "../order";
 import type { Session } from "../session";
 import type { Standing } from "../status";
 import type { State } from "../store";
-import { many } from "../words";
 import { Facts } from "./facts";
 import { Head } from "./head";
 import { Health } from "./health";
@@ -15,6 +14,7 @@ import { Menu, type OpenMenu } from "./menu";
 import { Notices } from "./notices";
 import { type Panel, PanelContext } from "./panel";
 import { RunView } from "./run";
+import { Button } from "./small";
 import { TableView } from "./table";
 
 /** In the order in which they stand; the first is what the panel is about. */
@@ -33,79 +33,75 @@ export function App({ session }: { session: Session }) {
   const [filter, setFilter] = useState("");
   const [hides, setHides] = useState<boolean | null>(null);
   const [menu, setMenu] = useState<OpenMenu | null>(null);
-  const [toCopy, setToCopy] = useState<string | null>(null);
+  const [byHand, setByHand] = useState("");
   const [said, say] = useSaid();
-  const closedAt = useRef<[HTMLElement | null, number]>([null, 0]);
+  const closed = useRef<{ anchor: HTMLElement; at: number } | null>(null);
 
   const panel = useMemo<Panel>(
     () => ({
       session,
       say,
       copy: async (text) => {
-        const done = await toClipboard(text);
-        setToCopy(done ? null : text);
+        const done = await copy(text);
+        setByHand(done ? "" : text);
         if (done) say("Copied");
+        return done;
       },
       menu: (anchor, label, choices) => {
         // The press that closes a menu from its own button must not open it again.
-        const [last, at] = closedAt.current;
-        if (last === anchor && performance.now() - at < 250) return;
-        setMenu({ anchor, label, choices });
+        if (closed.current?.anchor !== anchor || performance.now() - closed.current.at > 300) setMenu({ anchor, label, choices });
       },
     }),
-    [session, say],
+    [session],
   );
-  const closeMenu = (refocus: boolean) => {
-    if (menu) closedAt.current = [menu.anchor, performance.now()];
-    if (refocus) menu?.anchor.focus();
-    setMenu(null);
-  };
 
   const words = useMemo(() => wordsOf(filter), [filter]);
-  const finished = useMemo(() => countFinished(state), [state?.tables]);
+  const { all, finished } = useMemo(() => counted(state), [state?.tables]);
+  const canHide = state !== null && HIDES.includes(state.view);
   // Decided once there is something, so that the last run to end does not turn the table over.
   useEffect(() => {
-    if (hides === null && state?.ready && finished.all > 0) setHides(HIDES.includes(state.view) && finished.ended < finished.all);
-  }, [hides, state?.ready, finished, state?.view]);
+    if (hides === null && state?.ready && all > 0) setHides(canHide && finished < all);
+  }, [state, hides]);
 
-  const view = state?.view;
-  const names = state && view ? SHOWN[view].filter((name) => state.tables[name]) : [];
-  const canHide = view !== undefined && HIDES.includes(view) && (finished.ended > 0 || hides === true);
-  const anything = finished.all > 0;
   return (
     <PanelContext.Provider value={panel}>
-      <section class="panel" aria-label={state?.title ?? "Loops"} data-view={view} data-standing={standing}>
+      <section class="panel" aria-label={state?.title ?? "Loops"} data-view={state?.view} data-standing={standing}>
         <Head state={state} standing={standing} />
         <Notices notices={state?.notices ?? []} notify={state?.notify ?? false} />
-        <Health state={state} standing={standing} />
-        {toCopy !== null && <ByHand text={toCopy} onClose={() => setToCopy(null)} />}
-        {state?.run && <RunView run={state.run} />}
-        {state && state.facts.length > 0 && <Facts facts={state.facts} />}
-        {anything && (
-          <div class="tools" role="search">
+        {state && <Health state={state} standing={standing} />}
+        {byHand && <ByHand text={byHand} onClose={() => setByHand("")} />}
+        {state?.run && <RunView run={state.run} standing={standing} />}
+        {state && <Facts facts={state.facts} />}
+        {all > 0 && (
+          <div class="facts tools">
             <label class="filter">
               <Icon name="search" />
               <input
                 type="search"
                 placeholder="Filter"
-                aria-label="Filter the rows: every word must occur"
+                aria-label="Filter the rows; every word must occur"
                 value={filter}
                 onInput={(event) => setFilter(event.currentTarget.value)}
                 onKeyDown={(event) => {
-                  if (event.key === "Escape" && filter) setFilter("");
+                  if (event.key === "Escape") setFilter("");
                 }}
               />
             </label>
-            {canHide && (
-              <label class="hide">
-                <input type="checkbox" checked={hides ?? false} onChange={(event) => setHides(event.currentTarget.checked)} />
-                Hide finished <span class="number">({finished.ended})</span>
+            {canHide && (finished > 0 || hides) && (
+              <label>
+                <input
+                  type="checkbox"
+                  data-control="hide"
+                  checked={hides ?? false}
+                  onChange={(event) => setHides(event.currentTarget.checked)}
+                />
+                Hide finished ({finished})
               </label>
             )}
           </div>
         )}
         {state &&
-          names.map((name, i) => (
+          SHOWN[state.view].map((name, i) => (
             <TableView
               key={name}
               name={name}
@@ -114,15 +110,22 @@ export function App({ session }: { session: Session }) {
               words={words}
               hides={hides ?? false}
               isMain={i === 0}
-              isAlone={names.length === 1}
               onClear={() => {
                 setFilter("");
                 setHides(false);
               }}
             />
           ))}
-        {menu && <Menu {...menu} onClose={closeMenu} />}
-        <div class="unseen" role="status" data-said>
+        {menu && (
+          <Menu
+            {...menu}
+            onClose={() => {
+              closed.current = { anchor: menu.anchor, at: performance.now() };
+              setMenu(null);
+            }}
+          />
+        )}
+        <div class="unseen" role="status">
           {said}
         </div>
       </section>
@@ -162,34 +165,28 @@ function useSaid(): [string, (text: string) => void] {
   return [said, setSaid];
 }
 
-function countFinished(state: State | null): { all: number; ended: number } {
+function counted(state: State | null): { all: number; finished: number } {
   let all = 0;
-  let ended = 0;
+  let finished = 0;
   for (const name of state ? SHOWN[state.view] : []) {
+    const flag = columnIndex(name, "finished");
     for (const row of state?.tables[name]?.byId.values() ?? []) {
       all++;
-      if (isFinished(name, row)) ended++;
+      if (row.cells[flag]) finished++;
     }
   }
-  return { all, ended };
+  return { all, finished };
 }
 
+/** Where pages may not write into the clipboard, the person does. */
 function ByHand({ text, onClose }: { text: string; onClose: () => void }) {
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.select(), [text]);
   return (
-    <div class="strip" data-by-hand>
-      <span>The browser keeps pages out of the clipboard. Press Ctrl+C or ⌘C to copy:</span>
-      <input
-        ref={field}
-        readOnly
-        value={text}
-        aria-label={`Text to copy, ${many(text.length, "character")}`}
-        onFocus={(event) => event.currentTarget.select()}
-      />
-      <button type="button" onClick={onClose}>
-        Close
-      </button>
+    <div class="banner busy">
+      <p>Press Ctrl+C to copy:</p>
+      <input ref={field} readOnly value={text} aria-label="To copy" data-control="by-hand" />
+      <Button onClick={onClose}>Close</Button>
     </div>
   );
 }

@@ -1,11 +1,10 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Cell, COLUMNS, type Column, type TableName } from "../contract";
 import type { Row } from "../store";
-import { count, fullMoment, MISSING } from "../words";
+import { fullMoment } from "../words";
 import { Ending } from "./ending";
-import { usePanel } from "./panel";
 import { nameOf, Value } from "./row";
-import { Ago, CopyButton } from "./small";
+import { CopyButton } from "./small";
 
 interface Props {
   table: TableName;
@@ -14,7 +13,7 @@ interface Props {
   isOpen: boolean;
   isEnding: boolean;
   onHeight: (height: number) => void;
-  onEnded: (refocus: boolean) => void;
+  onEnded: () => void;
 }
 
 /** What is unfolded below a row: all that is known of it, and the way to end it. */
@@ -23,10 +22,10 @@ export function Below({ table, row, span, isOpen, isEnding, onHeight, onEnded }:
   const tell = useRef(onHeight);
   tell.current = onHeight;
   useLayoutEffect(() => {
-    if (!element.current) return undefined;
-    const observer = new ResizeObserver(() => element.current && tell.current(element.current.offsetHeight));
-    observer.observe(element.current);
-    tell.current(element.current.offsetHeight);
+    const look = () => element.current && tell.current(element.current.offsetHeight);
+    const observer = new ResizeObserver(look);
+    observer.observe(element.current as Element);
+    look();
     return () => observer.disconnect();
   }, []);
   const name = nameOf(table, row);
@@ -47,29 +46,16 @@ export function Below({ table, row, span, isOpen, isEnding, onHeight, onEnded }:
 }
 
 function Detail({ column, cell }: { column: Column; cell: Cell }) {
-  const { session } = usePanel();
-  const copies = cell !== null && (column.drawn === "id" || column.drawn === "uri" || column.drawn === "text");
-  let value: preact.ComponentChild;
-  if (cell === null) value = <span class="missing">{MISSING}</span>;
-  else if (column.drawn === "age" && typeof cell === "number") {
-    value = (
-      <span>
-        {fullMoment(cell)}, <Ago at={cell} after={cell > session.now() ? " from now" : " ago"} />
-      </span>
-    );
-  } else if (column.drawn === "bytes" && typeof cell === "number") {
-    value = (
-      <span>
-        <Value column={column} cell={cell} /> {cell >= 1000 && `(${count(cell)} bytes)`}
-      </span>
-    );
-  } else value = <Value column={column} cell={cell} />;
+  const { name, title, drawn } = column;
   return (
-    <div data-detail={column.name} class={column.drawn}>
-      <dt>{column.drawn === "age" && column.name === "created_at" ? "Created" : column.title}</dt>
+    <div data-detail={name} class={drawn}>
+      <dt class="soft">{name === "created_at" ? "Created" : title}</dt>
       <dd>
-        {value}
-        {copies && <CopyButton text={String(cell)} what={`${column.title.toLowerCase()} ${cell}`} />}
+        {drawn === "age" && typeof cell === "number" && `${fullMoment(cell)} · `}
+        <Value column={column} cell={cell} />
+        {(drawn === "id" || drawn === "uri" || drawn === "text") && cell !== null && (
+          <CopyButton text={String(cell)} what={`${title.toLowerCase()} ${cell}`} />
+        )}
       </dd>
     </div>
   );

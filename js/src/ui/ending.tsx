@@ -3,6 +3,7 @@ import type { TableName } from "../contract";
 import type { RequestState } from "../session";
 import { Icon } from "./icons";
 import { usePanel } from "./panel";
+import { Button } from "./small";
 
 const ENDS: Record<TableName, string> = {
   runs: "Its trainer and its sampler end.",
@@ -16,53 +17,48 @@ const SAID: Record<RequestState, string> = {
   queued: "Queued: the kernel is busy. It is sent when the cell ends.",
   unsent: "Not sent: there is no kernel behind this panel. Run the cell again.",
   doing: "Deactivating.",
-  done: "Deactivated. Its checkpoints stay.",
+  done: "Deactivated. Checkpoints stay.",
   failed: "It was not deactivated.",
 };
 
-/** Asks a second time; then tells what becomes of it. */
-export function Ending({
-  table,
-  target,
-  name,
-  onClose,
-}: {
+interface Props {
   table: TableName;
   target: string;
   name: string;
-  onClose: (refocus: boolean) => void;
-}) {
+  onClose: () => void;
+}
+
+/** Asks a second time; then tells what becomes of it. */
+export function Ending({ table, target, name, onClose }: Props) {
   const { session } = usePanel();
   const keep = useRef<HTMLButtonElement>(null);
   const request = session.request(target);
-  const asks = request === null;
   useEffect(() => {
-    if (asks) keep.current?.focus();
-  }, [asks]);
+    if (!request) keep.current?.querySelector("button")?.focus();
+  }, [!request]);
 
-  if (asks) {
+  if (!request) {
     return (
       <div
-        class="strip ending"
+        class="banner bad"
         role="alertdialog"
         aria-label={`Deactivate ${name}?`}
         data-ending="ask"
         onKeyDown={(event) => {
-          if (event.key !== "Escape") return;
-          event.stopPropagation();
-          onClose(true);
+          if (event.key === "Escape") onClose();
         }}
       >
-        <span>
-          <strong>Deactivate {name}?</strong> {ENDS[table]} Its checkpoints stay.
-        </span>
-        <span class="choices">
-          <button type="button" class="danger" data-action="deactivate" onClick={() => session.deactivate(table, target)}>
-            Deactivate
-          </button>
-          <button ref={keep} type="button" data-action="keep" onClick={() => onClose(true)}>
+        <Icon name="bad" />
+        <p>
+          <strong>Deactivate {name}?</strong> {ENDS[table]} Checkpoints stay.
+        </p>
+        <span ref={keep}>
+          <Button data-control="keep" onClick={onClose}>
             Keep it
-          </button>
+          </Button>{" "}
+          <Button class="danger" data-control="deactivate" onClick={() => session.deactivate(table, target)}>
+            Deactivate
+          </Button>
         </span>
       </div>
     );
@@ -71,23 +67,21 @@ export function Ending({
   const isOver = state === "done" || state === "failed" || state === "unsent";
   const tone = state === "done" ? "good" : isOver ? "bad" : "busy";
   return (
-    <div class={`strip ending ${tone}`} data-ending={state}>
+    <div class={`banner ${tone}`} data-ending={state}>
       <Icon name={tone} />
-      <span role="status">
+      <p role="status">
         <strong>{name}:</strong> {text || SAID[state]}
-      </span>
+      </p>
       {isOver && (
-        <span class="choices">
-          <button
-            type="button"
-            onClick={() => {
-              session.forget(target);
-              onClose(true);
-            }}
-          >
-            Close
-          </button>
-        </span>
+        <Button
+          data-control="close"
+          onClick={() => {
+            session.forget(target);
+            onClose();
+          }}
+        >
+          Close
+        </Button>
       )}
     </div>
   );

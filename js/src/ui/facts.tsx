@@ -3,19 +3,18 @@ import { Icon } from "./icons";
 import { CopyButton } from "./small";
 
 export function Facts({ facts }: { facts: readonly Fact[] }) {
-  return (
+  return facts.length ? (
     <dl class="facts">
-      {facts.map((fact, i) => (
-        // Facts have no id; they stand in a fixed order.
-        <div key={`${i} ${fact.label}`} class={`fact ${fact.tone ?? ""}`} data-fact={fact.label}>
-          <dt>{fact.label}</dt>
+      {facts.map(({ label, value, tone, code }) => (
+        <div key={label} class={tone ?? ""} data-fact={label}>
+          <dt class="soft">{label}</dt>
           <dd>
-            {fact.tone && <Icon name={fact.tone} />}
-            <span class={fact.code ? "code" : ""}>{fact.value}</span>
-            {fact.code && <CopyButton text={fact.code} what={`${fact.label} ${fact.code}`} />}
+            {tone && <Icon name={tone} />}
+            <span class={code && "code"}>{value}</span>
+            {code && <CopyButton text={code} what={`${label} ${code}`} />}
           </dd>
         </div>
       ))}
     </dl>
-  );
+  ) : null;
 }

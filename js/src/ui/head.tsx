@@ -1,127 +1,85 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Standing } from "../status";
+import type { Tone } from "../contract";
+import { QUEUED_AFTER } from "../session";
+import { isReachable, type Standing } from "../status";
 import type { State } from "../store";
 import { moment } from "../words";
 import { Icon } from "./icons";
 import { usePanel } from "./panel";
-import { Ago } from "./small";
-
-/** What a press of a button asks for stays visible until the kernel says something. */
-const WAITING = 5000;
+import { Ago, IconButton } from "./small";
 
 export function Head({ state, standing }: { state: State | null; standing: Standing }) {
   const { session, menu, copy } = usePanel();
-  const [asked, setAsked] = useState<"refresh" | "pause" | null>(null);
-  useEffect(() => setAsked(null), [state?.now, state?.health]);
+  // What a press of a button asks for is on its way until the kernel says something.
+  const [asked, setAsked] = useState<"no" | "sent" | "queued">("no");
+  useEffect(() => setAsked("no"), [state]);
   useEffect(() => {
-    if (!asked) return undefined;
-    const timer = setTimeout(() => setAsked(null), WAITING);
+    if (asked !== "sent") return undefined;
+    const timer = setTimeout(() => setAsked("queued"), QUEUED_AFTER);
     return () => clearTimeout(timer);
   }, [asked]);
-  const paused = standing === "paused";
-  const reachable = ["starting", "live", "failing", "paused", "waiting", "silent"].includes(standing);
+  const isPaused = standing === "paused";
+  const [tone, text] = asked === "queued" ? (["busy", "Queued: the kernel is busy"] as const) : said(state, standing, session.now());
   return (
     <header>
       <h3>{state?.title ?? "Loops"}</h3>
-      <StatusLine state={state} standing={standing} asked={asked} />
+      <span class={`standing soft ${tone}`} title={state?.health.every ? `Looks every ${Math.round(state.health.every * 10) / 10} s` : ""}>
+        {tone === "good" ? <span class="dot" /> : <Icon name={tone} />}
+        {text}
+      </span>
       <span class="buttons">
-        {reachable && (
+        {isReachable(standing) && (
           <>
-            <button
-              type="button"
-              class="quiet"
-              data-action={paused ? "resume" : "pause"}
-              title={paused ? "Go on looking" : "Stop looking"}
-              aria-label={paused ? "Resume" : "Pause"}
-              onClick={() => {
-                setAsked("pause");
-                session.send({ type: "pause", on: !paused });
-              }}
-            >
-              <Icon name={paused ? "play" : "pause"} />
-            </button>
-            <button
-              type="button"
-              class={asked === "refresh" ? "quiet asked" : "quiet"}
-              data-action="refresh"
-              title="Look now"
-              aria-label="Refresh"
-              onClick={() => {
-                setAsked("refresh");
-                session.send({ type: "refresh" });
-              }}
-            >
-              <Icon name="refresh" />
-            </button>
+            <IconButton
+              icon={isPaused ? "play" : "pause"}
+              label={isPaused ? "Resume: go on looking" : "Pause: stop looking"}
+              kind={isPaused ? "resume" : "pause"}
+              onPress={() => session.send({ type: "pause", on: !isPaused }) && setAsked("sent")}
+            />
+            <IconButton
+              icon="refresh"
+              label="Refresh: look now"
+              kind="refresh"
+              onPress={() => session.send({ type: "refresh" }) && setAsked("sent")}
+            />
           </>
         )}
         {state?.line && (
-          <button
-            type="button"
-            class="quiet"
-            data-action="menu"
-            aria-label="Menu of the panel"
-            aria-haspopup="menu"
-            onClick={(event) =>
-              menu(event.currentTarget, "Panel", [
-                { label: "Copy the line that opens this panel", detail: state.line, run: () => copy(state.line) },
-              ])
+          <IconButton
+            icon="more"
+            label="Menu of the panel"
+            kind="panel-menu"
+            menu
+            onPress={(button) =>
+              menu(button, "Panel", [{ label: "Copy the line that opens this panel", detail: state.line, run: () => copy(state.line) }])
             }
-          >
-            <Icon name="more" />
-          </button>
+          />
         )}
       </span>
     </header>
   );
 }
 
-function StatusLine({ state, standing, asked }: { state: State | null; standing: Standing; asked: "refresh" | "pause" | null }) {
-  const { session } = usePanel();
-  const [queued, setQueued] = useState(false);
-  useEffect(() => {
-    setQueued(false);
-    if (!asked) return undefined;
-    const timer = setTimeout(() => setQueued(true), 1000);
-    return () => clearTimeout(timer);
-  }, [asked]);
+function said(state: State | null, standing: Standing, now: number): readonly [Tone, ComponentChildren] {
   const at = state?.health.looked_at ?? null;
-  const asItWas = state ? `as it was at ${moment(at ?? state.now, session.now())}` : "";
-  if (queued) return <Line tone="busy">Queued: the kernel is busy</Line>;
+  const asItWas = state ? `as it was at ${moment(at ?? state.now, now)}` : "";
   switch (standing) {
     case "starting":
-      return <Line tone="busy">Looking for the first time</Line>;
+      return ["busy", "Looking for the first time"];
     case "live":
-      return (
-        <Line tone="good" live title={state?.health.every ? `Looks every ${round(state.health.every)} s` : ""}>
-          {at === null ? "Live" : <Ago key="ago" at={at} before="Updated " after=" ago" />}
-        </Line>
-      );
+      return ["good", at === null ? "Live" : <Ago at={at} before="Updated " after=" ago" />];
     case "failing":
-      return <Line tone="bad">{at === null ? "No answer yet" : <Ago key="ago" at={at} before="Not updated for " />}</Line>;
+      return ["bad", at === null ? "No answer yet" : <Ago at={at} before="Not updated for " />];
     case "paused":
-      return <Line tone="idle">Paused, {asItWas}</Line>;
+      return ["idle", `Paused, ${asItWas}`];
     case "over":
-      return <Line tone="over">Over, {asItWas}</Line>;
+      return ["over", `Over, ${asItWas}`];
     case "waiting":
-      return <Line tone="unknown">Saved copy, {asItWas}; asking the kernel</Line>;
+      return ["unknown", `Saved copy, ${asItWas}; asking the kernel`];
     case "saved":
-      return <Line tone="unknown">Saved copy, {asItWas}</Line>;
-    case "silent":
-    case "gone":
-      return <Line tone="unknown">No kernel, {asItWas}</Line>;
+      return ["unknown", `Saved copy, ${asItWas}`];
+    default:
+      return ["unknown", `No kernel, ${asItWas}`];
   }
-}
-
-function Line({ tone, live, title, children }: { tone: string; live?: boolean; title?: string; children: preact.ComponentChildren }) {
-  return (
-    <span class={`standing ${tone}`} title={title}>
-      {live ? <span class="dot" aria-hidden="true" /> : <Icon name={tone as "good"} />}
-      <span>{children}</span>
-    </span>
-  );
-}
-
-function round(seconds: number): number {
-  return Math.round(seconds * 10) / 10;
 }

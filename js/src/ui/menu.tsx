@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Choice } from "./panel";
+import { Button } from "./small";
 
 export interface OpenMenu {
   readonly anchor: HTMLElement;
@@ -7,13 +8,17 @@ export interface OpenMenu {
   readonly choices: readonly Choice[];
 }
 
-/** A menu in the browser's top layer, where no cell of the notebook can cut it off. */
-export function Menu({ anchor, label, choices, onClose }: OpenMenu & { onClose: (refocus: boolean) => void }) {
+/** A menu in the browser's top layer, where no cell of the notebook can cut it off; the browser closes it on a press elsewhere. */
+export function Menu({ anchor, label, choices, onClose }: OpenMenu & { onClose: () => void }) {
   const list = useRef<HTMLDivElement>(null);
-  const items = () => [...(list.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
-  const focus = (index: number) => {
-    const all = items();
-    all[(index + all.length) % all.length]?.focus();
+  const items = () => [...(list.current?.children ?? [])] as HTMLElement[];
+  const focus = (index: number) =>
+    items()
+      .at(index % choices.length)
+      ?.focus();
+  const close = () => {
+    onClose();
+    anchor.focus({ preventScroll: true });
   };
 
   useLayoutEffect(() => {
@@ -23,63 +28,59 @@ export function Menu({ anchor, label, choices, onClose }: OpenMenu & { onClose: 
     element.showPopover?.();
     place(element, anchor);
     focus(0);
-    return () => anchor.setAttribute("aria-expanded", "false");
+    return () => anchor.removeAttribute("aria-expanded");
   }, [anchor]);
-
   useEffect(() => {
-    const outside = (event: Event) => {
-      if (list.current && !event.composedPath().includes(list.current)) onClose(false);
-    };
-    const moved = (event: Event) => {
-      if (event.type === "resize" || !event.composedPath().includes(list.current as EventTarget)) onClose(false);
-    };
-    window.addEventListener("pointerdown", outside, true);
-    window.addEventListener("scroll", moved, true);
-    window.addEventListener("resize", moved);
-    return () => {
-      window.removeEventListener("pointerdown", outside, true);
-      window.removeEventListener("scroll", moved, true);
-      window.removeEventListener("resize", moved);
-    };
+    // It would stay where it is while its button moves away.
+    const onScroll = (event: Event) => event.composedPath().includes(list.current as EventTarget) || onClose();
+    addEventListener("scroll", onScroll, true);
+    return () => removeEventListener("scroll", onScroll, true);
   });
 
   const onKeyDown = (event: KeyboardEvent) => {
-    const all = items();
-    const at = all.findIndex((item) => item.matches(":focus"));
-    const move: Record<string, () => void> = {
+    const at = items().findIndex((item) => item.matches(":focus"));
+    const moves: Record<string, () => void> = {
       ArrowDown: () => focus(at + 1),
       ArrowUp: () => focus(at - 1),
       Home: () => focus(0),
       End: () => focus(-1),
-      Escape: () => onClose(true),
-      Tab: () => onClose(true),
+      Escape: close,
+      Tab: close,
     };
-    const act = move[event.key];
-    if (!act) return;
+    const move = moves[event.key];
+    if (!move) return;
     event.preventDefault();
-    event.stopPropagation();
-    act();
+    move();
   };
 
   return (
-    <div ref={list} class="menu" role="menu" aria-label={label} popover="manual" onKeyDown={onKeyDown}>
-      {choices.map((choice) => (
-        <button
-          key={`${choice.label} ${choice.detail ?? ""}`}
-          type="button"
+    <div
+      ref={list}
+      class="popup"
+      role="menu"
+      aria-label={label}
+      popover="auto"
+      onKeyDown={onKeyDown}
+      onToggle={(event) => {
+        if ((event as unknown as ToggleEvent).newState === "closed") onClose();
+      }}
+    >
+      {choices.map(({ label: text, detail, run }) => (
+        <Button
+          key={`${text} ${detail}`}
           role="menuitem"
+          class={detail ? "" : "bad danger"}
           tabIndex={-1}
-          class={choice.danger ? "danger" : ""}
-          aria-disabled={choice.disabled}
+          aria-disabled={!run}
           onClick={() => {
-            if (choice.disabled) return;
-            onClose(true);
-            choice.run();
+            if (!run) return;
+            close();
+            run();
           }}
         >
-          <span>{choice.label}</span>
-          {choice.detail && <code>{choice.detail}</code>}
-        </button>
+          <span>{text}</span>
+          {detail && <code>{detail}</code>}
+        </Button>
       ))}
     </div>
   );
@@ -89,9 +90,7 @@ export function Menu({ anchor, label, choices, onClose }: OpenMenu & { onClose: 
 function place(menu: HTMLElement, anchor: HTMLElement): void {
   const at = anchor.getBoundingClientRect();
   const { width, height } = menu.getBoundingClientRect();
-  const left = Math.max(8, Math.min(at.right - width, innerWidth - width - 8));
-  const below = at.bottom + 4;
-  const top = below + height <= innerHeight - 8 ? below : Math.max(8, at.top - height - 4);
-  menu.style.left = `${left}px`;
-  menu.style.top = `${top}px`;
+  const top = at.bottom + height > innerHeight - 8 ? at.top - height : at.bottom;
+  menu.style.left = `${Math.max(8, at.right - width)}px`;
+  menu.style.top = `${Math.max(8, top)}px`;
 }

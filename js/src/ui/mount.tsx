@@ -11,7 +11,7 @@ export function mount(session: Session, el: HTMLElement): () => void {
   // The static report beside it looks for this name, and steps aside.
   host.className = "loops-nb-live";
   // Otherwise keys typed on a button of the panel are commands to the notebook.
-  host.dataset["lmSuppressShortcuts"] = "true";
+  host.dataset.lmSuppressShortcuts = "true";
   const root = host.attachShadow({ mode: "open" });
   const sheet = document.createElement("style");
   sheet.textContent = style;

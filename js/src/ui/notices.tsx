@@ -2,8 +2,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Notice } from "../contract";
 import { ask, permission } from "../notify";
 import { many, moment } from "../words";
-import { Icon } from "./icons";
 import { usePanel } from "./panel";
+import { Banner, Button, IconButton } from "./small";
 
 const AT_ONCE = 3;
 
@@ -11,66 +11,53 @@ const AT_ONCE = 3;
 export function Notices({ notices, notify }: { notices: readonly Notice[]; notify: boolean }) {
   const { session } = usePanel();
   const [dismissed, setDismissed] = useState<ReadonlySet<string>>(new Set());
-  const [all, setAll] = useState(false);
   const [allowed, setAllowed] = useState(permission());
   const known = useRef<Set<string> | null>(null);
-  const fresh = known.current ? notices.filter((notice) => !known.current?.has(notice.id)) : [];
-  const [spoken, setSpoken] = useState<{ bad: string; other: string }>({ bad: "", other: "" });
+  const [spoken, setSpoken] = useState<readonly Notice[]>([]);
   useEffect(() => {
-    const first = known.current === null && session.state === null;
-    known.current ??= new Set();
-    for (const notice of notices) known.current.add(notice.id);
-    if (first || !fresh.length) return;
-    const text = (wanted: boolean) =>
-      fresh.filter((notice) => (notice.tone === "bad") === wanted).map((notice) => `${notice.text} ${notice.hint}`);
-    setSpoken({ bad: text(true).join(" "), other: text(false).join(" ") });
+    const fresh = known.current ? notices.filter((notice) => !known.current?.has(notice.id)) : [];
+    known.current = new Set([...(known.current ?? []), ...notices.map((notice) => notice.id)]);
+    if (fresh.length) setSpoken(fresh);
   }, [notices]);
 
   const open = notices.filter((notice) => !dismissed.has(notice.id));
-  const shown = all ? open : open.slice(0, AT_ONCE);
-  const asks = notify && allowed === "default";
+  const speak = (isBad: boolean) =>
+    spoken.filter((notice) => (notice.tone === "bad") === isBad).map((notice) => `${notice.text} ${notice.hint} `);
+  const draw = (notice: Notice) => (
+    <div key={notice.id} class="notice" data-notice={notice.id}>
+      <Banner tone={notice.tone} lead={notice.text}>
+        {notice.hint} <span class="soft">{moment(notice.at, session.now())}</span>
+      </Banner>
+      <IconButton
+        icon="close"
+        label={`Dismiss: ${notice.text}`}
+        kind="dismiss"
+        onPress={() => setDismissed(new Set([...dismissed, notice.id]))}
+      />
+    </div>
+  );
   return (
-    <div class="notices">
+    <div>
       <div class="unseen" role="alert">
-        {spoken.bad}
+        {speak(true)}
       </div>
       <div class="unseen" role="status">
-        {spoken.other}
+        {speak(false)}
       </div>
-      {asks && (
-        <p class="remark">
-          <button type="button" data-action="allow" onClick={() => ask().then(() => setAllowed(permission()))}>
-            <Icon name="bell" /> Allow notifications
-          </button>{" "}
-          This panel may tell you in another tab when something ends.
+      {notify && allowed === "default" && (
+        <p class="soft">
+          <Button data-control="allow" onClick={() => ask().then(() => setAllowed(permission()))}>
+            Allow notifications
+          </Button>{" "}
+          to hear of what ends while you are elsewhere.
         </p>
       )}
-      {shown.map((notice) => (
-        <div key={notice.id} class={`banner ${notice.tone}`} data-notice={notice.id}>
-          <Icon name={notice.tone} />
-          <p>
-            <strong>{notice.text}</strong> {notice.hint} <time class="when">{moment(notice.at, session.now())}</time>
-          </p>
-          <button
-            type="button"
-            class="quiet"
-            aria-label={`Dismiss: ${notice.text}`}
-            title="Dismiss"
-            onClick={() => setDismissed(new Set([...dismissed, notice.id]))}
-          >
-            <Icon name="close" />
-          </button>
-        </div>
-      ))}
+      {open.slice(0, AT_ONCE).map(draw)}
       {open.length > AT_ONCE && (
-        <p class="remark">
-          <button type="button" aria-expanded={all} onClick={() => setAll(!all)}>
-            {all ? "Show the newest only" : `Show ${many(open.length - AT_ONCE, "more notice")}`}
-          </button>{" "}
-          <button type="button" onClick={() => setDismissed(new Set([...dismissed, ...open.map((notice) => notice.id)]))}>
-            Dismiss all
-          </button>
-        </p>
+        <details>
+          <summary>{many(open.length - AT_ONCE, "older notice")}</summary>
+          {open.slice(AT_ONCE).map(draw)}
+        </details>
       )}
     </div>
   );

@@ -6,26 +6,24 @@ export interface Choice {
   readonly label: string;
   /** A line below the label: what is copied. */
   readonly detail?: string;
-  readonly danger?: boolean;
-  readonly disabled?: boolean;
-  run(): void;
+  /** None: it is shown, and cannot be chosen. */
+  readonly run: (() => void) | null;
 }
 
 /** What every part of a panel may use. */
 export interface Panel {
   readonly session: Session;
   /** Puts a text into the clipboard, and says so. */
-  copy(text: string): void;
+  copy(text: string): Promise<boolean>;
   /** Opens a menu at a button; a second press closes it. */
   menu(anchor: HTMLElement, label: string, choices: readonly Choice[]): void;
   /** Said by screen readers when they have time. */
   say(text: string): void;
 }
 
-export const PanelContext = createContext<Panel | null>(null);
+// Only `App` shows parts that ask for it.
+export const PanelContext = createContext<Panel>(null as unknown as Panel);
 
 export function usePanel(): Panel {
-  const panel = useContext(PanelContext);
-  if (!panel) throw new Error("outside of a panel");
-  return panel;
+  return useContext(PanelContext);
 }

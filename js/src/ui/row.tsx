@@ -1,14 +1,14 @@
 import { Component, createRef } from "preact";
 import { type Cell, COLUMNS, type Column, type TableName } from "../contract";
-import { linesFor } from "../lines";
 import { cellOf } from "../order";
 import type { Row } from "../store";
-import { bytes, count, MISSING } from "../words";
-import { Icon } from "./icons";
-import { type Choice, type Panel, PanelContext } from "./panel";
-import { Ago, CopyButton, State } from "./small";
+import { bytes, count } from "../words";
+import { choicesFor } from "./choices";
+import type { Panel } from "./panel";
+import { Ago, CopyButton, IconButton, Missing, State } from "./small";
 
 interface Props {
+  panel: Panel;
   table: TableName;
   row: Row;
   columns: readonly (readonly [index: number, width: number])[];
@@ -18,7 +18,8 @@ interface Props {
   /** Whether the Tab key stops here; the arrow keys go on from there. */
   isStop: boolean;
   canEnd: boolean;
-  actions: { toggle(id: string): void; end(id: string): void };
+  onFold: (id: string) => void;
+  onEnd: (id: string) => void;
 }
 
 /** A change that is older was not seen to happen. */
@@ -33,7 +34,7 @@ export class RowView extends Component<Props> {
   }
 
   override componentDidMount(): void {
-    if (this.props.row.changed === null) this.#flash();
+    if (!this.props.row.changed) this.#flash();
   }
 
   override componentDidUpdate(before: Props): void {
@@ -44,118 +45,77 @@ export class RowView extends Component<Props> {
   #flash(): void {
     const { row, columns } = this.props;
     if (Date.now() - row.changedAt > FRESH || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    const cells = this.#element.current?.querySelectorAll("td[data-column]");
     columns.forEach(([index], i) => {
       if (row.changed && !row.changed.has(index)) return;
-      cells?.[i]?.animate?.([{ backgroundColor: "var(--flash)" }, { backgroundColor: "transparent" }], {
-        duration: 1600,
-        easing: "ease-out",
-      });
+      this.#element.current?.children[i + 1]?.animate([{ backgroundColor: "var(--flash)" }, {}], { duration: 1600, easing: "ease-out" });
     });
   }
 
   render() {
-    const { table, row, columns, isOdd, rowIndex, isOpen, isStop, canEnd, actions } = this.props;
+    const { panel, table, row, columns, isOdd, rowIndex, isOpen, isStop, canEnd, onFold, onEnd } = this.props;
     const tabIndex = isStop ? 0 : -1;
     const name = nameOf(table, row);
-    const uri = table === "checkpoints" ? cellOf(table, row, "uri") : null;
+    const uri = table === "checkpoints" && cellOf(table, row, "uri");
     return (
-      // The same as the button in it, for the mouse.
       <tr
         ref={this.#element}
-        class={`row${isOdd ? " odd" : ""}${isOpen ? " open" : ""}`}
+        class={isOdd ? "row odd" : "row"}
         data-id={row.id}
         aria-rowindex={rowIndex}
+        // The same as the button in it, for the mouse; not for who selects a text.
         onClick={(event) => {
-          if ((event.target as Element).closest("button,a,input") || !getSelection()?.isCollapsed) return;
-          actions.toggle(row.id);
+          if (!(event.target as Element).closest("button") && getSelection()?.isCollapsed) onFold(row.id);
         }}
       >
         <td class="edge">
-          <button
-            type="button"
-            class="quiet fold"
-            data-control="fold"
+          <IconButton
+            icon="open"
+            label={`Details of ${name}`}
+            kind="fold"
             tabIndex={tabIndex}
-            aria-expanded={isOpen}
-            aria-label={`Details of ${name}`}
-            onClick={() => actions.toggle(row.id)}
-          >
-            <Icon name="open" />
-          </button>
+            expanded={isOpen}
+            onPress={() => onFold(row.id)}
+          />
         </td>
         {columns.map(([index]) => {
-          const column = COLUMNS[table][index];
-          return column && <CellView key={column.name} column={column} cell={row.cells[index] ?? null} />;
+          const column = COLUMNS[table][index] as Column;
+          return (
+            <td key={index} class={column.drawn} data-column={column.name}>
+              <Value column={column} cell={row.cells[index] ?? null} />
+            </td>
+          );
         })}
-        <td class="edge last">
-          {typeof uri === "string" && <CopyButton text={uri} what={`the URI of ${name}`} tabIndex={tabIndex} />}
-          <PanelContext.Consumer>
-            {(panel) => (
-              <button
-                type="button"
-                class="quiet"
-                data-control="menu"
-                tabIndex={tabIndex}
-                aria-haspopup="menu"
-                aria-label={`Menu of ${name}`}
-                onClick={(event) => panel?.menu(event.currentTarget, name, choices(panel, table, row, canEnd, actions))}
-              >
-                <Icon name="more" />
-              </button>
-            )}
-          </PanelContext.Consumer>
+        <td class="edge">
+          {uri && <CopyButton text={String(uri)} what={`the URI of ${name}`} tabIndex={tabIndex} />}
+          <IconButton
+            icon="more"
+            label={`Menu of ${name}`}
+            kind="menu"
+            tabIndex={tabIndex}
+            menu
+            onPress={(button) =>
+              panel.menu(
+                button,
+                name,
+                choicesFor(panel, table, (column) => cellOf(table, row, column), canEnd ? () => onEnd(row.id) : null),
+              )
+            }
+          />
         </td>
       </tr>
     );
   }
 }
 
-const SINGLE: Record<TableName, string> = { runs: "run", samplers: "sampler", deployments: "deployment", checkpoints: "checkpoint" };
-
 export function nameOf(table: TableName, row: Row): string {
-  const called = table === "checkpoints" ? cellOf(table, row, "checkpoint_id") : null;
-  return `${SINGLE[table]} ${called ?? row.id}`;
+  return `${table.slice(0, -1)} ${(table === "checkpoints" && cellOf(table, row, "checkpoint_id")) || row.id}`;
 }
 
-function choices(panel: Panel, table: TableName, row: Row, canEnd: boolean, actions: Props["actions"]): Choice[] {
-  const uri = table === "checkpoints" ? cellOf(table, row, "uri") : null;
-  const run = table === "samplers" ? cellOf(table, row, "run_id") : null;
-  const ends = canEnd && table !== "checkpoints" && run === null;
-  const all: Choice[] = [{ label: "Copy id", detail: row.id, run: () => panel.copy(row.id) }];
-  if (typeof uri === "string") all.push({ label: "Copy URI", detail: uri, run: () => panel.copy(uri) });
-  for (const line of linesFor(table, row)) {
-    if (!ends && line.code.includes(" deactivate ")) continue;
-    all.push({ label: `Copy line: ${line.what}`, detail: line.code, run: () => panel.copy(line.code) });
-  }
-  if (ends) all.push({ label: "Deactivate…", danger: true, run: () => actions.end(row.id) });
-  else if (canEnd && run !== null) all.push({ label: "Deactivate", detail: `It ends with its run, ${run}`, disabled: true, run: () => {} });
-  return all;
-}
-
-function CellView({ column, cell }: { column: Column; cell: Cell }) {
-  return (
-    <td class={`${column.drawn} c-${column.name}`} data-column={column.name}>
-      {cell === null ? <span class="missing">{MISSING}</span> : <Value column={column} cell={cell} />}
-    </td>
-  );
-}
-
-export function Value({ column, cell }: { column: Column; cell: string | number | boolean }) {
-  switch (column.drawn) {
-    case "state":
-      return <State state={String(cell)} />;
-    case "age":
-      return typeof cell === "number" ? <Ago at={cell} /> : <span>{String(cell)}</span>;
-    case "bytes":
-      return (
-        <span title={typeof cell === "number" ? `${count(cell)} bytes` : ""}>{typeof cell === "number" ? bytes(cell) : String(cell)}</span>
-      );
-    case "count":
-      return <span>{typeof cell === "number" ? count(cell) : String(cell)}</span>;
-    case "flag":
-      return <span>{cell ? "yes" : "no"}</span>;
-    default:
-      return <span title={String(cell)}>{String(cell)}</span>;
-  }
+export function Value({ column: { drawn }, cell }: { column: Column; cell: Cell }) {
+  if (cell === null) return <Missing />;
+  if (drawn === "state") return <State state={String(cell)} />;
+  if (typeof cell === "number" && drawn === "age") return <Ago at={cell} />;
+  const text =
+    cell === true ? "yes" : cell === false ? "no" : typeof cell === "string" ? cell : drawn === "bytes" ? bytes(cell) : count(cell);
+  return <span title={drawn === "bytes" ? `${cell} bytes` : text}>{text}</span>;
 }

@@ -1,44 +1,43 @@
-/** The smallest parts: a state, a time, a text with a button to copy it. */
+/** The smallest parts: a button, a state, a time. */
 
+import type { ButtonHTMLAttributes, ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { everySecond } from "../clock";
 import { TONES, type Tone } from "../contract";
-import { age, fullMoment, MISSING, stateWord } from "../words";
-import { Icon } from "./icons";
+import { fullMoment, lasting, MISSING, stateWord } from "../words";
+import { Icon, type IconName } from "./icons";
 import { usePanel } from "./panel";
 
-export function toneOf(state: string): Tone {
-  return Object.hasOwn(TONES, state) ? (TONES[state] as Tone) : "unknown";
+export function Button(props: ButtonHTMLAttributes & { [data: `data-${string}`]: string | undefined }) {
+  return <button type="button" {...props} />;
 }
 
-/** A sign and a word: never the colour alone. */
-export function State({ state }: { state: string | null }) {
-  if (state === null) return <span class="missing">{MISSING}</span>;
-  const tone = toneOf(state);
+interface IconButtonProps {
+  icon: IconName;
+  label: string;
+  /** What it is for: the arrow keys move between buttons of the same kind. */
+  kind: string;
+  tabIndex?: number | undefined;
+  expanded?: boolean;
+  menu?: boolean;
+  onPress: (button: HTMLButtonElement) => void;
+}
+
+export function IconButton({ icon, label, kind, tabIndex, expanded, menu, onPress }: IconButtonProps) {
   return (
-    <span class={`chip ${tone}`} data-state={state} title={state}>
-      <Icon name={tone} />
-      <span class="word">{stateWord(state)}</span>
-    </span>
+    <Button
+      class={`quiet ${kind}`}
+      data-control={kind}
+      aria-label={label}
+      title={label}
+      tabIndex={tabIndex}
+      aria-expanded={expanded}
+      aria-haspopup={menu && "menu"}
+      onClick={(event) => onPress(event.currentTarget)}
+    >
+      <Icon name={icon} />
+    </Button>
   );
-}
-
-/** How long ago, counting on by itself. */
-export function Ago({ at, before = "", after = "" }: { at: number; before?: string; after?: string }) {
-  const { session } = usePanel();
-  const element = useRef<HTMLTimeElement>(null);
-  const said = () => `${before}${age(session.now() - at)}${after}`;
-  const draw = () => {
-    const text = said();
-    // Only when it differs: a new text would take away what is selected in it.
-    if (element.current && element.current.textContent !== text) element.current.textContent = text;
-  };
-  const newest = useRef(draw);
-  newest.current = draw;
-  useLayoutEffect(draw);
-  useEffect(() => everySecond(() => newest.current()), []);
-  // Its text is written by hand, not by the tree: a thousand of them count on without anything being drawn anew.
-  return <time ref={element} dateTime={new Date(at).toISOString()} title={fullMoment(at)} />;
 }
 
 export function CopyButton({ text, what, tabIndex }: { text: string; what: string; tabIndex?: number }) {
@@ -50,19 +49,72 @@ export function CopyButton({ text, what, tabIndex }: { text: string; what: strin
     return () => clearTimeout(timer);
   }, [copied]);
   return (
-    <button
-      type="button"
-      class="quiet copy"
-      data-control="copy"
+    <IconButton
+      icon={copied ? "done" : "copy"}
+      label={`Copy ${what}`}
+      kind="copy"
       tabIndex={tabIndex}
-      aria-label={`Copy ${what}`}
-      title={`Copy ${what}`}
-      onClick={() => {
-        copy(text);
-        setCopied(true);
-      }}
-    >
-      <Icon name={copied ? "done" : "copy"} />
-    </button>
+      onPress={async () => setCopied(await copy(text))}
+    />
+  );
+}
+
+export function toneOf(state: string | null): Tone {
+  return (state !== null && Object.hasOwn(TONES, state) && TONES[state]) || "unknown";
+}
+
+/** A sign and a word: never the colour alone. */
+export function State({ state }: { state: string | null }) {
+  const tone = toneOf(state);
+  return state === null ? (
+    <Missing />
+  ) : (
+    <span class={`chip ${tone}`} data-state={state} title={state}>
+      <Icon name={tone} />
+      <span>{stateWord(state)}</span>
+    </span>
+  );
+}
+
+export function Missing() {
+  return <span class="soft">{MISSING}</span>;
+}
+
+/** How long ago, counting on by itself. */
+export function Ago({ at, before = "", after = "" }: { at: number; before?: string; after?: string }) {
+  const { session } = usePanel();
+  const element = useRef<HTMLTimeElement>(null);
+  const draw = () => {
+    const text = `${before}${lasting(session.now() - at, 1)}${after}`;
+    // Only when it differs: a new text would take away what is selected in it.
+    if (element.current && element.current.textContent !== text) element.current.textContent = text;
+  };
+  const newest = useRef(draw);
+  newest.current = draw;
+  useLayoutEffect(draw);
+  useEffect(() => everySecond(() => newest.current()), []);
+  // Its text is written by hand, not by the tree: a thousand of them count on without anything being drawn anew.
+  return <time ref={element} dateTime={new Date(at).toISOString()} title={fullMoment(at)} />;
+}
+
+/** Something that wants to be read before the rest. */
+export function Banner({
+  tone,
+  lead,
+  children,
+  ...rest
+}: {
+  tone: Tone;
+  lead: string;
+  children: ComponentChildren;
+  [data: `data-${string}`]: string;
+}) {
+  return (
+    <div class={`banner ${tone}`} {...rest}>
+      <Icon name={tone} />
+      <p>
+        <strong>{lead}</strong> {children}
+      </p>
+    </div>
   );
 }

@@ -1,87 +1,89 @@
 import { useEffect, useState } from "preact/hooks";
 import { everySecond } from "../clock";
 import type { Span } from "../contract";
-import { fullMoment, lasting, MISSING, moment, stateWord, toTheSecond } from "../words";
+import { fullMoment, lasting, moment, stateWord } from "../words";
 import { usePanel } from "./panel";
 import { HALVES } from "./run";
 import { State, toneOf } from "./small";
-
-const ORDER: readonly Span["what"][] = ["run", "deployment", "sampler"];
 
 /** A bar a half, from when the run was first seen until now; and the same as a table. */
 export function Timeline({ spans }: { spans: readonly Span[] }) {
   const { session } = usePanel();
   const [, redraw] = useState(0);
-  const now = session.now();
   const goesOn = spans.some((span) => span.until === null);
-  useEffect(() => (goesOn ? everySecond(() => redraw((n) => n + 1)) : undefined), [goesOn]);
+  useEffect(() => (goesOn ? everySecond(redraw) : undefined), [goesOn]);
+
+  const now = session.now();
+  const end = (span: Span) => span.until ?? now;
   const from = Math.min(...spans.map((span) => span.start));
-  const to = Math.max(from + 1000, ...spans.map((span) => span.until ?? now));
-  const left = (at: number) => `${(100 * (at - from)) / (to - from)}%`;
-  const long = (span: Span) => lasting((span.until ?? now) - span.start);
+  const to = Math.max(from + 1000, ...spans.map(end));
+  const share = (ms: number) => `${(100 * ms) / (to - from)}%`;
+  const long = (span: Span) => `${span.exact ? "" : "at least "}${lasting(end(span) - span.start)}`;
+  const word = (span: Span) => (span.status === null ? "unknown" : stateWord(span.status));
   return (
-    <div class="timeline" data-timeline>
-      {ORDER.filter((what) => spans.some((span) => span.what === what)).map((what) => {
+    <div class="timeline">
+      {(Object.keys(HALVES) as Span["what"][]).map((what) => {
         const own = spans.filter((span) => span.what === what);
         return (
-          <div key={what} class="lane">
-            <span class="what" aria-hidden="true">
-              {HALVES[what]}
-            </span>
-            <div
-              class="bar"
-              role="img"
-              aria-label={`${HALVES[what]}: ${own.map((span) => `${word(span)} for ${long(span)}`).join(", then ")}`}
-            >
-              {own.map((span) => (
-                <span
-                  key={`${span.start} ${span.status}`}
-                  class={`span ${span.status === null ? "unknown" : toneOf(span.status)}${span.exact ? "" : " open-ended"}`}
-                  data-state={span.status}
-                  title={`${word(span)}, ${span.exact ? "" : "at least "}${long(span)}`}
-                  style={{ left: left(span.start), width: `${(100 * ((span.until ?? now) - span.start)) / (to - from)}%` }}
-                >
-                  <span>{word(span)}</span>
-                </span>
-              ))}
+          own.length > 0 && (
+            <div key={what} class="lane">
+              <span class="soft" aria-hidden="true">
+                {HALVES[what]}
+              </span>
+              <div
+                class="bar"
+                role="img"
+                aria-label={`${HALVES[what]}: ${own.map((span) => `${word(span)} for ${long(span)}`).join(", then ")}`}
+              >
+                {own.map((span) => (
+                  <span
+                    key={span.start}
+                    class={`${toneOf(span.status)}${span.exact ? "" : " from-before"}`}
+                    data-span={span.status}
+                    title={`${word(span)}, ${long(span)}`}
+                    style={{ left: share(span.start - from), width: share(end(span) - span.start) }}
+                  >
+                    {word(span)}
+                  </span>
+                ))}
+              </div>
             </div>
-          </div>
+          )
         );
       })}
-      <div class="axis" aria-hidden="true">
+      <div class="lane axis soft" aria-hidden="true">
+        <span />
         <span>{moment(from, now)}</span>
         <span>{goesOn ? "now" : moment(to, now)}</span>
       </div>
       <details>
-        <summary>All states and how long they lasted</summary>
+        <summary>States and how long they lasted</summary>
         <table>
           <thead>
             <tr>
-              <th scope="col">Part</th>
-              <th scope="col">State</th>
-              <th scope="col">From</th>
-              <th scope="col" class="count">
-                Lasted
-              </th>
+              {["Part", "State", "From", "Lasted"].map((title) => (
+                <th key={title} scope="col">
+                  {title}
+                </th>
+              ))}
             </tr>
           </thead>
           <tbody>
-            {[...spans]
-              .sort((a, b) => b.start - a.start || ORDER.indexOf(a.what) - ORDER.indexOf(b.what))
+            {spans
+              .toSorted((a, b) => b.start - a.start)
               .map((span) => (
-                <tr key={`${span.what} ${span.start} ${span.status}`}>
+                <tr key={span.what + span.start}>
                   <td>{HALVES[span.what]}</td>
                   <td>
                     <State state={span.status} />
                   </td>
                   <td title={fullMoment(span.start)}>
                     {span.exact ? "" : "before "}
-                    {toTheSecond(span.start, now)}
+                    {moment(span.start, now)}
                   </td>
-                  <td class="count">
-                    {span.exact ? "" : "at least "}
+                  <td>
                     {long(span)}
-                    {span.until === null ? " so far" : ""}
+                    {span.until === null && " so far"}
                   </td>
                 </tr>
               ))}
@@ -90,8 +92,4 @@ export function Timeline({ spans }: { spans: readonly Span[] }) {
       </details>
     </div>
   );
-}
-
-function word(span: Span): string {
-  return span.status === null ? MISSING : stateWord(span.status);
 }
