@@ -48,6 +48,7 @@ class Standing:
 
     known: bool
     good_at: float | None
+    asked_at: float
     every: float
     refused: bool
     since: float | None
@@ -128,15 +129,37 @@ class Board:
         found = self._found.get(need)
         return found.items if found is not None else {}
 
+    @cached_property
+    def newest_checkpoints(self) -> Mapping[str, Checkpoint]:
+        """The newest known checkpoint of each run that has one."""
+        answers = list(dict.fromkeys(answer for found in self._found.values() for answer in found.answers))
+        if len(answers) == 1:
+            return answers[0].newest
+        newest: dict[str, Checkpoint] = {}
+        for answer in answers:
+            for run_id, checkpoint in answer.newest.items():
+                known = newest.get(run_id)
+                if known is None or _time_of(known) < _time_of(checkpoint):
+                    newest[run_id] = checkpoint
+        return newest
+
     def newest_checkpoint(self, run_id: str) -> Checkpoint | None:
         """Return the newest known checkpoint of a run."""
-        newest = [c for found in self._found.values() for answer in found.answers if (c := answer.newest.get(run_id)) is not None]
-        return max(newest, key=lambda c: c.created_at.timestamp() if c.created_at is not None else 0.0, default=None)
+        return self.newest_checkpoints.get(run_id)
 
     def known(self, need: Need) -> bool:
         """Tell whether an answer came at least once; one that says "no such listing for you" counts."""
         standing = self._standings.get(need)
         return standing is not None and standing.known
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What it covers."""
+        return self._needs
+
+    def is_since(self, moment: float) -> bool:
+        """Tell whether all of it was asked for at this moment, by the clock of `Clock.now`, or later."""
+        return all(standing.asked_at >= moment for standing in self._standings.values())
 
     def refused(self, need: Need) -> bool:
         """Tell whether the service has no such listing for this key."""
@@ -172,3 +195,7 @@ class Board:
 
     def _first(self, kind: Kind) -> dict[str, Any]:
         return next((items for need, items in self._listings.items() if need.kind == kind), {})
+
+
+def _time_of(checkpoint: Checkpoint) -> float:
+    return checkpoint.created_at.timestamp() if checkpoint.created_at is not None else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from loops_nb.panels.wire import Table, TableChange
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from loops_nb.panels.wire import Fact, Row, RunHead, TableName
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +61,38 @@ def tables_of(content: Content, most: int | None) -> dict[TableName, Table]:
     return {name: Table(rows=list(rows.values())[:most], total=len(rows)) for name, rows in content.tables.items()}
 
 
-class Memo:
-    """Rows that were made, kept for as long as what they were made of is the same object."""
+class Memo(Generic[T]):
+    """Values that were made, kept for as long as what they were made of is the same.
 
-    def __init__(self, make: Callable[..., Row]) -> None:
+    Parameters
+    ----------
+    make
+        Makes a value of its parts; parts are objects that are replaced when they change, never changed themselves.
+    """
+
+    def __init__(self, make: Callable[..., T]) -> None:
         self._make = make
-        self._kept: dict[str, tuple[tuple[Any, ...], Row]] = {}
-        self._rows: dict[str, Row] = {}
+        self._kept: dict[str, tuple[tuple[Any, ...], T]] = {}
+        self._values: dict[str, T] = {}
 
-    def rows(self, made_of: Iterable[tuple[str, tuple[Any, ...]]]) -> dict[str, Row]:
-        """Return the rows by id; the same dict as before when nothing is different."""
-        kept, fresh = self._kept, {}
-        same = True
+    def of(self, made_of: Iterable[tuple[str, tuple[Any, ...]]]) -> dict[str, T]:
+        """Return the values by id; the same dict as before when nothing is different."""
+        kept = self._kept
+        fresh: dict[str, tuple[tuple[Any, ...], T]] = {}
+        is_same = True
         for key, parts in made_of:
             was = kept.get(key)
-            if was is not None and len(was[0]) == len(parts) and all(a is b for a, b in zip(was[0], parts, strict=True)):
+            # Tuples compare the same objects without looking into them.
+            if was is not None and was[0] == parts:
                 fresh[key] = was
                 continue
-            row = self._make(*parts)
-            if was is not None and was[1] == row:
-                row = was[1]
+            value = self._make(*parts)
+            if was is not None and was[1] == value:
+                value = was[1]
             else:
-                same = False
-            fresh[key] = (parts, row)
-        if same and fresh.keys() == kept.keys() and list(fresh) == list(kept):
-            self._kept = fresh
-            return self._rows
+                is_same = False
+            fresh[key] = (parts, value)
         self._kept = fresh
-        self._rows = {key: entry[1] for key, entry in fresh.items()}
-        return self._rows
+        if not is_same or list(fresh) != list(kept):
+            self._values = {key: entry[1] for key, entry in fresh.items()}
+        return self._values

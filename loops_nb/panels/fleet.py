@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.drawing.wording import many
 from loops_nb.live import Need
 from loops_nb.models import RUN_TERMINAL
 from loops_nb.panels.content import Content, Memo
 from loops_nb.panels.notices import Trouble, run_trouble, sampler_trouble
-from loops_nb.panels.rows import cell, gpus_of, is_alive, is_serverless, run_row, sampler_row, serves, state
-from loops_nb.panels.stuck import stuck_spans
+from loops_nb.panels.rows import gpus_of, is_alive, is_serverless, run_is_finished, run_row, sampler_row, serves, state
+from loops_nb.panels.stuck import is_under_way, stuck_spans
 from loops_nb.panels.view import deployments_of_runs, envelope, frames
 from loops_nb.panels.wire import Fact
 
@@ -20,8 +20,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.live import Board
-    from loops_nb.models import Deployment, Run, Sampler
+    from loops_nb.models import Checkpoint, Deployment, Run, Sampler
     from loops_nb.panels.wire import Row, ViewName
+
+_MOST_NAMED = 3
+
+
+class _Seen(NamedTuple):
+    """What is worked out of one run or one standalone sampler, once for as long as it does not change."""
+
+    row: Row
+    trouble: Trouble
+    is_finished: bool
+    is_under_way: bool
+
+
+class _Held(NamedTuple):
+    """What one half holds: its id, its GPUs if they are told, and whether something active is behind it."""
+
+    id: str
+    gpus: int | None
+    in_use: bool
 
 
 class FleetView:
@@ -39,36 +58,45 @@ class FleetView:
 
     def __init__(self, *, scope: str | None = None, team_id: str | None = None, base_model: str | None = None) -> None:
         self._base_model = base_model
-        self._runs = Need("runs", scope=scope, team_id=team_id)
-        self._samplers = Need("samplers", scope=scope, team_id=team_id)
-        self._deployments = Need("deployments", scope=scope)
-        self._checkpoints = Need("checkpoints", scope=scope, team_id=team_id)
-        self.needs: tuple[Need, ...] = (self._runs, self._deployments, self._samplers, self._checkpoints)
+        self.needs: tuple[Need, ...] = (
+            Need("runs", scope=scope, team_id=team_id),
+            Need("deployments", scope=scope),
+            Need("samplers", scope=scope, team_id=team_id),
+            Need("checkpoints", scope=scope, team_id=team_id),
+        )
         self.title = "Runs and samplers" if base_model is None else f"Runs and samplers of {base_model}"
         options = (("scope", scope), ("team", team_id), ("base-model", base_model))
         self.line = "%loops watch" + "".join(f" --{flag} {value}" for flag, value in options if value is not None)
-        self._run_rows = Memo(run_row)
-        self._sampler_rows = Memo(sampler_row)
+        self._seen_runs = Memo(_seen_run)
+        self._seen_samplers = Memo(_seen_sampler)
+        self._held = Memo(_held_by_deployment)
+        # Of a thousand rows one changes: the others are handed on as they are.
+        self._rows = {"runs": Memo(_row), "samplers": Memo(_row)}
+        self._seen: dict[str, _Seen] = {}
 
     def compose(self, board: Board, now: float) -> Content:
         """Return the rows and the summary."""
         runs, deployments, samplers = self._things(board)
         serving = deployments_of_runs(runs, deployments)
-        rows = self._run_rows.rows((key, (run, serving[key], board.newest_checkpoint(key))) for key, run in runs.items())
-        alone = self._sampler_rows.rows((key, (sampler, None)) for key, sampler in samplers.items())
-        facts = _facts(runs, rows, deployments, samplers, serving)
-        stuck = [key for key in runs if not cell(rows[key], "runs", "finished") and stuck_spans(board.history(key), now)]
+        newest = board.newest_checkpoints
+        of_runs = self._seen_runs.of((key, (run, serving[key], newest.get(key))) for key, run in runs.items())
+        alone = self._seen_samplers.of((key, (sampler,)) for key, sampler in samplers.items())
+        self._seen = {**of_runs, **alone}
+        facts = [_count("runs alive", of_runs)]
+        if alone:
+            facts.append(_count("standalone samplers alive", alone))
+        facts += self._gpu_facts(runs, deployments, samplers, serving)
+        stuck = [key for key, seen in of_runs.items() if seen.is_under_way and stuck_spans(board.history(key), now)]
         if stuck:
-            named = ", ".join(stuck[:3]) + (f" and {len(stuck) - 3} more" if len(stuck) > 3 else "")  # noqa: PLR2004 - as many as fit
-            facts.append(Fact(label="stuck", value=named, tone="bad"))
-        return Content({"runs": rows, "samplers": alone}, tuple(facts))
+            more = f" and {len(stuck) - _MOST_NAMED:,} more" if len(stuck) > _MOST_NAMED else ""
+            facts.append(Fact(label="stuck", value=", ".join(stuck[:_MOST_NAMED]) + more, tone="bad"))
+        tables = {"runs": of_runs, "samplers": alone}
+        rows = {name: self._rows[name].of((key, (seen,)) for key, seen in table.items()) for name, table in tables.items()}
+        return Content({"runs": rows["runs"], "samplers": rows["samplers"]}, tuple(facts))
 
-    def troubles(self, board: Board) -> dict[str, Trouble]:
+    def troubles(self, board: Board) -> dict[str, Trouble]:  # noqa: ARG002 - `compose` has just looked at it
         """Return what is to be said of runs and standalone samplers."""
-        runs, deployments, samplers = self._things(board)
-        serving = deployments_of_runs(runs, deployments)
-        found = {key: run_trouble(run, serving[key], board.newest_checkpoint(key)) for key, run in runs.items()}
-        return found | {key: sampler_trouble(sampler) for key, sampler in samplers.items()}
+        return {key: seen.trouble for key, seen in self._seen.items()}
 
     def frame(self, board: Board) -> pd.DataFrame:
         """Return the runs as ``loops.runs.frame`` would."""
@@ -86,59 +114,64 @@ class FleetView:
         paired |= {found.sampler.id for found in deployments.values() if found.sampler is not None}
         return runs, deployments, {key: found for key, found in samplers.items() if key not in paired}
 
+    def _gpu_facts(
+        self,
+        runs: Mapping[str, Run],
+        deployments: Mapping[str, Deployment],
+        samplers: Mapping[str, Sampler],
+        serving: Mapping[str, Deployment | None],
+    ) -> Iterable[Fact]:
+        served: dict[str, Run] = {}
+        known = set()
+        for key, deployment in serving.items():
+            if deployment is not None:
+                known.add(deployment.id)
+                if deployment.id not in served and serves(deployment, runs[key]):
+                    served[deployment.id] = runs[key]
+        by_deployment = self._held.of((key, (deployment, served.get(key))) for key, deployment in deployments.items())
+        held = {half.id: half for halves in by_deployment.values() for half in halves}
+        for run in runs.values():
+            if run.deployment_id is None and run.sampler is not None and run.sampler.id not in held:
+                held.update((half.id, half) for half in _halves([run.sampler], in_use=state(run.status) not in RUN_TERMINAL))
+        held.update((half.id, half) for half in _halves(samplers.values(), in_use=True))
+        idle = sum(half.gpus or 0 for half in held.values() if not half.in_use)
+        yield Fact(label="GPUs in use", value=f"{sum(half.gpus or 0 for half in held.values() if half.in_use):,}")
+        # Held, with nothing active on them: what a person may want to give back.
+        yield Fact(label="GPUs idle", value=f"{idle:,}", tone="bad" if idle else None)
+        untold = sum(half.gpus is None for half in held.values())
+        if untold:
+            yield Fact(label="alive on hardware not told", value=f"{untold:,}")
+        homeless = sum(bool(halves) for key, halves in by_deployment.items() if key not in known)
+        if homeless:
+            yield Fact(label="alive without a run here", value=many(homeless, "deployment"), tone="bad")
 
-def _facts(
-    runs: Mapping[str, Run],
-    rows: Mapping[str, Row],
-    deployments: Mapping[str, Deployment],
-    samplers: Mapping[str, Sampler],
-    serving: Mapping[str, Deployment | None],
-) -> list[Fact]:
-    alive = sum(not cell(row, "runs", "finished") for row in rows.values())
-    facts = [Fact(label="runs alive", value=f"{alive:,} of {len(rows):,}", tone="good" if alive else None)]
-    if samplers:
-        up = sum(is_alive(sampler) for sampler in samplers.values())
-        facts.append(Fact(label="standalone samplers alive", value=f"{up:,} of {len(samplers):,}", tone="good" if up else None))
-    busy, idle, unknown = _gpus(runs, deployments, samplers, serving)
-    facts.append(Fact(label="GPUs in use", value=f"{busy:,}"))
-    # Held, with nothing active on them: what a person may want to give back.
-    facts.append(Fact(label="GPUs idle", value=f"{idle:,}", tone="bad" if idle else None))
-    if unknown:
-        facts.append(Fact(label="alive on hardware not told", value=f"{unknown:,}"))
-    homeless = {key for key, found in deployments.items() if is_alive(found)} - {d.id for d in serving.values() if d is not None}
-    if homeless:
-        facts.append(Fact(label="alive without a run here", value=many(len(homeless), "deployment"), tone="bad"))
-    return facts
+
+def _seen_run(run: Run, deployment: Deployment | None, newest: Checkpoint | None) -> _Seen:
+    halves = (deployment, run.sampler)
+    finished = run_is_finished(run, deployment)
+    moves = not finished and any(is_under_way(state(half.status)) for half in halves if half is not None)
+    return _Seen(run_row(run, deployment, newest), run_trouble(run, deployment, newest), finished, moves)
 
 
-def _gpus(
-    runs: Mapping[str, Run],
-    deployments: Mapping[str, Deployment],
-    samplers: Mapping[str, Sampler],
-    serving: Mapping[str, Deployment | None],
-) -> tuple[int, int, int]:
-    """Count GPUs in use, GPUs idle, and halves alive whose hardware is not told."""
-    served = {d.id: runs[key] for key, d in serving.items() if d is not None and serves(d, runs[key])}
-    held: dict[str, tuple[int | None, bool]] = {}
-    for key, deployment in deployments.items():
-        run = served.get(key)
-        in_use = run is not None and state(run.status) not in RUN_TERMINAL
-        halves: Iterable[Deployment | Sampler | None] = (deployment, deployment.sampler or (run.sampler if run else None))
-        for half in halves:
-            if half is not None and is_alive(half) and not is_serverless(half):
-                held[half.id] = (gpus_of(half), in_use)
-    for run in runs.values():
-        if (
-            run.sampler is not None
-            and run.sampler.id not in held
-            and run.deployment_id is None
-            and is_alive(run.sampler)
-            and not is_serverless(run.sampler)
-        ):
-            held[run.sampler.id] = (gpus_of(run.sampler), state(run.status) not in RUN_TERMINAL)
-    for key, sampler in samplers.items():
-        if is_alive(sampler) and not is_serverless(sampler):
-            held[key] = (gpus_of(sampler), True)
-    busy = sum(count for count, in_use in held.values() if count is not None and in_use)
-    idle = sum(count for count, in_use in held.values() if count is not None and not in_use)
-    return busy, idle, sum(count is None for count, _ in held.values())
+def _seen_sampler(sampler: Sampler) -> _Seen:
+    return _Seen(sampler_row(sampler, None), sampler_trouble(sampler), not is_alive(sampler), is_under_way(state(sampler.status)))
+
+
+def _row(seen: _Seen) -> Row:
+    return seen.row
+
+
+def _count(label: str, seen: Mapping[str, _Seen]) -> Fact:
+    alive = sum(not one.is_finished for one in seen.values())
+    return Fact(label=label, value=f"{alive:,} of {len(seen):,}", tone="good" if alive else None)
+
+
+def _held_by_deployment(deployment: Deployment, run: Run | None) -> tuple[_Held, ...]:
+    in_use = run is not None and state(run.status) not in RUN_TERMINAL
+    return tuple(_halves([deployment, deployment.sampler or (run.sampler if run is not None else None)], in_use=in_use))
+
+
+def _halves(halves: Iterable[Deployment | Sampler | None], *, in_use: bool) -> Iterable[_Held]:
+    for half in halves:
+        if half is not None and is_alive(half) and not is_serverless(half):
+            yield _Held(half.id, gpus_of(half), in_use)

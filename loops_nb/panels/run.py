@@ -55,7 +55,7 @@ class RunView:
         """Return the head and the checkpoints."""
         run, deployment = self._run(board)
         checkpoints = board.checkpoints(self._checkpoints)
-        rows = self._rows.rows((key, (checkpoint,)) for key, checkpoint in checkpoints.items())
+        rows = self._rows.of((key, (checkpoint,)) for key, checkpoint in checkpoints.items())
         if run is None:
             missing = Fact(label="not in the listing", value="the service does not list this run", tone="bad")
             return Content({"checkpoints": rows}, (missing,) if board.known(self._runs) else ())

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 STUCK_SECONDS = 15 * 60.0
 
 
+def is_under_way(status: str | None) -> bool:
+    """Tell whether a state leads to another one by itself."""
+    return status is not None and TONES.get(status) == "busy"
+
+
 def stuck_spans(spans: Iterable[Span], now: float) -> list[Span]:
     """Return the states on the way to another one that have lasted too long; ``now`` in epoch milliseconds."""
-    return [
-        span
-        for span in spans
-        if span.until is None and span.status is not None and TONES.get(span.status) == "busy" and now - span.start > STUCK_SECONDS * 1000
-    ]
+    return [span for span in spans if span.until is None and is_under_way(span.status) and now - span.start > STUCK_SECONDS * 1000]
