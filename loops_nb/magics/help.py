@@ -31,6 +31,7 @@ EXAMPLES = (
     ("%loops local start", "a service of your own with sample data: no key, no network"),
     ("%loops login", "or: keep an API key for the hosted service"),
     ("df = %loops runs --base-model Qwen/Qwen3-8B", "runs as a DataFrame"),
+    ("%loops watch", "a live panel of them, also while the cell trains"),
     ("%loops checkpoints k4q95w5", "what a run has saved"),
     ("%loops find --newer-than 2d --status ACTIVE", "which run was it?"),
 )

@@ -87,7 +87,14 @@ def test_tab_offers_the_words_and_the_runs(notebook: Notebook) -> None:
 
 def test_its_help_has_lines_to_type(notebook: Notebook) -> None:
     out = notebook.run("%loops watch -h").out
-    for expected in ("samplers, deployments, checkpoints", "--notify", "%loops watch k4q95w5 --notify", "p.freeze()", "In a terminal"):
+    for expected in (
+        "%loops watch [WHAT] [--run RUN]",
+        "samplers, deployments, or checkpoints RUN",
+        "--notify",
+        "%loops watch k4q95w5 --notify",
+        "p.freeze()",
+        "In a terminal",
+    ):
         assert expected in out
     assert "watch [WHAT]" in notebook.run("%loops --help").out
 

@@ -67,7 +67,8 @@ VERB = Verb(
         BASE_MODEL,
         Option(name="path", flags=("--path",), metavar="URI", knows="uri", help="the one with this bt:// URI"),
     ),
-    notes="Exactly one of the three. Gives a DataFrame; df.loops.by_step() sorts by training step, df.loops.uri gives the URIs.",
+    notes="Exactly one of the three. Gives a DataFrame; df.loops.by_step() sorts by training step, df.loops.uri gives the URIs."
+    " %loops watch checkpoints RUN shows them live.",
     examples=(
         "%loops checkpoints k4q95w5",
         "df = %loops checkpoints --base-model Qwen/Qwen3-8B",

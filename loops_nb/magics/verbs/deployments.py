@@ -29,5 +29,6 @@ VERB = Verb(
     run=_run,
     gives_frames=True,
     options=(SCOPE,),
+    notes="Gives a DataFrame. %loops watch deployments shows them live.",
     examples=("%loops deployments", "df = %loops deployments"),
 )

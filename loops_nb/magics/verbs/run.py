@@ -24,6 +24,7 @@ VERB = Verb(
     summary="one run: its state, where it is reached, its sampler",
     run=_run,
     arguments=(identifier("run", "the run's id, as in %loops runs"),),
-    notes="Gives an object with the fields as attributes, and extra and to_dict() for what is newer than this package.",
+    notes="Gives an object with the fields as attributes, and extra and to_dict() for what is newer than this package."
+    " %loops watch ID shows it live.",
     examples=("%loops run k4q95w5", "run = %loops run k4q95w5", "%loops checkpoints $run"),
 )

@@ -38,6 +38,6 @@ VERB = Verb(
         SCOPE,
         TEAM,
     ),
-    notes="Gives a DataFrame; df.loops.latest() and df.loops.timeline() go on from there.",
+    notes="Gives a DataFrame; df.loops.latest() and df.loops.timeline() go on from there. %loops watch shows them live.",
     examples=("%loops runs", "df = %loops runs --base-model Qwen/Qwen3-8B", "%loops runs --scope org"),
 )

@@ -32,5 +32,6 @@ VERB = Verb(
     run=_run,
     gives_frames=True,
     options=(SCOPE, TEAM),
+    notes="Gives a DataFrame. %loops watch samplers shows them live.",
     examples=("%loops samplers", "df = %loops samplers --scope org"),
 )

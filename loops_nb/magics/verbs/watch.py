@@ -118,12 +118,19 @@ VERB = Verb(
             metavar="WHAT",
             knows="run",
             words=_WORDS,
-            help="a run's id, or one of samplers, deployments, checkpoints; without it all runs and the samplers that belong to none",
+            help="a run's id, samplers, deployments, or checkpoints RUN; without it all runs, and the samplers that belong to none",
         ),
-        Takes(name="of", metavar="RUN", knows="run", help="with checkpoints: whose (the same as --run RUN)"),
+        # Only behind "checkpoints", so it is no word of the usage.
+        Takes(name="of", knows="run", help="whose checkpoints"),
     ),
     options=(
-        Option(name="run_id", flags=("--run",), metavar="RUN", knows="run", help="with checkpoints: those of this run"),
+        Option(
+            name="run_id",
+            flags=("--run",),
+            metavar="RUN",
+            knows="run",
+            help="with checkpoints: those of this run, the same as checkpoints RUN",
+        ),
         BASE_MODEL,
         SCOPE,
         TEAM,
