@@ -17,6 +17,8 @@ from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, Sam
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.models import Deployment, Run, Sampler
+
 
 class AsyncSessions(awaited.Sessions):
     """`Sessions` with a frame."""
@@ -45,6 +47,12 @@ class AsyncRuns(awaited.Runs, RunsWatch):
         frame: pd.DataFrame = frames_module().runs_frame(body, deployments=capacity)
         return frame
 
+    async def wait(self, run_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False) -> Run:  # noqa: ASYNC109 - as the sync twin
+        """Wait until a run is in a state, and return it; parameters and errors as ``wait`` of `Loops` has them."""
+        from loops_nb.live import waiting  # noqa: PLC0415 - a script that waits for nothing needs no poller
+
+        return await waiting.wait_async(self._transport.exchange, waiting.RunAim(run_id, until), timeout=timeout, quiet=quiet)
+
 
 class AsyncSamplers(awaited.Samplers, SamplersWatch):
     """`Samplers` with a frame and a live panel."""
@@ -52,6 +60,12 @@ class AsyncSamplers(awaited.Samplers, SamplersWatch):
     async def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
         return await self._transport.send(as_frame(samplers.list_(scope=scope, team_id=team_id), "samplers_frame"))
+
+    async def wait(self, sampler_id: str, until: str = "ACTIVE", *, timeout: float | None = None, quiet: bool = False) -> Sampler:  # noqa: ASYNC109 - as the sync twin
+        """Wait until a sampler is in a state, and return it; parameters and errors as ``wait`` of `Loops` has them."""
+        from loops_nb.live import waiting  # noqa: PLC0415 - a script that waits for nothing needs no poller
+
+        return await waiting.wait_async(self._transport.exchange, waiting.SamplerAim(sampler_id, until), timeout=timeout, quiet=quiet)
 
 
 class AsyncCheckpoints(awaited.Checkpoints, CheckpointsWatch):
@@ -97,6 +111,12 @@ class AsyncDeployments(awaited.Deployments, DeploymentsWatch):
         """Fetch log lines as a frame; arguments as in `logs`, columns as in `loops_nb.frames`."""
         call = deployments.logs(deployment_id, start=start, end=end, direction=direction, limit=limit, min_level=min_level)
         return await self._transport.send(as_frame(call, "logs_frame"))
+
+    async def wait(self, deployment_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False) -> Deployment:  # noqa: ASYNC109 - as the sync twin
+        """Wait until a deployment is in a state, and return it; parameters and errors as ``wait`` of `Loops` has them."""
+        from loops_nb.live import waiting  # noqa: PLC0415 - a script that waits for nothing needs no poller
+
+        return await waiting.wait_async(self._transport.exchange, waiting.DeploymentAim(deployment_id, until), timeout=timeout, quiet=quiet)
 
 
 class AsyncCapabilities(awaited.Capabilities):

@@ -21,6 +21,8 @@ The tree::
     │   ├── ConflictError                   409
     │   ├── RateLimitError                  429
     │   └── ServerError                     5xx
+    ├── WaitTimeoutError (TimeoutError)     ``wait`` took longer than it was allowed to
+    ├── NeverReachedError                   what ``wait`` waited for will not happen any more
     └── LocalServiceError                   the embedded service could not be started or stopped
 
 Each error carries ``message`` (what happened, what was not lost) and ``hint`` (what to type next).  In a notebook it is shown as one
@@ -184,6 +186,41 @@ class RateLimitError(APIError):
 
 class ServerError(APIError):
     """5xx: the service failed."""
+
+
+class WaitTimeoutError(LoopsError, TimeoutError):
+    """``wait`` took longer than it was allowed to; what it waited for goes on.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    status
+        The state that was seen last; None when none was.
+    """
+
+    def __init__(self, message: str, *, status: str | None = None, hint: str = "") -> None:
+        self.status = status
+        super().__init__(message, hint=hint)
+
+
+class NeverReachedError(LoopsError):
+    """What ``wait`` waited for will not happen any more: the thing has come to an end, or never has such a state.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    status
+        The state that it is in.
+    checkpoint_uri
+        The ``bt://`` URI of the newest checkpoint from which training can go on; None when there is none, or none is known.
+    """
+
+    def __init__(self, message: str, *, status: str | None = None, checkpoint_uri: str | None = None, hint: str = "") -> None:
+        self.status = status
+        self.checkpoint_uri = checkpoint_uri
+        super().__init__(message, hint=hint)
 
 
 class LocalServiceError(LoopsError):

@@ -22,6 +22,8 @@ from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, Sam
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.models import Deployment, Run, Sampler
+
 DEFAULT_SECONDS = 60.0
 _PLACEHOLDER = FoundKey(Secret("local"), "local placeholder")
 
@@ -71,6 +73,41 @@ class Runs(sync.Runs, RunsWatch):
         frame: pd.DataFrame = frames_module().runs_frame(body, deployments=capacity)
         return frame
 
+    def wait(self, run_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False) -> Run:
+        """Wait until a run is in a state, and return it.
+
+        It looks as the panels do (``GET /v1/loops/runs``, ``GET /v1/loops/deployments``), together with all that watch the same
+        connection, and rewrites one line of output that says how it stands.  While the service is away it says so there, and waits on.
+
+        Parameters
+        ----------
+        run_id
+            The run.
+        until
+            A state of the run (``ACTIVE``, ``INACTIVE``) or of its trainer, which is that of the deployment it is on: ``CREATED``,
+            ``DEPLOYING``, ``RUNNING``, ``SCALED_TO_ZERO``, ``PREEMPTED``, ``FAILED``, ``STOPPED``.  Of the first three a later one counts
+            too.  On serverless capacity there is no deployment: there a run counts as ``RUNNING`` while it is active, and as ``STOPPED``
+            when it has ended.
+        timeout
+            Seconds to wait at most; None for as long as it takes.
+        quiet
+            Write nothing.
+
+        Raises
+        ------
+        NeverReachedError
+            As soon as it is clear that the run will not get there; with the checkpoint from which training can go on, if there is one.
+        WaitTimeoutError
+            If it took longer than ``timeout``.
+        NotFoundError
+            If there is no such run.
+        InvalidArgumentError
+            If an argument cannot be used.
+        """
+        from loops_nb.live import waiting  # noqa: PLC0415 - a script that waits for nothing needs no poller
+
+        return waiting.wait(self._transport.exchange, waiting.RunAim(run_id, until), timeout=timeout, quiet=quiet)
+
 
 class Samplers(sync.Samplers, SamplersWatch):
     """`Samplers` with a frame and a live panel."""
@@ -78,6 +115,29 @@ class Samplers(sync.Samplers, SamplersWatch):
     def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
         return self._transport.send(as_frame(samplers.list_(scope=scope, team_id=team_id), "samplers_frame"))
+
+    def wait(self, sampler_id: str, until: str = "ACTIVE", *, timeout: float | None = None, quiet: bool = False) -> Sampler:
+        """Wait until a sampler is in a state, and return it (``GET /v1/loops/samplers``).
+
+        Parameters
+        ----------
+        sampler_id
+            The sampler, paired or standalone.
+        until
+            A state of samplers.  Of ``BUILDING``, ``DEPLOYING``, ``LOADING_MODEL`` and ``ACTIVE`` a later one counts too.
+        timeout, quiet
+            As in ``loops.runs.wait``.
+
+        Raises
+        ------
+        NeverReachedError
+            As soon as it is clear that the sampler will not get there by itself.
+        WaitTimeoutError, NotFoundError, InvalidArgumentError
+            As in ``loops.runs.wait``.
+        """
+        from loops_nb.live import waiting  # noqa: PLC0415 - a script that waits for nothing needs no poller
+
+        return waiting.wait(self._transport.exchange, waiting.SamplerAim(sampler_id, until), timeout=timeout, quiet=quiet)
 
 
 class Checkpoints(sync.Checkpoints, CheckpointsWatch):
@@ -123,6 +183,29 @@ class Deployments(sync.Deployments, DeploymentsWatch):
         """Fetch log lines as a frame; arguments as in `logs`, columns as in `loops_nb.frames`."""
         call = deployments.logs(deployment_id, start=start, end=end, direction=direction, limit=limit, min_level=min_level)
         return self._transport.send(as_frame(call, "logs_frame"))
+
+    def wait(self, deployment_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False) -> Deployment:
+        """Wait until a deployment is in a state, and return it (``GET /v1/loops/deployments``).
+
+        Parameters
+        ----------
+        deployment_id
+            The deployment.
+        until
+            A state of deployments.  Of ``CREATED``, ``DEPLOYING`` and ``RUNNING`` a later one counts too.
+        timeout, quiet
+            As in ``loops.runs.wait``.
+
+        Raises
+        ------
+        NeverReachedError
+            As soon as it is clear that the deployment will not get there.
+        WaitTimeoutError, NotFoundError, InvalidArgumentError
+            As in ``loops.runs.wait``.
+        """
+        from loops_nb.live import waiting  # noqa: PLC0415 - a script that waits for nothing needs no poller
+
+        return waiting.wait(self._transport.exchange, waiting.DeploymentAim(deployment_id, until), timeout=timeout, quiet=quiet)
 
 
 class Capabilities(sync.Capabilities):

@@ -251,7 +251,7 @@ class Agenda:
             last, known = source.good_at, source.refused
             changed = source.shelf.clear()
             source.bad(error, at_ms=at_ms, not_before=now + AFTER_A_REFUSED_KEY)
-            source.good_at, source.refused = at_ms, True
+            source.good_at, source.good_asked_at, source.refused = at_ms, source.asked_at, True
             if changed and not known:
                 self._changed(source, now, at_ms, last)
             return changed
@@ -311,6 +311,7 @@ class Agenda:
         return Standing(
             known=all(source.is_known for source in sources),
             good_at=max(times, default=None),
+            asked_at=min((source.good_asked_at for source in sources), default=float("-inf")),
             every=0.0 if attention in {None, Attention.ASLEEP} else self._every(attention or Attention.ASLEEP, now),
             refused=refused,
             since=since if error is not None else None,

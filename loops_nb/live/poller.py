@@ -123,6 +123,11 @@ class Poller:
         self._nudge()
 
     @property
+    def now(self) -> float:
+        """The time by the clock of `call_later`."""
+        return self._clock.now()
+
+    @property
     def is_running(self) -> bool:
         """Whether its thread runs."""
         return self._thread is not None

@@ -67,8 +67,8 @@ class Source:
         How many times in a row it failed, why, and since when (epoch milliseconds).
     refused
         The service has no such listing for this key: it is empty, and that is known.
-    good_at
-        When the newest good answer came, in epoch milliseconds.
+    good_at, good_asked_at
+        When the newest good answer came, in epoch milliseconds, and when it was asked for, by the clock of `Clock.now`.
     changed_at
         When something was last different, by the clock of `Clock.now`.
     under_way
@@ -90,6 +90,7 @@ class Source:
     since: float | None = None
     refused: bool = False
     good_at: float | None = None
+    good_asked_at: float = _NEVER
     changed_at: float = _NEVER
     under_way: bool = False
 
@@ -114,7 +115,8 @@ class Source:
 
     def good(self, *, at_ms: float) -> None:
         """Take in that a good answer came."""
-        self.good_at, self.error, self.since, self.failures = at_ms, None, None, 0
+        self.good_at, self.good_asked_at = at_ms, self.asked_at
+        self.error, self.since, self.failures = None, None, 0
 
     def bad(self, error: LoopsError, *, at_ms: float, not_before: float) -> None:
         """Take in that it failed; what was known stays."""
