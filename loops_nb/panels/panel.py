@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 import uuid
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
@@ -35,6 +37,8 @@ REPORT_SECONDS = 60.0
 _REPORT_WIDTH = 120
 # Nearly every reader of a notebook shows the HTML; its twin in text is there for diffs, and doubles the size of the file.
 _TEXT_ROWS = 5
+#: Messages that wait for a page that has to fetch them; what is more is lost, and the page asks for everything.
+_MOST_WAITING = 50
 _LIVE_TEXT = "(live panel: needs a running kernel)"
 
 
@@ -81,6 +85,8 @@ class Panel(anywidget.AnyWidget):
         self._reported_at = float("-inf")
         self._reported: object = None
         self._forget_cell: Any = None
+        # Colab passes on only what is sent while one of its own messages is handled; its page sends one every few seconds.
+        self._waiting: deque[dict[str, Any]] | None = deque(maxlen=_MOST_WAITING) if "google.colab" in sys.modules else None
         CLOCK.listen()
         self._poller = poller_for(loops.exchange)
         if interval is not None:
@@ -200,8 +206,16 @@ class Panel(anywidget.AnyWidget):
 
     def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
         self._core.hear(content)
+        while self._waiting:
+            self._send_now(self._waiting.popleft())
 
     def _tell(self, message: dict[str, Any]) -> None:
+        if self._waiting is not None:
+            self._waiting.append(message)
+        else:
+            self._send_now(message)
+
+    def _send_now(self, message: dict[str, Any]) -> None:
         # A kernel that is on its way out, or a page that went: nobody is left to be told.
         with contextlib.suppress(Exception):
             self.send(message)

@@ -103,7 +103,7 @@ class ByHand:
             standings[need] = Standing(
                 known=known,
                 good_at=self._last.get(need.kind),
-                asked_at=self._last.get(need.kind),
+                asked_at=self._last.get(need.kind, 0.0),
                 every=self.interval,
                 refused=False,
                 since=self.at if failing else None,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,24 @@ def test_a_package_without_its_page_code_says_how_to_build_it(loops: Loops, monk
     with pytest.raises(Exception, match="npm run build"):
         FleetPanel(loops)
     assert not poller._subscriptions
+
+
+def test_in_colab_news_waits_for_a_word_of_the_page(loops: Loops, opened: list[Panel], monkeypatch: pytest.MonkeyPatch) -> None:
+    colab = types.ModuleType("google.colab")
+    colab.output = types.SimpleNamespace(enable_custom_widget_manager=lambda: None)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    panel = FleetPanel(loops, interval=0.05)
+    opened.append(panel)
+    sent: list[tuple[str, Any]] = []
+    monkeypatch.setattr(panel, "send", lambda message: sent.append((threading.current_thread().name, message)))
+    panel._heard(panel, {"type": "hello", "view": "v", "have": None}, [])
+    sent.clear()
+    until(lambda: panel._waiting)
+    assert sent == []
+    panel._heard(panel, {"type": "seen", "view": "v", "visible": True}, [])
+    assert {name for name, _ in sent} == {threading.current_thread().name}
+    assert sent[0][1]["type"] in {"snapshot", "change", "tick"}
 
 
 def test_watch_of_the_resources_is_the_panel_of_that_name(loops: Loops, opened: list[Panel]) -> None:
