@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -27,6 +30,7 @@ def test_the_wheel_carries_the_package_and_nothing_else(tmp_path: Path) -> None:
         names = wheel.namelist()
     assert "loops_nb/py.typed" in names
     assert "loops_nb/local/launcher.py" in names
+    assert "loops_nb/static/panels.js" in names
     assert [n for n in names if not n.startswith(("loops_nb/", "loops_nb-"))] == []
     assert any(n.endswith("entry_points.txt") for n in names)
 
@@ -49,7 +53,47 @@ def test_the_sdist_can_be_tested(tmp_path: Path) -> None:
     with tarfile.open(built("sdist", tmp_path)) as sdist:
         names = {n.split("/", 1)[1] for n in sdist.getnames() if "/" in n}
     assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "tests/test_package.py", "notebooks/quickstart.ipynb"} <= names
-    assert [n for n in names if n.startswith((".venv", "build/", ".ci"))] == []
+    # Whoever builds from it needs no Node, and whoever changes the page has its sources.
+    assert {"loops_nb/static/panels.js", "js/package-lock.json", "js/hatch_build.py", "js/bundle.py", "js/src/contract.ts"} <= names
+    assert [n for n in names if n.startswith((".venv", "build/", ".ci", "js/node_modules"))] == []
+
+
+def test_without_node_the_page_code_that_is_there_is_taken_and_a_missing_one_is_said(tmp_path: Path) -> None:
+    (tmp_path / "js").mkdir()
+    shutil.copy(ROOT / "js" / "bundle.py", tmp_path / "js")
+    command = [sys.executable, str(tmp_path / "js" / "bundle.py")]
+
+    def build() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
+
+    refused = build()
+    assert refused.returncode == 1
+    assert "needs Node 20 or newer" in refused.stderr
+    bundle = tmp_path / "loops_nb" / "static" / "panels.js"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text("shipped")
+    (tmp_path / "js" / "src").mkdir()
+    (tmp_path / "js" / "src" / "newer.ts").write_text("")
+    os.utime(bundle, (1, 1))
+    assert build().returncode == 0
+    assert bundle.read_text() == "shipped"
+
+
+def test_the_page_code_is_small_and_asks_no_host_for_anything() -> None:
+    code = (ROOT / "loops_nb" / "static" / "panels.js").read_text("utf-8")
+    # It is saved with every widget whose state a notebook keeps.
+    assert len(code.encode()) <= 60_000
+    allowed = {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1998/Math/MathML",
+        "http://www.w3.org/1999/xhtml",
+        "http://www.w3.org/1999/xlink",
+    }
+    assert set(re.findall(r"https?://[\w./-]+", code)) <= allowed
+    assert not re.search(r"\beval\(|new Function\(|\bfetch\(|XMLHttpRequest", code)
+    # Preact can set markup; nothing of ours makes it.
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "js" / "src").rglob("*.ts*"))
+    assert "nnerHTML" not in sources
 
 
 def test_nothing_in_the_repository_names_a_registry_or_a_path_of_one_machine() -> None:
