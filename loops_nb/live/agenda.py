@@ -108,9 +108,8 @@ class Agenda:
 
     def next_at(self) -> float:
         """Return when something is to be done next, by `Clock.now`."""
-        now = self._clock.now()
-        looks = min((self._due(source, attention, now) for source, attention in self._plain.items()), default=_NEVER)
-        looks = min(looks, self._rota.due(self._every(self._checkpoint_attention(), now)))
+        looks = min((self._due(source, attention) for source, attention in self._plain.items()), default=_NEVER)
+        looks = min(looks, self._rota.due(self._between_checkpoints()))
         if self._error is not None:
             looks = _NEVER if self._is_probing() else max(looks, self._hold_until)
         late = (source.asked_at + OVERDUE for source in self._sources.values() if source.in_flight and not source.overdue)
@@ -122,9 +121,9 @@ class Agenda:
         if self._error is not None and (now < self._hold_until or self._is_probing()):
             return []
         slack = self.interval * _TOGETHER
-        due = {source: self._due(source, attention, now) for source, attention in self._plain.items()}
+        due = {source: self._due(source, attention) for source, attention in self._plain.items()}
         ready = [source for source, at in due.items() if at <= now + slack] if any(at <= now for at in due.values()) else []
-        checkpoints = self._rota.pick(now, self._every(self._checkpoint_attention(), now), slack=slack if ready else 0.0)
+        checkpoints = self._rota.pick(now, self._between_checkpoints(), slack=slack if ready else 0.0)
         if checkpoints is not None:
             ready.append(checkpoints)
         if self._error is not None:
@@ -151,7 +150,7 @@ class Agenda:
             changed = source.shelf.put(body)
         except LoopsError as error:
             return self._failed(source, error, now, at_ms)
-        if source.asked_at >= self._held_at:
+        if source.asked_at > self._held_at:
             self._error = self._since = None
             self._failures = 0
         last = source.good_at
@@ -219,15 +218,15 @@ class Agenda:
         for need in spare[:-16]:
             del self._sources[need]
 
-    def _checkpoint_attention(self) -> Attention:
-        return max(self._aims.values(), default=Attention.ASLEEP)
+    def _between_checkpoints(self) -> float:
+        return self._every(max(self._aims.values(), default=Attention.ASLEEP), self._rota.asked_at)
 
     def _every(self, attention: Attention, now: float) -> float:
         still = now - max((source.changed_at for source in self._sources.values()), default=float("-inf"))
         under_way = any(source.under_way for source in (*self._plain, *self._rota.queries))
         return seconds_between(self.interval, attention, still=still, under_way=under_way)
 
-    def _due(self, source: Source, attention: Attention, now: float) -> float:
+    def _due(self, source: Source, attention: Attention) -> float:
         if source.in_flight:
             return _NEVER
         if source.ask_now:
@@ -236,7 +235,8 @@ class Agenda:
             return _NEVER
         if source.error is not None:
             return source.not_before
-        every = self._every(attention, now)
+        # As of the last look, so that it does not move away while it is waited for.
+        every = self._every(attention, source.answered_at)
         # A service that takes long to answer is not asked again at once.
         return max(source.not_before, source.asked_at + every, source.answered_at + every / 2)
 
@@ -260,7 +260,7 @@ class Agenda:
             source.bad(error, at_ms=at_ms, not_before=now + backoff(self.interval, source.failures + 1))
             return False
         # Requests that were under way when the trouble began tell nothing new, unless they ask for a longer wait.
-        if source.asked_at >= self._held_at or self._error is None:
+        if source.asked_at > self._held_at or self._error is None:
             self._failures += 1
             self._held_at, self._since = now, self._since if self._since is not None else at_ms
             self._error, self._hold_until = error, now + hold

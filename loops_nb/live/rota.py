@@ -27,6 +27,11 @@ class Rota:
     ----------
     source
         Returns the source of a request, the same one each time.
+
+    Attributes
+    ----------
+    asked_at
+        When the last request was made.
     """
 
     def __init__(self, source: Callable[[Need], Source]) -> None:
@@ -34,7 +39,7 @@ class Rota:
         self._weights: dict[Source, float] = {}
         self._queries: dict[Need, tuple[Source, ...]] = {}
         self._planned_for: object = None
-        self._asked_at = float("-inf")
+        self.asked_at = float("-inf")
         self._at_once = 0
 
     def plan(self, aims: Mapping[Need, Attention], listings: Mapping[Need, Source]) -> None:
@@ -89,14 +94,14 @@ class Rota:
             return None
         ready = [(query, weight) for query, weight in self._weights.items() if self._ready(query, weight, every) <= now + slack]
         query, _ = max(ready, key=lambda pair: (pair[0].ask_now or pair[0].is_new, (now - pair[0].asked_at) * pair[1], pair[1]))
-        self._at_once -= now - self._asked_at < every
-        self._asked_at = now
+        self._at_once -= now - self.asked_at < every
+        self.asked_at = now
         return query
 
     def _ready(self, query: Source, weight: float, every: float) -> float:
         if query.in_flight:
             return _NEVER
-        turn = self._asked_at + every
+        turn = self.asked_at + every
         if weight == ASLEEP and not query.ask_now:
             return _NEVER
         if query.ask_now or query.is_new:
