@@ -23,7 +23,7 @@ def one(run: Run, *, interval: float | None = QUICK) -> str:
 BUSY = {
     "sleeping": "import pathlib, time\nwhile not pathlib.Path({!r}).exists():\n    time.sleep(0.05)",
     "computing": "import pathlib\nwhile not pathlib.Path({!r}).exists():\n    sum(n * n for n in range(20_000))",
-    "printing": "import pathlib\nwhile not pathlib.Path({!r}).exists():\n    print('x' * 2_000, flush=True)",
+    "printing": "import pathlib, time\nwhile not pathlib.Path({!r}).exists():\n    print('x' * 60)\n    time.sleep(0.001)",
 }
 
 

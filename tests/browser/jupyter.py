@@ -35,6 +35,9 @@ class JupyterServer:
         Which of the two.
     """
 
+    #: A tenth of the usual: a cell that prints without end makes the server drop messages before it makes the page slow.
+    PRINT_LIMIT = 100_000
+
     def __init__(self, folder: Path, application: Application) -> None:
         self.application = application
         self.root = folder / "notebooks"
@@ -57,6 +60,7 @@ class JupyterServer:
         ]
         command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
         command += ["--ServerApp.terminals_enabled=False", "--LanguageServerManager.autodetect=False"]
+        command += [f"--ZMQChannelsWebsocketConnection.iopub_data_rate_limit={self.PRINT_LIMIT}"]
         self._said = (self._folder / "server.log").open("wb")
         self._process = subprocess.Popen(
             command, env=self._environment(), cwd=self.root, stdout=self._said, stderr=subprocess.STDOUT, start_new_session=True

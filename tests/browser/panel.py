@@ -35,9 +35,9 @@ class Panel:
         expect(self.root).to_be_visible()
         return self
 
-    def row(self, text: str) -> Locator:
-        """Return the row with a text in it."""
-        return self.root.get_by_role("row").filter(has_text=text)
+    def row(self, id_: str) -> Locator:
+        """Return the row of a thing."""
+        return self.root.locator(f'tr[data-id="{id_}"]')
 
     def button(self, name: str) -> Locator:
         """Return a button."""
@@ -58,3 +58,24 @@ class Panel:
     def filter(self, text: str) -> None:
         """Type into the filter."""
         self.root.get_by_role("searchbox").fill(text)
+
+    def show_finished(self) -> None:
+        """Show what has ended, too."""
+        self.root.get_by_role("checkbox", name="Hide finished").uncheck()
+
+    def scroll_to_the_end(self) -> None:
+        """Scroll the first table as far as it goes."""
+        self.root.locator("[data-table] .box").first.evaluate("box => { box.scrollTop = box.scrollHeight }")
+
+    def ask_to_deactivate(self, id_: str) -> None:
+        """Choose to deactivate something from the menu of its row."""
+        self.row(id_).locator("[data-control=menu]").click()
+        self.root.get_by_role("menuitem", name="Deactivate…").click()
+
+    def confirm(self) -> None:
+        """Say yes."""
+        self.root.get_by_role("alertdialog").get_by_role("button", name="Deactivate", exact=True).click()
+
+    def think_better(self) -> None:
+        """Say no."""
+        self.root.get_by_role("alertdialog").get_by_role("button", name="Keep it").click()

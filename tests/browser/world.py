@@ -52,8 +52,12 @@ class World:
         """Create a run, and let it come up."""
         run = self.loops.runs.create(session_id=self._session, base_model=base_model, name=name)
         if up:
-            self.clock.advance(_UP_SECONDS)
+            self.everything_comes_up()
         return run
+
+    def everything_comes_up(self) -> None:
+        """Let so much time pass that whatever was created runs."""
+        self.clock.advance(_UP_SECONDS)
 
     def end(self, run: Run) -> None:
         """Deactivate a run: its trainer stops, its sampler is on its way."""

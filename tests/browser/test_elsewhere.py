@@ -1,0 +1,101 @@
+"""Panels outside of JupyterLab: a page of Voila's and an app of marimo's show them and keep them moving."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import expect
+
+from tests.browser.cells import fleet
+from tests.browser.conftest import KEY, Desk
+from tests.browser.notebook import wait_for, written
+from tests.browser.panel import Panel
+from tests.browser.world import World
+
+MARIMO = """
+import marimo
+
+app = marimo.App()
+
+
+@app.cell
+def _():
+    import loops_nb
+
+    loops = loops_nb.Loops()
+    panel = loops.runs.watch(interval=0.3)
+    panel
+    return
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def serving(folder: Path, environment: dict[str, str], *command: str) -> Iterator[None]:
+    """Run a module that serves ``--port`` until the end."""
+    log = folder / "said.log"
+    homes = {name: str(folder / name.lower()) for name in ("LOOPS_NB_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=os.environ | homes | environment | {"MARIMO_SKIP_UPDATE_CHECK": "1"},
+            cwd=folder,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+            assert KEY not in log.read_text("utf-8", "replace")
+
+
+def moves(desk: Desk, world: World, url: str) -> None:
+    run = world.run("seen elsewhere", up=False)
+    wait_for(lambda: answers(url), f"{url} answers")
+    page = desk.page()
+    page.goto(url)
+    panel = Panel(page).shown()
+    expect(panel.row(run.id)).to_contain_text("Created")
+    panel.stands("live")
+    world.everything_comes_up()
+    expect(panel.row(run.id)).to_contain_text("Running")
+    later = world.run("asked for by a click")
+    panel.button("Refresh").click()
+    expect(panel.row(later.id)).to_be_visible()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=10, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_voila(desk: Desk, world: World, connected: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "panel.ipynb").write_text(written([fleet()], "python3"), encoding="utf-8")
+    with serving(tmp_path, connected, "voila", "panel.ipynb", "--no-browser", f"--port={port}"):
+        moves(desk, world, f"http://127.0.0.1:{port}/")
+
+
+def test_marimo(desk: Desk, world: World, connected: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "app.py").write_text(MARIMO, encoding="utf-8")
+    options = ["--headless", "--no-token", "--host", "127.0.0.1", "--port", str(port)]
+    with serving(tmp_path, connected, "marimo", "run", "app.py", *options):
+        moves(desk, world, f"http://127.0.0.1:{port}/")

@@ -1,0 +1,140 @@
+"""Panels come and go with their cells, and nothing is asked of the service for a panel that nobody sees."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.cells import QUICK, fleet, one
+from tests.browser.conftest import Desk
+from tests.browser.notebook import Notebook, wait_for
+from tests.browser.panel import LIVE, REPORT, Panel
+from tests.browser.prepare import KERNELS
+from tests.browser.world import World
+
+#: Even when all is still a panel looks this often; a longer silence means that it does not look.
+SILENCE_SECONDS = 5 * QUICK * 2
+THREADS = "import threading; print(*sorted(t.name for t in threading.enumerate() if t.name.startswith('loops-nb')))"
+#: A page that Playwright drives never thinks itself hidden: its own emulation of the focus sees to that.
+PRETEND = """state => {
+    Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => state === 'hidden' });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def wait_until_silent(world: World, notebook: Notebook) -> None:
+    wait_for(lambda: world.backstage.quiet_for() > SILENCE_SECONDS, "the service is asked no more", notebook.page)
+
+
+def wait_until_looking(world: World, notebook: Notebook) -> None:
+    before = world.looks()
+    wait_for(lambda: world.looks() > before, "the service is asked again", notebook.page)
+
+
+def opened(desk: Desk, world: World, connected: dict[str, str], *more: str, kernel: str = "python3") -> Notebook:
+    run = world.run("watched")
+    notebook = desk.notebook(fleet(), *more, kernel=kernel, environment=connected)
+    notebook.run(0)
+    expect(Panel(notebook.page).shown().row(run.id)).to_contain_text("watched")
+    return notebook
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_hidden_page_asks_nothing(kernel: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected, kernel=kernel)
+    wait_until_looking(world, notebook)
+    notebook.page.evaluate(PRETEND, "hidden")
+    wait_until_silent(world, notebook)
+    run = world.run("made in the dark")
+    notebook.page.evaluate(PRETEND, "visible")
+    expect(Panel(notebook.page).row(run.id)).to_contain_text("made in the dark")
+
+
+@pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
+def test_scrolled_away_asks_nothing(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    tall = "from IPython.display import HTML, display\ndisplay(HTML('<div style=\"height: 4000px\">tall</div>'))"
+    notebook = opened(desk, world, connected, tall, "'the last one'")
+    # Notebook 7 folds what is too tall: little of the rest shall fit beside it.
+    notebook.page.set_viewport_size({"width": 1280, "height": 500})
+    notebook.run(1)
+    notebook.run(2)
+    notebook.cell(2).scroll_into_view_if_needed()
+    wait_until_silent(world, notebook)
+    notebook.cell(0).scroll_into_view_if_needed()
+    wait_until_looking(world, notebook)
+
+
+def test_a_cleared_output_asks_nothing(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected)
+    notebook.select(0)
+    notebook.command("notebook:clear-cell-output")
+    expect(notebook.page.locator(LIVE)).to_have_count(0)
+    wait_until_silent(world, notebook)
+
+
+def test_a_deleted_cell_asks_nothing_and_its_panel_is_closed(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected, "'another'")
+    notebook.select(0)
+    notebook.command("notebook:delete-cell")
+    wait_until_silent(world, notebook)
+
+
+def test_run_again_the_old_panel_gives_way(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected)
+    for _ in range(2):
+        notebook.run(0)
+    expect(notebook.page.locator(LIVE)).to_have_count(1)
+    Panel(notebook.page).shown().says("watched")
+    assert notebook.execute(THREADS).count("poller") == 1
+    assert notebook.execute("from loops_nb.panels import shelf; print(len(shelf.open_panels()))") == "1\n"
+
+
+def test_a_restarted_kernel_is_told(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected)
+    notebook.restart_kernel()
+    wait_until_silent(world, notebook)
+    panel = Panel(notebook.page)
+    panel.stands("gone")
+    panel.says("watched")
+    notebook.execute(f"import os; os.environ.update({connected!r})")
+    notebook.run(0)
+    expect(notebook.page.locator(LIVE)).to_have_count(1)
+    panel.stands("live")
+
+
+def test_a_reloaded_page_has_the_panel_again(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected)
+    notebook.save()
+    run = world.run("made before the reload", up=False)
+    notebook.reload()
+    panel = Panel(notebook.page).shown()
+    expect(panel.row(run.id)).to_contain_text("made before the reload")
+    panel.stands("live")
+    world.everything_comes_up()
+    expect(panel.row(run.id)).to_contain_text("Running")
+
+
+def test_two_panels_of_the_same_run_share_their_requests(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("seen twice")
+    notebook = desk.notebook(one(run), one(run).replace("panel", "other"), environment=connected)
+    notebook.run(0)
+    notebook.run(1)
+    first, second = Panel(notebook.page, 0).shown(), Panel(notebook.page, 1).shown()
+    first.says("seen twice")
+    second.says("seen twice")
+    world.end(run)
+    first.says("Stopped")
+    second.says("Stopped")
+    notebook.execute("panel.close()")
+    expect(notebook.page.locator(LIVE)).to_have_count(1)
+    expect(notebook.page.locator(REPORT).first).to_be_visible()
+    expect(notebook.page.locator(REPORT).last).to_be_hidden()
+    first.says("Stopped")
+
+
+def test_closing_ends_the_last_thread(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected)
+    assert "loops-nb-live-poller" in notebook.execute(THREADS)
+    notebook.execute("panel.close()")
+    wait_for(lambda: not notebook.execute(THREADS).strip(), "the poller's threads end", notebook.page)

@@ -1,0 +1,114 @@
+"""At home in JupyterLab: in both themes, by keyboard, for those who listen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.cells import fleet, one
+from tests.browser.conftest import Desk
+from tests.browser.notebook import Notebook
+from tests.browser.panel import LIVE, Panel
+from tests.browser.world import World
+
+AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
+_THEMES = "@jupyterlab/apputils-extension:themes"
+
+
+@pytest.fixture(params=["JupyterLab Light", "JupyterLab Dark"])
+def theme(request: pytest.FixtureRequest, desk: Desk) -> Iterator[str]:
+    """A theme that the person has chosen."""
+    desk.server.write_settings(_THEMES, {"theme": request.param})
+    yield request.param
+    desk.server.remove_settings(_THEMES)
+
+
+def complaints(notebook: Notebook) -> list[Any]:
+    """Return what axe finds in the panels."""
+    notebook.page.add_script_tag(path=AXE)
+    found = notebook.page.evaluate("s => axe.run({ include: [[s]] })", LIVE)
+    return [(v["id"], v["help"], [node["html"] for node in v["nodes"]]) for v in found["violations"]]
+
+
+def test_axe_finds_nothing(theme: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run, gone = world.run("alive"), world.run("gone")
+    world.end(gone)
+    notebook = desk.notebook(fleet(), one(run), environment=connected)
+    notebook.run(0)
+    notebook.run(1)
+    first, second = Panel(notebook.page, 0).shown(), Panel(notebook.page, 1).shown()
+    first.says("alive")
+    second.says("alive")
+    assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
+    assert complaints(notebook) == []
+
+
+def test_a_change_of_the_theme_is_followed(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("in both")
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    cell = Panel(notebook.page).shown().row(run.id).get_by_role("cell").first
+    read = "e => { const c = getComputedStyle(e).color.match(/[0-9.]+/g).map(Number); return c[0] + c[1] + c[2] }"
+    light: float = cell.evaluate(read)
+    try:
+        notebook.command("apputils:change-theme", theme="JupyterLab Dark")
+        notebook.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+        dark: float = cell.evaluate(read)
+        assert light < 300 < dark
+    finally:
+        notebook.command("apputils:change-theme", theme="JupyterLab Light")
+        notebook.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
+        desk.server.remove_settings(_THEMES)
+
+
+@pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
+def test_by_keyboard_alone(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run, other = world.run("aabb"), world.run("other")
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    expect(panel.row(other.id)).to_be_visible()
+    cells = notebook.page.evaluate("() => driver.panel().content.model.cells.length")
+
+    # What is typed on any of its elements does nothing to the notebook: a, b, d and x are commands there.
+    panel.button("Pause").focus()
+    for _ in range(12):
+        notebook.page.keyboard.type("aabbddx")
+        notebook.page.keyboard.press("Tab")
+    assert notebook.page.evaluate("() => driver.panel().content.model.cells.length") == cells
+
+    panel.root.get_by_role("searchbox").focus()
+    notebook.page.keyboard.press("Control+a")
+    notebook.page.keyboard.type("aabb")
+    expect(panel.row(other.id)).to_have_count(0)
+    expect(panel.row(run.id)).to_have_count(1)
+    assert notebook.page.evaluate("() => driver.panel().content.model.cells.length") == cells
+
+
+def test_focus_filter_and_scroll_survive_changes(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    runs = [world.run(f"number {number}", up=False) for number in range(5)]
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    box = panel.root.get_by_role("searchbox")
+    box.fill("number")
+    box.press("Home")
+    box.press("Shift+ArrowRight")
+    world.everything_comes_up()
+    expect(panel.row(runs[2].id)).to_contain_text("Running")
+    assert box.evaluate("e => [e === e.getRootNode().activeElement, e.value, e.selectionStart, e.selectionEnd]") == [True, "number", 0, 1]
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_readable_at_any_width(width: int, desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("narrow or wide")
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    panel.root.evaluate("(e, width) => { e.style.width = `${width}px` }", width)
+    expect(panel.row(run.id)).to_contain_text("Running")
+    assert panel.root.evaluate("e => e.scrollWidth <= e.clientWidth")

@@ -1,0 +1,88 @@
+"""Deactivating from a panel: asked twice, shown as queued while the kernel cannot hear, done once."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.cells import busy, fleet
+from tests.browser.conftest import Desk
+from tests.browser.panel import Panel
+from tests.browser.prepare import KERNELS
+from tests.browser.world import World
+
+
+def deactivations(world: World) -> int:
+    return sum(1 for seen in list(world.backstage.seen) if seen.method == "POST" and seen.path.endswith("/deactivate"))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_deactivated_from_the_panel_while_a_cell_runs(kernel: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run, other = world.run("ended by a click"), world.run("left alone")
+    stop = desk.server.root / f"order-{kernel}-stop"
+    notebook = desk.notebook(fleet(), busy("sleeping", stop.name), kernel=kernel, environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    expect(panel.row(run.id)).to_contain_text("Running")
+    cell = notebook.start(1)
+    expect(notebook.cell(1)).to_contain_text("[*]")
+
+    panel.ask_to_deactivate(run.id)
+    assert deactivations(world) == 0, "it did not ask twice"
+    panel.confirm()
+    if kernel == "ipykernel6":
+        panel.says("Queued")
+        assert deactivations(world) == 0
+        stop.touch()
+        cell.wait()
+        panel.says("is being deactivated")
+    else:
+        panel.says("is being deactivated")
+        assert not cell.over
+        stop.touch()
+        cell.wait()
+    expect(panel.row(run.id)).to_contain_text("Stopped")
+    assert deactivations(world) == 1
+    expect(panel.row(other.id)).to_contain_text("Running")
+
+
+def test_thinking_better_of_it_changes_nothing(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("kept")
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    panel.ask_to_deactivate(run.id)
+    panel.think_better()
+    later = world.run("later")
+    expect(panel.row(later.id)).to_be_visible()
+    assert deactivations(world) == 0
+
+
+def test_what_the_service_refuses_is_said(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("not yours")
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    panel.ask_to_deactivate(run.id)
+    world.backstage.refuse(403, "You may not end this run.", method="POST")
+    panel.confirm()
+    panel.says("You may not end this run")
+    expect(panel.row(run.id)).to_contain_text("Running")
+
+
+def test_pause_refresh_resume(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("first")
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    expect(panel.row(run.id)).to_be_visible()
+    panel.button("Pause").click()
+    panel.stands("paused")
+    second = world.run("second")
+    panel.button("Refresh").click()
+    expect(panel.row(second.id)).to_be_visible()
+    panel.stands("paused")
+    panel.button("Resume").click()
+    panel.stands("live")
+    third = world.run("third")
+    expect(panel.row(third.id)).to_be_visible()

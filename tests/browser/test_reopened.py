@@ -1,0 +1,117 @@
+"""What a saved notebook shows to who opens it later: the report, and never an error in the panel's place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from nbconvert import HTMLExporter
+from playwright.sync_api import expect
+
+from tests.browser.cells import fleet
+from tests.browser.conftest import KEY, Desk
+from tests.browser.notebook import Notebook
+from tests.browser.panel import LIVE, REPORT, Panel
+from tests.browser.world import World
+
+_WIDGETS = "@jupyter-widgets/jupyterlab-manager:plugin"
+
+
+@pytest.fixture(params=["state not saved", "state saved"])
+def keeps_state(request: pytest.FixtureRequest, desk: Desk) -> Iterator[bool]:
+    """Whether the person's settings save the widgets' state with a notebook."""
+    keeps: bool = request.param == "state saved"
+    desk.server.write_settings(_WIDGETS, {"saveState": keeps})
+    yield keeps
+    desk.server.remove_settings(_WIDGETS)
+
+
+def untrusted(path: Path) -> Path:
+    """Return a copy of a notebook that nobody has trusted: its text is another."""
+    document = json.loads(path.read_bytes())
+    document["metadata"]["from"] = "somebody else"
+    copy = path.with_name(f"{path.stem}-untrusted.ipynb")
+    copy.write_text(json.dumps(document), encoding="utf-8")
+    return copy
+
+
+def shows_the_report(notebook: Notebook, text: str) -> None:
+    report = notebook.page.locator(REPORT)
+    expect(report).to_be_visible()
+    expect(report).to_contain_text(text)
+    for error in ("Error displaying widget", "model not found"):
+        for found in notebook.page.get_by_text(error).all():
+            expect(found).to_be_hidden()
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["left live", "frozen"])
+def test_reopened(*, frozen: bool, keeps_state: bool, desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("kept in the file")
+    notebook = desk.notebook(fleet(), "panel.freeze()", environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    expect(panel.row(run.id)).to_contain_text("kept in the file")
+    expect(notebook.page.locator(REPORT)).to_be_hidden()
+    if frozen:
+        notebook.run(1)
+        expect(notebook.page.locator(LIVE)).to_have_count(0)
+        shows_the_report(notebook, run.id)
+    saved = json.dumps(notebook.save())
+    assert ("application/vnd.jupyter.widget-state+json" in saved) is keeps_state
+    assert KEY not in saved
+    notebook.page.close()
+    desk.server.end_kernels()
+
+    trusted = desk.open(notebook.path)
+    if keeps_state and not frozen:
+        Panel(trusted.page).shown().stands("saved")
+        expect(Panel(trusted.page).row(run.id)).to_contain_text("kept in the file")
+        expect(trusted.page.locator(REPORT)).to_be_hidden()
+    else:
+        shows_the_report(trusted, run.id)
+        expect(trusted.page.locator(LIVE)).to_have_count(0)
+    trusted.page.close()
+
+    distrusted = desk.open(untrusted(notebook.path))
+    assert distrusted.page.evaluate("() => driver.cell(0).trusted") is False
+    shows_the_report(distrusted, run.id)
+
+    page = desk.page()
+    page.route("**", lambda route: route.abort() if not route.request.url.startswith("file:") else route.continue_())
+    exported = notebook.path.with_suffix(".html")
+    exported.write_text(HTMLExporter().from_filename(str(notebook.path))[0], encoding="utf-8")
+    page.goto(exported.as_uri())
+    expect(page.locator(REPORT)).to_be_visible()
+    expect(page.locator(REPORT)).to_contain_text(run.id)
+
+
+@pytest.mark.parametrize("keeps_state", ["state saved"], indirect=True)
+@pytest.mark.parametrize(("frozen", "most"), [(False, 400_000), (True, 40_000)], ids=["left live", "frozen"])
+def test_a_notebook_with_five_panels_stays_small(
+    *, frozen: bool, most: int, keeps_state: bool, desk: Desk, world: World, connected: dict[str, str]
+) -> None:
+    for number in range(12):
+        world.run(f"run number {number}")
+    run = world.run("the last", up=True)
+    shown = [
+        "loops.runs.watch()",
+        f"loops.runs.watch({run.id!r})",
+        "loops.samplers.watch()",
+        "loops.deployments.watch()",
+        f"loops.checkpoints.watch(run_id={run.id!r})",
+    ]
+    cells = [f"panels.append({each})\npanels[-1]" for each in shown]
+    start = "import loops_nb\nloops = loops_nb.Loops()\npanels = []"
+    notebook = desk.notebook(start, *cells, "for panel in panels:\n    panel.freeze()", environment=connected)
+    for index in range(6):
+        notebook.run(index)
+    for number in range(5):
+        Panel(notebook.page, number).shown()
+    if frozen:
+        notebook.run(6)
+        expect(notebook.page.locator(LIVE)).to_have_count(0)
+    saved = notebook.save()
+    assert len(saved["cells"][1]["outputs"]) == 2
+    assert notebook.path.stat().st_size < most

@@ -1,0 +1,87 @@
+"""The service is not always there: the last good data stays, the panel says why it is not fresher, and goes on by itself."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from loops_nb import Loops
+from tests.browser.cells import fleet
+from tests.browser.conftest import KEY, Desk
+from tests.browser.panel import Panel
+from tests.browser.world import MODEL, World
+from tests.service import ProcessService, running_service
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def test_the_service_dies_and_comes_back(desk: Desk, tmp_path: Path) -> None:
+    with running_service(speed=1.0, data_dir=tmp_path / "service", port=free_port()) as service, Loops("another", service.url) as loops:
+        assert isinstance(service, ProcessService)
+        run = loops.runs.create(session_id=loops.sessions.create().id, base_model=MODEL, name="survivor")
+        notebook = desk.notebook(fleet(), environment={"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY})
+        notebook.run(0)
+        panel = Panel(notebook.page).shown()
+        expect(panel.row(run.id)).to_contain_text("survivor")
+
+        service.kill()
+        panel.stands("failing")
+        expect(panel.row(run.id)).to_contain_text("survivor")
+        service.start()
+        panel.stands("live")
+        loops.runs.deactivate(run.id)
+        panel.show_finished()
+        expect(panel.row(run.id)).to_contain_text("Stopped")
+    assert notebook.printed(0) == ""
+
+
+def test_the_key_is_revoked_half_way(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("still shown", up=False)
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    expect(panel.row(run.id)).to_contain_text("still shown")
+
+    world.backstage.refuse(401, "This key was revoked.", key=KEY)
+    panel.stands("failing")
+    panel.says("key")
+    expect(panel.row(run.id)).to_contain_text("still shown")
+    world.everything_comes_up()
+    world.backstage.relent()
+    # A key is seldom given back: it is tried again by and by, and at once for who presses the button.
+    panel.button("Refresh").click()
+    panel.stands("live")
+    expect(panel.row(run.id)).to_contain_text("Running")
+
+
+def test_a_service_that_does_not_answer_holds_nothing_up(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("still shown", up=False)
+    notebook = desk.notebook(fleet(), "print(6 * 7)", environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    expect(panel.row(run.id)).to_contain_text("still shown")
+    world.backstage.hold()
+    try:
+        panel.stands("failing")
+        notebook.run(1)
+        assert notebook.printed(1) == "42\n"
+    finally:
+        world.backstage.relent()
+    panel.stands("live")
+
+
+def test_nothing_yet_is_told_from_cannot_reach(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = desk.notebook(fleet(), environment=connected)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    panel.says("No runs")
+    world.run("the first")
+    panel.says("the first")
+    panel.says_no_more("No runs")
