@@ -146,6 +146,8 @@ class RunAim:
             return self._reached(halves)
         if halves.over:
             return self._never(halves, "it has ended", halves.own)
+        if self.until == "STOPPED":
+            return Verdict(halves.words, halves.own)
         why = "it is on serverless capacity, which is there at once and has no such state"
         return self._never(halves, why, halves.own, "Wait for INACTIVE, its end.")
 
