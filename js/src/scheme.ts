@@ -2,7 +2,7 @@
 export function followScheme(host: HTMLElement): () => void {
   const set = () => {
     const style = getComputedStyle(host);
-    const themed = style.getPropertyValue("--jp-ui-font-color1") || style.getPropertyValue("--vscode-editor-foreground");
+    const themed = style.getPropertyValue("--jp-layout-color0") || style.getPropertyValue("--vscode-editor-foreground");
     // A theme says it by the colour of its text alone.
     const [red = 0, green = 0, blue = 0] = style.color.match(/[\d.]+/g)?.map(Number) ?? [];
     host.style.colorScheme = themed ? (red + green + blue > 384 ? "dark" : "light") : "light dark";

@@ -6,6 +6,7 @@ import { columnIndex, wordsOf } from "../order";
 import type { Session } from "../session";
 import type { Standing } from "../status";
 import type { State } from "../store";
+import { count } from "../words";
 import { Facts } from "./facts";
 import { Head } from "./head";
 import { Health } from "./health";
@@ -59,9 +60,9 @@ export function App({ session }: { session: Session }) {
   const { all, finished } = useMemo(() => counted(state), [state?.tables]);
   const canHide = state !== null && HIDES.includes(state.view);
   // Decided once there is something, so that the last run to end does not turn the table over.
-  useEffect(() => {
-    if (hides === null && state?.ready && all > 0) setHides(canHide && finished < all);
-  }, [state, hides]);
+  const decided = useRef<boolean | null>(null);
+  if (decided.current === null && state?.ready && all > 0) decided.current = canHide && finished < all;
+  const hidesNow = hides ?? decided.current ?? false;
 
   return (
     <PanelContext.Provider value={panel}>
@@ -87,15 +88,10 @@ export function App({ session }: { session: Session }) {
                 }}
               />
             </label>
-            {canHide && (finished > 0 || hides) && (
+            {canHide && finished > 0 && (
               <label>
-                <input
-                  type="checkbox"
-                  data-control="hide"
-                  checked={hides ?? false}
-                  onChange={(event) => setHides(event.currentTarget.checked)}
-                />
-                Hide finished ({finished})
+                <input type="checkbox" data-control="hide" checked={hidesNow} onChange={(event) => setHides(event.currentTarget.checked)} />
+                Hide finished ({count(finished)})
               </label>
             )}
           </div>
@@ -108,7 +104,7 @@ export function App({ session }: { session: Session }) {
               state={state}
               standing={standing}
               words={words}
-              hides={hides ?? false}
+              hides={hidesNow}
               isMain={i === 0}
               onClear={() => {
                 setFilter("");
@@ -119,8 +115,8 @@ export function App({ session }: { session: Session }) {
         {menu && (
           <Menu
             {...menu}
-            onClose={() => {
-              closed.current = { anchor: menu.anchor, at: performance.now() };
+            onClose={(byPress) => {
+              closed.current = byPress ? { anchor: menu.anchor, at: performance.now() } : null;
               setMenu(null);
             }}
           />

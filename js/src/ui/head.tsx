@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import type { Tone } from "../contract";
 import { QUEUED_AFTER } from "../session";
 import { isReachable, type Standing } from "../status";
@@ -11,16 +11,20 @@ import { Ago, IconButton } from "./small";
 
 export function Head({ state, standing }: { state: State | null; standing: Standing }) {
   const { session, menu, copy } = usePanel();
-  // What a press of a button asks for is on its way until the kernel says something.
-  const [asked, setAsked] = useState<"no" | "sent" | "queued">("no");
-  useEffect(() => setAsked("no"), [state]);
+  const isPaused = standing === "paused";
+  // What a press of a button asks for is on its way until it can be seen to be done.
+  const [asked, setAsked] = useState<"pause" | "refresh" | null>(null);
+  const [isQueued, setQueued] = useState(false);
+  const lookedAt = state?.health.looked_at;
+  useLayoutEffect(() => setAsked(null), [isPaused]);
+  useLayoutEffect(() => setAsked((now) => (now === "refresh" ? null : now)), [lookedAt]);
   useEffect(() => {
-    if (asked !== "sent") return undefined;
-    const timer = setTimeout(() => setAsked("queued"), QUEUED_AFTER);
+    setQueued(false);
+    if (!asked) return undefined;
+    const timer = setTimeout(() => setQueued(true), QUEUED_AFTER);
     return () => clearTimeout(timer);
   }, [asked]);
-  const isPaused = standing === "paused";
-  const [tone, text] = asked === "queued" ? (["busy", "Queued: the kernel is busy"] as const) : said(state, standing, session.now());
+  const [tone, text] = asked && isQueued ? (["busy", "Queued: the kernel is busy"] as const) : said(state, standing, session.now());
   return (
     <header>
       <h3>{state?.title ?? "Loops"}</h3>
@@ -35,13 +39,13 @@ export function Head({ state, standing }: { state: State | null; standing: Stand
               icon={isPaused ? "play" : "pause"}
               label={isPaused ? "Resume: go on looking" : "Pause: stop looking"}
               kind={isPaused ? "resume" : "pause"}
-              onPress={() => session.send({ type: "pause", on: !isPaused }) && setAsked("sent")}
+              onPress={() => session.send({ type: "pause", on: !isPaused }) && setAsked("pause")}
             />
             <IconButton
               icon="refresh"
               label="Refresh: look now"
               kind="refresh"
-              onPress={() => session.send({ type: "refresh" }) && setAsked("sent")}
+              onPress={() => session.send({ type: "refresh" }) && setAsked("refresh")}
             />
           </>
         )}

@@ -30,8 +30,8 @@ export function Health({ state, standing }: { state: State; standing: Standing }
   if (standing === "failing") {
     return (
       <Banner tone="bad" lead={since === null ? "No answer." : `No answer since ${moment(since, now)}.`} data-health={standing}>
-        {reason} {hint} {lookedAt !== null && `What you see is from ${moment(lookedAt, now)}. `}
-        {nextAt !== null && <NextTry at={nextAt} />}
+        {reason} {lookedAt !== null && `What you see is from ${moment(lookedAt, now)}. `}
+        {nextAt !== null && <NextTry at={nextAt} />} {hint}
       </Banner>
     );
   }

@@ -9,7 +9,7 @@ export interface OpenMenu {
 }
 
 /** A menu in the browser's top layer, where no cell of the notebook can cut it off; the browser closes it on a press elsewhere. */
-export function Menu({ anchor, label, choices, onClose }: OpenMenu & { onClose: () => void }) {
+export function Menu({ anchor, label, choices, onClose }: OpenMenu & { onClose: (byPress?: boolean) => void }) {
   const list = useRef<HTMLDivElement>(null);
   const items = () => [...(list.current?.children ?? [])] as HTMLElement[];
   const focus = (index: number) =>
@@ -62,7 +62,7 @@ export function Menu({ anchor, label, choices, onClose }: OpenMenu & { onClose: 
       popover="auto"
       onKeyDown={onKeyDown}
       onToggle={(event) => {
-        if ((event as unknown as ToggleEvent).newState === "closed") onClose();
+        if ((event as unknown as ToggleEvent).newState === "closed") onClose(true);
       }}
     >
       {choices.map(({ label: text, detail, run }) => (

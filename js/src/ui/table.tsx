@@ -241,6 +241,7 @@ function useColumns(name: TableName, state: State, box: { current: HTMLElement |
   const [room, setRoom] = useState(0);
   const widths = useMemo(() => new Widths(name), []);
   const before = useRef<readonly Fitted[]>([]);
+  const madeFor = useRef("");
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return undefined;
@@ -249,7 +250,9 @@ function useColumns(name: TableName, state: State, box: { current: HTMLElement |
     setRoom(element.clientWidth);
     return () => observer.disconnect();
   }, [!rows]);
-  if (rows && box.current && room) {
+  const now = `${rows?.version} ${room}`;
+  if (rows && box.current && room && madeFor.current !== now) {
+    madeFor.current = now;
     const next = fitted(widths.wishes(rows, measureIn(box.current)), room - FOLD - last);
     if (String(next) !== String(before.current)) before.current = next;
   }

@@ -1,0 +1,316 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { userEvent } from "vitest/browser";
+import type { Act, Change } from "../src/contract";
+import { closeAll, Page, shifted } from "./page";
+import { rowOf, snapshot, tableOf } from "./sample";
+
+afterEach(() => {
+  closeAll();
+  vi.restoreAllMocks();
+});
+
+const until = vi.waitFor;
+
+async function opened(
+  count = 12,
+  view: "fleet" | "samplers" | "deployments" | "checkpoints" | "run" = "deployments",
+  width = 1000,
+): Promise<Page> {
+  const page = new Page(shifted(snapshot(view, count)), { width });
+  await until(() => expect(page.has("tr[data-id]")).toBe(true));
+  return page;
+}
+
+function changeOf(page: Page, rows: Change["tables"], seq = 2): void {
+  page.model.change({ base: seq - 1, seq, now: Date.now(), tables: rows ?? {} });
+}
+
+describe("sorting", () => {
+  it("is newest first, and by every heading both ways, told to screen readers", async () => {
+    const page = await opened(12, "checkpoints");
+    const steps = () => page.all("td[data-column=step]").map((cell) => Number(cell.textContent?.replace(",", "")));
+    expect(steps()).toEqual([...steps()].sort((a, b) => b - a));
+    expect(page.one("th:has([data-sort=created_at])").getAttribute("aria-sort")).toBe("ascending");
+    page.one("[data-sort=step]").click();
+    await until(() => expect(page.one("th:has([data-sort=step])").getAttribute("aria-sort")).toBe("descending"));
+    page.one("[data-sort=step]").click();
+    await until(() => expect(steps()).toEqual([...steps()].sort((a, b) => a - b)));
+    expect(page.all("[aria-sort]")).toHaveLength(1);
+  });
+});
+
+describe("finished things", () => {
+  it("are hidden with their number, and shown at a press", async () => {
+    const page = await opened(14, "fleet");
+    expect(page.text("[data-table=runs] [data-count]")).toBe("8 · 6 finished hidden");
+    expect(page.text(".tools")).toContain("Hide finished (6)");
+    page.one("[data-control=hide]").click();
+    await until(() => expect(page.text("[data-table=runs] [data-count]")).toBe("14"));
+  });
+
+  it("are shown when everything is finished, and a person's choice outlives an update", async () => {
+    const rows = tableOf("deployments", 14).rows.filter((row) => row.at(-1) === true);
+    const given = snapshot("deployments", 0, { tables: { deployments: { rows, total: rows.length } } });
+    const page = new Page(shifted(given));
+    await until(() => expect(page.ids()).toHaveLength(rows.length));
+    page.one("[data-control=hide]").click();
+    await until(() => expect(page.text("[data-empty]")).toContain(`${rows.length} finished ones are hidden`));
+    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { id: "fresh" })], gone: [], total: rows.length + 1 } });
+    await until(() => expect(page.ids()).toEqual(["fresh"]));
+  });
+
+  it("stay while somebody reads their details", async () => {
+    const page = await opened(3);
+    const [id = ""] = page.ids();
+    page.one(`tr[data-id="${id}"] .fold`).click();
+    await until(() => expect(page.has(`[data-below="${id}"]`)).toBe(true));
+    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { status: "STOPPED", finished: true })], gone: [], total: 3 } });
+    await until(() => expect(page.text(`tr[data-id="${id}"]`)).toContain("Stopped"));
+    page.one(`tr[data-id="${id}"] .fold`).click();
+    await until(() => expect(page.ids()).not.toContain(id));
+  });
+});
+
+describe("an update", () => {
+  it("keeps the filter, the caret in it, and what is selected", async () => {
+    const page = await opened(12);
+    const field = page.one<HTMLInputElement>("input[type=search]");
+    await userEvent.type(field, "kimi");
+    await until(() => expect(page.text("[data-count]")).toContain("match"));
+    const ids = page.ids();
+    const cell = page.one("td[data-column=id] span");
+    getSelection()?.selectAllChildren(cell);
+    field.focus();
+    field.setSelectionRange(1, 3);
+    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { gpus: 77 })], gone: [], total: 12 } });
+    await until(() => expect(page.model.sentOf("resync")).toHaveLength(0));
+    expect(page.root.activeElement).toBe(field);
+    expect([field.value, field.selectionStart, field.selectionEnd]).toEqual(["kimi", 1, 3]);
+    expect(page.ids()).toEqual(ids);
+    expect(page.one("td[data-column=id] span")).toBe(cell);
+  });
+
+  it("keeps the focus on a row's button, and the place in a long table, when rows come above", async () => {
+    const page = await opened(400, "samplers");
+    const box = page.one(".box");
+    box.scrollTop = 3000;
+    box.dispatchEvent(new Event("scroll"));
+    const at = () => {
+      const edge = box.getBoundingClientRect().top + 31;
+      return page.all("tr[data-id]").find((row) => row.getBoundingClientRect().bottom > edge)?.dataset.id;
+    };
+    await until(() => expect(at()).toBeDefined());
+    const before = at();
+    const button = page.one(`tr[data-id="${before}"] .fold`);
+    button.focus();
+    const rows = Array.from({ length: 5 }, (_, i) => rowOf("samplers", i * 5, { id: `new${i}`, created_at: Date.now() + i }));
+    changeOf(page, { samplers: { rows, gone: [], total: 405 } });
+    await until(() => expect(page.text("[data-count]")).toMatch(/^245/));
+    await until(() => expect(box.scrollTop).toBeGreaterThan(3000));
+    expect(at()).toBe(before);
+    expect(page.root.activeElement).toBe(button);
+  });
+});
+
+describe("a long table", () => {
+  it("is drawn only where one looks, and says how long it is", async () => {
+    const page = await opened(10_000, "checkpoints");
+    expect(page.ids().length).toBeLessThan(60);
+    expect(page.one("table").getAttribute("aria-rowcount")).toBe("10001");
+    expect(page.one("tr[data-id]").getAttribute("aria-rowindex")).toBe("2");
+    const box = page.one(".box");
+    expect(box.scrollHeight).toBeGreaterThan(299_000);
+    box.scrollTop = 150_000;
+    await until(() => expect(page.one("tr[data-id]").getAttribute("aria-rowindex")).toMatch(/^49\d\d$/));
+    const edge = box.getBoundingClientRect();
+    const covering = page
+      .all("tr[data-id]")
+      .filter((row) => row.getBoundingClientRect().top < edge.bottom && row.getBoundingClientRect().bottom > edge.top);
+    expect(covering.length).toBeGreaterThanOrEqual(Math.floor(edge.height / 30));
+  });
+
+  it("is reached by the keyboard from end to end, and keeps the focused row", async () => {
+    const page = await opened(1000, "checkpoints");
+    page.one(".fold").focus();
+    await userEvent.keyboard("{End}");
+    await until(() => expect(page.root.activeElement?.closest("tr")?.getAttribute("aria-rowindex")).toBe("1001"));
+    await userEvent.keyboard("{ArrowUp}{ArrowRight}");
+    await until(() => expect(page.root.activeElement?.closest("tr")?.getAttribute("aria-rowindex")).toBe("1000"));
+    expect((page.root.activeElement as HTMLElement).dataset.control).toBe("copy");
+    const focused = page.root.activeElement;
+    page.one(".box").scrollTop = 0;
+    await until(() => expect(page.has("tr[aria-rowindex='2']")).toBe(true));
+    expect(page.root.activeElement).toBe(focused);
+    await userEvent.keyboard("{Home}");
+    await until(() => expect(page.root.activeElement?.closest("tr")?.getAttribute("aria-rowindex")).toBe("2"));
+    // One stop for the Tab key in all rows.
+    expect(page.all(".fold[tabindex='0']")).toHaveLength(1);
+  });
+
+  it("has room for what is unfolded", async () => {
+    const page = await opened(1000, "checkpoints");
+    const before = page.one(".box").scrollHeight;
+    page.one(".fold").click();
+    await until(() => expect(page.one(".box").scrollHeight).toBeGreaterThan(before + 100));
+    page.one(".box").scrollTop = 9000;
+    await until(() => expect(page.has("[data-below]")).toBe(false));
+    expect(page.one(".box").scrollHeight).toBeGreaterThan(before + 100);
+  });
+});
+
+describe("little room", () => {
+  it.each([360, 400, 700, 1000, 1600])("at %i px nothing sticks out, and the details have the rest", async (width) => {
+    for (const view of ["fleet", "run", "deployments"] as const) {
+      const page = await opened(4, view, width);
+      await until(() => expect(page.one(".box").clientWidth).toBeLessThan(width));
+      expect(page.one(".box").scrollWidth).toBeLessThanOrEqual(page.one(".box").clientWidth);
+      expect(page.one("section").scrollWidth).toBeLessThanOrEqual(width);
+      page.one(".fold").click();
+      await until(() => expect(page.has(".details")).toBe(true));
+      expect(page.text(".details")).toContain(view === "run" ? "bt://" : "Created");
+      page.close();
+    }
+  });
+
+  it("shows more columns where there is more room", async () => {
+    const counts: number[] = [];
+    for (const width of [400, 700, 1000, 1600]) {
+      const page = await opened(4, "fleet", width);
+      await until(() => expect(page.all("[data-table=runs] th").length).toBeGreaterThan(0));
+      counts.push(page.all("[data-table=runs] th").length);
+      page.close();
+    }
+    expect(counts).toEqual([...counts].sort((a, b) => a - b));
+    expect(new Set(counts).size).toBe(4);
+  });
+});
+
+describe("a row's menu", () => {
+  it("copies, and is worked by the keyboard", async () => {
+    const write = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
+    const page = await opened(3, "checkpoints");
+    const button = page.one("tbody [data-control=menu]");
+    button.focus();
+    await userEvent.keyboard("{Enter}");
+    await until(() => expect(page.root.activeElement?.textContent).toMatch(/^Copy id/));
+    await userEvent.keyboard("{End}");
+    expect(page.root.activeElement?.textContent).toContain("%loops checkpoints --run k4q95w5");
+    await userEvent.keyboard("{ArrowDown}{ArrowDown}");
+    expect(page.root.activeElement?.textContent).toMatch(/^Copy URI/);
+    await userEvent.keyboard("{Enter}");
+    expect(write).toHaveBeenCalledWith("bt://loops:k4q95w5/weights/step-8000");
+    await until(() => expect(page.has("[role=menu]")).toBe(false));
+    expect(page.root.activeElement).toBe(button);
+    await until(() => expect(page.all("[role=status]").at(-1)?.textContent).toBe("Copied"));
+    await userEvent.keyboard("{Enter}");
+    await until(() => expect(page.has("[role=menu]")).toBe(true));
+    await userEvent.keyboard("{Escape}");
+    await until(() => expect(page.has("[role=menu]")).toBe(false));
+    expect(page.root.activeElement).toBe(button);
+  });
+
+  it("gives a text to copy by hand where the clipboard is out of reach", async () => {
+    vi.spyOn(navigator.clipboard, "writeText").mockRejectedValue(new Error("not allowed"));
+    const page = await opened(3, "checkpoints");
+    page.one("tbody .copy").click();
+    await until(() => expect(page.has("[data-control=by-hand]")).toBe(true));
+    const field = page.one<HTMLInputElement>("[data-control=by-hand]");
+    await until(() => expect(field.selectionEnd).toBe(field.value.length));
+    expect(field.value).toBe("bt://loops:k4q95w5/weights/step-8000");
+  });
+
+  it("closes on a press elsewhere", async () => {
+    const page = await opened(3);
+    await userEvent.click(page.one("tbody [data-control=menu]"));
+    await until(() => expect(page.has("[role=menu]")).toBe(true));
+    await userEvent.click(page.one("h3"));
+    await until(() => expect(page.has("[role=menu]")).toBe(false));
+  });
+});
+
+describe("deactivating", () => {
+  async function asked(page: Page, id: string): Promise<void> {
+    page.menu(id);
+    await until(() => expect(page.has("[role=menu]")).toBe(true));
+    page.choose("Deactivate…");
+    await until(() => expect(page.has("[data-ending=ask]")).toBe(true));
+  }
+
+  function act(page: Page, over: Partial<Act>, seq: number): void {
+    const order = page.model.sentOf("order")[0];
+    if (!order) throw new Error("nothing was ordered");
+    const told: Act = { id: order.id, what: "deactivate", table: order.table, target: order.target, state: "doing", text: "", ...over };
+    page.model.change({ base: seq - 1, seq, now: Date.now(), acts: [told] });
+  }
+
+  it("asks twice, names the thing, and sends nothing when one keeps it", async () => {
+    const page = await opened(3);
+    const [id = ""] = page.ids();
+    await asked(page, id);
+    expect(page.text("[data-ending]")).toContain(`Deactivate deployment ${id}?`);
+    expect(page.text("[data-ending]")).toContain("Checkpoints stay.");
+    await until(() => expect(page.root.activeElement?.textContent).toBe("Keep it"));
+    await userEvent.keyboard("{Escape}");
+    await until(() => expect(page.has("[data-ending]")).toBe(false));
+    await until(() => expect((page.root.activeElement as HTMLElement).dataset.control).toBe("menu"));
+    expect(page.model.sentOf("order")).toEqual([]);
+  });
+
+  it("is queued while the kernel is busy, then doing, then done", async () => {
+    const page = await opened(3);
+    const [id = ""] = page.ids();
+    await asked(page, id);
+    page.one("[data-control=deactivate]").click();
+    const [order] = page.model.sentOf("order");
+    expect(order).toMatchObject({ type: "order", what: "deactivate", table: "deployments", target: id });
+    expect(order?.id).toMatch(/^[0-9a-f-]{36}$/);
+    await until(() => expect(page.has("[data-ending=sent]")).toBe(true));
+    await until(() => expect(page.text("[data-ending=queued]")).toContain("Queued: the kernel is busy. It is sent when the cell ends."), {
+      timeout: 3000,
+    });
+    act(page, {}, 2);
+    await until(() => expect(page.has("[data-ending=doing]")).toBe(true));
+    act(page, { state: "done", text: "It ended; 3 checkpoints stay." }, 3);
+    await until(() => expect(page.text("[data-ending=done]")).toContain("It ended; 3 checkpoints stay."));
+    page.one("[data-ending] [data-control=close]").click();
+    await until(() => expect(page.has("[data-ending]")).toBe(false));
+    expect(page.model.sentOf("order")).toHaveLength(1);
+  });
+
+  it("says why it failed, and that it was not sent where no kernel is", async () => {
+    const page = await opened(3, "run");
+    const run = page.one("[data-run] [data-control=menu]");
+    run.click();
+    await until(() => expect(page.has("[role=menu]")).toBe(true));
+    page.choose("Deactivate…");
+    await until(() => expect(page.has("[data-ending=ask]")).toBe(true));
+    page.one("[data-control=deactivate]").click();
+    act(page, { state: "failed", text: "The key may not end runs." }, 2);
+    await until(() => expect(page.text("[data-ending=failed]")).toContain("The key may not end runs."));
+    page.close();
+
+    const closed = await opened(3);
+    await asked(closed, closed.ids()[0] ?? "");
+    closed.model.isClosed = true;
+    closed.one("[data-control=deactivate]").click();
+    await until(() => expect(closed.text("[data-ending=unsent]")).toContain("Not sent"));
+  });
+
+  it("is not offered for what has ended, nor for the sampler of a run", async () => {
+    const page = await opened(5, "samplers");
+    page.one("[data-control=hide]").click();
+    await until(() => expect(page.ids()).toHaveLength(5));
+    const paired = page.all("tr[data-id]").find((row) => row.querySelector("[data-column=run_id]")?.textContent !== "–");
+    const ended = page.all("tr[data-id]").find((row) => row.querySelector("[data-state=INACTIVE]"));
+    paired?.querySelector<HTMLElement>("[data-control=menu]")?.click();
+    await until(() => expect(page.text("[role=menu]")).toContain("It ends with its run"));
+    expect(page.text("[role=menu]")).not.toContain("%loops deactivate");
+    page.choose("Deactivate");
+    expect(page.has("[data-ending]")).toBe(false);
+    page.press("Escape");
+    await until(() => expect(page.has("[role=menu]")).toBe(false));
+    ended?.querySelector<HTMLElement>("[data-control=menu]")?.click();
+    await until(() => expect(page.has("[role=menu]")).toBe(true));
+    expect(page.text("[role=menu]").toLowerCase()).not.toContain("deactivate");
+  });
+});
