@@ -138,3 +138,11 @@ def test_closing_ends_the_last_thread(desk: Desk, world: World, connected: dict[
     assert "loops-nb-live-poller" in notebook.execute(THREADS)
     notebook.execute("panel.close()")
     wait_for(lambda: not notebook.execute(THREADS).strip(), "the poller's threads end", notebook.page)
+
+
+def test_a_closed_page_asks_nothing(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected)
+    notebook.save()
+    notebook.page.goto("about:blank")
+    wait_until_silent(world, notebook)
+    assert len(desk.server.kernels()) == 1, "the kernel goes on"

@@ -10,7 +10,7 @@ import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
-from tests.browser.cells import fleet
+from tests.browser.cells import fleet, one
 from tests.browser.conftest import KEY, Desk
 from tests.browser.notebook import Notebook
 from tests.browser.panel import LIVE, REPORT, Panel
@@ -115,3 +115,17 @@ def test_a_notebook_with_five_panels_stays_small(
     saved = notebook.save()
     assert len(saved["cells"][1]["outputs"]) == 2
     assert notebook.path.stat().st_size < most
+
+
+@pytest.mark.parametrize("desk", ["notebook"], indirect=True)
+def test_reopened_in_notebook_7(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    run = world.run("kept in the file")
+    notebook = desk.notebook(one(run), environment=connected)
+    notebook.run(0)
+    Panel(notebook.page).shown().says("kept in the file")
+    expect(notebook.page.locator(REPORT)).to_be_hidden()
+    notebook.save()
+    notebook.page.close()
+    desk.server.end_kernels()
+    shows_the_report(desk.open(notebook.path), run.id)
+    shows_the_report(desk.open(untrusted(notebook.path)), run.id)

@@ -49,9 +49,10 @@ def test_the_key_is_revoked_half_way(desk: Desk, world: World, connected: dict[s
     panel = Panel(notebook.page).shown()
     expect(panel.row(run.id)).to_contain_text("still shown")
 
-    world.backstage.refuse(401, "This key was revoked.", key=KEY)
+    # A service that says the key in its answer: that must not come through to the page.
+    world.backstage.refuse(401, f"The key {KEY} was revoked.", key=KEY)
     panel.stands("failing")
-    panel.says("key")
+    panel.says("revoked")
     expect(panel.row(run.id)).to_contain_text("still shown")
     world.everything_comes_up()
     world.backstage.relent()

@@ -36,12 +36,13 @@ def test_moves_while_a_cell_is(kind: str, kernel: str, desk: Desk, world: World,
 
 
 @pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
-def test_a_panel_of_the_cell_that_goes_on(desk: Desk, world: World, connected: dict[str, str]) -> None:
+def test_the_line_before_a_training_loop(desk: Desk, world: World, connected: dict[str, str]) -> None:
     run = world.run("the one that comes up", up=False)
     stop = desk.server.root / f"same-cell-{desk.server.application}-stop"
-    cell_that_goes_on = f"{fleet()}.show()\n{busy('sleeping', stop.name)}"
-    notebook = desk.notebook(cell_that_goes_on, kernel="ipykernel74", environment=connected)
-    cell = notebook.start(0)
+    training = f"%loops watch\n{busy('sleeping', stop.name)}"
+    notebook = desk.notebook("%load_ext loops_nb", training, kernel="ipykernel74", environment=connected)
+    notebook.run(0)
+    cell = notebook.start(1)
     panel = Panel(notebook.page).shown()
     expect(panel.row(run.id)).to_contain_text("Created")
     world.everything_comes_up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from loops_nb import Loops
@@ -47,9 +48,11 @@ class World:
         self.clock = clock
         self.backstage = backstage
         self._session = loops.sessions.create().id
+        self._checkpoints: list[dict[str, Any]] = []
 
     def run(self, name: str, *, base_model: str = MODEL, up: bool = True) -> Run:
-        """Create a run, and let it come up."""
+        """Create a run, and let it come up; one of two is always the younger."""
+        self.clock.advance(1)
         run = self.loops.runs.create(session_id=self._session, base_model=base_model, name=name)
         if up:
             self.everything_comes_up()
@@ -62,6 +65,25 @@ class World:
     def end(self, run: Run) -> None:
         """Deactivate a run: its trainer stops, its sampler is on its way."""
         self.loops.runs.deactivate(run.id)
+
+    def save(self, run: Run, name: str, *, target: str = "trainer", sync_status: str = "COMPLETE") -> str:
+        """Let a run save a checkpoint; returns its URI."""
+        saved = {
+            "id": f"ck-{len(self._checkpoints)}",
+            "run_id": run.id,
+            "target": target,
+            "checkpoint_id": name,
+            "created_at": datetime.fromtimestamp(self.clock() / 1000, UTC).isoformat(),
+            "checkpoint_type": "lora",
+            "base_model": run.base_model,
+            "lora_adapter_config": {"r": 64},
+            "size_bytes": 524_288_000,
+            "sync_status": sync_status,
+        }
+        self._checkpoints = [one for one in self._checkpoints if one["checkpoint_id"] != name] + [saved]
+        found = list(self._checkpoints)
+        self.backstage.edits["GET /v1/loops/checkpoints"] = lambda _: {"checkpoints": found}
+        return f"bt://loops:{run.id}/{'weights' if target == 'trainer' else 'sampler_weights'}/{name}"
 
     def looks(self, path: str = "/v1/loops/runs") -> int:
         """Return how often a listing was asked for."""
