@@ -81,12 +81,14 @@ def _freshness(snapshot: wire.Snapshot, clock: Clock) -> str:
     if health.looked_at is None:
         return f"Nothing had come from the service by {clock.whole()}.{why}{what_to_do}"
     words = f"As of {clock.whole()}."
+    # A refused key is an answer too, so nobody is said to be silent.
+    stale = "" if health.since is None else f" Since {clock.at(health.since)} it could not be brought up to date"
     if health.state == "failing":
-        since = f" since {clock.at(health.since)}" if health.since is not None else ""
-        return f"{words} The service had not answered{since}:{why or ' no reason is known.'}{what_to_do}"
+        return f"{words}{stale or ' It could not be brought up to date'}{':' if why else '.'}{why}{what_to_do}"
+    stale = f"{stale}." if stale else ""
     if health.state == "paused":
-        return f"{words} It was paused then."
-    return f"{words}{why}{what_to_do}" if health.state == "over" else words
+        return f"{words}{stale} It was paused then."
+    return f"{words}{stale}{why}{what_to_do}" if health.state == "over" else words
 
 
 def _facts(facts: list[wire.Fact]) -> str:

@@ -86,7 +86,7 @@ def test_a_service_that_did_not_answer_is_told_with_since_when_why_and_what_to_d
     )
     said = words(snapshot(now=NOW + 9 * MINUTE, health=health, tables={"runs": table([run(1)])}))
     assert (
-        "As of 2026-11-20 13:03:05 UTC. The service had not answered since 13:04:05: Nobody listens at http://127.0.0.1:1."
+        "As of 2026-11-20 13:03:05 UTC. Since 13:04:05 it could not be brought up to date: Nobody listens at http://127.0.0.1:1."
         " Type %loops local start."
     ) in said
     assert "3 h 12 min" in said, "ages are as of the data, not as of the last try"
@@ -103,6 +103,11 @@ def test_a_service_that_did_not_answer_is_told_with_since_when_why_and_what_to_d
         ),
         (wire.Health(state="paused", looked_at=NOW), "As of 2026-11-20 13:03:05 UTC. It was paused then."),
         (wire.Health(state="over", looked_at=NOW, reason="The run is over"), "As of 2026-11-20 13:03:05 UTC. The run is over."),
+        (
+            wire.Health(state="over", looked_at=NOW, since=NOW + MINUTE, reason="Frozen"),
+            "As of 2026-11-20 13:03:05 UTC. Since 13:04:05 it could not be brought up to date. Frozen.",
+        ),
+        (wire.Health(state="failing", looked_at=NOW), "As of 2026-11-20 13:03:05 UTC. It could not be brought up to date."),
     ],
 )
 def test_every_health_is_a_sentence(words: Words, health: wire.Health, expected: str) -> None:
@@ -235,7 +240,7 @@ def test_a_span_is_said_by_its_two_largest_units(seconds: float, said: str) -> N
 
 def test_live_health_has_nothing_to_explain() -> None:
     assert "As of 2026-11-20 13:03:05 UTC." in text_words(snapshot(health=LIVE))
-    assert "had not answered" not in text_words(snapshot(health=LIVE))
+    assert "could not be" not in text_words(snapshot(health=LIVE))
 
 
 def test_checkpoints_of_many_runs_name_them_by_their_uri() -> None:
