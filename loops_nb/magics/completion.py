@@ -42,8 +42,8 @@ class Completion:
         found = _LINE.match(text)
         if found is None:
             return None
-        fragment, words = self.complete(found["typed"])
         self._look()
+        fragment, words = self.complete(found["typed"])
         return fragment, words[:_MOST]
 
     def complete(self, typed: str) -> tuple[str, list[tuple[str, str]]]:
@@ -117,6 +117,7 @@ class Completion:
         live = self._magics.desk.connection.live
         # Only where a line has already connected: Tab alone sends no key anywhere.
         if live is not None:
+            self._magics.desk.knowledge.hear(live)
             self._magics.desk.knowledge.look(live)
 
 

@@ -1,10 +1,14 @@
 """What is already known of the service: the memory behind Tab and "did you mean".
 
-Filled by every listing that is shown, and by a background look that completion may start.  Answering from it never waits for anything.
+Filled by every listing that is shown, by what live panels look at, and by a background look that completion may start.  Answering from it
+never waits for anything.
 """
 
 from __future__ import annotations
 
+import itertools
+import operator
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,7 +18,11 @@ from loops_nb.errors import LoopsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from loops_nb.live.needs import Kind
     from loops_nb.loops import Loops
+    from loops_nb.models import Checkpoint, Deployment, Run, Sampler
+
+    Pairs = tuple[tuple[str, str | None], ...]
 
 KINDS = ("run", "sampler", "deployment", "session", "checkpoint", "base_model", "team")
 _MOST = 2000
@@ -53,6 +61,7 @@ class Knowledge:
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, None]] = {}
         self._files_ids: dict[str, str] = {}
+        self._heard: dict[str, tuple[Any, ...]] = {}
         self._looking: threading.Thread | None = None
         self._looked_at = float("-inf")
         self._age = 0
@@ -80,11 +89,35 @@ class Knowledge:
             if kind == "checkpoints":
                 self._files_ids.update(zip(found["uri"], found["id"], strict=False))
 
+    def hear(self, client: Loops) -> None:
+        """Remember what the panels of a connection know by now; nothing is asked for."""
+        # Without panels, what they stand on is not imported.
+        live = sys.modules.get("loops_nb.live")
+        poller = live.running_poller(client.exchange) if live is not None else None
+        if poller is None:
+            return
+        for kind, take in _HEARD.items():
+            listings = poller.listed(kind)
+            heard = self._heard.get(kind, ())
+            if len(listings) == len(heard) and all(map(operator.is_, listings, heard)):
+                continue
+            self._heard[kind] = listings
+            found: dict[str, list[str | None]] = {}
+            for thing in itertools.islice(itertools.chain.from_iterable(listing.values() for listing in listings), _MOST):
+                for name, value in take(thing):
+                    found.setdefault(name, []).append(value)
+                if kind == "checkpoints":
+                    self._files_ids[thing.uri] = thing.id
+            with self._lock:
+                for name, values in found.items():
+                    self._add(name, values)
+
     def forget(self) -> None:
         """Forget everything: the connection goes elsewhere."""
         with self._lock:
             self._known.clear()
             self._files_ids.clear()
+            self._heard.clear()
             self._looked_at = float("-inf")
             self._age += 1
 
@@ -139,6 +172,40 @@ def refresh(knowledge: Knowledge, client: Loops, kind: str) -> None:
         knowledge.learn(f"{kind}s", fetch())
     except LoopsError:
         return
+
+
+def _of_run(run: Run) -> Pairs:
+    sampler = run.sampler.id if run.sampler is not None else None
+    owner = run.user.email if run.user is not None else None
+    return (
+        ("run", run.id),
+        ("base_model", run.base_model),
+        ("session", run.session_id),
+        ("deployment", run.deployment_id),
+        ("sampler", sampler),
+        ("owner", owner),
+    )
+
+
+def _of_sampler(sampler: Sampler) -> Pairs:
+    return ("sampler", sampler.id), ("base_model", sampler.base_model)
+
+
+def _of_deployment(deployment: Deployment) -> Pairs:
+    return ("deployment", deployment.id), ("run", deployment.active_run_id), ("run", deployment.latest_run_id)
+
+
+def _of_checkpoint(checkpoint: Checkpoint) -> Pairs:
+    return ("checkpoint", checkpoint.id), ("uri", checkpoint.uri), ("name", checkpoint.checkpoint_id)
+
+
+#: What is learned from each kind of thing that panels look at; the least important first, for the last is the newest knowledge.
+_HEARD: dict[Kind, Callable[[Any], Pairs]] = {
+    "checkpoints": _of_checkpoint,
+    "deployments": _of_deployment,
+    "samplers": _of_sampler,
+    "runs": _of_run,
+}
 
 
 def _texts(values: list[Any]) -> list[str]:

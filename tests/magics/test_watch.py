@@ -122,6 +122,15 @@ def test_a_terminal_gets_the_report_once(live: Notebook, monkeypatch: pytest.Mon
     assert open_panels() == []
 
 
+def test_a_terminal_without_a_service_gets_the_reason_and_the_way_out(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOPS_BASE_URL", "http://127.0.0.1:1")
+    ran = notebook.run("%loops watch", fails=True)
+    assert "nobody listens there" in ran.out
+    assert "%loops local start" in ran.out
+    assert len(ran.out.splitlines()) == 1
+    assert open_panels() == []
+
+
 def test_a_kernel_gets_a_panel_and_its_report_at_once_and_once(kernel_environment: Path) -> None:  # noqa: F811
     book = executed(
         kernel_environment,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.errors import InvalidArgumentError
+from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.magics.grammar import Option, Takes, Verb, did_you_mean, shown
 from loops_nb.magics.verbs.options import BASE_MODEL, SCOPE, TEAM
 
@@ -62,10 +62,13 @@ def _shown(desk: Desk, panel: Panel) -> Panel | None:
     from loops_nb.panels.report import report_text  # noqa: PLC0415
 
     try:
-        width = shutil.get_terminal_size().columns
-        desk.say(report_text(panel.snapshot_now(), width=width, time_zone=desk.settings.time_zone))
+        snapshot = panel.snapshot_now()
     finally:
         panel.close()
+    if snapshot.health.looked_at is None and snapshot.health.reason:
+        # A panel would go on trying; a line that shows once has failed.
+        raise LoopsError(snapshot.health.reason, hint=snapshot.health.hint)
+    desk.say(report_text(snapshot, width=shutil.get_terminal_size().columns, time_zone=desk.settings.time_zone))
     return None
 
 

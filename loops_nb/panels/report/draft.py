@@ -57,7 +57,8 @@ def draft_of(snapshot: wire.Snapshot, time_zone: str, *, most_rows: int = MOST_R
     looked_at = snapshot.health.looked_at
     clock = Clock(snapshot.now if looked_at is None else looked_at, time_zone)
     lines = [_freshness(snapshot, clock)]
-    if snapshot.facts:
+    # Of what never came there is nothing to count.
+    if snapshot.facts and looked_at is not None:
         lines.append(_facts(snapshot.facts))
     sections = []
     run = snapshot.run

@@ -111,7 +111,9 @@ def test_a_service_that_did_not_answer_is_told_with_since_when_why_and_what_to_d
     ],
 )
 def test_every_health_is_a_sentence(words: Words, health: wire.Health, expected: str) -> None:
-    said = words(snapshot(health=health, ready=health.looked_at is not None))
+    facts = [wire.Fact(label="runs alive", value="0 of 0")]
+    said = words(snapshot(health=health, facts=facts, ready=health.looked_at is not None))
+    assert ("0 of 0" in said) is (health.looked_at is not None), "of what never came there is nothing to count"
     assert expected in said
     assert ("No runs yet." if health.looked_at else "The runs were not known yet.") in said
     assert "sampler" not in said.replace("Runs and samplers", ""), "that there are none is no news"
