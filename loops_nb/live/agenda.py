@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from loops_nb.errors import (
     APIError,
@@ -16,7 +17,7 @@ from loops_nb.errors import (
 from loops_nb.live.board import Board, Found, Standing
 from loops_nb.live.clock import Clock
 from loops_nb.live.history import History
-from loops_nb.live.needs import Attention, Need
+from loops_nb.live.needs import Attention, Kind, Need
 from loops_nb.live.pace import AFTER_A_REFUSED_KEY, DEFAULT_INTERVAL, LONGEST_ASKED, backoff, seconds_between
 from loops_nb.live.rota import Rota
 from loops_nb.live.source import Source
@@ -178,6 +179,12 @@ class Agenda:
         listings = {need: self._source(need.plain).shelf.items for need in needs if need.kind != "checkpoints"}
         found = {need: self._found(need) for need in needs if need.kind == "checkpoints"}
         return Board(needs, listings, found, {need: self._standing(need) for need in needs}, self.history)
+
+    def listed(self, kind: Kind) -> tuple[Mapping[str, Any], ...]:
+        """Return what is known of a kind, one mapping a listing.  Any thread may call it."""
+        # One step for the interpreter, so that it needs no lock.
+        sources = list(self._sources.values())
+        return tuple(source.shelf.items for source in sources if source.need.kind == kind)
 
     def concerns(self, source: Source, needs: Iterable[Need]) -> bool:
         """Tell whether an answer of a source is news for these needs."""

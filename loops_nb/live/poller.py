@@ -7,11 +7,11 @@ import itertools
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from loops_nb.client import checks
@@ -25,7 +25,7 @@ from loops_nb.live.agenda import Agenda
 from loops_nb.live.board import Board
 from loops_nb.live.clock import Clock
 from loops_nb.live.hands import Hands, start_writer
-from loops_nb.live.needs import Attention, Need
+from loops_nb.live.needs import Attention, Kind, Need
 from loops_nb.live.source import Source
 from loops_nb.live.subscription import OnNews, Subscription
 
@@ -201,6 +201,10 @@ class Poller:
     def board(self, needs: Iterable[Need]) -> Board:
         """Return a snapshot of what some needs cover.  For the poller's thread."""
         return self._agenda.board(tuple(needs))
+
+    def listed(self, kind: Kind) -> tuple[Mapping[str, Any], ...]:
+        """Return what is known of a kind, by id, one mapping a listing, whoever asked for it.  Asks for nothing; any thread may call it."""
+        return self._agenda.listed(kind)
 
     # The thread
 
@@ -384,12 +388,22 @@ def poller_for(exchange: Exchange) -> Poller:
 
     It lives as long as somebody holds it or its thread runs.  Nothing is asked before somebody subscribes.
     """
-    mark = (exchange.address.url, exchange.key.secret, exchange.scheme)
+    mark = _mark(exchange)
     with _registering:
         poller = _registry.get(mark)
         if poller is None:
             poller = _registry[mark] = Poller(exchange)
         return poller
+
+
+def running_poller(exchange: Exchange) -> Poller | None:
+    """Return the poller of a connection if somebody has one; never makes one."""
+    with _registering:
+        return _registry.get(_mark(exchange))
+
+
+def _mark(exchange: Exchange) -> tuple[str, object, str]:
+    return exchange.address.url, exchange.key.secret, exchange.scheme
 
 
 def _after_fork() -> None:

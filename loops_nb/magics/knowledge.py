@@ -92,8 +92,8 @@ class Knowledge:
     def hear(self, client: Loops) -> None:
         """Remember what the panels of a connection know by now; nothing is asked for."""
         # Without panels, what they stand on is not imported.
-        live = sys.modules.get("loops_nb.live")
-        poller = live.running_poller(client.exchange) if live is not None else None
+        running_poller = getattr(sys.modules.get("loops_nb.live"), "running_poller", None)
+        poller = running_poller(client.exchange) if running_poller is not None else None
         if poller is None:
             return
         for kind, take in _HEARD.items():
@@ -102,15 +102,15 @@ class Knowledge:
             if len(listings) == len(heard) and all(map(operator.is_, listings, heard)):
                 continue
             self._heard[kind] = listings
+            things = list(itertools.islice(itertools.chain.from_iterable(listing.values() for listing in listings), _MOST))
             found: dict[str, list[str | None]] = {}
-            for thing in itertools.islice(itertools.chain.from_iterable(listing.values() for listing in listings), _MOST):
-                for name, value in take(thing):
-                    found.setdefault(name, []).append(value)
-                if kind == "checkpoints":
-                    self._files_ids[thing.uri] = thing.id
+            for name, value in itertools.chain.from_iterable(map(take, things)):
+                found.setdefault(name, []).append(value)
             with self._lock:
                 for name, values in found.items():
                     self._add(name, values)
+                if kind == "checkpoints":
+                    self._files_ids.update((thing.uri, thing.id) for thing in things)
 
     def forget(self) -> None:
         """Forget everything: the connection goes elsewhere."""

@@ -292,7 +292,8 @@ NEVER: dict[str, tuple[tuple[tuple[str, str | None], ...], bool, str, str]] = {
     "ended": ((("INACTIVE", "RUNNING"),), False, "RUNNING", "it has ended (INACTIVE)"),
     "ended, never active": ((("INACTIVE", None),), False, "ACTIVE", "an ended run never starts again (INACTIVE)"),
     "gone": ((("INACTIVE", None),), False, "FAILED", "its deployment is not listed any more (INACTIVE)"),
-    "serverless ended": ((("ACTIVE", None), ("INACTIVE", None)), True, "FAILED", "serverless capacity"),
+    "serverless never fails": ((("ACTIVE", None),), True, "FAILED", "serverless capacity"),
+    "serverless did not fail": ((("INACTIVE", None),), True, "FAILED", "it has ended (INACTIVE)"),
     "serverless over": ((("INACTIVE", None),), True, "RUNNING", "it has ended (INACTIVE)"),
     "serverless never sleeps": ((("ACTIVE", None),), True, "SCALED_TO_ZERO", "serverless capacity"),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -168,3 +170,44 @@ def test_no_names_where_nothing_is_expanded(knowing: Notebook, line: str) -> Non
     found = Completion(knowing.magics).match(line)
     assert found is not None
     assert found[1] == []
+
+
+def test_what_panels_look_at_is_offered_without_asking_for_it(live: Notebook) -> None:
+    from loops_nb.live import Need, poller_for
+
+    live.run("%loops connect " + os.environ["LOOPS_BASE_URL"])
+    client = live.desk.loops
+    session = client.sessions.create()
+    run = client.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B")
+    assert run.sampler is not None
+    assert run.deployment_id is not None
+    saved = next(c for r in client.runs.list() for c in client.checkpoints.list(run_id=r.id))
+    poller, everything = poller_for(client.exchange), Need("checkpoints")
+    known = threading.Event()
+    needs = [Need("runs"), Need("samplers"), Need("deployments"), everything]
+    panel = poller.subscribe(needs, lambda board, _: known.set() if all(map(board.known, needs)) else None)
+    assert known.wait(30)
+    # No look in the background can have told it.
+    live.desk.knowledge.forget()
+    live.desk.knowledge._looked_at = float("inf")
+    assert f"%loops run {run.id}" in live.completions(f"%loops run {run.id[:3]}")
+    assert f"%loops sampler {run.sampler.id}" in live.completions(f"%loops sampler {run.sampler.id[:3]}")
+    assert f"%loops deployment {run.deployment_id}" in live.completions(f"%loops deployment {run.deployment_id[:3]}")
+    assert f"%loops sessions {session.id}" in live.completions(f"%loops sessions {session.id[:3]}")
+    assert f"%loops files {saved.id}" in live.completions(f"%loops files {saved.id[:3]}")
+    assert live.desk.knowledge.checkpoint_id(saved.uri) == saved.id
+    heard = live.desk.knowledge._heard["runs"]
+    live.desk.knowledge.hear(client)
+    assert live.desk.knowledge._heard["runs"] is heard, "what is unchanged is not learned again"
+    panel.close()
+
+
+def test_without_panels_nothing_is_imported_for_them() -> None:
+    program = """
+import sys
+from loops_nb import Loops
+from loops_nb.magics.knowledge import Knowledge
+Knowledge().hear(Loops("k", "http://127.0.0.1:1"))
+assert "loops_nb.live" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
