@@ -10,6 +10,7 @@ import pytest
 
 from loops_nb.errors import InvalidArgumentError, NotFoundError
 from loops_nb.panels import open_panels
+from loops_nb.panels.bundle import page_code
 from tests.client.scripted_server import Answer, ScriptedServer
 from tests.magics.conftest import Notebook
 from tests.magics.test_kernel import executed, kernel_environment  # noqa: F401 - a fixture
@@ -65,6 +66,20 @@ def test_a_run_that_is_not_there_is_told_at_once(live: Notebook) -> None:
     assert f"That is the id of a sampler: %loops sampler {sampler}" in live.run(f"%loops watch {sampler}", fails=True).out
     assert "Did you mean p2syas8?" in live.run("%loops watch checkpoints --run p2syas9", fails=True).out
     assert open_panels() == []
+
+
+def test_the_doctor_looks_at_what_panels_need(live: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = live.run("%loops doctor").out
+    assert re.search(r"^Live panels: 0 open; their page code is there \(\d+\.\d kB\)$", out, re.MULTILINE)
+    assert out.splitlines()[-1] == "Nothing to fix."
+    page_code.cache_clear()
+    monkeypatch.setattr("loops_nb.panels.bundle.files", lambda _: tmp_path)
+    try:
+        out = live.run("%loops doctor").out
+        assert "npm ci" in out.splitlines()[-1]
+        assert "npm ci" in live.run("%loops watch", fails=True).out
+    finally:
+        page_code.cache_clear()
 
 
 def test_tab_offers_the_words_and_the_runs(notebook: Notebook) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from loops_nb import __version__
+from loops_nb.drawing.wording import size
 from loops_nb.errors import AuthenticationError, LoopsError
 from loops_nb.magics.connection import ask
 from loops_nb.magics.grammar import Verb
@@ -33,8 +34,9 @@ def _run(desk: Desk, _values: SimpleNamespace) -> None:
     ]
     to_fix = _wrong_packages(found)
     service_lines, service_fix = _service(desk)
-    lines += service_lines
-    fix = service_fix if desk.settings.project_error is not None else (to_fix or service_fix)
+    panels_line, panels_fix = _panels()
+    lines += [*service_lines, panels_line]
+    fix = service_fix if desk.settings.project_error is not None else (to_fix or service_fix or panels_fix)
     lines.append(f"To fix: {fix}" if fix else "Nothing to fix.")
     desk.say("\n".join(lines))
 
@@ -94,6 +96,18 @@ def _service(desk: Desk) -> tuple[list[str], str]:
     except LoopsError as error:
         return [*lines, f"Connected: no. {error.message}"], error.hint or "%loops local start, to work without that service meanwhile"
     return [*lines, f"Reachable: yes, answered in {(time.perf_counter() - started) * 1000:.0f} ms"], ""
+
+
+def _panels() -> tuple[str, str]:
+    """Return the line on live panels, and what to fix about them."""
+    from loops_nb.panels import open_panels  # noqa: PLC0415
+    from loops_nb.panels.bundle import page_code  # noqa: PLC0415
+
+    try:
+        code = page_code()
+    except LoopsError as error:
+        return f"Live panels: {error.message}", error.hint
+    return f"Live panels: {len(open_panels())} open; their page code is there ({size(len(code.encode()))})", ""
 
 
 def _local_line() -> str:
