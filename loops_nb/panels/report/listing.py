@@ -15,7 +15,7 @@ from loops_nb.panels.report.signs import state_words, without_empty
 #: As many as a listing shows.
 MOST_ROWS = 20
 _LEAST_TO_SUM_UP = 2
-_SUMMED_UP_FROM = 4
+_LESS_WORTH = 4
 # Of use for sorting a live table; on paper they repeat what stands beside them.
 _SAID_BY_NAME_AND_URI = {"step", "run_id"}
 _AGE = "Age"
@@ -65,10 +65,12 @@ def _columns(snapshot: wire.Snapshot, name: wire.TableName, rows: list[wire.Row]
         if column.rank is None or said_above or (name == "checkpoints" and column.name in _SAID_BY_NAME_AND_URI):
             continue
         drawn = _field(column, values, clock)
-        if column.rank >= _SUMMED_UP_FROM and len(rows) >= _LEAST_TO_SUM_UP and len(set(drawn.cells)) == 1 and drawn.cells[0] != MISSING:
+        if column.rank >= _LESS_WORTH and len(rows) >= _LEAST_TO_SUM_UP and len(set(drawn.cells)) == 1 and drawn.cells[0] != MISSING:
             same.append(f"{column.title} {drawn.cells[0]}")
         else:
             fields.append(drawn)
+    # What a narrow page cuts off at the right shall be what matters least.
+    fields.sort(key=lambda drawn: drawn.rank >= _LESS_WORTH)
     return without_empty(fields), [f"In all of these rows: {', '.join(same)}."] if same else []
 
 
