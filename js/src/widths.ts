@@ -33,7 +33,7 @@ export class Widths {
     }
     return this.#columns.map(({ rank, drawn, title }, i) => {
       // Headings are bolder than what is measured.
-      const heading = 1.08 * measure(title, false) + PADDING;
+      const heading = 1.08 * measure(title, false) + PADDING + (drawn === "age" ? ARROW : 0);
       return { rank, drawn, heading, natural: Math.max(heading + ARROW, this.#natural[i] as number) };
     });
   }
