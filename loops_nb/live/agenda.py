@@ -58,6 +58,8 @@ class Agenda:
         self._plain: dict[Source, Attention] = {}
         self._aims: dict[Need, Attention] = {}
         self._rota = Rota(self._source)
+        #: Wanted once, but it is not known yet which requests that takes.
+        self._to_refresh: set[Need] = set()
         # Trouble with the connection as a whole.
         self._error: LoopsError | None = None
         self._since: float | None = None
@@ -88,6 +90,8 @@ class Agenda:
         for need in needs:
             for source in self.sources_of(need):
                 source.ask_now, source.not_before = True, float("-inf")
+            if need.is_all_checkpoints and not self._source(need.listed_runs.plain).is_known:
+                self._to_refresh.add(need)
 
     def refresh_all(self) -> None:
         """Ask for everything that somebody watches as soon as possible."""
@@ -133,6 +137,11 @@ class Agenda:
         for source in ready:
             source.asked_at, source.in_flight, source.overdue, source.ask_now = now, True, False, False
         return ready
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether there is trouble with the connection as a whole."""
+        return self._error is not None
 
     @property
     def is_idle(self) -> bool:
@@ -216,6 +225,10 @@ class Agenda:
     def _plan(self) -> None:
         listings = {need: source for need, source in self._sources.items() if need.kind == "runs"}
         self._rota.plan(self._aims, listings)
+        ready = {aim for aim in self._to_refresh if self._source(aim.listed_runs.plain).is_known}
+        self._to_refresh -= ready
+        for source in (source for aim in ready for source in self._rota.sources_of(aim)):
+            source.ask_now = True
         self._forget()
 
     def _forget(self) -> None:

@@ -269,6 +269,7 @@ class Poller:
                 return False
             self._thread = None
         self._looks.close()
+        self._acts.close()
         return True
 
     def _guarded(self, do: Callable[[], None]) -> None:
@@ -304,10 +305,12 @@ class Poller:
             self.post(lambda: self._came(source, body))
 
     def _came(self, source: Source, body: bytes | LoopsError) -> None:
+        was_failing = self._agenda.is_failing
         changed = self._agenda.answered(source, body)
-        self._news(source, changed=changed)
+        # Trouble with the connection is everybody's.
+        self._news(None if was_failing or self._agenda.is_failing else source, changed=changed)
 
-    def _news(self, source: Source, *, changed: bool) -> None:
+    def _news(self, source: Source | None, *, changed: bool) -> None:
         patience = _PATIENCE_CHANGED if changed else _PATIENCE_SAME
         until = self._clock.now() + patience
         concerned: dict[tuple[Need, ...], bool] = {}
@@ -316,7 +319,7 @@ class Poller:
             if subscription.attention is Attention.ASLEEP and not subscription.once:
                 continue
             if needs not in concerned:
-                concerned[needs] = self._agenda.concerns(source, needs)
+                concerned[needs] = source is None or self._agenda.concerns(source, needs)
             if concerned[needs]:
                 subscription.deadline = until if subscription.deadline is None else min(until, subscription.deadline)
 
@@ -328,11 +331,11 @@ class Poller:
             if subscription.deadline is None:
                 continue
             needs = subscription.needs
-            if subscription.deadline > now:
-                if needs not in whole:
-                    whole[needs] = self._agenda.is_whole(needs)
-                if not whole[needs]:
-                    continue
+            if needs not in whole:
+                whole[needs] = self._agenda.is_whole(needs)
+            if subscription.deadline > now and not whole[needs]:
+                continue
+            subscription.once &= not whole[needs]
             if needs not in boards:
                 boards[needs] = self._agenda.board(needs), self._agenda.version(needs)
             self._guarded(partial(subscription.tell, *boards[needs]))

@@ -123,13 +123,13 @@ class Rota:
 
 
 def _of_everything(runs: Iterable[Run]) -> dict[Need, float]:
-    wanted: dict[Need, float] = {}
+    models: dict[str, float] = {}
+    alone: dict[Need, float] = {}
     for run in runs:
         weight = FINISHED if status_name(run) in RUN_TERMINAL else ALIVE
-        if run.base_model is not None:
-            need = Need("checkpoints", base_model=run.base_model)
-            if weight > wanted.get(need, ASLEEP):
-                wanted[need] = weight
-        elif weight == ALIVE:
-            wanted[Need("checkpoints", run_id=run.id)] = weight
-    return wanted
+        if run.base_model is None:
+            if weight == ALIVE:
+                alone[Need("checkpoints", run_id=run.id)] = weight
+        elif weight > models.get(run.base_model, ASLEEP):
+            models[run.base_model] = weight
+    return {Need("checkpoints", base_model=model): weight for model, weight in models.items()} | alone

@@ -100,5 +100,5 @@ class Subscription:
             if self._closed:
                 return
             changed = version != self._told
-            self._told, self.deadline, self.once = version, None, False
+            self._told, self.deadline = version, None
             self._on_news(board, changed)

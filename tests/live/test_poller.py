@@ -408,3 +408,31 @@ def test_it_never_logs_whatever_the_person_logs(caplog: pytest.LogCaptureFixture
 def test_a_poller_has_a_sensible_pace_from_the_start() -> None:
     with running_service(in_process=True) as service:
         assert Poller(Loops("k", service.url).exchange).interval == 2.0
+
+
+def test_a_sleeper_that_looks_is_told_until_all_of_the_look_came() -> None:
+    with stage(sample=True) as s:
+        subscription, diary = s.watch(RUNS, DEPLOYMENTS, SAMPLERS, CHECKPOINTS, attention=Attention.ASLEEP)
+        subscription.refresh()
+        diary.until(lambda page: page.board.known(CHECKPOINTS) and page.board.known(SAMPLERS) and page.board.known(DEPLOYMENTS))
+        until(lambda: not s.poller.is_running, "it sleeps again")
+        told = len(diary.pages)
+        s.make_run()
+        _, other = s.watch(RUNS)
+        other.until(lambda _: True, after=3)
+        assert len(diary.pages) == told
+
+
+def test_trouble_with_the_connection_is_told_to_everybody() -> None:
+    with stage() as s:
+        watchers = [s.watch(need)[1] for need in (RUNS, DEPLOYMENTS, SAMPLERS)]
+        for diary in watchers:
+            diary.until(lambda page: page.board.health().state == "live")
+        s.gate.answer = lambda _: JSONResponse({"error": "revoked"}, 401)
+        for diary in watchers:
+            diary.until(lambda page: page.board.health().state == "failing")
+        s.gate.answer = lambda _: None
+        told = [len(diary.pages) for diary in watchers]
+        next(iter(s.poller._subscriptions)).refresh()
+        for diary, before in zip(watchers, told, strict=True):
+            diary.until(lambda page: page.board.health().state == "live", after=before)

@@ -97,8 +97,7 @@ def test_a_listing_that_an_older_service_does_not_have() -> None:
         run = s.make_run()
         s.gate.answer = lambda target: PlainTextResponse("no such page", 404) if "/deployments" in target else None
         _, diary = s.watch(RUNS, DEPLOYMENTS)
-        board = diary.until(lambda page: page.board.known(DEPLOYMENTS)).board
-        board = diary.until(lambda page: page.board.known(RUNS)).board
+        board = diary.until(lambda page: page.board.known(DEPLOYMENTS) and page.board.known(RUNS)).board
         assert run.id in board.runs
         assert board.deployments == {}
         assert board.health().state == "live"
