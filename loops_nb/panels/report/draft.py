@@ -111,8 +111,10 @@ def _halves(run: wire.RunHead, clock: Clock) -> Section:
     vague = {span.what for span in run.timeline if span.until is None and not span.exact}
     fields = [
         Field("Part", [_PARTS[half.what] for half in halves]),
-        Field("State", [state_words(half.status) for half in halves]),
-        Field("Since", [f"before {clock.at(half.since)}" if half.what in vague else clock.at(half.since) for half in halves]),
+        Field("State", [state_words(half.status) for half in halves], is_short=True),
+        Field(
+            "Since", [f"before {clock.at(half.since)}" if half.what in vague else clock.at(half.since) for half in halves], is_short=True
+        ),
         Field("GPUs", [half.gpus or MISSING for half in halves], rank=1),
         Field("Id", [half.id or MISSING for half in halves], rank=1),
     ]
@@ -125,10 +127,10 @@ def _halves(run: wire.RunHead, clock: Clock) -> Section:
 def _timeline(spans: list[wire.Span], clock: Clock) -> Section:
     shown = spans[-_MOST_SPANS:]
     fields = [
-        Field("From", [clock.at(span.start) if span.exact else f"before {clock.at(span.start)}" for span in shown]),
+        Field("From", [clock.at(span.start) if span.exact else f"before {clock.at(span.start)}" for span in shown], is_short=True),
         Field("Part", [_PARTS[span.what] for span in shown]),
-        Field("State", [state_words(span.status) for span in shown]),
-        Field("Lasted", [_lasted(span, clock) for span in shown]),
+        Field("State", [state_words(span.status) for span in shown], is_short=True),
+        Field("Lasted", [_lasted(span, clock) for span in shown], is_short=True),
     ]
     more = len(spans) - len(shown)
     return Section("States since it was first seen", Table(fields, [f"{many(more, 'earlier state')} not shown."] if more else []))
