@@ -5,7 +5,7 @@ import type { Wish } from "./fit";
 import type { Row, Rows } from "./store";
 import { bytes, count, stateWord } from "./words";
 
-const PADDING = 18;
+const PADDING = 15;
 const SIGN = 30;
 const ARROW = 17;
 
