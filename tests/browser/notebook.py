@@ -81,10 +81,10 @@ class Notebook:
         self.page.goto(address, wait_until="domcontentloaded")
         self.wait_ready(kernel=kernel)
 
-    def reload(self) -> None:
-        """Load the page again."""
+    def reload(self, *, kernel: bool = True) -> None:
+        """Load the page again; a kernel that is busy does not answer it."""
         self.page.reload(wait_until="domcontentloaded")
-        self.wait_ready()
+        self.wait_ready(kernel=kernel)
 
     def wait_ready(self, *, kernel: bool = True) -> None:
         """Wait until the notebook can be driven."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.cells import QUICK, fleet, one
+from tests.browser.cells import QUICK, busy, fleet, one
 from tests.browser.conftest import Desk
 from tests.browser.notebook import Notebook, wait_for
 from tests.browser.panel import LIVE, REPORT, Panel
@@ -146,3 +146,30 @@ def test_a_closed_page_asks_nothing(desk: Desk, world: World, connected: dict[st
     notebook.page.goto("about:blank")
     wait_until_silent(world, notebook)
     assert len(desk.server.kernels()) == 1, "the kernel goes on"
+
+
+def test_reloaded_while_a_cell_runs_the_report_stands_in(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    stop = desk.server.root / "reload-stop"
+    notebook = opened(desk, world, connected, busy("sleeping", stop.name))
+    notebook.start(1)
+    expect(notebook.cell(1)).to_contain_text("[*]")
+    notebook.save()
+    notebook.reload(kernel=False)
+    # JupyterLab finds the widgets of a kernel only when that has time to answer.
+    report = notebook.page.locator(REPORT)
+    expect(report).to_be_visible()
+    expect(report).to_contain_text("watched")
+    stop.touch()
+    panel = Panel(notebook.page).shown()
+    panel.stands("live")
+    expect(report).to_be_hidden()
+
+
+def test_a_second_view_of_the_output_lives_too(desk: Desk, world: World, connected: dict[str, str]) -> None:
+    notebook = opened(desk, world, connected)
+    notebook.select(0)
+    notebook.command("notebook:create-output-view")
+    expect(notebook.page.locator(LIVE)).to_have_count(2)
+    run = world.run("in both views")
+    for number in range(2):
+        expect(Panel(notebook.page, number).row(run.id)).to_contain_text("in both views")

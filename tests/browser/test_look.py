@@ -36,14 +36,30 @@ def complaints(notebook: Notebook) -> list[Any]:
 
 def test_axe_finds_nothing(theme: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
     run, gone = world.run("alive"), world.run("gone")
-    world.end(gone)
+    world.save(run, "step-100")
     notebook = desk.notebook(fleet(), one(run), environment=connected)
     notebook.run(0)
     notebook.run(1)
     first, second = Panel(notebook.page, 0).shown(), Panel(notebook.page, 1).shown()
-    first.says("alive")
-    second.says("alive")
+    expect(first.row(run.id)).to_be_visible()
+    expect(second.row("ck-0")).to_be_visible()
     assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
+    assert complaints(notebook) == []
+
+    # With everything open, and with bad news.
+    world.end(gone)
+    world.everything_comes_up()
+    first.says("has ended")
+    first.show_finished()
+    expect(first.row(gone.id)).to_contain_text("Stopped")
+    first.row(run.id).get_by_role("button", name="Details").click()
+    second.row("ck-0").get_by_role("button", name="Details").click()
+    first.ask_to_deactivate(run.id)
+    world.backstage.refuse(500, "The service is ill.")
+    first.stands("failing")
+    second.stands("failing")
+    second.row("ck-0").locator("[data-control=menu]").click()
+    expect(second.root.get_by_role("menu")).to_be_visible()
     assert complaints(notebook) == []
 
 
