@@ -87,7 +87,9 @@ def _shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     shell: Any = InteractiveShell.instance(config=config)
     yield shell
     shell.history_manager.end_session()
-    shell.history_manager.save_thread.stop()
+    # A shell that some other test made may have stopped it already.
+    if shell.history_manager.save_thread is not None:
+        shell.history_manager.save_thread.stop()
     InteractiveShell.clear_instance()
 
 
