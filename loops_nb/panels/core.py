@@ -290,8 +290,10 @@ class Core:
         content, notices, ready = old.content, old.notices, old.ready
         if board is not None and recompose:
             content = self.view.compose(board, now)
-            notices = self._crier.look(self.view.troubles(board), now)
             ready = all(board.known(need) for need in self.view.needs)
+            if ready:
+                # Before that, a half whose listing comes a moment later would look like one that has just ended.
+                notices = self._crier.look(self.view.troubles(board), now)
             if content.over and ready:
                 self._over = content.over
         health = self._health()

@@ -174,4 +174,5 @@ def _held_by_deployment(deployment: Deployment, run: Run | None) -> tuple[_Held,
 def _halves(halves: Iterable[Deployment | Sampler | None], *, in_use: bool) -> Iterable[_Held]:
     for half in halves:
         if half is not None and is_alive(half) and not is_serverless(half):
-            yield _Held(half.id, gpus_of(half), in_use)
+            # What is on its way down needs nobody any more.
+            yield _Held(half.id, gpus_of(half), in_use or state(half.status) == "DEACTIVATING")

@@ -330,6 +330,16 @@ def test_an_end_is_announced_once_with_what_to_do_next() -> None:
     assert notice.about == "r_live"
 
 
+def test_listings_that_come_one_after_the_other_are_no_news() -> None:
+    core, hand, _ = panel()
+    listings = workspace()
+    listings["runs"][0] = run("r_live", "INACTIVE")
+    listings["deployments"][0] = deployment("r_live", "PREEMPTED", active_run_id=None)
+    for kind in ("runs", "deployments", "samplers", "checkpoints"):
+        hand.answer({kind: listings[kind]})
+    assert core.state.notices == ()
+
+
 def test_a_run_that_ended_says_how_to_go_on() -> None:
     core, hand, _ = panel()
     listings = workspace()
