@@ -48,6 +48,12 @@
       await globalThis.jupyterapp.commands.execute(name, args);
     },
 
+    /** From one end of the notebook to the other. */
+    scroll(toTheEnd) {
+      const outer = driver.panel().content.node.querySelector(".jp-WindowedPanel-outer");
+      outer.scrollTop = toTheEnd ? outer.scrollHeight : 0;
+    },
+
     outputs(index) {
       return driver.cell(index).toJSON().outputs;
     },

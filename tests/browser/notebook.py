@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page
@@ -110,6 +110,10 @@ class Notebook:
     def select(self, index: int) -> None:
         """Make a cell the active one."""
         self.page.evaluate("i => { driver.panel().content.activeCellIndex = i }", index)
+
+    def scroll(self, to: Literal["start", "end"]) -> None:
+        """Bring the first cell or the last one into sight."""
+        self.page.evaluate("end => driver.scroll(end)", to == "end")
 
     def outputs(self, index: int) -> list[dict[str, Any]]:
         """Return the outputs of a cell, as the file would have them."""

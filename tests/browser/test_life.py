@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import expect
 
@@ -14,6 +16,7 @@ from tests.browser.world import World
 
 #: Even when all is still a panel looks this often; a longer silence means that it does not look.
 SILENCE_SECONDS = 5 * QUICK * 2
+_NOTEBOOKS = "@jupyterlab/notebook-extension:tracker"
 THREADS = "import threading; print(*sorted(t.name for t in threading.enumerate() if t.name.startswith('loops-nb')))"
 #: A page that Playwright drives never thinks itself hidden: its own emulation of the focus sees to that.
 PRETEND = """state => {
@@ -51,6 +54,16 @@ def test_a_hidden_page_asks_nothing(kernel: str, desk: Desk, world: World, conne
     expect(Panel(notebook.page).row(run.id)).to_contain_text("made in the dark")
 
 
+@pytest.fixture(params=["by default", "as few cells as possible"])
+def windowing(request: pytest.FixtureRequest, desk: Desk) -> Iterator[None]:
+    """How a person has the cells drawn that are out of sight."""
+    if request.param != "by default":
+        desk.server.write_settings(_NOTEBOOKS, {"windowingMode": "full"})
+    yield
+    desk.server.remove_settings(_NOTEBOOKS)
+
+
+@pytest.mark.usefixtures("windowing")
 @pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
 def test_scrolled_away_asks_nothing(desk: Desk, world: World, connected: dict[str, str]) -> None:
     tall = "from IPython.display import HTML, display\ndisplay(HTML('<div style=\"height: 4000px\">tall</div>'))"
@@ -59,10 +72,12 @@ def test_scrolled_away_asks_nothing(desk: Desk, world: World, connected: dict[st
     notebook.page.set_viewport_size({"width": 1280, "height": 500})
     notebook.run(1)
     notebook.run(2)
-    notebook.cell(2).scroll_into_view_if_needed()
+    notebook.scroll("end")
     wait_until_silent(world, notebook)
-    notebook.cell(0).scroll_into_view_if_needed()
-    wait_until_looking(world, notebook)
+    run = world.run("made out of sight")
+    notebook.scroll("start")
+    panel = Panel(notebook.page).shown()
+    expect(panel.row(run.id)).to_contain_text("made out of sight")
 
 
 def test_a_cleared_output_asks_nothing(desk: Desk, world: World, connected: dict[str, str]) -> None:
