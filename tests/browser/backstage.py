@@ -27,12 +27,16 @@ class Seen(NamedTuple):
 
 
 class Backstage:
-    """An ASGI application around the service.
+    """An ASGI application around the service that `wrap` is given.
 
-    Parameters
+    Attributes
     ----------
-    app
-        The service; set by `wrap`.
+    seen
+        Every request so far.
+    edits
+        What to make of the answer to a request, by ``METHOD /path``: it gets the decoded body and returns another one, decoded or as bytes.
+    answer
+        Returns what to answer in the service's place, or None.
     """
 
     def __init__(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tests.browser.cells import fleet
 from tests.browser.conftest import KEY, Desk
 from tests.browser.notebook import wait_for, written
 from tests.browser.panel import Panel
+from tests.browser.ports import free_port
 from tests.browser.world import World
 
 MARIMO = """
@@ -34,13 +34,6 @@ def _():
     panel
     return
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

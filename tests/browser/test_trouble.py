@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -11,15 +10,9 @@ from loops_nb import Loops
 from tests.browser.cells import fleet
 from tests.browser.conftest import KEY, Desk
 from tests.browser.panel import Panel
+from tests.browser.ports import free_port
 from tests.browser.world import MODEL, World
 from tests.service import ProcessService, running_service
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def test_the_service_dies_and_comes_back(desk: Desk, tmp_path: Path) -> None:
