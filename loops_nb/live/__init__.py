@@ -9,7 +9,8 @@ from __future__ import annotations
 from loops_nb.live.board import Board, Health
 from loops_nb.live.history import Span
 from loops_nb.live.needs import Attention, Need
-from loops_nb.live.poller import Poller, poller_for, running_poller
+from loops_nb.live.poller import Poller
+from loops_nb.live.registry import poller_for, running_poller
 from loops_nb.live.subscription import Subscription
 
 __all__ = ["Attention", "Board", "Health", "Need", "Poller", "Span", "Subscription", "poller_for", "running_poller"]

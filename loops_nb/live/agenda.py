@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from loops_nb.errors import (
-    APIError,
-    AuthenticationError,
-    LoopsError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServiceUnreachableError,
-)
+from loops_nb.errors import LoopsError, NotFoundError, PermissionDeniedError, ServiceUnreachableError
 from loops_nb.live.board import Board, Found, Standing
 from loops_nb.live.clock import Clock
+from loops_nb.live.connection import Connection
 from loops_nb.live.history import History
 from loops_nb.live.needs import Attention, Kind, Need
-from loops_nb.live.pace import AFTER_A_REFUSED_KEY, DEFAULT_INTERVAL, LONGEST_ASKED, backoff, seconds_between
+from loops_nb.live.pace import AFTER_A_REFUSED_KEY, DEFAULT_INTERVAL, backoff, seconds_between
 from loops_nb.live.rota import Rota
 from loops_nb.live.source import Source
 
@@ -60,12 +53,7 @@ class Agenda:
         self._rota = Rota(self._source)
         #: Wanted once, but it is not known yet which requests that takes.
         self._to_refresh: set[Need] = set()
-        # Trouble with the connection as a whole.
-        self._error: LoopsError | None = None
-        self._since: float | None = None
-        self._failures = 0
-        self._held_at = float("-inf")
-        self._hold_until = float("-inf")
+        self._connection = Connection()
 
     # What is wanted
 
@@ -85,8 +73,7 @@ class Agenda:
 
     def refresh(self, needs: Iterable[Need]) -> None:
         """Ask for these as soon as possible, whatever the pace; a wait that the service asked for is kept."""
-        if self._hold_until > self._clock.now() and not _asked_to_wait(self._error):
-            self._hold_until = self._clock.now()
+        self._connection.hurry(self._clock.now())
         for need in needs:
             for source in self.sources_of(need):
                 source.ask_now, source.not_before = True, float("-inf")
@@ -115,15 +102,15 @@ class Agenda:
         """Return when something is to be done next, by `Clock.now`."""
         looks = min((self._due(source, attention) for source, attention in self._plain.items()), default=_NEVER)
         looks = min(looks, self._rota.due(self._between_checkpoints()))
-        if self._error is not None:
-            looks = _NEVER if self._is_probing() else max(looks, self._hold_until)
+        if self._connection.error is not None:
+            looks = _NEVER if self._is_probing() else max(looks, self._connection.hold_until)
         late = (source.asked_at + OVERDUE for source in self._sources.values() if source.in_flight and not source.overdue)
         return min(looks, min(late, default=_NEVER))
 
     def start(self) -> list[Source]:
         """Return the requests to make now; they count as made."""
         now = self._clock.now()
-        if self._error is not None and (now < self._hold_until or self._is_probing()):
+        if self._connection.holds(now) or self._is_probing():
             return []
         slack = self.interval * _TOGETHER
         due = {source: self._due(source, attention) for source, attention in self._plain.items()}
@@ -131,7 +118,7 @@ class Agenda:
         checkpoints = self._rota.pick(now, self._between_checkpoints(), slack=slack if ready else 0.0)
         if checkpoints is not None:
             ready.append(checkpoints)
-        if self._error is not None:
+        if self._connection.error is not None:
             # One request finds out whether it works again.
             ready = ready[:1]
         for source in ready:
@@ -141,7 +128,7 @@ class Agenda:
     @property
     def is_failing(self) -> bool:
         """Whether there is trouble with the connection as a whole."""
-        return self._error is not None
+        return self._connection.error is not None
 
     @property
     def is_idle(self) -> bool:
@@ -160,9 +147,7 @@ class Agenda:
             changed = source.shelf.put(body)
         except LoopsError as error:
             return self._failed(source, error, now, at_ms)
-        if source.asked_at > self._held_at:
-            self._error = self._since = None
-            self._failures = 0
+        self._connection.works(asked_at=source.asked_at)
         last = source.good_at
         source.refused = False
         source.good(at_ms=at_ms)
@@ -205,7 +190,7 @@ class Agenda:
 
     def has_news(self, needs: Iterable[Need]) -> bool:
         """Tell whether there is anything to say about these needs: data, or why there is none."""
-        return self._error is not None or any(s.is_known or s.error is not None for need in needs for s in self.sources_of(need))
+        return self.is_failing or any(s.is_known or s.error is not None for need in needs for s in self.sources_of(need))
 
     def version(self, needs: Iterable[Need]) -> tuple[tuple[Need, int], ...]:
         """Return what is equal as long as the data of these needs is."""
@@ -214,7 +199,10 @@ class Agenda:
     # Within
 
     def _is_probing(self) -> bool:
-        return any(s.in_flight and not s.overdue and s.asked_at >= self._hold_until for s in self._sources.values())
+        held = self._connection
+        return held.error is not None and any(
+            s.in_flight and not s.overdue and s.asked_at >= held.hold_until for s in self._sources.values()
+        )
 
     def _source(self, need: Need) -> Source:
         source = self._sources.get(need)
@@ -275,33 +263,17 @@ class Agenda:
             if changed and not known:
                 self._changed(source, now, at_ms, last)
             return changed
-        hold = self._hold_for(error)
-        if hold is None:
-            source.bad(error, at_ms=at_ms, not_before=now + backoff(self.interval, source.failures + 1))
-            return False
-        # Requests that were under way when the trouble began tell nothing new, unless they ask for a longer wait.
-        if source.asked_at > self._held_at or self._error is None:
-            self._failures += 1
-            self._held_at, self._since = now, self._since if self._since is not None else at_ms
-            self._error, self._hold_until = error, now + hold
+        if self._connection.failed(error, asked_at=source.asked_at, now=now, at_ms=at_ms, interval=self.interval):
+            source.ask_anew()
         else:
-            self._hold_until = max(self._hold_until, now + hold) if _asked_to_wait(error) else self._hold_until
-        source.ask_anew()
+            source.bad(error, at_ms=at_ms, not_before=now + backoff(self.interval, source.failures + 1))
         return False
 
     def _believes(self, source: Source) -> bool:
+        """Tell whether a refusal means that there is no such listing for this key; of runs that were there, it never does."""
         first = source.good_at is None or source.refused
-        return first or (source.error is not None and source.failures + 1 >= _REFUSALS_TO_BELIEVE)
-
-    def _hold_for(self, error: LoopsError) -> float | None:
-        """Return the seconds for which the whole connection rests after an error; None if it concerns one listing only."""
-        if isinstance(error, AuthenticationError):
-            return AFTER_A_REFUSED_KEY
-        if isinstance(error, APIError) and error.retry_after is not None:
-            return min(LONGEST_ASKED, max(error.retry_after, self.interval))
-        if isinstance(error, RateLimitError) or (isinstance(error, ServiceUnreachableError) and error.nobody_listens):
-            return backoff(self.interval, self._failures + 1)
-        return None
+        again = source.error is not None and source.failures + 1 >= _REFUSALS_TO_BELIEVE
+        return first or (again and source.need.kind != "runs")
 
     def _found(self, need: Need) -> Found:
         if need.is_all_checkpoints:
@@ -323,10 +295,11 @@ class Agenda:
             sources = (best,)
         times = [source.good_at for source in sources if source.good_at is not None]
         trouble = next((s for refused in (False, True) for s in sources if s.error is not None and s.refused is refused), None)
-        error, since, again = self._error, self._since, self._hold_until
+        held = self._connection
+        error, since, again = held.error, held.since, held.hold_until
         if error is None and trouble is not None:
             error, since, again = trouble.error, trouble.since, trouble.not_before
-        refused = self._error is None and trouble is not None and trouble.refused
+        refused = held.error is None and trouble is not None and trouble.refused
         attention = self._aims.get(need) if need.kind == "checkpoints" else self._plain.get(self._source(need.plain))
         return Standing(
             known=all(source.is_known for source in sources),
@@ -339,7 +312,3 @@ class Agenda:
             reason=error.message if error is not None else "",
             hint=error.hint if error is not None else "",
         )
-
-
-def _asked_to_wait(error: LoopsError | None) -> bool:
-    return isinstance(error, APIError) and error.retry_after is not None

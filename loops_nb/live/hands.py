@@ -65,16 +65,6 @@ class Hands:
                 del job
 
 
-def start_writer(target: Callable[[], None]) -> threading.Thread | None:
-    """Start the thread that tells the news; None when the interpreter is shutting down."""
-    thread = threading.Thread(target=target, name=f"{_NAME}-poller", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:
-        return None
-    return thread
-
-
 def _silence() -> None:
     # Again and again changes nothing: a logger has the same filter only once.
     for name in _TALKATIVE:

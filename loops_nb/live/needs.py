@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from loops_nb.client.call import Call
@@ -83,12 +84,12 @@ class Need:
     @property
     def listed_runs(self) -> Need:
         """The listing that tells whose checkpoints are meant by "everything listed"."""
-        return Need("runs", scope=self.scope, team_id=self.team_id)
+        return _listed_runs(self)
 
     @property
     def plain(self) -> Need:
         """The same request without what the listing does not take: equal for needs that one request serves."""
-        return Need(self.kind, **self._filters())
+        return _plain(self)
 
     def call(self) -> Call[bytes]:
         """Return the request, its answer not decoded."""
@@ -98,9 +99,21 @@ class Need:
             "samplers": samplers.list_,
             "checkpoints": checkpoints.list_,
         }
-        call: Call[Any] = operations[self.kind](**self._filters())
+        call: Call[Any] = operations[self.kind](**self.filters())
         return call.decoded_by(bytes)
 
-    def _filters(self) -> dict[str, str]:
+    def filters(self) -> dict[str, str]:
+        """Return the query that the listing takes."""
         given = {"run_id": self.run_id, "base_model": self.base_model, "scope": self.scope, "team_id": self.team_id}
         return {name: value for name, value in given.items() if value is not None and name in _TAKES[self.kind]}
+
+
+# Asked for at every look, for every subscriber.
+@lru_cache(maxsize=4096)
+def _plain(need: Need) -> Need:
+    return Need(need.kind, **need.filters())
+
+
+@lru_cache(maxsize=4096)
+def _listed_runs(need: Need) -> Need:
+    return Need("runs", scope=need.scope, team_id=need.team_id)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import os
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
-from weakref import WeakSet, WeakValueDictionary
 
 from loops_nb.client import checks
 from loops_nb.client.call import Call
@@ -24,45 +18,22 @@ from loops_nb.errors import LoopsError
 from loops_nb.live.agenda import Agenda
 from loops_nb.live.board import Board
 from loops_nb.live.clock import Clock
-from loops_nb.live.hands import Hands, start_writer
+from loops_nb.live.forks import mind
+from loops_nb.live.hands import Hands
 from loops_nb.live.needs import Attention, Kind, Need
 from loops_nb.live.source import Source
 from loops_nb.live.subscription import OnNews, Subscription
+from loops_nb.live.writer import LINGER, Later, Writer
 
 T = TypeVar("T")
 
 #: Seconds that an answer to a look may be silent, whatever the client allows.
 LONGEST_SILENCE = 15.0
-#: Seconds without anything to do after which the threads end.
-LINGER = 3.0
 _MOST_LOOKS = 4
 _MOST_ACTS = 4
 #: How long news waits for the other answers of the same look: what changed hardly at all, "nothing new" longer.
 _PATIENCE_CHANGED = 0.01
 _PATIENCE_SAME = 1.0
-
-
-class Later:
-    """Something that will be done later; see `Poller.call_later`."""
-
-    def __init__(self, at: float, do: Callable[[], None]) -> None:
-        self.at = at
-        self._do: Callable[[], None] | None = do
-
-    def cancel(self) -> None:
-        """Do it never."""
-        self._do = None
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether it is still to be done."""
-        return self._do is not None
-
-    def run(self) -> None:
-        """Do it, unless it was cancelled."""
-        do, self._do = self._do, None
-        if do is not None:
-            do()
 
 
 class Poller:
@@ -80,32 +51,26 @@ class Poller:
 
     Attributes
     ----------
-    fault
-        What a subscriber raised last, as text; empty for nothing.
+    writer
+        Its thread.
     """
 
     def __init__(self, exchange: Exchange, *, clock: Clock | None = None) -> None:
         self.exchange = exchange
-        self.fault = ""
-        self.linger = LINGER
         self._clock = clock or Clock()
         self._agenda = Agenda(self._clock, exchange.address.url)
         self._agenda.interval = float(SETTINGS["poll_interval"].default)
         self._looks = Transport(replace(exchange, seconds=min(exchange.seconds, LONGEST_SILENCE), policy=NO_RETRY))
         self._acts = Transport(exchange)
         self._prepare()
-        _everybody.add(self)
+        mind(self)
 
     def _prepare(self) -> None:
-        self._life = threading.Lock()
-        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self.writer = Writer(self, self._clock)
+        self._subscribing = threading.Lock()
         self._subscriptions: dict[Subscription, None] = {}
         self._wishers: dict[Subscription, None] = {}
         self._stale = True
-        self._timers: list[tuple[float, int, Later]] = []
-        self._order = itertools.count()
-        self._idle_since: float | None = None
         self._acting = 0
         self._asking = Hands(_MOST_LOOKS, LINGER)
         self._writing = Hands(_MOST_ACTS, LINGER)
@@ -120,7 +85,8 @@ class Poller:
     @interval.setter
     def interval(self, seconds: float) -> None:
         self._agenda.interval = checks.seconds("interval", seconds)
-        self._nudge()
+        if self.writer.is_running:
+            self.post(_nothing)
 
     @property
     def now(self) -> float:
@@ -130,7 +96,21 @@ class Poller:
     @property
     def is_running(self) -> bool:
         """Whether its thread runs."""
-        return self._thread is not None
+        return self.writer.is_running
+
+    @property
+    def linger(self) -> float:
+        """Seconds without anything to do after which its thread ends.  Can be set."""
+        return self.writer.linger
+
+    @linger.setter
+    def linger(self, seconds: float) -> None:
+        self.writer.linger = seconds
+
+    @property
+    def fault(self) -> str:
+        """What a subscriber raised last, as text; empty for nothing."""
+        return self.writer.fault
 
     def subscribe(self, needs: Iterable[Need], on_news: OnNews, attention: Attention = Attention.WATCHED) -> Subscription:
         """Have somebody told the news.
@@ -146,21 +126,18 @@ class Poller:
             How eagerly.
         """
         subscription = Subscription(self, needs, on_news, attention)
-        with self._life:
+        with self._subscribing:
             self._subscriptions[subscription] = None
         self.reckon(subscription)
         return subscription
 
     def post(self, do: Callable[[], None]) -> None:
         """Have something done soon on the poller's thread, after what was posted before."""
-        self._inbox.put(do)
-        self._wake()
+        self.writer.post(do)
 
     def call_later(self, seconds: float, do: Callable[[], None]) -> Later:
         """Have something done on the poller's thread after some seconds."""
-        later = Later(self._clock.now() + seconds, do)
-        self.post(lambda: heapq.heappush(self._timers, (later.at, next(self._order), later)))
-        return later
+        return self.writer.call_later(seconds, do)
 
     def act(self, call: Call[T], done: Callable[[T | LoopsError], None]) -> None:
         """Carry out a request that changes something, by the connection's own rules, and look at once afterwards.
@@ -190,10 +167,10 @@ class Poller:
     def reckon(self, subscription: Subscription) -> None:
         """Take in that a subscriber wants something else (`Subscription` calls it)."""
         if subscription.is_closed:
-            with self._life:
+            with self._subscribing:
                 self._subscriptions.pop(subscription, None)
         self._stale = True
-        if self._thread is None and (subscription.is_closed or subscription.attention is Attention.ASLEEP):
+        if not self.writer.is_running and (subscription.is_closed or subscription.attention is Attention.ASLEEP):
             # Nobody has to be woken up for that; whoever is next finds out.
             return
         self.post(partial(self._enlist, subscription))
@@ -206,77 +183,30 @@ class Poller:
         """Return what is known of a kind, by id, one mapping a listing, whoever asked for it.  Asks for nothing; any thread may call it."""
         return self._agenda.listed(kind)
 
-    # The thread
+    # The duty of its thread
 
-    def _wake(self) -> None:
-        with self._life:
-            if self._thread is None:
-                self._idle_since = None
-                self._thread = start_writer(self._run)
-
-    def _nudge(self) -> None:
-        if self._thread is not None:
-            self._inbox.put(_nothing)
-
-    def _run(self) -> None:
-        while True:
-            try:
-                wait = self._wait()
-                do = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
-                while True:
-                    self._guarded(do)
-                    del do
-                    do = self._inbox.get_nowait()
-            except Empty:
-                pass
-            self._guarded(self._turn)
-            if self._may_end():
-                return
-
-    def _wait(self) -> float:
-        now = self._clock.now()
-        at = min(self._agenda.next_at(), self._timers[0][0] if self._timers else float("inf"))
+    def next_turn(self) -> float:
+        """Return when the next request or the next news is due."""
         deadlines = [s.deadline for s in tuple(self._subscriptions) if s.deadline is not None]
-        at = min([at, *deadlines])
-        if self._idle_since is not None:
-            at = min(at, self._idle_since + self.linger)
-        return max(0.0, min(at - now, 3600.0))
+        return min([self._agenda.next_at(), *deadlines])
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Ask and tell what is due."""
         self._take_wishes()
-        now = self._clock.now()
-        while self._timers and self._timers[0][0] <= now:
-            self._guarded(heapq.heappop(self._timers)[2].run)
         for source in self._agenda.late():
             self._news(source, changed=False)
         for source in self._agenda.start():
             self._asking.do(partial(self._look, source))
-        self._tell_all(now)
+        self._tell_all()
 
-    def _may_end(self) -> bool:
-        self._timers = [timer for timer in self._timers if timer[2].is_pending]
-        heapq.heapify(self._timers)
-        if self._timers or self._acting or not self._inbox.empty() or not self._agenda.is_idle:
-            self._idle_since = None
-            return False
-        now = self._clock.now()
-        if self._idle_since is None:
-            self._idle_since = now
-        if now < self._idle_since + self.linger:
-            return False
-        with self._life:
-            if not self._inbox.empty():
-                return False
-            self._thread = None
+    def is_idle(self) -> bool:
+        """Tell whether nothing is to be done any more."""
+        return not self._acting and self._agenda.is_idle
+
+    def rest(self) -> None:
+        """Close the connections."""
         self._looks.close()
         self._acts.close()
-        return True
-
-    def _guarded(self, do: Callable[[], None]) -> None:
-        try:
-            do()
-        except BaseException:  # noqa: BLE001 - whatever it is, it would be printed under a stranger's cell
-            self.fault = traceback.format_exc()
 
     # What happens on it
 
@@ -300,9 +230,8 @@ class Poller:
                 subscription.deadline = now
 
     def _look(self, source: Source) -> None:
-        inbox, body = self._inbox, _outcome(lambda: self._looks.send(source.call))
-        if inbox is self._inbox:
-            self.post(lambda: self._came(source, body))
+        body = _outcome(lambda: self._looks.send(source.call))
+        self.post(lambda: self._came(source, body))
 
     def _came(self, source: Source, body: bytes | LoopsError) -> None:
         was_failing = self._agenda.is_failing
@@ -323,7 +252,8 @@ class Poller:
             if concerned[needs]:
                 subscription.deadline = until if subscription.deadline is None else min(until, subscription.deadline)
 
-    def _tell_all(self, now: float) -> None:
+    def _tell_all(self) -> None:
+        now = self._clock.now()
         # Thousands may watch the same: they get the same board.
         boards: dict[tuple[Need, ...], tuple[Board, object]] = {}
         whole: dict[tuple[Need, ...], bool] = {}
@@ -338,13 +268,12 @@ class Poller:
             subscription.once &= not whole[needs]
             if needs not in boards:
                 boards[needs] = self._agenda.board(needs), self._agenda.version(needs)
-            self._guarded(partial(subscription.tell, *boards[needs]))
+            self.writer.guarded(partial(subscription.tell, *boards[needs]))
 
     def _request(self, call: Call[T], done: Callable[[T | LoopsError], None], *, look: bool) -> None:
         def job() -> None:
-            inbox, result = self._inbox, _outcome(lambda: self._acts.send(call))
-            if inbox is self._inbox:
-                self.post(lambda: finish(result))
+            result = _outcome(lambda: self._acts.send(call))
+            self.post(lambda: finish(result))
 
         def begin() -> None:
             self._acting += 1
@@ -379,42 +308,3 @@ def _outcome(send: Callable[[], T]) -> T | LoopsError:
         return error.with_traceback(None)
     except BaseException as error:  # noqa: BLE001 - a thread that dies silently would be a look that never ends
         return LoopsError(f"A request failed in a way that was not foreseen ({type(error).__name__}).")
-
-
-_registry: WeakValueDictionary[tuple[str, object, str], Poller] = WeakValueDictionary()
-_everybody: WeakSet[Poller] = WeakSet()
-_registering = threading.Lock()
-
-
-def poller_for(exchange: Exchange) -> Poller:
-    """Return the poller of a connection: the same one for the same address, key and way to send it.
-
-    It lives as long as somebody holds it or its thread runs.  Nothing is asked before somebody subscribes.
-    """
-    mark = _mark(exchange)
-    with _registering:
-        poller = _registry.get(mark)
-        if poller is None:
-            poller = _registry[mark] = Poller(exchange)
-        return poller
-
-
-def running_poller(exchange: Exchange) -> Poller | None:
-    """Return the poller of a connection if somebody has one; never makes one."""
-    with _registering:
-        return _registry.get(_mark(exchange))
-
-
-def _mark(exchange: Exchange) -> tuple[str, object, str]:
-    return exchange.address.url, exchange.key.secret, exchange.scheme
-
-
-def _after_fork() -> None:
-    global _registering  # noqa: PLW0603 - another thread of the parent may have held it
-    _registering = threading.Lock()
-    for poller in list(_everybody):
-        poller.forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -272,6 +272,17 @@ def test_one_stray_404_does_not_wipe_what_was_there() -> None:
     assert desk.board.health().state == "live"
 
 
+def test_runs_that_were_there_stay_whatever_is_refused_later() -> None:
+    desk = Desk()
+    desk.look(runs=body("runs", run("a")))
+    for _ in range(10):
+        desk.until_next()
+        desk.look(runs=PermissionDeniedError("No more.", status=403))
+    board = desk.board
+    assert set(board.runs) == {"a"}
+    assert (board.health().state, board.health().reason) == ("failing", "No more.")
+
+
 def test_an_overdue_answer_counts_as_none_and_is_welcome_when_it_comes() -> None:
     desk = Desk(RUNS)
     (source,) = desk.agenda.start()

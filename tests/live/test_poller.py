@@ -19,8 +19,8 @@ from loops_nb import Loops
 from loops_nb.client.operations import runs
 from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError
 from loops_nb.live import Attention, Board, Need, Poller, poller_for
-from loops_nb.live.poller import Later
 from loops_nb.live.source import status_name
+from loops_nb.live.writer import Later
 from loops_nb.models import Deactivated
 from tests.live.stage import CHECKPOINTS, DEPLOYMENTS, RUNS, SAMPLERS, Diary, end_of, stage, until
 from tests.service import running_service
@@ -196,9 +196,9 @@ def test_what_a_subscriber_raises_is_kept_and_stops_nobody(capfd: pytest.Capture
         _, diary = s.watch(RUNS)
         diary.until(lambda _: True, after=5)
         assert "sentinel-fault" in s.poller.fault
-        s.poller.fault = ""
+        s.poller.writer.fault = ""
         end_of(s.poller)
-        s.poller.fault = ""
+        s.poller.writer.fault = ""
     assert capfd.readouterr() == ("", "")
 
 
@@ -436,3 +436,34 @@ def test_trouble_with_the_connection_is_told_to_everybody() -> None:
         next(iter(s.poller._subscriptions)).refresh()
         for diary, before in zip(watchers, told, strict=True):
             diary.until(lambda page: page.board.health().state == "live", after=before)
+
+
+def test_who_posts_without_end_does_not_keep_the_others_from_their_turn() -> None:
+    with stage() as s:
+        stop = threading.Event()
+
+        def again() -> None:
+            if not stop.is_set():
+                s.poller.post(again)
+
+        again()
+        _, diary = s.watch(RUNS)
+        diary.until(lambda page: page.board.known(RUNS))
+        stop.set()
+
+
+def test_a_fault_of_its_own_is_kept_and_does_not_end_it(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    with stage() as s:
+        start, faults = s.poller._agenda.start, [RuntimeError("sentinel-fault")]
+
+        def faulty() -> Any:
+            if faults:
+                raise faults.pop()
+            return start()
+
+        monkeypatch.setattr(s.poller._agenda, "start", faulty)
+        _, diary = s.watch(RUNS)
+        diary.until(lambda page: page.board.known(RUNS))
+        assert "sentinel-fault" in s.poller.fault
+        s.poller.writer.fault = ""
+    assert capfd.readouterr() == ("", "")

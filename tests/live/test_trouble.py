@@ -216,4 +216,4 @@ def test_a_fault_shows_no_key(tmp_path: Any) -> None:
         for subscription in tuple(s.poller._subscriptions):
             subscription.close()
         until(lambda: not s.poller.is_running, "nobody is left")
-        s.poller.fault = ""
+        s.poller.writer.fault = ""

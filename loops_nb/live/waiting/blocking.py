@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from loops_nb.client.exchange import Exchange
 from loops_nb.errors import LoopsError
-from loops_nb.live.poller import poller_for
+from loops_nb.live.registry import poller_for
 from loops_nb.live.waiting.aims import Aim
 from loops_nb.live.waiting.endings import checked_timeout, interrupted, timed_out
 from loops_nb.live.waiting.line import Line

@@ -10,9 +10,10 @@ from loops_nb.client.operations import checkpoints
 from loops_nb.errors import LoopsError, NeverReachedError, NotFoundError, with_hint
 from loops_nb.live.board import Board
 from loops_nb.live.needs import Attention
-from loops_nb.live.poller import Later, Poller
+from loops_nb.live.poller import Poller
 from loops_nb.live.subscription import Subscription
 from loops_nb.live.waiting.aims import Aim
+from loops_nb.live.writer import Later
 from loops_nb.models import Checkpoint, Deployment, Run, Sampler
 
 T = TypeVar("T", Run, Sampler, Deployment)
