@@ -13,7 +13,7 @@ export interface Wish {
 /** Index of a column, and its width in pixels. */
 export type Fitted = readonly [index: number, width: number];
 
-const LEAST: Record<Drawn, number> = { id: 84, text: 130, state: 128, age: 60, bytes: 84, count: 46, uri: 270, flag: 46 };
+const LEAST: Record<Drawn, number> = { id: 84, text: 120, state: 170, age: 76, bytes: 84, count: 46, uri: 270, flag: 46 };
 const MOST: Record<Drawn, number> = { id: 200, text: 280, state: 170, age: 120, bytes: 110, count: 90, uri: 460, flag: 60 };
 
 /** Columns come in by rank while there is room for the least of them; what is left over goes to those that want more. */

@@ -1,5 +1,6 @@
 import { render } from "preact";
 import { announcePresence } from "../presence";
+import { hideReport } from "../report";
 import { followScheme } from "../scheme";
 import type { Session } from "../session";
 import style from "../style.css?inline";
@@ -22,8 +23,10 @@ export function mount(session: Session, el: HTMLElement): () => void {
   const unfollow = followScheme(host);
   render(<App session={session} />, place);
   const leave = announcePresence(session, host);
+  const showReport = hideReport(host);
   return () => {
     leave();
+    showReport();
     unfollow();
     render(null, place);
     host.remove();

@@ -46,7 +46,7 @@ export function RunView({ run, standing }: { run: RunHead; standing: Standing })
             <dt class="soft">{HALVES[what]}</dt>
             <dd>
               <State state={status} />
-              {since !== null && <Ago at={since} before="for " />}
+              {since !== null && <Ago at={since} before={isExact(run, what) ? "for " : "for more than "} />}
               {gpus && <span>· {gpus}</span>}
             </dd>
           </div>
@@ -56,4 +56,9 @@ export function RunView({ run, standing }: { run: RunHead; standing: Standing })
       {run.timeline.length > 0 && <Timeline spans={run.timeline} />}
     </div>
   );
+}
+
+/** Whether it is known when the state began, or only that it was there at the first look. */
+function isExact({ timeline }: RunHead, what: Half["what"]): boolean {
+  return timeline.some((span) => span.what === what && span.until === null && span.exact);
 }

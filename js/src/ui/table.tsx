@@ -53,7 +53,7 @@ export function TableView({ name, state, standing, words, hides, isMain, onClear
   const pinned = useMemo(() => new Set([...open, ...ending]), [open, ending]);
   const sorted = rows ? order.sorted(rows, sort) : NONE;
   const view = useMemo(() => shown(name, sorted, words, hides, pinned), [sorted, words, hides, pinned]);
-  const { columns, room } = useColumns(name, state, box);
+  const { columns, room } = useColumns(name, state, box, isMain);
 
   const unfolded = unfoldedIn(view.rows, pinned, heights.current);
   const isLong = view.rows.length > DRAWN_WHOLE;
@@ -186,7 +186,7 @@ export function TableView({ name, state, standing, words, hides, isMain, onClear
   return (
     <div data-table={name}>
       <div class="facts">
-        <h4 id={`title-${name}`}>{name}</h4>
+        <h4 id={`title-${name}`}>{isMain ? name : `standalone ${name}`}</h4>
         <span class="soft" data-count>
           {told(rows.total, rows.byId.size, view, words)}
         </span>
@@ -235,7 +235,12 @@ export function TableView({ name, state, standing, words, hides, isMain, onClear
 }
 
 /** The columns that there is room for; the same ones as before for as long as nothing about them changes. */
-function useColumns(name: TableName, state: State, box: { current: HTMLElement | null }): { columns: readonly Fitted[]; room: number } {
+function useColumns(
+  name: TableName,
+  state: State,
+  box: { current: HTMLElement | null },
+  isMain: boolean,
+): { columns: readonly Fitted[]; room: number } {
   const rows = state.tables[name];
   const last = name === "checkpoints" ? 2 * FOLD : FOLD + 4;
   const [room, setRoom] = useState(0);
@@ -253,7 +258,11 @@ function useColumns(name: TableName, state: State, box: { current: HTMLElement |
   const now = `${rows?.version} ${room}`;
   if (rows && box.current && room && madeFor.current !== now) {
     madeFor.current = now;
-    const next = fitted(widths.wishes(rows, measureIn(box.current)), room - FOLD - last);
+    // What stands alone has no run to name.
+    const wishes = widths
+      .wishes(rows, measureIn(box.current))
+      .map((wish, i) => (isMain || COLUMNS[name][i]?.name !== "run_id" ? wish : { ...wish, rank: null }));
+    const next = fitted(wishes, room - FOLD - last);
     if (String(next) !== String(before.current)) before.current = next;
   }
   return { columns: before.current, room: last };
