@@ -54,6 +54,23 @@ def test_a_hidden_page_asks_nothing(kernel: str, desk: Desk, world: World, conne
     expect(Panel(notebook.page).row(run.id)).to_contain_text("made in the dark")
 
 
+# The kernels of version 6 hear the page only when the cell has ended.
+@pytest.mark.parametrize("kernel", ["ipykernel73", "ipykernel74"])
+def test_a_page_hidden_while_a_cell_runs_asks_nothing(kernel: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
+    stop = desk.server.root / f"hidden-{kernel}-stop"
+    notebook = opened(desk, world, connected, busy("sleeping", stop.name), kernel=kernel)
+    cell = notebook.start(1)
+    expect(notebook.cell(1)).to_contain_text("[*]")
+    notebook.page.evaluate(PRETEND, "hidden")
+    wait_until_silent(world, notebook)
+    run = world.run("made in the dark")
+    notebook.page.evaluate(PRETEND, "visible")
+    expect(Panel(notebook.page).row(run.id)).to_contain_text("made in the dark")
+    assert not cell.over
+    stop.touch()
+    cell.wait()
+
+
 @pytest.fixture(params=["by default", "as few cells as possible"])
 def windowing(request: pytest.FixtureRequest, desk: Desk) -> Iterator[None]:
     """How a person has the cells drawn that are out of sight."""
