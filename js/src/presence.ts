@@ -1,5 +1,6 @@
 /** Tells the kernel whether anybody can see a view, so that it looks only for those who look. */
 
+import { freshName } from "./names";
 import type { Session } from "./session";
 
 /** The kernel takes a view for closed when it hears nothing for 35 seconds. */
@@ -8,7 +9,7 @@ const REPEAT = 10_000;
 const COLAB_REPEAT = 3000;
 
 export function announcePresence(session: Session, host: Element): () => void {
-  const view = crypto.randomUUID();
+  const view = freshName();
   let intersects = false;
   let visible: boolean | null = null;
 

@@ -2,6 +2,7 @@
 
 import type { Act, FromPage, Snapshot, TableName, ToPage } from "./contract";
 import type { Link } from "./model";
+import { freshName } from "./names";
 import { raise } from "./notify";
 import { type Hearing, type Standing, standing } from "./status";
 import { apply, isPartial, type State } from "./store";
@@ -125,7 +126,7 @@ export class Session {
   }
 
   deactivate(table: TableName, target: string): void {
-    const id = crypto.randomUUID();
+    const id = freshName();
     const sent = this.send({ type: "order", id, what: "deactivate", table, target });
     this.#requests.set(target, { id, table, target, askedAt: Date.now(), sent });
     this.#changed();

@@ -47,6 +47,14 @@ describe("a view", () => {
     expect(page.root.mode).toBe("open");
   });
 
+  it("writes the headings of its tables like sentences", async () => {
+    const page = new Page(shifted(snapshot("fleet", 8)));
+    await until(() => expect(page.has("#title-samplers")).toBe(true));
+    expect(page.one("#title-runs").innerText).toBe("runs");
+    expect(page.one("#title-samplers").innerText).toBe("standalone samplers");
+    expect(getComputedStyle(page.one("#title-samplers"), "::first-letter").textTransform).toBe("uppercase");
+  });
+
   it("shows a saved copy as what it is, and needs no message for it", async () => {
     const page = new Page(snapshot("fleet"), { alive: false });
     await until(() => expect(page.one("section").dataset.standing).toBe("waiting"));
@@ -59,6 +67,23 @@ describe("a view", () => {
     await until(() => expect(page.text("header")).toContain("Looking for the first time"));
     page.model.tell(shifted(snapshot("samplers", 2)));
     await until(() => expect(page.ids()).toHaveLength(2));
+  });
+
+  it("opens and asks on a page that came over plain http from another machine, whose browser keeps some functions back", async () => {
+    const { randomUUID } = crypto;
+    Object.defineProperty(crypto, "randomUUID", { value: undefined, configurable: true });
+    try {
+      const page = new Page(shifted(snapshot("run", 3)));
+      await until(() => expect(page.model.sentOf("hello")).toHaveLength(1));
+      page.one("[data-run] [data-control=menu]").click();
+      await until(() => expect(page.has("[role=menu]")).toBe(true));
+      page.choose("Deactivate…");
+      await until(() => expect(page.has("[data-control=deactivate]")).toBe(true));
+      page.one("[data-control=deactivate]").click();
+      expect(page.model.sentOf("order")).toHaveLength(1);
+    } finally {
+      Object.defineProperty(crypto, "randomUUID", { value: randomUUID, configurable: true });
+    }
   });
 
   it("leaves nothing behind", async () => {
