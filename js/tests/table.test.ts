@@ -260,10 +260,12 @@ describe("deactivating", () => {
     const page = await opened(3);
     const [id = ""] = page.ids();
     await asked(page, id);
-    page.one("[data-control=deactivate]").click();
+    page.one("[data-control=deactivate]").focus();
+    await userEvent.keyboard("{Enter}");
+    await until(() => expect(page.root.activeElement).toBe(page.one("[data-ending]")));
     const [order] = page.model.sentOf("order");
     expect(order).toMatchObject({ type: "order", what: "deactivate", table: "deployments", target: id });
-    expect(order?.id).toMatch(/^[0-9a-f-]{36}$/);
+    expect(order?.id).toMatch(/^[0-9-]+\.[0-9e-]+$/);
     await until(() => expect(page.has("[data-ending=sent]")).toBe(true));
     await until(() => expect(page.text("[data-ending=queued]")).toContain("Queued: the kernel is busy. It is sent when the cell ends."), {
       timeout: 3000,
@@ -272,7 +274,9 @@ describe("deactivating", () => {
     await until(() => expect(page.has("[data-ending=doing]")).toBe(true));
     act(page, { state: "done", text: "It ended; 3 checkpoints stay." }, 3);
     await until(() => expect(page.text("[data-ending=done]")).toContain("It ended; 3 checkpoints stay."));
-    page.one("[data-ending] [data-control=close]").click();
+    await userEvent.keyboard("{Tab}");
+    expect(page.root.activeElement).toBe(page.one("[data-ending] [data-control=close]"));
+    await userEvent.keyboard("{Enter}");
     await until(() => expect(page.has("[data-ending]")).toBe(false));
     expect(page.model.sentOf("order")).toHaveLength(1);
   });

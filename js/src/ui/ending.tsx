@@ -31,15 +31,15 @@ interface Props {
 /** Asks a second time; then tells what becomes of it. */
 export function Ending({ table, target, name, onClose }: Props) {
   const { session } = usePanel();
-  const keep = useRef<HTMLButtonElement>(null);
+  const element = useRef<HTMLDivElement>(null);
   const request = session.request(target);
-  useEffect(() => {
-    if (!request) keep.current?.querySelector("button")?.focus();
-  }, [!request]);
+  // The button that was pressed is gone with the question: what becomes of it stands where the focus was.
+  useEffect(() => (request ? element.current : element.current?.querySelector("button"))?.focus(), [!request]);
 
   if (!request) {
     return (
       <div
+        ref={element}
         class="banner bad"
         role="alertdialog"
         aria-label={`Deactivate ${name}?`}
@@ -52,7 +52,7 @@ export function Ending({ table, target, name, onClose }: Props) {
         <p>
           <strong>Deactivate {name}?</strong> {ENDS[table]} Checkpoints stay.
         </p>
-        <span ref={keep}>
+        <span>
           <Button data-control="keep" onClick={onClose}>
             Keep it
           </Button>{" "}
@@ -67,7 +67,7 @@ export function Ending({ table, target, name, onClose }: Props) {
   const isOver = state === "done" || state === "failed" || state === "unsent";
   const tone = state === "done" ? "good" : isOver ? "bad" : "busy";
   return (
-    <div class={`banner ${tone}`} data-ending={state}>
+    <div ref={element} tabIndex={-1} class={`banner ${tone}`} data-ending={state}>
       <Icon name={tone} />
       <p role="status">
         <strong>{name}:</strong> {text || SAID[state]}
