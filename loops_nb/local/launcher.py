@@ -10,6 +10,7 @@ import http.client
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from loops_nb.errors import LocalServiceError
-from loops_nb.local.files import FolderLock, private_folder
+from loops_nb.local.files import FolderLock, private_folder, write_private
 from loops_nb.local.registry import ServiceInfo, default_data_dir, local_folder, read_registry, registry_file
 
 __all__ = ["ServiceInfo", "start", "status", "stop"]
@@ -27,6 +28,8 @@ __all__ = ["ServiceInfo", "start", "status", "stop"]
 _HEALTH_TIMEOUT = 5.0
 _STOP_TIMEOUT = 15.0
 _PAUSE = 0.02
+#: In the data folder: the port that it was last served on.
+_PORT_NOTE = "port"
 #: Services that this process started; kept so that they are reaped after they end.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -43,7 +46,7 @@ def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1
     speed
         How many times faster than in life things change state.
     port
-        TCP port on loopback; 0 takes a free one.
+        TCP port on loopback; 0 takes the one that this folder was served on before, for those who still watch it, or a free one.
     timeout
         Seconds to wait until it answers.
 
@@ -68,7 +71,10 @@ def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1
         silent = _silent()
         if silent is not None and Path(silent.data_dir) == folder.absolute():
             raise _silence(silent)
-        return _launch(sample=sample, data_dir=folder, speed=speed, port=port, deadline=deadline)
+        service = _launch(sample=sample, data_dir=folder, speed=speed, port=port or _port_of_before(folder), deadline=deadline)
+        with contextlib.suppress(OSError):
+            write_private(folder / _PORT_NOTE, str(urlsplit(service.url).port).encode())
+        return service
     finally:
         lock.release()
 
@@ -140,6 +146,19 @@ def _is_free(data_dir: Path) -> bool:
     except OSError:
         return True  # there is no such folder
     return True
+
+
+def _port_of_before(data_dir: Path) -> int:
+    """Return the port that the folder was last served on, if nobody has it now; 0 for a free one."""
+    try:
+        port = int((data_dir / _PORT_NOTE).read_text(encoding="ascii"))
+        with socket.socket() as probe:
+            if sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except (OSError, ValueError, OverflowError):
+        return 0
+    return port
 
 
 def _is_alive(pid: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,26 @@ def test_started_found_and_stopped(home: Path) -> None:
     assert launcher.stop() is not None
     with pytest.raises(httpx.ConnectError):
         httpx.get(info.url + "/health")
+
+
+def test_it_comes_back_on_the_port_where_it_was() -> None:
+    before = launcher.start()
+    launcher.stop()
+    assert launcher.start().url == before.url
+    launcher.stop()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", int(before.url.rsplit(":", 1)[1])))
+        other.listen()
+        assert launcher.start().url != before.url
+
+
+@pytest.mark.parametrize("note", ["", "word", "99999999", "-1"])
+def test_a_broken_note_of_a_port_counts_for_nothing(tmp_path: Path, note: str) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "port").write_text(note)
+    assert launcher.start(data_dir=folder).data_dir == str(folder)
 
 
 def test_another_process_finds_it_and_can_stop_it(tmp_path: Path) -> None:
