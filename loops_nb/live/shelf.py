@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from loops_nb.decoding import decode_object, unreadable
 from loops_nb.errors import UnreadableAnswerError
@@ -14,8 +14,10 @@ from loops_nb.live.needs import Kind
 from loops_nb.models import Checkpoint, Deployment, Resource, Run, Sampler
 
 MODELS: dict[Kind, type[Resource]] = {"runs": Run, "deployments": Deployment, "samplers": Sampler, "checkpoints": Checkpoint}
-_envelope = msgspec.json.Decoder(dict[str, Raw])
-_list = msgspec.json.Decoder(list[Raw])
+#: Reads the list of one kind and passes over everything beside it, in one go.
+_envelopes: dict[Kind, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(msgspec.defstruct("Listing", [(kind, list[Raw] | UnsetType, UNSET)])) for kind in MODELS
+}
 
 
 @dataclass(slots=True)
@@ -45,7 +47,8 @@ class Shelf:
     fresh: list[Any] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     _body: bytes | None = None
-    _by_json: dict[bytes, Any] = field(default_factory=dict)
+    _sent: list[bytes] = field(default_factory=list)
+    _in_order: list[Any] = field(default_factory=list)
 
     def put(self, body: bytes) -> bool:
         """Take an answer in; tell whether anything is different from before.
@@ -57,21 +60,11 @@ class Shelf:
         """
         if body == self._body:
             return False
-        model: type[Any] = MODELS[self.kind]
-        known = self._by_json
-        items: dict[str, Any] = {}
-        by_json: dict[bytes, Any] = {}
-        fresh = []
-        for raw in _parts(body, self.kind):
-            sent = bytes(raw)
-            item = known.get(sent)
-            if item is None:
-                item = decode_object(sent, model)
-                fresh.append(item)
-            by_json[sent] = item
-            items[item.id] = item
+        parts = _parts(body, self.kind)
+        sent, in_order, fresh = self._recognised(parts)
+        items = {item.id: item for item in in_order}
         same = not fresh and self._body is not None and list(items) == list(self.items)
-        self._body, self._by_json = body, by_json
+        self._body, self._sent, self._in_order = body, sent, in_order
         if same:
             # Spaces between the objects, or a field beside them.
             return False
@@ -83,20 +76,47 @@ class Shelf:
     def clear(self) -> bool:
         """Take in that there is nothing to be had; tell whether there was something."""
         had = bool(self.items) or self.version == 0
-        self._body, self._by_json = None, {}
+        self._body, self._sent, self._in_order = None, [], []
         self.gone, self.items, self.fresh = list(self.items), {}, []
         self.version += had
         return had
 
+    def _recognised(self, parts: list[Raw]) -> tuple[list[bytes], list[Any], list[Any]]:
+        """Return the JSON of each object, the objects, and those of them that were not there before."""
+        model: type[Any] = MODELS[self.kind]
+        before, known = self._sent, self._in_order
+        last, shift = len(before), len(parts) - len(before)
+        elsewhere: dict[bytes, Any] | None = None
+        sent: list[bytes] = []
+        in_order: list[Any] = []
+        fresh: list[Any] = []
+        for at, raw in enumerate(parts):
+            one = bytes(raw)
+            # Nearly all are where they were, or moved by as many as came or went: comparing is quicker than finding by hash.
+            if at < last and before[at] == one:
+                one, item = before[at], known[at]
+            elif 0 <= at - shift < last and before[at - shift] == one:
+                one, item = before[at - shift], known[at - shift]
+            else:
+                if elsewhere is None:
+                    elsewhere = dict(zip(before, known, strict=True))
+                item = elsewhere.get(one)
+                if item is None:
+                    item = decode_object(one, model)
+                    fresh.append(item)
+            sent.append(one)
+            in_order.append(item)
+        return sent, in_order, fresh
 
-def _parts(body: bytes, key: str) -> list[Raw]:
+
+def _parts(body: bytes, key: Kind) -> list[Raw]:
     try:
-        envelope = _envelope.decode(body)
-        if key in envelope:
-            return _list.decode(envelope[key])
+        found: list[Raw] | UnsetType = getattr(_envelopes[key].decode(body), key)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise unreadable(body, error) from None
-    raise UnreadableAnswerError(
-        f"The service answered a JSON object without the documented field {key!r}.",
-        hint="Check that the URL is that of the Loops API: %loops doctor",
-    )
+    if found is UNSET:
+        raise UnreadableAnswerError(
+            f"The service answered a JSON object without the documented field {key!r}.",
+            hint="Check that the URL is that of the Loops API: %loops doctor",
+        )
+    return found

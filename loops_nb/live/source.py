@@ -71,8 +71,6 @@ class Source:
         When the newest good answer came, in epoch milliseconds, and when it was asked for, by the clock of `Clock.now`.
     changed_at
         When something was last different, by the clock of `Clock.now`.
-    under_way
-        Whether something in it is on its way to another state.
     """
 
     need: Need
@@ -92,7 +90,7 @@ class Source:
     good_at: float | None = None
     good_asked_at: float = _NEVER
     changed_at: float = _NEVER
-    under_way: bool = False
+    _moving: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, need: Need) -> Source:
@@ -108,6 +106,11 @@ class Source:
     def is_new(self) -> bool:
         """Whether it was never asked, or is to be asked as if it never had been."""
         return self.asked_at == _NEVER
+
+    @property
+    def under_way(self) -> bool:
+        """Whether something in it is on its way to another state."""
+        return bool(self._moving)
 
     def ask_anew(self) -> None:
         """Count the last request as not made: it met trouble that has nothing to do with this listing."""
@@ -127,7 +130,9 @@ class Source:
     def changed(self, now: float) -> None:
         """Take in that the shelf has something new."""
         self.changed_at = now
-        self.under_way = any(map(_is_under_way, self.shelf.items.values()))
+        self._moving.difference_update(self.shelf.gone)
+        for item in self.shelf.fresh:
+            (self._moving.add if _is_under_way(item) else self._moving.discard)(item.id)
         if self.need.kind == "checkpoints":
             self.by_run = ByRun(self.shelf.items)
 
