@@ -70,8 +70,6 @@ class FleetView:
         self._seen_runs = Memo(_seen_run)
         self._seen_samplers = Memo(_seen_sampler)
         self._held = Memo(_held_by_deployment)
-        # Of a thousand rows one changes: the others are handed on as they are.
-        self._rows = {"runs": Memo(_row), "samplers": Memo(_row)}
         self._seen: dict[str, _Seen] = {}
 
     def compose(self, board: Board, now: float) -> Content:
@@ -90,9 +88,9 @@ class FleetView:
         if stuck:
             more = f" and {len(stuck) - _MOST_NAMED:,} more" if len(stuck) > _MOST_NAMED else ""
             facts.append(Fact(label="stuck", value=", ".join(stuck[:_MOST_NAMED]) + more, tone="bad"))
-        tables = {"runs": of_runs, "samplers": alone}
-        rows = {name: self._rows[name].of((key, (seen,)) for key, seen in table.items()) for name, table in tables.items()}
-        return Content({"runs": rows["runs"], "samplers": rows["samplers"]}, tuple(facts))
+        # Rows of what did not change are the same objects as before.
+        rows = [{key: seen.row for key, seen in table.items()} for table in (of_runs, alone)]
+        return Content({"runs": rows[0], "samplers": rows[1]}, tuple(facts))
 
     def troubles(self, board: Board) -> dict[str, Trouble]:  # noqa: ARG002 - `compose` has just looked at it
         """Return what is to be said of runs and standalone samplers."""
@@ -155,10 +153,6 @@ def _seen_run(run: Run, deployment: Deployment | None, newest: Checkpoint | None
 
 def _seen_sampler(sampler: Sampler) -> _Seen:
     return _Seen(sampler_row(sampler, None), sampler_trouble(sampler), not is_alive(sampler), is_under_way(state(sampler.status)))
-
-
-def _row(seen: _Seen) -> Row:
-    return seen.row
 
 
 def _count(label: str, seen: Mapping[str, _Seen]) -> Fact:

@@ -44,12 +44,16 @@ class View(Protocol):
 
 def deployments_of_runs(runs: Mapping[str, Run], deployments: Mapping[str, Deployment]) -> dict[str, Deployment | None]:
     """Return the deployment of each run: by its id, or in the first documents' shape by the run that it serves or served last."""
+    found = {key: deployments.get(run.deployment_id) if run.deployment_id is not None else None for key, run in runs.items()}
+    untold = [key for key, run in runs.items() if run.deployment_id is None]
+    if not untold:
+        return found
     by_run: dict[str, Deployment] = {}
     for deployment in deployments.values():
         for run_id in (deployment.active_run_id, deployment.latest_run_id):
             if run_id is not None:
                 by_run.setdefault(run_id, deployment)
-    return {key: by_run.get(key) if run.deployment_id is None else deployments.get(run.deployment_id) for key, run in runs.items()}
+    return found | {key: by_run.get(key) for key in untold}
 
 
 def envelope(key: str, things: Mapping[str, Any]) -> bytes:
