@@ -19,6 +19,19 @@
       await driver.panel().revealed;
     },
 
+    /** Waits until the kernel answers.  Of what is sent to one that has just started, now and then something is lost. */
+    async answered() {
+      const { sessionContext } = driver.panel();
+      await sessionContext.ready;
+      for (;;) {
+        const asked = driver.kernel()?.requestExecute({ code: "", silent: true, store_history: false });
+        const late = new Promise((resolve) => setTimeout(() => resolve(null), 5000));
+        const reply = asked?.done.catch(() => null);
+        if (reply && (await Promise.race([reply, late]))) return;
+        asked?.dispose();
+      }
+    },
+
     kernel() {
       return driver.panel().sessionContext.session?.kernel;
     },

@@ -91,7 +91,7 @@ class Notebook:
         self.page.wait_for_function("() => globalThis.jupyterapp && driver.panel()")
         self.page.evaluate("() => driver.ready()")
         if kernel:
-            self.page.wait_for_function("() => ['idle', 'busy'].includes(driver.kernel()?.status)")
+            self.page.evaluate("() => driver.answered()")
 
     def start(self, index: int) -> Run:
         """Start a cell and return at once."""
@@ -135,7 +135,7 @@ class Notebook:
     def restart_kernel(self) -> None:
         """Restart the kernel, without asking."""
         self.page.evaluate("() => driver.kernel().restart()")
-        self.page.wait_for_function("() => driver.kernel().status === 'idle'")
+        self.page.evaluate("() => driver.answered()")
 
     def save(self) -> dict[str, Any]:
         """Save, and return what is in the file now."""
