@@ -54,6 +54,12 @@ export class Session {
     return at + (this.#heard === null ? 0 : (this.#state?.offset ?? 0));
   }
 
+  /** Until when it is known how things are: what nobody looks at does not go on. */
+  known(at = Date.now()): number {
+    const seen = this.#state?.health.looked_at;
+    return this.standing(at) === "live" ? this.now(at) : (seen ?? this.now(at));
+  }
+
   start(): void {
     if (this.#stop) return;
     this.#since = Date.now();

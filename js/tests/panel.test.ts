@@ -290,6 +290,18 @@ describe("how fresh it is", () => {
     await until(() => expect(page.has("[data-health]")).toBe(false));
   });
 
+  it("lets no state last longer than is known", async () => {
+    const given = shifted(snapshot("run"));
+    const page = new Page(given);
+    await until(() => expect(page.text("[data-half=run]")).toContain("for "));
+    expect(page.text(".axis")).toContain("now");
+    const before = page.text("[data-half=run]");
+    page.model.change({ base: 1, seq: 2, now: Date.now() + 7_200_000, health: { ...given.health, state: "paused" } });
+    await until(() => expect(page.text(".standing")).toContain("Paused"));
+    await until(() => expect(page.text(".axis")).not.toContain("now"));
+    expect(page.text("[data-half=run]")).toBe(before);
+  });
+
   it("says paused and over with the time of the data, and over why", async () => {
     const given = shifted(snapshot("fleet"));
     const page = new Page({ ...given, health: { ...given.health, state: "paused" } });

@@ -46,7 +46,7 @@ export function RunView({ run, standing }: { run: RunHead; standing: Standing })
             <dt class="soft">{HALVES[what]}</dt>
             <dd>
               <State state={status} />
-              {since !== null && <Ago at={since} before={isExact(run, what) ? "for " : "for more than "} />}
+              {since !== null && <Ago lasts at={since} before={isExact(run, what) ? "for " : "for more than "} />}
               {gpus && <span>· {gpus}</span>}
             </dd>
           </div>

@@ -80,12 +80,12 @@ export function Missing() {
   return <span class="soft">{MISSING}</span>;
 }
 
-/** How long ago, counting on by itself. */
-export function Ago({ at, before = "", after = "" }: { at: number; before?: string; after?: string }) {
+/** How long ago, counting on by itself; with `lasts` only for as long as it is known. */
+export function Ago({ at, before = "", after = "", lasts = false }: { at: number; before?: string; after?: string; lasts?: boolean }) {
   const { session } = usePanel();
   const element = useRef<HTMLTimeElement>(null);
   const draw = () => {
-    const text = `${before}${lasting(session.now() - at, 1)}${after}`;
+    const text = `${before}${lasting((lasts ? session.known() : session.now()) - at, 1)}${after}`;
     // Only when it differs: a new text would take away what is selected in it.
     if (element.current && element.current.textContent !== text) element.current.textContent = text;
   };

@@ -14,7 +14,8 @@ export function Timeline({ spans }: { spans: readonly Span[] }) {
   useEffect(() => (goesOn ? everySecond(redraw) : undefined), [goesOn]);
 
   const now = session.now();
-  const end = (span: Span) => span.until ?? now;
+  const known = session.known();
+  const end = (span: Span) => span.until ?? known;
   const from = Math.min(...spans.map((span) => span.start));
   const to = Math.max(from + 1000, ...spans.map(end));
   const share = (ms: number) => `${(100 * ms) / (to - from)}%`;
@@ -54,7 +55,7 @@ export function Timeline({ spans }: { spans: readonly Span[] }) {
       <div class="lane axis soft" aria-hidden="true">
         <span />
         <span>{moment(from, now)}</span>
-        <span>{goesOn ? "now" : moment(to, now)}</span>
+        <span>{goesOn && known === now ? "now" : moment(to, now)}</span>
       </div>
       <details>
         <summary>States and how long they lasted</summary>
