@@ -64,6 +64,8 @@ export const TABLE_NAMES = Object.keys(COLUMNS) as TableName[];
 
 /** Two clocks that differ by less are taken to differ by the way of the message. */
 const SAME_CLOCK = 2000;
+/** The kernel keeps no more. */
+const MOST_NOTICES = 20;
 
 export function apply(state: State | null, message: ToPage, at: number): Step {
   switch (message.type) {
@@ -126,12 +128,18 @@ function changed(state: State, change: Change, at: number): Step {
       facts: change.facts ?? state.facts,
       run: change.run ?? state.run,
       health: change.health ?? state.health,
-      notices: change.notices ?? state.notices,
+      notices: change.notices ? noticed(change.notices, state.notices) : state.notices,
       acts: change.acts ?? state.acts,
       ready: change.ready ?? state.ready,
     },
     lost,
   };
+}
+
+/** Only new notices are told; each takes the place of an older one about the same thing. */
+function noticed(fresh: readonly Notice[], old: readonly Notice[]): readonly Notice[] {
+  const replaced = (was: Notice) => fresh.some(({ id, about }) => id === was.id || (about !== "" && about === was.about));
+  return [...fresh, ...old.filter((was) => !replaced(was))].slice(0, MOST_NOTICES);
 }
 
 function changeRows(old: Rows | undefined, told: TableChange, at: number): Rows {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Cell, Change, Snapshot, TableChange, TableName, ToPage } from "../src/contract";
+import type { Cell, Change, Notice, Snapshot, TableChange, TableName, ToPage } from "../src/contract";
 import { apply, isPartial, type State } from "../src/store";
 import { LIVE, NOW, rowOf, snapshot, tableOf } from "./sample";
 
@@ -90,6 +90,23 @@ describe("the store", () => {
     expect(
       apply(before, { type: "change", base: 1, seq: 2, now: NOW, tables: { samplers: { rows: [], gone: [], total: 4 } } }, AT).lost,
     ).toBe(true);
+  });
+
+  it("adds the notices that are new, in place of what they were about, and keeps no more than twenty", () => {
+    const notice = (n: number, about: string): Notice => ({ id: `n${n}`, at: NOW, tone: "over", text: `${about} ended`, hint: "", about });
+    const said = Array.from({ length: 20 }, (_, n) => notice(20 - n, `r${20 - n}`));
+    const before = apply(null, { ...snapshot("fleet", 3), notices: said }, AT).state as State;
+    const change: Change = {
+      type: "change",
+      base: before.seq,
+      seq: before.seq + 1,
+      now: NOW,
+      notices: [notice(21, "r7"), notice(22, "r99")],
+    };
+    const { notices } = apply(before, change, AT).state as State;
+    expect(notices.slice(0, 3).map(({ id }) => id)).toEqual(["n21", "n22", "n20"]);
+    expect(notices).toHaveLength(20);
+    expect(notices.filter(({ about }) => about === "r7").map(({ id }) => id)).toEqual(["n21"]);
   });
 
   it("keeps what a change does not name, and the very row when nothing in it changed", () => {

@@ -395,6 +395,7 @@ class Core:
 def difference(old: State, new: State, now: float) -> Change:
     """Return the message that turns one state into the next; the time of the newest look alone is told by ticks."""
     before = msgspec.structs.replace(old.health, looked_at=new.health.looked_at)
+    told = {notice.id for notice in old.notices}
     return Change(
         base=old.seq,
         seq=old.seq + 1,
@@ -403,7 +404,7 @@ def difference(old: State, new: State, now: float) -> Change:
         facts=list(new.content.facts) if new.content.facts != old.content.facts else None,
         run=new.content.run if new.content.run != old.content.run else None,
         health=new.health if new.health != before else None,
-        notices=list(new.notices) if new.notices != old.notices else None,
+        notices=[notice for notice in new.notices if notice.id not in told] or None,
         acts=list(new.acts) if new.acts != old.acts else None,
         ready=new.ready if new.ready != old.ready else None,
     )

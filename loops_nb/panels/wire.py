@@ -199,7 +199,10 @@ class Snapshot(Struct, kw_only=True, tag_field="type", tag="snapshot"):
 
 
 class Change(Struct, kw_only=True, tag_field="type", tag="change", omit_defaults=True):
-    """What is different since ``base``; what is missing is as it was, what is there replaces."""
+    """What is different since ``base``; what is missing is as it was, what is there replaces.
+
+    Only of notices it tells those that are new, newest first: each takes the place of an older one about the same thing.
+    """
 
     base: int
     seq: int

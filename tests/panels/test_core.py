@@ -125,6 +125,17 @@ def test_what_a_poll_costs_on_the_wire() -> None:
     hand.answer(rest, runs=runs)
     (change,) = sent
     assert len(change) < 2000
+    # What was said before is not said again, however much it was.
+    for ending in range(100, 130):
+        runs[ending] = run(f"r{ending}", "INACTIVE")
+        sent.clear()
+        hand.turn(1)
+        hand.answer(rest, runs=runs)
+        (change,) = (message for message in sent if b'"change"' in message)
+        assert len(change) < 2000
+        told = msgspec.json.decode(change, type=Change).notices or []
+        assert [notice.about for notice in told] == [f"r{ending}"]
+    assert len(core.state.notices) == 20
 
 
 def test_a_page_that_lost_a_message_gets_everything_again() -> None:
