@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -264,6 +265,11 @@ class Panel(anywidget.AnyWidget):
         }
 
     def _show_report_alone(self) -> None:
+        if shell() is None:
+            # A script: IPython's display would print the bundle, HTML and all.
+            width = shutil.get_terminal_size().columns
+            sys.stdout.write(report_text(self._core.snapshot(), width=width, time_zone=self._time_zone) + "\n")
+            return
         from IPython.display import display  # noqa: PLC0415 - only where something is shown
 
         show: Any = display

@@ -128,6 +128,19 @@ def test_frames_are_there_after_the_panel_is_closed(loops: Loops) -> None:
     assert "over" in repr(panel)
 
 
+def test_a_script_is_shown_the_report_as_text(loops: Loops, opened: list[Panel], capsys: pytest.CaptureFixture[str]) -> None:
+    panel = loops.runs.watch(RUN)
+    opened.append(panel)
+    panel.show()
+    told = capsys.readouterr().out
+    assert told.startswith(f"Run {RUN}\nAs of ")
+    assert told.count("bt://loops:") == 20
+    assert "text/html" not in told
+    panel.close()
+    panel.show()
+    assert f"Run {RUN}" in capsys.readouterr().out
+
+
 def test_a_panel_without_data_says_so(opened: list[Panel], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda: "export default { render() {} }")
     panel = FleetPanel(Loops(KEY, "http://127.0.0.1:9"))
