@@ -93,8 +93,7 @@ function replace(state: State | null, snapshot: Snapshot, at: number): State {
     const table = snapshot.tables[name];
     if (table) tables[name] = replaceRows(state?.tables[name], table, at);
   }
-  const { seq, now, view, title, line, facts, run, health, notices, acts, notify, ready } = snapshot;
-  return { seq, now, offset: now - at, view, title, line, tables, facts, run, health, notices, acts, notify, ready };
+  return { ...snapshot, offset: snapshot.now - at, tables };
 }
 
 function replaceRows(old: Rows | undefined, table: Table, at: number): Rows {
@@ -138,8 +137,7 @@ function changed(state: State, change: Change, at: number): Step {
 
 /** Only new notices are told; each takes the place of an older one about the same thing. */
 function noticed(fresh: readonly Notice[], old: readonly Notice[]): readonly Notice[] {
-  const replaced = (was: Notice) => fresh.some(({ id, about }) => id === was.id || (about !== "" && about === was.about));
-  return [...fresh, ...old.filter((was) => !replaced(was))].slice(0, MOST_NOTICES);
+  return [...fresh, ...old.filter((was) => !fresh.some((one) => one.about === was.about))].slice(0, MOST_NOTICES);
 }
 
 function changeRows(old: Rows | undefined, told: TableChange, at: number): Rows {
