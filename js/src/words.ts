@@ -45,7 +45,7 @@ export function many(number: number, thing: string): string {
   return `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
 }
 
-/** `SCALED_TO_ZERO` as a person says it. */
+/** `SCALED_TO_ZERO` as a person says it, and a heading begins. */
 export function stateWord(state: string): string {
   const words = state.replaceAll("_", " ").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);

@@ -7,7 +7,7 @@ import { isReachable, type Standing } from "../status";
 import type { Row, State } from "../store";
 import { measureIn, Widths } from "../widths";
 import { indexAt, slice, topOf, type Unfolded } from "../window";
-import { count } from "../words";
+import { count, stateWord } from "../words";
 import { Below } from "./below";
 import { Empty } from "./empty";
 import { Icon } from "./icons";
@@ -186,7 +186,7 @@ export function TableView({ name, state, standing, words, hides, isMain, onClear
   return (
     <div data-table={name}>
       <div class="facts">
-        <h4 id={`title-${name}`}>{isMain ? name : `standalone ${name}`}</h4>
+        <h4 id={`title-${name}`}>{stateWord(isMain ? name : `standalone ${name}`)}</h4>
         <span class="soft" data-count>
           {told(rows.total, rows.byId.size, view, words)}
         </span>
