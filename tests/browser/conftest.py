@@ -138,8 +138,14 @@ class Desk:
             page.screenshot(path=folder / f"page-{number}.png")
 
 
+# After the service, so that it ends when no kernel asks it any more.
 @pytest.fixture
-def desk(request: pytest.FixtureRequest, servers: Callable[[Application], JupyterServer], context: BrowserContext) -> Iterator[Desk]:
+def desk(
+    request: pytest.FixtureRequest,
+    servers: Callable[[Application], JupyterServer],
+    context: BrowserContext,
+    service: ThreadService,
+) -> Iterator[Desk]:
     """A desk in JupyterLab, or in the application that the test is parametrized with."""
     application: Application = getattr(request, "param", "lab")
     server = servers(application)
