@@ -35,7 +35,8 @@ check: $(VENV)/.test $(VENV)/.browser js/node_modules/.tools
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 
-bench: $(VENV)/.demo
+bench: $(VENV)/.browser
+	$(BIN)/python js/bundle.py
 	$(BIN)/python -m benchmarks
 
 clean:

@@ -59,12 +59,42 @@ def checkpoints_body(rows: int, *, configs: str = "most") -> bytes:
 
 def runs_body(rows: int) -> bytes:
     """Return a listing of runs in today's shape, each with a sampler."""
-    return json.dumps({"runs": [_run(row) for row in range(rows)]}).encode()
+    return json.dumps({"runs": runs_listing(rows)}).encode()
 
 
 def deployments_body(rows: int) -> bytes:
     """Return a listing of the deployments of as many runs."""
-    return json.dumps({"deployments": [{**_placed(row, "RUNNING"), "id": f"dep{row:04d}"} for row in range(rows)]}).encode()
+    return json.dumps({"deployments": deployments_listing(rows)}).encode()
+
+
+def runs_listing(rows: int) -> list[dict[str, Any]]:
+    """Return the runs of `runs_body`."""
+    return [_run(row) for row in range(rows)]
+
+
+def deployments_listing(rows: int) -> list[dict[str, Any]]:
+    """Return the deployments of `deployments_body`."""
+    return [{**_placed(row, "RUNNING"), "id": f"dep{row:04d}"} for row in range(rows)]
+
+
+def checkpoints_of(runs: list[dict[str, Any]], base_model: str) -> list[dict[str, Any]]:
+    """Return one checkpoint of each run of a base model."""
+    return [
+        {
+            "id": f"ckpt{run['id']}",
+            "run_id": run["id"],
+            "target": "trainer",
+            "checkpoint_id": "step-000100",
+            "created_at": run["created_at"],
+            "checkpoint_type": "lora",
+            "base_model": base_model,
+            "lora_adapter_config": None,
+            "size_bytes": 123_456_789,
+            "sync_status": "COMPLETE",
+        }
+        for run in runs
+        if run["base_model"] == base_model
+    ]
 
 
 def _run(row: int) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""Live panels: from a change to the pixel, what a look costs, ten thousand rows, and what a saved notebook weighs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def run(*, rounds: int | None = None) -> Iterator[str]:
+    """Give the tables, one after the other.
+
+    Parameters
+    ----------
+    rounds
+        Changes a case, and looks or updates a figure; as many as the goals are meant for by default.
+    """
+    # Here, because the measured kernel imports this package too, and has no browser to drive.
+    from benchmarks.panels import latency, polls, rows, sizes
+    from benchmarks.panels.desk import desk
+
+    with desk() as opened:
+        yield sizes.run(opened)
+        yield polls.run(opened, rounds or polls.LOOKS)
+        yield rows.run(opened, min(rounds or rows.OPENINGS, rows.OPENINGS), rounds or rows.UPDATES)
+        yield latency.run(opened, rounds or latency.CHANGES)

@@ -1,0 +1,67 @@
+"""What is carried around: the page's code, and a saved notebook with five panels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.panels.desk import service
+from benchmarks.panels.figures import table, verdict
+from loops_nb.panels.bundle import page_code
+
+if TYPE_CHECKING:
+    from benchmarks.panels.desk import Desk, Service
+
+_BUNDLE, _SAVED, _FROZEN = 60, 400, 40
+RUNS = 1000
+MANAGER = "@jupyter-widgets/jupyterlab-manager:plugin"
+CONNECT = "import loops_nb\nloops = loops_nb.Loops()\nrun = loops.runs.list()[0]"
+PANELS = (
+    "loops.runs.watch()",
+    "loops.runs.watch(run.id)",
+    "loops.samplers.watch()",
+    "loops.deployments.watch()",
+    "loops.checkpoints.watch(base_model=run.base_model)",
+)
+NOTE = """The file that JupyterLab writes for a notebook with five panels: of all runs, of one run, of samplers, of deployments, of
+checkpoints; with the state of widgets, which JupyterLab saves for those who set that, and without, as it does by itself. 1 kB is 1,000
+bytes."""
+
+
+def run(desk: Desk) -> str:
+    """Measure and return the table."""
+    bundle = len(page_code().encode())
+    rows: list[tuple[str, ...]] = [("the page's code, minified", *_told(bundle, _BUNDLE))]
+    desk.server.write_settings(MANAGER, {"saveState": True})
+    try:
+        with service(sample=True) as served:
+            rows += _saved(desk, served, "sample workspace")
+        with service() as served:
+            served.pretend(runs=RUNS)
+            rows += _saved(desk, served, f"{RUNS:,} runs")
+        desk.server.remove_settings(MANAGER)
+        with service(sample=True) as served:
+            rows += _saved(desk, served, "sample workspace, no widget state")[:1]
+    finally:
+        desk.server.remove_settings(MANAGER)
+    return table("What a notebook carries", NOTE.replace("\n", " "), ("what", "size", "goal", ""), rows)
+
+
+def _saved(desk: Desk, served: Service, what: str) -> list[tuple[str, ...]]:
+    cells = [CONNECT, *(f"panel{i} = {code}\npanel{i}" for i, code in enumerate(PANELS))]
+    with desk.notebook(served, *cells) as (notebook, _):
+        for index in range(len(cells)):
+            notebook.run(index)
+        panels = notebook.page.locator(".loops-nb-live [data-standing=live]")
+        notebook.page.wait_for_function("count => document.querySelectorAll('.loops-nb-live').length === count", arg=len(PANELS))
+        panels.first.wait_for(state="attached")
+        notebook.save()
+        saved = notebook.path.stat().st_size
+        notebook.execute(f"for panel in ({', '.join(f'panel{i}' for i in range(len(PANELS)))}): panel.freeze()")
+        notebook.page.wait_for_function("() => document.querySelectorAll('.loops-nb-live').length === 0")
+        notebook.save()
+        frozen = notebook.path.stat().st_size
+    return [(f"five panels, {what}", *_told(saved, _SAVED)), (f"the same, frozen, {what}", *_told(frozen, _FROZEN))]
+
+
+def _told(size: int, goal: int) -> tuple[str, str, str]:
+    return f"{size / 1e3:.1f} kB", f"< {goal} kB", verdict(size / 1e3, goal)
