@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     from loops_nb.live import Board, Poller
     from loops_nb.panels.view import View
 
-#: Rows of a table that travel with the widget itself, and are saved with a notebook whose widgets are.
-ROWS_AT_OPENING = 200
+#: Rows of a table that travel with the widget itself, and are saved with a notebook whose widgets are: more than one sees at once, few
+#: enough for five panels of a thousand runs in a notebook of 400 kB.
+ROWS_AT_OPENING = 50
 #: How often a sign of life is sent when nothing else is.
 HEARTBEAT_SECONDS = 5.0
 #: At most so many messages in this many seconds; what comes faster is put together.
