@@ -377,7 +377,7 @@ class Core:
             if isinstance(outcome, Exception):
                 self._acted(msgspec.structs.replace(act, state="failed", text=str(outcome)))
             else:
-                self._acted(msgspec.structs.replace(act, state="done", text=f"{order.target} is being deactivated; checkpoints stay."))
+                self._acted(msgspec.structs.replace(act, state="done", text="Deactivation accepted; checkpoints stay."))
 
         self._poller.act(call, done)
 

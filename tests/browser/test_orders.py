@@ -35,9 +35,9 @@ def test_deactivated_from_the_panel_while_a_cell_runs(kernel: str, desk: Desk, w
         assert deactivations(world) == 0
         stop.touch()
         cell.wait()
-        panel.says("is being deactivated")
+        panel.says("Deactivation accepted")
     else:
-        panel.says("is being deactivated")
+        panel.says("Deactivation accepted")
         assert not cell.over
         stop.touch()
         cell.wait()

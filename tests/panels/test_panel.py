@@ -92,6 +92,8 @@ def test_an_order_of_the_page_is_carried_out(loops: Loops, opened: list[Panel]) 
     opened.append(panel)
     panel._heard(panel, {"type": "order", "id": "1", "what": "deactivate", "table": "runs", "target": run.id}, [])
     until(lambda: [act.state for act in panel.snapshot_now().acts] == ["done"])
+    # True at once and still true when it has ended: the text stays until somebody closes it.
+    assert panel.snapshot_now().acts[0].text == "Deactivation accepted; checkpoints stay."
     status = loops.runs.get(run.id).status
     assert status is not None
     assert status.name == "INACTIVE"
