@@ -264,12 +264,12 @@ describe("how fresh it is", () => {
     page.model.change({ base: 1, seq: 2, now: Date.now(), health: shifted(FAILING, Date.now() - NOW) });
     await until(() => expect(page.has("[data-health=failing]")).toBe(true));
     const banner = page.text("[data-health]");
-    expect(banner).toMatch(/^No answer since \d\d:\d\d\. Connection refused/);
+    expect(banner).toMatch(/^Not up to date since \d\d:\d\d\. Connection refused/);
     expect(banner).toContain("%loops local start");
     expect(banner).toMatch(/Next try in [56] s\./);
     expect(page.text(".standing")).toContain("Not updated for 1 min");
     expect(page.ids()).toEqual(before);
-    await until(() => expect(page.all("[role=status]").at(-1)?.textContent).toContain("No answer from the service."));
+    await until(() => expect(page.all("[role=status]").at(-1)?.textContent).toContain("Not up to date. Connection refused"));
     page.model.change({ base: 2, seq: 3, now: Date.now(), health: { ...given.health, looked_at: Date.now() } });
     await until(() => expect(page.has("[data-health]")).toBe(false));
     await until(() => expect(page.all("[role=status]").at(-1)?.textContent).toBe("Live again."));

@@ -74,7 +74,7 @@ function said(state: State | null, standing: Standing, now: number): readonly [T
     case "live":
       return ["good", at === null ? "Live" : <Ago at={at} before="Updated " after=" ago" />];
     case "failing":
-      return ["bad", at === null ? "No answer yet" : <Ago at={at} before="Not updated for " />];
+      return ["bad", at === null ? "Nothing came yet" : <Ago at={at} before="Not updated for " />];
     case "paused":
       return ["idle", `Paused, ${asItWas}`];
     case "over":

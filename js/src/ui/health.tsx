@@ -22,14 +22,14 @@ export function Health({ state, standing }: { state: State; standing: Standing }
     const last = before.current;
     before.current = standing;
     if (last === standing) return;
-    if (standing === "failing") say(`No answer from the service. ${reason}`);
+    if (standing === "failing") say(`Not up to date. ${reason}`);
     else if (lead) say(`${lead} What is shown may be old.`);
     else if (standing === "live" && (last === "failing" || LEAD[last])) say("Live again.");
   }, [standing]);
   const now = session.now();
   if (standing === "failing") {
     return (
-      <Banner tone="bad" lead={since === null ? "No answer." : `No answer since ${moment(since, now)}.`} data-health={standing}>
+      <Banner tone="bad" lead={`Not up to date${since === null ? "" : ` since ${moment(since, now)}`}.`} data-health={standing}>
         {reason} {lookedAt !== null && `What you see is from ${moment(lookedAt, now)}. `}
         {nextAt !== null && <NextTry at={nextAt} />} {hint}
       </Banner>
