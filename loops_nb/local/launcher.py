@@ -139,8 +139,12 @@ def _end(running: ServiceInfo, deadline: float) -> ServiceInfo:
 
 
 def _is_free(data_dir: Path) -> bool:
+    lock = data_dir / "lock"
+    if not lock.exists():
+        # Looking must not make one, in a folder that a spoilt note names.
+        return True
     try:
-        FolderLock(data_dir / "lock").release()
+        FolderLock(lock).release()
     except BlockingIOError:
         return False
     except OSError:
