@@ -347,7 +347,8 @@ class Core:
                 since=found.since,
                 next_at=found.next_at,
                 reason=found.reason,
-                hint=found.hint,
+                # A panel keeps the key that it was opened with.
+                hint=f"{found.hint} Then run this cell again." if "%loops login" in found.hint else found.hint,
             )
         )
         if self._over:

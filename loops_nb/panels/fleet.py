@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.drawing.wording import many
 from loops_nb.live import Need
-from loops_nb.models import RUN_TERMINAL
+from loops_nb.models import RUN_TERMINAL, SAMPLER_TERMINAL
 from loops_nb.panels.content import Content, Memo
 from loops_nb.panels.notices import Trouble, run_trouble, sampler_trouble
 from loops_nb.panels.rows import gpus_of, is_alive, is_serverless, run_is_finished, run_row, sampler_row, serves, state
@@ -152,7 +152,8 @@ def _seen_run(run: Run, deployment: Deployment | None, newest: Checkpoint | None
 
 
 def _seen_sampler(sampler: Sampler) -> _Seen:
-    return _Seen(sampler_row(sampler, None), sampler_trouble(sampler), not is_alive(sampler), is_under_way(state(sampler.status)))
+    finished = state(sampler.status) in SAMPLER_TERMINAL
+    return _Seen(sampler_row(sampler, None), sampler_trouble(sampler), finished, is_under_way(state(sampler.status)))
 
 
 def _count(label: str, seen: Mapping[str, _Seen]) -> Fact:

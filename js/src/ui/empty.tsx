@@ -4,12 +4,7 @@ import type { State } from "../store";
 import { Button } from "./small";
 
 /** What to type for the first one. */
-const FIRST: Record<TableName, string> = {
-  runs: "run = %loops create run --session SESSION --base-model MODEL",
-  samplers: "sampler = %loops create sampler --session SESSION --base-model MODEL",
-  deployments: "run = %loops create run --session SESSION --base-model MODEL",
-  checkpoints: "",
-};
+const FIRST: Partial<Record<TableName, string>> = { runs: "run", samplers: "sampler", deployments: "run" };
 
 interface Props {
   table: TableName;
@@ -33,7 +28,7 @@ export function Empty({ table, state, standing, isFiltered, finished, onClear }:
   }
   if (!state.ready) {
     return standing === "failing" ? (
-      <p data-empty="unreachable">The service could not be reached yet: the {table} appear as soon as it answers.</p>
+      <p data-empty="unreachable">Nothing came yet: the {table} appear as soon as the service answers.</p>
     ) : (
       <p data-empty="starting">Looking for {table}…</p>
     );
@@ -41,7 +36,9 @@ export function Empty({ table, state, standing, isFiltered, finished, onClear }:
   return (
     <p data-empty="nothing">
       No {table} yet. {FIRST[table] ? "To start one: " : "They appear when the training saves one."}
-      {FIRST[table] && <code>{FIRST[table]}</code>}
+      {FIRST[table] && (
+        <pre class="code">{`s = %loops create session\n%loops create ${FIRST[table]} --session {s.id} --base-model MODEL`}</pre>
+      )}
     </p>
   );
 }
