@@ -79,3 +79,7 @@ class Panel:
     def think_better(self) -> None:
         """Say no."""
         self.root.get_by_role("alertdialog").get_by_role("button", name="Keep it").click()
+
+    def is_done_with(self, id_: str) -> None:
+        """Wait until it says that the service took the deactivation."""
+        expect(self.root.locator(f'[data-below="{id_}"] [data-ending]')).to_have_attribute("data-ending", "done")

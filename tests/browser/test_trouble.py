@@ -16,7 +16,7 @@ from tests.service import ProcessService, running_service
 
 
 def test_the_service_dies_and_comes_back(desk: Desk, tmp_path: Path) -> None:
-    with running_service(speed=1.0, data_dir=tmp_path / "service", port=free_port()) as service, Loops("another", service.url) as loops:
+    with running_service(speed=1.0, data_dir=tmp_path / "process", port=free_port()) as service, Loops("another", service.url) as loops:
         assert isinstance(service, ProcessService)
         run = loops.runs.create(session_id=loops.sessions.create().id, base_model=MODEL, name="survivor")
         notebook = desk.notebook(fleet(), environment={"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY})
