@@ -114,8 +114,11 @@ class Agenda:
             return []
         slack = self.interval * _TOGETHER
         due = {source: self._due(source, attention) for source, attention in self._plain.items()}
-        ready = [source for source, at in due.items() if at <= now + slack] if any(at <= now for at in due.values()) else []
-        checkpoints = self._rota.pick(now, self._between_checkpoints(), slack=slack if ready else 0.0)
+        between = self._between_checkpoints()
+        # Whoever is due first, the others come along: a look told in two parts costs twice.
+        begins = min([*due.values(), self._rota.due(between)]) <= now
+        ready = [source for source, at in due.items() if at <= now + slack] if begins else []
+        checkpoints = self._rota.pick(now, between, slack=slack if begins else 0.0)
         if checkpoints is not None:
             ready.append(checkpoints)
         if self._connection.error is not None:
