@@ -103,7 +103,7 @@ class Desk:
 
     @contextmanager
     def notebook(self, service: Service, *cells: str) -> Iterator[tuple[Notebook, list[bytes]]]:
-        """Open a notebook with a kernel of its own; give it, and the list that every frame of its WebSockets is put into."""
+        """Open a notebook with a kernel of its own; give it, and the list that every frame from it is put into."""
         self._made += 1
         path = self.server.root / f"measured-{self._made}.ipynb"
         path.write_text(written(cells, "python3"), encoding="utf-8")
@@ -122,9 +122,11 @@ class Desk:
 
 def _keep_frames(page: Page, frames: list[bytes]) -> None:
     def keep(payload: str | bytes) -> None:
-        frames.append(payload.encode() if isinstance(payload, str) else payload)
+        if isinstance(payload, bytes):
+            frames.append(payload)
 
-    page.on("websocket", lambda socket: socket.on("framereceived", keep))
+    # There are others, for the events of the server.
+    page.on("websocket", lambda socket: socket.on("framereceived", keep) if "/channels" in socket.url else None)
 
 
 @contextmanager

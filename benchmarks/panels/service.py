@@ -65,6 +65,10 @@ class Pretended:
 
     def runs(self) -> bytes:
         """Return the listing of the runs, with as many changed as there are to be."""
+        self._step()
+        return b'{"runs":[' + b",".join(self._sent) + b"]}"
+
+    def _step(self) -> None:
         for row in self._chosen():
             run = self._runs[row]
             if self.what == "ends":
@@ -73,10 +77,11 @@ class Pretended:
                 sampler = run["sampler"]
                 sampler["status"] = {"name": "ACTIVE" if sampler["status"]["name"] == "SCALED_TO_ZERO" else "SCALED_TO_ZERO"}
             self._sent[row] = _packed(run)
-        return b'{"runs":[' + b",".join(self._sent) + b"]}"
 
     def one(self, run_id: str) -> bytes:
-        """Return one run alone."""
+        """Return one run alone; whoever asks for each of them begins anew with the first, and finds changes then."""
+        if run_id == self._runs[0]["id"]:
+            self._step()
         return b'{"run":' + self._sent[int(run_id.removeprefix("run"))] + b"}"
 
     def _chosen(self) -> list[int]:
