@@ -265,8 +265,8 @@ class Panel(anywidget.AnyWidget):
         }
 
     def _show_report_alone(self) -> None:
-        if shell() is None:
-            # A script: IPython's display would print the bundle, HTML and all.
+        if not is_notebook():
+            # In a script IPython's display would print the bundle, HTML and all; in a terminal the short text that a notebook keeps.
             width = shutil.get_terminal_size().columns
             sys.stdout.write(report_text(self._core.snapshot(), width=width, time_zone=self._time_zone) + "\n")
             return

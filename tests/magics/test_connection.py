@@ -6,6 +6,7 @@ import pytest
 
 from loops_nb.errors import InvalidArgumentError, LocalServiceError, ServiceUnreachableError, UnreadableAnswerError
 from loops_nb.loops import Loops
+from tests.browser.ports import free_port
 from tests.client.scripted_server import Answer, ScriptedServer, closed_port, serving
 from tests.magics.conftest import Notebook
 
@@ -170,8 +171,9 @@ def test_the_local_service_from_start_to_stop(notebook: Notebook) -> None:
         notebook.run("%loops runs")
         from loops_nb.local import launcher
 
+        # The service comes back where it was; only another program there would drive it away.
         launcher.stop()
-        launcher.start()
+        launcher.start(port=free_port())
         assert "%loops local start" in notebook.run("%loops runs", fails=True).out
         assert len(notebook.run("%loops runs").value) == len(frame)
     finally:
