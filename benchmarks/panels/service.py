@@ -153,7 +153,9 @@ class Front:
         if path.startswith(f"{_RUNS}/"):
             return Response(pretended.one(path.removeprefix(f"{_RUNS}/")), media_type="application/json")
         if path == "/v1/loops/checkpoints":
-            return Response(pretended.checkpoints[request.query_params["base_model"]], media_type="application/json")
+            # What is asked for by run is not made up: there are no such checkpoints.
+            found = pretended.checkpoints.get(request.query_params.get("base_model", ""), b'{"checkpoints":[]}')
+            return Response(found, media_type="application/json")
         listing = pretended.listings.get(path)
         return None if listing is None else Response(listing, media_type="application/json")
 

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-_CATEGORIES = ["-*", "toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"]
+_CATEGORIES = ["-*", "blink.user_timing", "disabled-by-default-devtools.timeline"]
 _TASK = "RunTask"
+#: Beginning and ending a trace is work, too, and not the page's.
+_FROM, _TO = "bench: from here", "bench: to here"
 
 
 class Work:
@@ -38,17 +40,20 @@ def traced(browser: Browser, page: Page) -> Iterator[Work]:
     work = Work()
     browser.start_tracing(page=page, categories=_CATEGORIES)
     try:
+        page.evaluate("name => performance.mark(name)", _FROM)
         yield work
+        page.evaluate("name => performance.mark(name)", _TO)
     finally:
-        work.tasks = _tasks(json.loads(browser.stop_tracing())["traceEvents"])
+        events = json.loads(browser.stop_tracing())["traceEvents"]
+    work.tasks = _tasks(events)
 
 
 def _tasks(events: list[dict[str, Any]]) -> list[float]:
-    mains = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"}
-    by_thread: dict[tuple[int, int], list[float]] = {thread: [] for thread in mains}
-    for event in events:
-        thread = (event["pid"], event["tid"])
-        if thread in mains and event["name"].endswith(_TASK) and event["ph"] == "X":
-            by_thread[thread].append(event["dur"] / 1e3)
-    # There are other renderers, of the browser's own; the page is the one that works.
-    return max(by_thread.values(), key=sum, default=[])
+    marks = {event["name"]: event for event in events if event["name"] in {_FROM, _TO}}
+    start, end = marks[_FROM], marks[_TO]
+    thread = start["pid"], start["tid"]
+    return [
+        event["dur"] / 1e3
+        for event in events
+        if event["name"] == _TASK and "dur" in event and (event["pid"], event["tid"]) == thread and start["ts"] <= event["ts"] < end["ts"]
+    ]
