@@ -1,4 +1,7 @@
-"""How long the page's main thread worked, by Chromium's own account."""
+"""How long the page's main thread worked, by Chromium's own account.
+
+Its CPU time is counted, so that others at work on the machine make it no longer.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _FROM, _TO = "bench: from here", "bench: to here"
 
 
 class Work:
-    """The tasks of a page's main thread, in milliseconds; filled when the trace ends."""
+    """The tasks of a page's main thread, in milliseconds of CPU time; filled when the trace ends."""
 
     def __init__(self) -> None:
         self.tasks: list[float] = []
@@ -53,7 +56,7 @@ def _tasks(events: list[dict[str, Any]]) -> list[float]:
     start, end = marks[_FROM], marks[_TO]
     thread = start["pid"], start["tid"]
     return [
-        event["dur"] / 1e3
+        event["tdur"] / 1e3
         for event in events
-        if event["name"] == _TASK and "dur" in event and (event["pid"], event["tid"]) == thread and start["ts"] <= event["ts"] < end["ts"]
+        if event["name"] == _TASK and "tdur" in event and (event["pid"], event["tid"]) == thread and start["ts"] <= event["ts"] < end["ts"]
     ]
