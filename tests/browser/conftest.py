@@ -113,7 +113,7 @@ class Desk:
         path.write_text(written(cells, kernel), encoding="utf-8")
         found = self.open(path)
         if environment:
-            found.execute(f"import os; os.environ.update({environment!r})")
+            found.insist(f"import os; os.environ.update({environment!r})")
         return found
 
     def open(self, path: Path, *, kernel: bool = True) -> Notebook:

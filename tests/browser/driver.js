@@ -19,15 +19,23 @@
       await driver.panel().revealed;
     },
 
-    /** Waits until the kernel answers.  Of what is sent to one that has just started, now and then something is lost. */
+    /** Waits until the kernel answers. */
     async answered() {
-      const { sessionContext } = driver.panel();
-      await sessionContext.ready;
+      await driver.panel().sessionContext.ready;
+      await driver.insist("");
+    },
+
+    /**
+     * Runs code until the kernel has answered; code that may run twice.  Of what is sent to a kernel that has just
+     * started, now and then something stays unanswered, even after something else was answered.
+     */
+    async insist(code) {
       for (;;) {
-        const asked = driver.kernel()?.requestExecute({ code: "", silent: true, store_history: false });
+        const asked = driver.kernel()?.requestExecute({ code, silent: true, store_history: false });
         const late = new Promise((resolve) => setTimeout(() => resolve(null), 5000));
-        const reply = asked?.done.catch(() => null);
-        if (reply && (await Promise.race([reply, late]))) return;
+        const reply = await Promise.race([asked?.done.catch(() => late) ?? late, late]);
+        if (reply?.content.status === "ok") return;
+        if (reply) throw new Error(`the kernel says ${reply.content.status}`);
         asked?.dispose();
       }
     },

@@ -132,6 +132,10 @@ class Notebook:
         """Run code in the kernel, not through a cell; returns what it printed."""
         return str(self.page.evaluate("code => driver.execute(code)", code))
 
+    def insist(self, code: str) -> None:
+        """Run code that may run twice in a kernel that may have just started, until it is answered."""
+        self.page.evaluate("code => driver.insist(code)", code)
+
     def restart_kernel(self) -> None:
         """Restart the kernel, without asking."""
         self.page.evaluate("() => driver.kernel().restart()")

@@ -129,7 +129,7 @@ def test_a_restarted_kernel_is_told(desk: Desk, world: World, connected: dict[st
     panel = Panel(notebook.page)
     panel.stands("gone")
     panel.says("watched")
-    notebook.execute(f"import os; os.environ.update({connected!r})")
+    notebook.insist(f"import os; os.environ.update({connected!r})")
     notebook.run(0)
     expect(notebook.page.locator(LIVE)).to_have_count(1)
     panel.stands("live")
