@@ -12,7 +12,8 @@ The tree::
     │   ├── OutcomeUnknownError             a write was sent, its answer was lost
     │   ├── UnreadableAnswerError           an answer came, but not the documented one
     │   ├── EndlessPagesError               a listing whose pages never end
-    │   └── RedirectRefusedError            the service pointed to another host
+    │   ├── RedirectRefusedError            the service pointed to another host
+    │   └── StorageError                    a file's bytes could not be read from where its URL points
     ├── APIError                            the service said no
     │   ├── BadRequestError                 400, 422
     │   ├── AuthenticationError             401
@@ -23,6 +24,13 @@ The tree::
     │   └── ServerError                     5xx
     ├── WaitTimeoutError (TimeoutError)     ``wait`` took longer than it was allowed to
     ├── NeverReachedError                   what ``wait`` waited for will not happen any more
+    ├── DownloadError                       a checkpoint could not be brought home, or not whole
+    │   ├── UnsafeNameError                 the listing has names that cannot be files here
+    │   ├── VolumeBackedError               its files have no URLs
+    │   ├── NoSpaceError                    the disk cannot hold it
+    │   ├── DownloadIncompleteError         some files failed, the others are there
+    │   └── VerificationError               a folder is not what was downloaded
+    ├── UnreadableTensorsError              a file is not the safetensors that it says it is
     └── LocalServiceError                   the embedded service could not be started or stopped
 
 Each error carries ``message`` (what happened, what was not lost) and ``hint`` (what to type next).  In a notebook it is shown as one
@@ -31,6 +39,7 @@ readable line, and the cell still counts as failed, so that "Run All" stops.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -124,6 +133,22 @@ class EndlessPagesError(TransportError):
 
 class RedirectRefusedError(TransportError):
     """The service redirected to another host; it was not followed, so the key stayed here."""
+
+
+class StorageError(TransportError):
+    """A file's bytes could not be read from where its presigned URL points.  No text of it holds that URL.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    status
+        The HTTP status that it failed with; None when there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
+        self.status = status
+        super().__init__(message, hint=hint)
 
 
 class APIError(LoopsError):
@@ -221,6 +246,91 @@ class NeverReachedError(LoopsError):
         self.status = status
         self.checkpoint_uri = checkpoint_uri
         super().__init__(message, hint=hint)
+
+
+class DownloadError(LoopsError):
+    """A checkpoint could not be brought home, or not whole."""
+
+
+class UnsafeNameError(DownloadError):
+    """The service lists names that cannot be files of that folder; nothing was downloaded.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    refused
+        From each name to what is wrong with it.
+    """
+
+    def __init__(self, message: str, *, refused: Mapping[str, str] | None = None, hint: str = "") -> None:
+        self.refused = dict(refused or {})
+        super().__init__(message, hint=hint)
+
+
+class VolumeBackedError(DownloadError):
+    """The checkpoint lies on a volume of the service's, so its files have no URLs.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    volume_ref, path
+        The volume and the folder on it, where the service tells them.
+    """
+
+    def __init__(self, message: str, *, volume_ref: str | None = None, path: str | None = None, hint: str = "") -> None:
+        self.volume_ref = volume_ref
+        self.path = path
+        super().__init__(message, hint=hint)
+
+
+class NoSpaceError(DownloadError):
+    """The disk cannot hold what was asked for; what came until then is kept."""
+
+
+class DownloadIncompleteError(DownloadError):
+    """Some files failed; the others are there, and the same command fetches only what is missing.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    failures
+        From the path of each file that failed, below the folder of all checkpoints, to what happened.
+    """
+
+    def __init__(self, message: str, *, failures: Mapping[str, str] | None = None, hint: str = "") -> None:
+        self.failures = dict(failures or {})
+        super().__init__(message, hint=hint)
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the sentence, and a line for each file."""
+        return [*super()._render_traceback_(), *(one_line(f"  {name}: {what}") for name, what in self.failures.items())]
+
+
+class VerificationError(DownloadError):
+    """A folder is not what was downloaded into it.
+
+    Parameters
+    ----------
+    message, hint
+        As in `LoopsError`.
+    differences
+        From each file to what is wrong with it.
+    """
+
+    def __init__(self, message: str, *, differences: Mapping[str, str] | None = None, hint: str = "") -> None:
+        self.differences = dict(differences or {})
+        super().__init__(message, hint=hint)
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the sentence, and a line for each file."""
+        return [*super()._render_traceback_(), *(one_line(f"  {name}: {what}") for name, what in self.differences.items())]
+
+
+class UnreadableTensorsError(LoopsError):
+    """A file is not the safetensors file that its name and size say it is; nothing of it was used."""
 
 
 class LocalServiceError(LoopsError):

@@ -18,7 +18,8 @@ EXAMPLES: dict[str, str] = {
     "trainer": "bt://loops:k4q95w5/weights/step-100",
     "sampler": "bt://loops:k4q95w5/sampler_weights/step-100",
 }
-_KIND_OF: dict[Target, str] = {"trainer": "weights", "sampler": "sampler_weights"}
+#: The word of a URI for each target.
+KIND_OF_TARGET: dict[str, str] = {"trainer": "weights", "sampler": "sampler_weights"}
 _TARGET_OF: dict[str, Target] = {"weights": "trainer", "sampler_weights": "sampler"}
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
@@ -43,7 +44,7 @@ class CheckpointURI(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"bt://loops:{self.run_id}/{_KIND_OF[self.target]}/{self.name}"
+        return f"bt://loops:{self.run_id}/{KIND_OF_TARGET[self.target]}/{self.name}"
 
 
 def parse_uri(text: str, *, target: Target | None = None, argument: str = "uri") -> CheckpointURI:
@@ -86,7 +87,7 @@ def parse_uri(text: str, *, target: Target | None = None, argument: str = "uri")
     if target is not None and uri.target != target:
         other = CheckpointURI(run_id, target, name)
         raise InvalidURIError(
-            f"{argument} must name a {target} checkpoint ({_KIND_OF[target]}), but {text} names a {uri.target} checkpoint ({kind}).",
+            f"{argument} must name a {target} checkpoint ({KIND_OF_TARGET[target]}), but {text} names a {uri.target} checkpoint ({kind}).",
             argument=argument,
             hint=f"If the same name was saved for the {target} too, use {other}",
         )
