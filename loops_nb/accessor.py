@@ -13,6 +13,7 @@ import pandas as pd
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import KINDS
+from loops_nb.frames.derived import DERIVED
 from loops_nb.steps import step_of
 from loops_nb.uri import format_uri
 
@@ -84,7 +85,7 @@ class LoopsAccessor:
         """
         columns = set(self._frame.columns)
         noted = self._frame.attrs.get(KIND_ATTR)
-        if isinstance(noted, str) and columns & _MARKS.get(noted, frozenset()):
+        if isinstance(noted, str) and columns & (_MARKS.get(noted) or _marks_of_derived(noted)):
             return noted
         if noted == TIMELINE:
             raise InvalidArgumentError(
@@ -229,6 +230,10 @@ class LoopsAccessor:
                 hint=f"Keep it when selecting columns; it has {', '.join(map(str, self._frame.columns)) or 'none'}.",
             )
         return column
+
+
+def _marks_of_derived(name: str) -> frozenset[str]:
+    return frozenset(column.name for column in DERIVED[name].columns) if name in DERIVED else frozenset()
 
 
 def _events(frame: pd.DataFrame) -> pd.DataFrame:

@@ -27,6 +27,7 @@ ROOMS = [
     "config",
     "drawing",
     "client",
+    "connections",
     "storage",
     "downloads",
     "tensors",

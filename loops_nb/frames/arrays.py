@@ -160,6 +160,11 @@ def _nanos(values: list[Any], column: Column, place: str) -> Any:
     return pd.DatetimeIndex(numbers.view("M8[ns]")).tz_localize("UTC").array
 
 
+def _numbers(values: list[Any], column: Column, place: str) -> Any:
+    del column, place
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
 def _is_int64(value: int) -> bool:
     return _INT64.min <= value <= _INT64.max
 
@@ -195,6 +200,7 @@ _ARRAY_OF: dict[Dtype, Callable[[list[Any], Column, str], Any]] = {
     Dtype.FLAG: _flags,
     Dtype.TIME: _times,
     Dtype.NANOS: _nanos,
+    Dtype.NUMBER: _numbers,
 }
 _IN_WORDS = {
     Dtype.COUNT: "64-bit integer",

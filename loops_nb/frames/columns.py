@@ -16,6 +16,8 @@ Dtypes
     ``Int64`` (nullable).
 ``flag``
     ``boolean`` (nullable).
+``number``
+    ``float64``; missing values are NaN.  Only in frames that are computed here.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class Dtype(Enum):
     NANOS = "nanos"
     COUNT = "count"
     FLAG = "flag"
+    NUMBER = "number"
 
 
 # Compared by identity: rows of the table are keys of caches, and a hash of all their texts would cost more than a short listing.

@@ -85,15 +85,17 @@ class Completion:
         options = [
             (o.flags[-1], "option")
             for o in verb.options
-            if o.name not in used and not (loose and o.name in {a.name for a in verb.arguments})
+            if (o.many or o.name not in used) and not (loose and o.name in {a.name for a in verb.arguments})
         ]
         options.append(("--help", "option"))
         if fragment.startswith("-"):
-            short = [(f, "option") for o in verb.options for f in o.flags[:-1] if o.name not in used]
+            short = [(f, "option") for o in verb.options for f in o.flags[:-1] if o.many or o.name not in used]
             return fragment, _starting(options + short, fragment)
         values: list[tuple[str, str]] = []
         if loose < len(verb.arguments):
             values = self._values(verb.arguments[loose])
+        elif verb.arguments and verb.arguments[-1].many:
+            values = self._values(verb.arguments[-1])
         return fragment, _starting(values + options, fragment)
 
     def _values(self, taken: Takes) -> list[tuple[str, str]]:

@@ -46,6 +46,8 @@ class Takes:
         Whether it must be given.
     default
         The value when it is not given.
+    many
+        Whether it can be given several times, an argument as several words; the value is then a tuple.  Of the arguments only the last.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Takes:
     words: tuple[str, ...] = ()
     required: bool = False
     default: Any = None
+    many: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +131,7 @@ class Verb:
             words = "|".join(v.word for v in self.verbs)
             parts.append(f"[{words}]" if self.default else words)
             parts.append("...")
-        parts += [a.metavar if a.required else f"[{a.metavar}]" for a in self.arguments if a.metavar]
+        parts += [argument_form(a) for a in self.arguments if a.metavar]
         parts += [_usage(o) for o in self.options]
         return " ".join(parts)
 
@@ -181,7 +184,7 @@ def understand(verbs: Sequence[Verb], words: Sequence[str]) -> Order:
         return Order(verb, SimpleNamespace(), wants_help=True)
     if rest and verb.instead_of_secrets:
         raise InvalidArgumentError(verb.instead_of_secrets[0], argument="key", hint=verb.instead_of_secrets[1])
-    values = {taken.name: taken.default for taken in (*verb.arguments, *verb.options)}
+    values = {taken.name: () if taken.many else taken.default for taken in (*verb.arguments, *verb.options)}
     given: set[str] = set()
     loose: list[str] = []
     queue = list(rest)
@@ -189,10 +192,11 @@ def understand(verbs: Sequence[Verb], words: Sequence[str]) -> Order:
         word = queue.pop(0)
         if word.startswith("-") and word != "-":
             option, text = _option(verb, word, queue)
-            if option.name in given:
+            if option.name in given and not option.many:
                 raise _refuse(verb, f"{option.flags[-1]} is given twice", option.name)
             given.add(option.name)
-            values[option.name] = True if text is None else _value(verb, option, option.flags[-1], text)
+            value = True if text is None else _value(verb, option, option.flags[-1], text)
+            values[option.name] = (*values[option.name], value) if option.many else value
         else:
             loose.append(word)
     _fill(verb, loose, values)
@@ -263,7 +267,13 @@ def _option(verb: Verb, word: str, queue: list[str]) -> tuple[Option, str | None
 
 def _fill(verb: Verb, loose: list[str], values: dict[str, Any]) -> None:
     for argument, word in zip(verb.arguments, loose, strict=False):
-        values[argument.name] = _value(verb, argument, argument.metavar, word)
+        value = _value(verb, argument, argument.metavar, word)
+        values[argument.name] = (value,) if argument.many else value
+    last = verb.arguments[-1] if verb.arguments else None
+    if last is not None and last.many:
+        extra = loose[len(verb.arguments) :]
+        values[last.name] = (*values[last.name], *(_value(verb, last, last.metavar, word) for word in extra))
+        loose = loose[: len(verb.arguments)]
     missing = [a for a in verb.arguments[len(loose) :] if a.required]
     if missing:
         raise _refuse(verb, f"{missing[0].metavar} is missing ({missing[0].help})", missing[0].name)
@@ -291,9 +301,15 @@ def _refuse(verb: Verb, what: str, argument: str = "") -> InvalidArgumentError:
     return InvalidArgumentError(f"%loops {verb.name}: {what}.", argument=argument, hint=f"See %loops {verb.name} --help")
 
 
+def argument_form(argument: Takes) -> str:
+    """Return how an argument stands in a usage: in brackets when it can be left out, with dots when there can be several."""
+    form = argument.metavar if argument.required else f"[{argument.metavar}]"
+    return f"{form} ..." if argument.many else form
+
+
 def _usage(option: Option) -> str:
     form = option.flags[-1] if option.is_switch else f"{option.flags[-1]} {option.metavar}"
-    return form if option.required else f"[{form}]"
+    return (form if option.required else f"[{form}]") + (" ..." if option.many else "")
 
 
 def _or(words: Sequence[str]) -> str:

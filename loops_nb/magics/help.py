@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from loops_nb.magics.grammar import argument_form
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -84,7 +86,7 @@ def _heading(verb: Verb) -> str:
     words = [verb.word]
     if verb.verbs:
         words.append("|".join(v.word for v in verb.verbs))
-    words += [a.metavar if a.required else f"[{a.metavar}]" for a in verb.arguments if a.metavar]
+    words += [argument_form(a) for a in verb.arguments if a.metavar]
     return " ".join(words)
 
 

@@ -37,10 +37,12 @@ def _own_columns(kind: str) -> tuple[str, ...]:
     """Return the columns of a kind, the one that makes it out first; none if there is no such kind."""
     from loops_nb.accessor import TIMELINE  # noqa: PLC0415 - pandas is there when a frame is there
     from loops_nb.frames.columns import KINDS  # noqa: PLC0415
+    from loops_nb.frames.derived import DERIVED  # noqa: PLC0415
 
     if kind == TIMELINE:
         return _TIMELINE
-    return tuple(column.name for column in KINDS[kind].columns) if kind in KINDS else ()
+    found = KINDS.get(kind) or DERIVED.get(kind)
+    return tuple(column.name for column in found.columns) if found else ()
 
 
 def kind_of(frame: pd.DataFrame) -> str | None:

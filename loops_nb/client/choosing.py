@@ -1,0 +1,153 @@
+"""Which checkpoints are meant: from what people type to what the routes take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from loops_nb.errors import InvalidArgumentError, NotFoundError
+from loops_nb.models import CHECKPOINT_TARGETS, Checkpoint
+from loops_nb.references import CheckpointRef
+from loops_nb.uri import KIND_OF_TARGET, format_uri, parse_uri
+
+if TYPE_CHECKING:
+    from loops_nb.client.resources import Checkpoints, Runs
+
+#: How a checkpoint can be named.
+Named: TypeAlias = str | Checkpoint | CheckpointRef
+_SHOWN = 4
+_RUN_AND_NAME = 2
+_RUN_KIND_AND_NAME = 3
+
+
+class Chooser:
+    """Finds checkpoints; lists what it needs once.
+
+    Parameters
+    ----------
+    checkpoints, runs
+        The resources that are asked.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, runs: Runs) -> None:
+        self._checkpoints = checkpoints
+        self._runs = runs
+        self._of_run: dict[str, list[CheckpointRef]] = {}
+        self._everything: list[CheckpointRef] | None = None
+
+    def choose(self, named: Sequence[Named], *, run_id: str | None = None, target: str | None = None) -> list[CheckpointRef]:
+        """Return the checkpoints that are meant, in the order in which they were named, each once.
+
+        Parameters
+        ----------
+        named
+            Ids, ``bt://`` URIs, ``run/name``, ``run/weights/name``, saved names, or objects of a listing.
+        run_id
+            Names are those of this run; without any name, all that it has saved are meant.
+        target
+            Only ``trainer`` or ``sampler`` checkpoints.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If nothing is named, or a word can mean several checkpoints; the text says which.
+        NotFoundError
+            If there is no such checkpoint or run.
+        """
+        if target is not None and target not in CHECKPOINT_TARGETS:
+            raise InvalidArgumentError(f"target must be {' or '.join(CHECKPOINT_TARGETS)}, not {target!r}.", argument="target")
+        if not named:
+            if run_id is None:
+                raise InvalidArgumentError(
+                    "No checkpoint was named.",
+                    argument="checkpoints",
+                    hint="Name one by its id, its bt:// URI or as run/name, or give run_id for all of a run.",
+                )
+            found = [ref for ref in self._saved_by(run_id) if target in {None, ref.target}]
+            if not found:
+                raise NotFoundError(f"Run {run_id} has saved no {f'{target} ' if target else ''}checkpoint yet.", status=404)
+            return found
+        return list({ref.id: ref for ref in [self._one(one, run_id, target) for one in named]}.values())
+
+    def _one(self, one: Named, run_id: str | None, target: str | None) -> CheckpointRef:
+        if isinstance(one, CheckpointRef):
+            return one
+        if isinstance(one, Checkpoint):
+            return CheckpointRef.of(one)
+        if not isinstance(one, str) or not one.strip():
+            raise InvalidArgumentError(
+                f"A checkpoint is named by a text or is an object of a listing, not {type(one).__name__ if one else 'an empty text'}.",
+                argument="checkpoints",
+            )
+        word = one.strip()
+        if word.startswith("bt:"):
+            return self._at(str(parse_uri(word, argument="checkpoint")))
+        parts = word.strip("/").split("/")
+        if len(parts) == _RUN_KIND_AND_NAME:
+            return self._at(str(parse_uri(f"bt://loops:{word.strip('/')}", argument="checkpoint")))
+        if len(parts) == _RUN_AND_NAME:
+            return self._named(parts[1], parts[0], target)
+        if len(parts) > 1:
+            raise InvalidArgumentError(
+                f"{word!r} names no checkpoint.", argument="checkpoint", hint="The forms are ID, RUN/NAME and bt://loops:RUN/weights/NAME."
+            )
+        return self._named(word, run_id, target) if run_id is not None else self._anywhere(word, target)
+
+    def _at(self, uri: str) -> CheckpointRef:
+        found = self._checkpoints.list(checkpoint_path=uri)
+        if not found:
+            run_id = parse_uri(uri).run_id
+            raise NotFoundError(
+                f"There is no checkpoint {uri}.", status=404, hint=f"%loops checkpoints {run_id} lists what that run has saved."
+            )
+        return CheckpointRef.of(found[0])
+
+    def _named(self, name: str, run_id: str, target: str | None) -> CheckpointRef:
+        saved = self._saved_by(run_id)
+        found = [ref for ref in saved if name in {ref.id, ref.name} and target in {None, ref.target}]
+        if not found:
+            names = ", ".join(dict.fromkeys(str(ref.name) for ref in saved[:_SHOWN]))
+            raise NotFoundError(
+                f"Run {run_id} has saved no {f'{target} ' if target else ''}checkpoint {name!r}.",
+                status=404,
+                hint=f"Its newest are {names}; %loops checkpoints {run_id} lists all." if names else "It has saved none yet.",
+            )
+        return _only(name, found)
+
+    def _anywhere(self, word: str, target: str | None) -> CheckpointRef:
+        """Return the checkpoint with this id, or the only one with this name.
+
+        There is no route from an id to what it belongs to, so the caller's own checkpoints are listed.  An id of somebody else's is in no
+        listing, and still good for the file routes.
+        """
+        if self._everything is None:
+            models = dict.fromkeys(run.base_model for run in self._runs.list() if run.base_model)
+            self._everything = [CheckpointRef.of(listed) for model in models for listed in self._checkpoints.list(base_model=model)]
+        found = [ref for ref in self._everything if ref.id == word]
+        if not found:
+            found = [ref for ref in self._everything if ref.name == word and target in {None, ref.target}]
+        return _only(word, found) if found else CheckpointRef(word)
+
+    def _saved_by(self, run_id: str) -> list[CheckpointRef]:
+        if run_id not in self._of_run:
+            self._of_run[run_id] = [CheckpointRef.of(listed) for listed in self._checkpoints.list(run_id=run_id)]
+            if not self._of_run[run_id]:
+                # The listing does not tell an unknown run from one that has saved nothing; asking for the run does.
+                self._runs.get(run_id)
+        return self._of_run[run_id]
+
+
+def _only(word: str, found: Iterable[CheckpointRef]) -> CheckpointRef:
+    refs = list(found)
+    if len(refs) > 1:
+        which = [_spelt(ref) for ref in refs]
+        raise InvalidArgumentError(
+            f"{word} is the name of {len(refs)} checkpoints.",
+            argument="checkpoint",
+            hint=f"Say which: {', '.join(which[:_SHOWN])}{', ...' if len(which) > _SHOWN else ''}",
+        )
+    return refs[0]
+
+
+def _spelt(ref: CheckpointRef) -> str:
+    return format_uri(str(ref.run_id), ref.target if ref.target in KIND_OF_TARGET else "sampler", str(ref.name))

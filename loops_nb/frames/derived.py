@@ -1,0 +1,43 @@
+"""Frames that are computed here, not listed by the service: the same table of columns and dtypes, without sources in JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from loops_nb.frames.arrays import KIND_ATTR, array
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from loops_nb.frames.columns import Kind
+
+#: Every kind of computed frame by its name; ``df.loops.kind`` tells them too.
+DERIVED: dict[str, Kind] = {}
+
+
+def derived(kind: Kind) -> Kind:
+    """Make a kind of computed frame known under its name, and return it."""
+    DERIVED[kind.name] = kind
+    return kind
+
+
+def derived_frame(kind: Kind, values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return a computed frame.
+
+    Parameters
+    ----------
+    kind
+        Its kind: one that `derived` made known.
+    values
+        For each of its columns the values, None where missing; all of the same length.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The kind's columns in its order, with their dtypes also when there are no rows.
+    """
+    frame = pd.DataFrame({column.name: array(list(values[column.name]), column, place=kind.name) for column in kind.columns}, copy=False)
+    frame.attrs[KIND_ATTR] = kind.name
+    return frame
