@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,13 @@ def test_a_file_needs_no_key(filled: AnyService, checkpoint: dict[str, Any], fil
     assert answer.headers["accept-ranges"] == "bytes"
     assert answer.headers["last-modified"]
     assert answer.headers["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-9"}])
+def test_the_checksum_of_the_whole_file_is_said(asked: dict[str, str], file: dict[str, Any]) -> None:
+    answer = httpx.get(file["url"], headers=asked)
+    assert base64.b64decode(answer.headers["x-amz-checksum-sha256"]) == hashlib.sha256(httpx.get(file["url"]).content).digest()
+    assert answer.headers["x-amz-checksum-type"] == "FULL_OBJECT"
 
 
 def test_head_has_the_same_headers_and_no_body(file: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from pathlib import Path
 
@@ -42,7 +43,7 @@ async def checkpoint_file(request: Request) -> Response:
         raise Problem(404, "NOT_FOUND", "There is no such file.")
     # The parts come from the records, not from the request.
     path = service.store.data_dir / CHECKPOINTS / checkpoint.id / record.name
-    return _send(path, f'"{record.sha256}"')
+    return _send(path, record.sha256)
 
 
 async def debug_file(request: Request) -> Response:
@@ -52,7 +53,7 @@ async def debug_file(request: Request) -> Response:
     if name not in DEBUG_FILES:
         raise Problem(404, "NOT_FOUND", "There is no such file.")
     path = service_of(request).store.data_dir / DEBUG / request.path_params["deployment_id"] / name
-    return _send(path, f'"{hashlib.sha256(path.read_bytes()).hexdigest()}"' if path.is_file() else "")
+    return _send(path, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
 
 
 def _check(request: Request) -> None:
@@ -61,11 +62,18 @@ def _check(request: Request) -> None:
     service.signer.check(request.scope["path"], expires=expires, signature=signature, now=service.now() // 1000)
 
 
-def _send(path: Path, etag: str) -> Response:
+def _send(path: Path, sha256: str) -> Response:
     if not path.is_file():
         raise Problem(404, "FILE_MISSING", f"The file {path.name} is in the records but no longer in the data folder.")
-    # A file that is somebody's weights is not for a shared cache.
-    headers = {"ETag": etag, "Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+    headers = {
+        "ETag": f'"{sha256}"',
+        # As S3 says it, and of the whole file also where a part of it is sent: whoever downloads can tell that it came intact.
+        "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode(),
+        "x-amz-checksum-type": "FULL_OBJECT",
+        # A file that is somebody's weights is not for a shared cache.
+        "Cache-Control": "private, no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
     return File(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
 
 
