@@ -23,12 +23,14 @@ _FIRST = {
     "capabilities": ("model_name", "enabled", "max_seq_len", "max_enabled_seq_len", "reason"),
     "logs": ("message", "timestamp", "level"),
     "timeline": ("time", "event", "detail", "id", "elapsed", "run_id"),
+    "planned_files": ("relative_file_name", "state", "size_bytes", "there_bytes", "checkpoint"),
+    "downloads": ("path", "files", "size_bytes", "fetched_bytes"),
 }
 # What is no listing of the service, and is shown as one.
 _TIMELINE = ("time", "elapsed", "event", "run_id", "id", "detail")
-_CALLED = {"timeline": "events"}
+_CALLED = {"timeline": "events", "planned_files": "files"}
 _PROSE = {"message", "reason_detail", "remediation"}
-_LONG = _PROSE | {"relative_file_name", "uri", "detail"}
+_LONG = _PROSE | {"relative_file_name", "uri", "detail", "path"}
 _NANOSECONDS = "ns"
 _HIDDEN_URL = "(presigned URL, not shown: it works without a key)"
 
@@ -137,7 +139,7 @@ def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
         return _time_field(name, cells, missing, time_zone, fraction=f"[{_NANOSECONDS}" in dtype)
     if dtype.startswith("timedelta64["):
         return Field(name, [MISSING if gone else lasting(cell) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
-    if name == "size_bytes":
+    if name.endswith("_bytes"):
         return Field(name, [MISSING if gone else size(int(cell)) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
     texts = [MISSING if gone else _plain(cell) for cell, gone in zip(cells, missing, strict=True)]
     is_number = dtype.lower().startswith(("int", "uint", "float"))
