@@ -1,0 +1,165 @@
+"""One connection to a server of files: HTTP/1.1, one answer after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+
+from loops_nb.storage.faults import Kind, StorageFault
+from loops_nb.storage.places import Place
+
+#: An answer's head, or a line of a chunked body, is never longer.
+HEAD_BYTES = 64 * 1024
+_END_OF_HEAD = b"\r\n\r\n"
+_MOST_INTERIM = 20
+
+
+class Head:
+    """Status and headers of an answer; names in lower case, the values of repeated ones joined by commas."""
+
+    __slots__ = ("headers", "keeps", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], *, keeps: bool) -> None:
+        self.status = status
+        self.headers = headers
+        self.keeps = keeps
+
+
+class Connection:
+    """A connected socket with what was read from it too early.
+
+    Parameters
+    ----------
+    sock
+        Connected, with its time limit set.
+    place
+        The server that it leads to.
+    prefix, extra
+        For plain http through a proxy: what stands before each path, and headers for the proxy.
+    """
+
+    __slots__ = ("_buffer", "_end", "_sock", "_start", "extra", "place", "prefix", "stopped", "used")
+
+    def __init__(self, sock: socket.socket, place: Place, *, prefix: str = "", extra: str = "") -> None:
+        self._sock = sock
+        self._buffer = bytearray(HEAD_BYTES)
+        self._start = self._end = 0
+        self.place = place
+        self.prefix = prefix
+        self.extra = extra
+        self.used = False
+        self.stopped = False
+
+    def ask(self, request: bytes) -> Head:
+        """Send a request and read the head of its answer.
+
+        Raises
+        ------
+        StorageFault
+            If the connection breaks, or what comes is no HTTP.
+        OSError
+            If the connection breaks.
+        """
+        self._sock.sendall(request)
+        for _ in range(_MOST_INTERIM):
+            head = self._head()
+            self.used = True
+            if head.status >= 200:  # noqa: PLR2004 - HTTP statuses are their own names
+                return head
+        raise StorageFault("the server sent no final answer")
+
+    def take(self, view: memoryview) -> int:
+        """Read what is there into a buffer; 0 at the end of the stream."""
+        kept = self._end - self._start
+        if kept:
+            count = min(kept, len(view))
+            view[:count] = memoryview(self._buffer)[self._start : self._start + count]
+            self._start += count
+            return count
+        return self._sock.recv_into(view)
+
+    def line(self) -> bytes:
+        """Read a line, without its end.
+
+        Raises
+        ------
+        StorageFault
+            If it does not end, or is too long.
+        """
+        searched = self._start
+        while True:
+            found = self._buffer.find(b"\r\n", searched, self._end)
+            if found >= 0:
+                text = bytes(self._buffer[self._start : found])
+                self._start = found + 2
+                return text
+            searched = self._more(max(self._start, self._end - 1))
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be sent: nothing came unasked, not even its end."""
+        if self._start != self._end or self.stopped or self._sock.fileno() < 0:
+            return False
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            return not poll.poll(0)
+        return not select.select([self._sock], [], [], 0)[0]
+
+    def stop(self) -> None:
+        """Let whoever reads from it fail at once; may be called from another thread."""
+        self.stopped = True
+        with contextlib.suppress(OSError):
+            # Not that of an SSL socket, which would forget its key while the other thread reads.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close it."""
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+    def _head(self) -> Head:
+        searched = self._start
+        while True:
+            found = self._buffer.find(_END_OF_HEAD, searched, self._end)
+            if found >= 0:
+                text = self._buffer[self._start : found].decode("latin-1")
+                self._start = found + len(_END_OF_HEAD)
+                return _parsed(text)
+            searched = self._more(max(self._start, self._end - 3))
+
+    def _more(self, searched: int) -> int:
+        """Read more into the buffer and return where to search on."""
+        if self._start:
+            # To the front, so that there is room for as much as may come.
+            self._buffer[: self._end - self._start] = self._buffer[self._start : self._end]
+            searched -= self._start
+            self._end -= self._start
+            self._start = 0
+        if self._end == HEAD_BYTES:
+            raise StorageFault("the server sent headers that do not end", Kind.UNFIT)
+        count = self._sock.recv_into(memoryview(self._buffer)[self._end :])
+        if not count:
+            raise StorageFault("the server closed the connection")
+        self._end += count
+        return searched
+
+
+def _parsed(text: str) -> Head:
+    first, *lines = text.split("\r\n")
+    version, _, rest = first.partition(" ")
+    code = rest[:3]
+    if version not in {"HTTP/1.1", "HTTP/1.0"} or len(code) != 3 or not (code.isascii() and code.isdigit()):  # noqa: PLR2004
+        raise StorageFault("the server's answer is no HTTP", Kind.BROKEN)
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            raise StorageFault("the server sent headers that cannot be read", Kind.UNFIT)
+        key = name.lower()
+        value = value.strip()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    options = headers.get("connection", "").lower()
+    keeps = "keep-alive" in options if version == "HTTP/1.0" else "close" not in options
+    return Head(int(code), headers, keeps=keeps)
