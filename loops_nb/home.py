@@ -1,4 +1,4 @@
-"""Where ``loops_nb`` keeps what must outlive a kernel: one folder of the user's."""
+"""Where ``loops_nb`` keeps what must outlive a kernel, and what only saves time: folders of the user's."""
 
 from __future__ import annotations
 
@@ -17,3 +17,15 @@ def home_dir() -> Path:
     import platformdirs  # noqa: PLC0415 - only needed without the variable
 
     return Path(platformdirs.user_data_dir("loops-nb", appauthor=False))
+
+
+def cache_dir() -> Path:
+    """Return the folder for what can be had again, at the price of time; it may not exist yet.
+
+    It is ``cache`` below ``LOOPS_NB_HOME``; without that variable it is the platform's folder for a user's caches.
+    """
+    if os.environ.get("LOOPS_NB_HOME", "").strip():
+        return home_dir() / "cache"
+    import platformdirs  # noqa: PLC0415 - only needed without the variable
+
+    return Path(platformdirs.user_cache_dir("loops-nb", appauthor=False))

@@ -1,0 +1,86 @@
+"""What a tensor's name tells: module, layer, and which half of a LoRA update it is.
+
+The names are those of PEFT (``base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight``, with or without an adapter's name before
+``weight``), of embeddings (``lora_embedding_A``), of experts (``mlp.experts.7.gate_proj``), of what an optimizer keeps of a weight
+(``....lora_A.weight.exp_avg``), and of plain weights.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+Half = Literal["A", "B"]
+
+_WRAPPER = "base_model.model."
+_HALVES: dict[str, Half] = {
+    "lora_A": "A",
+    "lora_B": "B",
+    "lora_embedding_A": "A",
+    "lora_embedding_B": "B",
+    "lora_a": "A",
+    "lora_b": "B",
+    "lora_down": "A",
+    "lora_up": "B",
+}
+# Of a LoRA too, and no half of it.
+_BESIDE = {"lora_magnitude_vector"}
+_SAVED_WHOLE = "modules_to_save"
+_LEAVES = {"weight", "bias", "weight_scale", "weight_scale_inv", "input_scale", "qweight", "qzeros", "scales", "g_idx"}
+_STACKS = {"layers", "layer", "blocks", "block", "resblocks", "h"}
+_MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg", "acc_delta"}
+_LONGEST_NUMBER = 9
+# Checkpoints of a run have the same names; texts as long as a header can hold are not worth keeping.
+_LONGEST_KEPT = 500
+
+
+class Place(NamedTuple):
+    """Where a tensor belongs; `loops_nb.tensors.info.TensorInfo` explains the parts."""
+
+    module: str
+    module_type: str
+    layer: int | None
+    lora: Half | None
+
+
+def place_of(name: str) -> Place:
+    """Return what a tensor's name tells."""
+    return _kept(name) if len(name) <= _LONGEST_KEPT else _read(name)
+
+
+def is_moment(name: str) -> bool:
+    """Tell whether a name is that of an optimizer's note on a weight."""
+    return name.rpartition(".")[2] in _MOMENTS
+
+
+def _read(name: str) -> Place:
+    parts = name.removeprefix(_WRAPPER).split(".")
+    if len(parts) > 1 and parts[-1] in _MOMENTS:
+        parts.pop()
+    half: Half | None = None
+    at = next((at for at in range(len(parts) - 1, -1, -1) if parts[at] in _HALVES or parts[at] in _BESIDE), None)
+    if at is not None:
+        # The bias that some add after B is a vector, not a factor of the update.
+        half = None if parts[-1] == "bias" else _HALVES.get(parts[at])
+        parts = parts[:at]
+    else:
+        if len(parts) > 1 and parts[-1] in _LEAVES:
+            parts.pop()
+        if _SAVED_WHOLE in parts[1:]:
+            parts = parts[: parts.index(_SAVED_WHOLE, 1)]
+    return Place(".".join(parts), next((part for part in reversed(parts) if not _is_number(part)), ""), _layer(parts), half)
+
+
+_kept = lru_cache(maxsize=1 << 15)(_read)
+
+
+def _layer(parts: list[str]) -> int | None:
+    for stack, number in pairwise(parts):
+        if stack in _STACKS and _is_number(number) and len(number) <= _LONGEST_NUMBER:
+            return int(number)
+    return None
+
+
+def _is_number(part: str) -> bool:
+    return part.isascii() and part.isdigit()
