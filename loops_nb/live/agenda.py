@@ -19,6 +19,8 @@ from loops_nb.live.source import Source
 OVERDUE = 20.0
 #: Looks that fall due so close to one another (in intervals) are made at once.
 _TOGETHER = 0.25
+#: Checkpoints come in turn anyway: half an interval sooner or later they go with the rest, for a look told in two parts costs twice.
+_TOGETHER_IN_TURN = 0.5
 #: A listing that once was there is refused only when it is refused again and again.
 _REFUSALS_TO_BELIEVE = 3
 _NEVER = float("inf")
@@ -101,7 +103,7 @@ class Agenda:
     def next_at(self) -> float:
         """Return when something is to be done next, by `Clock.now`."""
         looks = min((self._due(source, attention) for source, attention in self._plain.items()), default=_NEVER)
-        looks = min(looks, self._rota.due(self._between_checkpoints()))
+        looks = min(looks, self._in_turn(looks))
         if self._connection.error is not None:
             looks = _NEVER if self._is_probing() else max(looks, self._connection.hold_until)
         late = (source.asked_at + OVERDUE for source in self._sources.values() if source.in_flight and not source.overdue)
@@ -114,11 +116,14 @@ class Agenda:
             return []
         slack = self.interval * _TOGETHER
         due = {source: self._due(source, attention) for source, attention in self._plain.items()}
-        between = self._between_checkpoints()
-        # Whoever is due first, the others come along: a look told in two parts costs twice.
-        begins = min([*due.values(), self._rota.due(between)]) <= now
+        # Whoever is due first, the others come along.
+        first = min(due.values(), default=_NEVER)
+        in_turn = self._in_turn(first)
+        begins = min(first, in_turn) <= now
         ready = [source for source, at in due.items() if at <= now + slack] if begins else []
-        checkpoints = self._rota.pick(now, between, slack=slack if begins else 0.0)
+        between = self._between_checkpoints()
+        along = between * _TOGETHER_IN_TURN if ready else 0.0
+        checkpoints = self._rota.pick(now, between, slack=along) if begins else None
         if checkpoints is not None:
             ready.append(checkpoints)
         if self._connection.error is not None:
@@ -228,6 +233,14 @@ class Agenda:
         spare = [need for need, source in self._sources.items() if source not in needed and not source.in_flight]
         for need in spare[:-16]:
             del self._sources[need]
+
+    def _in_turn(self, plain: float) -> float:
+        """Return when checkpoints are due, given when the first of the other listings is."""
+        between = self._between_checkpoints()
+        at = self._rota.due(between)
+        # What does not wait for its turn does not wait for the others either.
+        waits = self._rota.asked_at + between <= at <= plain <= at + between * _TOGETHER_IN_TURN
+        return plain if waits else at
 
     def _between_checkpoints(self) -> float:
         return self._every(max(self._aims.values(), default=Attention.ASLEEP), self._rota.asked_at)

@@ -137,6 +137,9 @@ class Board:
             return answers[0].newest
         newest: dict[str, Checkpoint] = {}
         for answer in answers:
+            if newest.keys().isdisjoint(answer.newest):
+                newest |= answer.newest
+                continue
             for run_id, checkpoint in answer.newest.items():
                 known = newest.get(run_id)
                 if known is None or _time_of(known) < _time_of(checkpoint):

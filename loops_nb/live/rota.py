@@ -6,7 +6,7 @@ interval, in turn: what somebody asked for by name more often, models of finishe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from loops_nb.live.needs import Attention, Need
 from loops_nb.live.source import Source, status_name
@@ -122,14 +122,15 @@ class Rota:
         return _of_everything(listed.shelf.items.values()) if listed is not None else {}
 
 
-def _of_everything(runs: Iterable[Run]) -> dict[Need, float]:
+def _of_everything(runs: Collection[Run]) -> dict[Need, float]:
     models: dict[str, float] = {}
     alone: dict[Need, float] = {}
-    for run in runs:
-        weight = FINISHED if status_name(run) in RUN_TERMINAL else ALIVE
-        if run.base_model is None:
-            if weight == ALIVE:
-                alone[Need("checkpoints", run_id=run.id)] = weight
-        elif weight > models.get(run.base_model, ASLEEP):
-            models[run.base_model] = weight
+    # Few things are different between thousands of runs.
+    for model, status in dict.fromkeys([(run.base_model, run.status.name if run.status else None) for run in runs]):
+        weight = FINISHED if status in RUN_TERMINAL else ALIVE
+        if model is not None:
+            models[model] = max(weight, models.get(model, ASLEEP))
+        elif weight == ALIVE:
+            mine = (run for run in runs if run.base_model is None and status_name(run) == status)
+            alone.update((Need("checkpoints", run_id=run.id), weight) for run in mine)
     return {Need("checkpoints", base_model=model): weight for model, weight in models.items()} | alone

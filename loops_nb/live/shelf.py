@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, count, repeat, takewhile
+from operator import eq, ne
 from typing import Any
 
 import msgspec
@@ -60,15 +63,19 @@ class Shelf:
         """
         if body == self._body:
             return False
-        parts = _parts(body, self.kind)
-        sent, in_order, fresh = self._recognised(parts)
-        items = {item.id: item for item in in_order}
-        same = not fresh and self._body is not None and list(items) == list(self.items)
+        sent = list(map(bytes, _parts(body, self.kind)))
+        in_order, fresh, is_in_place = self._recognised(sent)
+        if is_in_place:
+            items = dict(self.items)
+            items.update((item.id, item) for item in fresh)
+        else:
+            items = {item.id: item for item in in_order}
+        same = not fresh and self._body is not None and (is_in_place or list(items) == list(self.items))
         self._body, self._sent, self._in_order = body, sent, in_order
         if same:
             # Spaces between the objects, or a field beside them.
             return False
-        self.gone = [key for key in self.items if key not in items] if len(items) < len(self.items) + len(fresh) else []
+        self.gone = [key for key in self.items if key not in items] if not is_in_place else []
         self.items, self.fresh = items, fresh
         self.version += 1
         return True
@@ -81,32 +88,33 @@ class Shelf:
         self.version += had
         return had
 
-    def _recognised(self, parts: list[Raw]) -> tuple[list[bytes], list[Any], list[Any]]:
-        """Return the JSON of each object, the objects, and those of them that were not there before."""
-        model: type[Any] = MODELS[self.kind]
+    def _recognised(self, sent: list[bytes]) -> tuple[list[Any], list[Any], bool]:
+        """Return the objects, those of them that were not there before, and whether each of these only took its own former place."""
         before, known = self._sent, self._in_order
-        last, shift = len(before), len(parts) - len(before)
-        elsewhere: dict[bytes, Any] | None = None
-        sent: list[bytes] = []
-        in_order: list[Any] = []
-        fresh: list[Any] = []
-        for at, raw in enumerate(parts):
-            one = bytes(raw)
-            # Nearly all are where they were, or moved by as many as came or went: comparing is quicker than finding by hash.
-            if at < last and before[at] == one:
-                one, item = before[at], known[at]
-            elif 0 <= at - shift < last and before[at - shift] == one:
-                one, item = before[at - shift], known[at - shift]
-            else:
-                if elsewhere is None:
-                    elsewhere = dict(zip(before, known, strict=True))
-                item = elsewhere.get(one)
-                if item is None:
-                    item = decode_object(one, model)
-                    fresh.append(item)
-            sent.append(one)
-            in_order.append(item)
-        return sent, in_order, fresh
+        # A look at a thousand objects of which one changed is made by the interpreter's own loops, or it costs more than the rest of it.
+        if len(sent) == len(before):
+            places: Sequence[int] = list(compress(count(), map(ne, sent, before)))
+            was, in_order = places, list(known)
+        else:
+            first = _alike(sent, before)
+            last = _alike(reversed(sent[first:]), reversed(before[first:]))
+            places, was = range(first, len(sent) - last), range(first, len(before) - last)
+            in_order = [*known[:first], *repeat(None, len(places)), *known[len(before) - last :]]
+        elsewhere = {before[at]: known[at] for at in was}
+        fresh = []
+        for at in places:
+            item = elsewhere.get(sent[at])
+            if item is None:
+                item = decode_object(sent[at], MODELS[self.kind])
+                fresh.append(item)
+            in_order[at] = item
+        is_in_place = places is was and len(self.items) == len(known) and all(in_order[at].id == known[at].id for at in places)
+        return in_order, fresh, is_in_place
+
+
+def _alike(ones: Iterable[bytes], others: Iterable[bytes]) -> int:
+    """Return how many are the same before the first that is not."""
+    return sum(takewhile(bool, map(eq, ones, others)))
 
 
 def _parts(body: bytes, key: Kind) -> list[Raw]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import is_not, ne
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from loops_nb.panels.wire import Table, TableChange
@@ -42,18 +44,25 @@ def table_changes(old: Content, new: Content) -> dict[TableName, TableChange]:
     found: dict[TableName, TableChange] = {}
     for name, rows in new.tables.items():
         former = old.tables.get(name, {})
-        if rows is former:
-            continue
-        # Rows that did not change are the same objects: no cell is compared twice.
-        changed = [row for key, row in rows.items() if (was := former.get(key)) is not row and was != row]
-        gone = (
-            [key for key in former if key not in rows]
-            if len(former) + len(changed) != len(rows) or not former.keys() <= rows.keys()
-            else []
-        )
+        fresh, gone = differing(former, rows)
+        changed = [rows[key] for key in fresh if former.get(key) != rows[key]]
         if changed or gone or name not in old.tables:
             found[name] = TableChange(rows=changed, gone=gone, total=len(rows))
     return found
+
+
+def differing(old: Mapping[str, T], new: Mapping[str, T]) -> tuple[list[str], list[str]]:
+    """Return the keys that are new or whose value is another object, and those that are gone.
+
+    Thousands of values of which one is different are gone through by the interpreter's own loops: in Python they would cost more than all
+    the rest of a look.
+    """
+    if old is new:
+        return [], []
+    if list(old) == list(new):
+        return list(compress(new, map(is_not, old.values(), new.values()))), []
+    fresh = list(compress(new, map(is_not, map(old.get, new), new.values())))
+    return fresh, [key for key in old if key not in new]
 
 
 def tables_of(content: Content, most: int | None) -> dict[TableName, Table]:
@@ -72,27 +81,33 @@ class Memo(Generic[T]):
 
     def __init__(self, make: Callable[..., T]) -> None:
         self._make = make
-        self._kept: dict[str, tuple[tuple[Any, ...], T]] = {}
+        self._made_of: dict[str, tuple[Any, ...]] = {}
         self._values: dict[str, T] = {}
 
-    def of(self, made_of: Iterable[tuple[str, tuple[Any, ...]]]) -> dict[str, T]:
-        """Return the values by id; the same dict as before when nothing is different."""
-        kept = self._kept
-        fresh: dict[str, tuple[tuple[Any, ...], T]] = {}
-        is_same = True
-        for key, parts in made_of:
-            was = kept.get(key)
+    def of(self, keys: Iterable[str], *parts: Iterable[Any]) -> dict[str, T]:
+        """Return the values by id; the same dict as before when nothing is different.
+
+        Parameters
+        ----------
+        keys
+            The ids.
+        parts
+            What the values are made of, each as long as the ids.
+        """
+        made_of = dict(zip(keys, zip(*parts, strict=True), strict=True))
+        former, self._made_of = self._made_of, made_of
+        if list(made_of) == list(former):
             # Tuples compare the same objects without looking into them.
-            if was is not None and was[0] == parts:
-                fresh[key] = was
-                continue
-            value = self._make(*parts)
-            if was is not None and was[1] == value:
-                value = was[1]
-            else:
-                is_same = False
-            fresh[key] = (parts, value)
-        self._kept = fresh
-        if not is_same or list(fresh) != list(kept):
-            self._values = {key: entry[1] for key, entry in fresh.items()}
-        return self._values
+            fresh = list(compress(made_of, map(ne, made_of.values(), former.values())))
+            values = self._values
+        else:
+            fresh = [key for key, parts_of in made_of.items() if former.get(key) != parts_of]
+            values = {key: self._values[key] for key in made_of if key in self._values}
+        made = {key: self._make(*made_of[key]) for key in fresh}
+        made = {key: value for key, value in made.items() if key not in values or values[key] != value}
+        if values is self._values and made:
+            values = {**values, **made}
+        elif values is not self._values:
+            values = {key: made[key] if key in made else values[key] for key in made_of}
+        self._values = values
+        return values

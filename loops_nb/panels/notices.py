@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.models import DEPLOYMENT_TERMINAL, RUN_TERMINAL, SAMPLER_TERMINAL, Checkpoint, Deployment, Run, Sampler
+from loops_nb.panels.content import differing
 from loops_nb.panels.rows import serves, state
 from loops_nb.panels.wire import Notice
 
@@ -98,8 +99,8 @@ class Crier:
     def look(self, troubles: Mapping[str, Trouble], now: float) -> tuple[Notice, ...]:
         """Take in how things are now, and return all notices, newest first."""
         fresh = []
-        for about, trouble in troubles.items():
-            former = self._known.get(about)
+        for about in differing(self._known, troubles)[0]:
+            former, trouble = self._known.get(about), troubles[about]
             if former is not None and trouble.weight > former.weight:
                 self._count += 1
                 fresh.append(Notice(id=f"n{self._count}", at=now, tone=trouble.tone, text=trouble.text, hint=trouble.hint, about=about))

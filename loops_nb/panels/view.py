@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,18 +42,17 @@ class View(Protocol):
         """Return the newest data as the frame of its listing."""
 
 
-def deployments_of_runs(runs: Mapping[str, Run], deployments: Mapping[str, Deployment]) -> dict[str, Deployment | None]:
+def deployments_of_runs(runs: Mapping[str, Run], deployments: Mapping[str, Deployment]) -> list[Deployment | None]:
     """Return the deployment of each run: by its id, or in the first documents' shape by the run that it serves or served last."""
-    found = {key: deployments.get(run.deployment_id) if run.deployment_id is not None else None for key, run in runs.items()}
-    untold = [key for key, run in runs.items() if run.deployment_id is None]
-    if not untold:
-        return found
+    ids = [run.deployment_id for run in runs.values()]
+    if None not in ids:
+        return list(map(deployments.get, cast("list[str]", ids)))
     by_run: dict[str, Deployment] = {}
     for deployment in deployments.values():
         for run_id in (deployment.active_run_id, deployment.latest_run_id):
             if run_id is not None:
                 by_run.setdefault(run_id, deployment)
-    return found | {key: by_run.get(key) for key in untold}
+    return [by_run.get(key) if told is None else deployments.get(told) for key, told in zip(runs, ids, strict=True)]
 
 
 def envelope(key: str, things: Mapping[str, Any]) -> bytes:
