@@ -25,6 +25,7 @@ _FIRST = {
     "timeline": ("time", "event", "detail", "id", "elapsed", "run_id"),
     "planned_files": ("relative_file_name", "state", "size_bytes", "there_bytes", "checkpoint"),
     "downloads": ("path", "files", "size_bytes", "fetched_bytes"),
+    "tensors": ("module", "lora", "shape", "dtype", "rank", "nbytes", "role", "checkpoint", "layer"),
 }
 # What is no listing of the service, and is shown as one.
 _TIMELINE = ("time", "elapsed", "event", "run_id", "id", "detail")
@@ -139,7 +140,7 @@ def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
         return _time_field(name, cells, missing, time_zone, fraction=f"[{_NANOSECONDS}" in dtype)
     if dtype.startswith("timedelta64["):
         return Field(name, [MISSING if gone else lasting(cell) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
-    if name.endswith("_bytes"):
+    if name.endswith("_bytes") or name == "nbytes":
         return Field(name, [MISSING if gone else size(int(cell)) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
     texts = [MISSING if gone else _plain(cell) for cell, gone in zip(cells, missing, strict=True)]
     is_number = dtype.lower().startswith(("int", "uint", "float"))
