@@ -145,7 +145,11 @@ class HeaderCache:
         entry
             What to keep.
         """
-        packed = _packed(entry)
+        try:
+            packed = _packed(entry)
+        except UnicodeEncodeError:
+            # A name that is no text.
+            return
         if len(packed) > self._limit // _SHARE:
             return
         path = self._path(entry.checkpoint_id)

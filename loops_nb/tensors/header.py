@@ -21,6 +21,7 @@ _METADATA = "__metadata__"
 _LARGEST = 2**63 - 1
 _MOST_DIMENSIONS = 32
 _ENDS = 2
+_KILO = 1000
 # Checkpoints of a run have the same header; a large one is not worth its memory.
 _LONGEST_KEPT = 1 << 20
 
@@ -209,4 +210,6 @@ def _said(name: str, most: int = 200) -> str:
 
 
 def _amount(count: int) -> str:
-    return size(count) if count < _LARGEST else "an absurd number of bytes"
+    if count >= _LARGEST:
+        return "an absurd number of bytes"
+    return many(count, "byte") if count < _KILO else size(count)

@@ -1,0 +1,191 @@
+"""Headers that are kept on disk."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from loops_nb.home import cache_dir
+from loops_nb.references import CheckpointRef
+from loops_nb.tensors.cache import Entry, HeaderCache, KnownFile, seen_of
+
+SERVICE = "https://api.example.test"
+NOISE = random.Random(1).randbytes(2000)  # noqa: S311 - nothing is secret here
+
+
+def entry(checkpoint_id: str = "c1", *, header: bytes = NOISE) -> Entry:
+    files = (KnownFile("model.safetensors", 0, 100_000, "2026-11-21", header, '"etag"'), KnownFile("adapter_config.json", None, 5, None))
+    return Entry(checkpoint_id, ("r1", "step-1", "trainer", 100_005), files, b"{}   ")
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_what_is_kept_is_found_again(tmp_path: Path) -> None:
+    cache = HeaderCache(tmp_path / "a" / "b", SERVICE)
+    assert cache.get("c1") is None
+    cache.put(entry())
+    assert cache.get("c1") == entry()
+    assert HeaderCache(tmp_path / "a" / "b", SERVICE).get("c1") == entry()
+    assert cache.get("c2") is None
+    cache.put(entry(header=b"{}"))
+    assert cache.get("c1") == entry(header=b"{}")
+    assert len(entries(tmp_path / "a" / "b")) == 1
+
+
+def test_the_same_id_of_another_service_is_another_checkpoint(tmp_path: Path) -> None:
+    HeaderCache(tmp_path, SERVICE).put(entry())
+    assert HeaderCache(tmp_path, "http://127.0.0.1:8787").get("c1") is None
+
+
+def test_ids_of_any_letters_stay_in_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "headers"
+    cache = HeaderCache(folder, SERVICE)
+    for odd in ("../../etc/passwd", "a/b", "", "c\x00d", "\ud800", "x" * 5000):
+        cache.put(entry(odd))
+        found = cache.get(odd)
+        # Text that is no UTF-8 cannot be kept, and does no harm.
+        assert found == (None if odd == "\ud800" else entry(odd))
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        HeaderCache(tmp_path / "cache" / "headers", SERVICE).put(entry())
+    finally:
+        os.umask(before)
+    (kept,) = entries(tmp_path / "cache" / "headers")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+
+
+def test_neither_the_address_nor_a_url_is_written(tmp_path: Path) -> None:
+    HeaderCache(tmp_path, SERVICE).put(entry(header=b"{}"))
+    (kept,) = entries(tmp_path)
+    assert b"example.test" not in kept.read_bytes()
+    assert "example" not in kept.name
+
+
+def damage(kept: Path, how: str) -> None:
+    raw = kept.read_bytes()
+    kept.write_bytes(
+        {
+            "empty": b"",
+            "cut": raw[: len(raw) // 2],
+            "longer": raw + b"x",
+            "flipped": raw[:100] + bytes([raw[100] ^ 1]) + raw[101:],
+            "another format": b"loops_nb headers 9\n" + raw[19:],
+            "noise": NOISE,
+        }[how]
+    )
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "longer", "flipped", "another format", "noise"])
+def test_a_damaged_entry_is_none(tmp_path: Path, how: str) -> None:
+    cache = HeaderCache(tmp_path, SERVICE)
+    cache.put(entry())
+    damage(entries(tmp_path)[0], how)
+    assert cache.get("c1") is None
+    cache.put(entry())
+    assert cache.get("c1") == entry()
+
+
+def test_an_entry_under_the_name_of_another_is_none(tmp_path: Path) -> None:
+    cache = HeaderCache(tmp_path, SERVICE)
+    cache.put(entry())
+    (first,) = entries(tmp_path)
+    cache.put(entry("c2"))
+    (second,) = set(entries(tmp_path)) - {first}
+    second.write_bytes(first.read_bytes())
+    assert cache.get("c2") is None
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+    cache = HeaderCache(tmp_path, SERVICE, limit_bytes=20 * len(NOISE))
+    for number in range(8):
+        cache.put(entry(str(number)))
+    now = time.time()
+    for age, path in enumerate(entries(tmp_path)):
+        os.utime(path, (now - 1000 - age, now - 1000 - age))
+    # Used just now, so it is the youngest.
+    assert cache.get("3") is not None
+    for number in range(8, 40):
+        cache.put(entry(str(number)))
+        assert cache.get("3") is not None
+        assert sum(path.stat().st_size for path in entries(tmp_path)) <= 20 * len(NOISE)
+    assert cache.get("39") is not None
+    assert sum(cache.get(str(number)) is not None for number in range(8)) == 1
+
+
+def test_one_that_would_fill_the_folder_is_not_kept(tmp_path: Path) -> None:
+    cache = HeaderCache(tmp_path, SERVICE, limit_bytes=8000)
+    cache.put(entry())
+    assert cache.get("c1") is None
+    assert entries(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    tmp_path.mkdir(exist_ok=True)
+    old, young = tmp_path / "x.1.part", tmp_path / "x.2.part"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    HeaderCache(tmp_path, SERVICE).put(entry())
+    assert not old.exists()
+    assert young.exists()
+
+
+@pytest.mark.parametrize("what", ["a file in the folder's place", "a file above it"])
+def test_a_disk_that_does_not_let_us_is_no_trouble(tmp_path: Path, what: str) -> None:
+    (tmp_path / "cache").write_bytes(b"")
+    folder = tmp_path / "cache" if what.endswith("place") else tmp_path / "cache" / "headers"
+    cache = HeaderCache(folder, SERVICE)
+    cache.put(entry())
+    assert cache.get("c1") is None
+    assert (tmp_path / "cache").read_bytes() == b""
+
+
+def _work(folder: Path, number: int) -> int:
+    cache = HeaderCache(folder, SERVICE, limit_bytes=60 * len(NOISE))
+    wrong = 0
+    for turn in range(150):
+        name = str((turn * 7 + number) % 60)
+        cache.put(entry(name))
+        found = cache.get(str((turn * 11) % 60))
+        wrong += found is not None and found != entry(found.checkpoint_id)
+    return wrong
+
+
+def test_processes_share_it(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(3) as pool:
+        assert pool.starmap(_work, [(tmp_path, number) for number in range(3)]) == [0, 0, 0]
+    assert [path.name for path in entries(tmp_path) if path.suffix != ".headers"] == []
+    assert sum(path.stat().st_size for path in entries(tmp_path)) <= 60 * len(NOISE)
+
+
+def test_it_lies_in_the_users_folder_for_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "home"))
+    assert cache_dir() == tmp_path / "home" / "cache"
+    HeaderCache.of_user(SERVICE).put(entry())
+    assert len(entries(tmp_path / "home" / "cache" / "headers")) == 1
+    monkeypatch.setenv("LOOPS_NB_HOME", " ")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_dir().name == "loops-nb"
+    assert cache_dir() != tmp_path / "home" / "cache"
+
+
+def test_a_checkpoint_is_known_again_by_what_its_listing_said() -> None:
+    ref = CheckpointRef("c1", "r1", "step-1", "trainer", size_bytes=5)
+    assert seen_of(ref) == ("r1", "step-1", "trainer", 5)
+    assert seen_of(CheckpointRef("c1")) is None
+    assert seen_of(CheckpointRef("c1", "r1", "step-1", "trainer")) is None
