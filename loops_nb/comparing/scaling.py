@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONGEST_PATTERN = 300
-_MOST_REPEATS = 4
+_LONGEST_PATH = 200
+_MOST_REPEATS = 3
 _REPEAT = re.compile(r"[*+?{]")
 # A group that is repeated as a whole can take time without end on a name that almost fits.
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,14 @@ class Scaling:
         float or None
             None when the configuration does not tell; then the update is taken as it is.
         """
-        alpha = next((alpha for pattern, alpha in self.alphas if pattern.fullmatch(module)), self.alpha)
+        alpha = _of_module(module, self.alphas, self.alpha)
         if alpha is None or rank < 1:
             return None
         return alpha / math.sqrt(rank) if self.by_root else alpha / rank
 
     def rank_of(self, module: str) -> int | None:
         """Return the rank that the configuration gives a module."""
-        return next((rank for pattern, rank in self.ranks if pattern.fullmatch(module)), self.rank)
+        return _of_module(module, self.ranks, self.rank)
 
     def experts_of(self, module: str, rows: int) -> int:
         """Return how many experts the factors of a module hold side by side; 1 for an ordinary module.
@@ -116,6 +119,12 @@ def scaling_of(config: Mapping[str, Any] | None) -> Scaling:
         packed=frozenset(name.rpartition(".")[0] for name in packed if "." in name),
         notes=tuple(notes),
     )
+
+
+def _of_module(module: str, patterns: tuple[tuple[re.Pattern[str], Value], ...], otherwise: Value | None) -> Value | None:
+    if len(module) > _LONGEST_PATH:
+        return otherwise
+    return next((value for pattern, value in patterns if pattern.fullmatch(module)), otherwise)
 
 
 def _patterns(config: Mapping[str, Any], key: str, notes: list[str]) -> list[tuple[re.Pattern[str], float]]:

@@ -75,6 +75,10 @@ def distance(one: Update, other: Update) -> float:
     if one.a.shape == other.a.shape and one.b.shape == other.b.shape:
         # b' a' - b a  =  (b' - b) a'  +  b (a' - a)
         of_b, of_a = other.b - one.b, other.a - one.a
+        if not of_a.any():
+            return _norm_of_product(of_b, other.a)
+        if not of_b.any():
+            return _norm_of_product(one.b, of_a)
         if _length(of_b) * _length(other.a) + _length(one.b) * _length(of_a) <= whole:
             return _norm_of_product(_beside(of_b, one.b, axis=2), _beside(other.a, of_a, axis=1))
     return _norm_of_product(_beside(other.b, -one.b, axis=2), _beside(other.a, one.a, axis=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from loops_nb.errors import InvalidArgumentError, InvalidURIError
@@ -79,11 +79,10 @@ def in_parallel(do: Callable[[Item], Result], items: Iterable[Item], *, workers:
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loops-compare")
     try:
         begun = [pool.submit(do, item) for item in items]
-        done = []
-        for future in begun:
-            done.append(future.result())
+        for done, future in enumerate(as_completed(begun), start=1):
+            future.result()
             if progress is not None:
-                progress(len(done), len(begun))
-        return done
+                progress(done, len(begun))
+        return [future.result() for future in begun]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
