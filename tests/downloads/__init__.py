@@ -1,0 +1,1 @@
+"""Bringing checkpoints home from servers of every kind."""
