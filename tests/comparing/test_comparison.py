@@ -256,8 +256,8 @@ def test_an_error_while_reading_is_the_callers() -> None:
 def test_memory_does_not_grow_with_the_number_of_modules(what: str) -> None:
     def peak(layers: int) -> int:
         source = np.random.default_rng(1)
-        pair = factors(source, 16, 2048, 2048)
-        sources = [adapter(str(i), {module_name(layer): pair for layer in range(layers)}, step=i) for i in range(3)]
+        pairs = [factors(source, 16, 2048, 2048) for _ in range(3)]
+        sources = [adapter(str(i), {module_name(layer): pair for layer in range(layers)}, step=i) for i, pair in enumerate(pairs)]
         tracemalloc.start()
         try:
             found = compare(sources, workers=2) if what == "compare" else drift(sources, workers=2)
