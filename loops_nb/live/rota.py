@@ -6,11 +6,12 @@ interval, in turn: what somebody asked for by name more often, models of finishe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from loops_nb.live.needs import Attention, Need
 from loops_nb.live.source import Source, status_name
-from loops_nb.models import RUN_TERMINAL, Run
+from loops_nb.models import RUN_TERMINAL
 
 NAMED, ALIVE, FINISHED, ASLEEP = 3.0, 1.0, 0.01, 0.0
 #: Seconds between two looks at the checkpoints of runs that are over.
@@ -119,18 +120,23 @@ class Rota:
                 return {aim.plain: NAMED}
             return {Need("checkpoints", base_model=run.base_model): NAMED}
         listed = listings.get(aim.listed_runs.plain)
-        return _of_everything(listed.shelf.items.values()) if listed is not None else {}
+        return _of_everything(listed) if listed is not None else {}
 
 
-def _of_everything(runs: Collection[Run]) -> dict[Need, float]:
+def _of_everything(listed: Source) -> dict[Need, float]:
     models: dict[str, float] = {}
     alone: dict[Need, float] = {}
     # Few things are different between thousands of runs.
-    for model, status in dict.fromkeys([(run.base_model, run.status.name if run.status else None) for run in runs]):
+    for model, status in listed.makeup:
         weight = FINISHED if status in RUN_TERMINAL else ALIVE
         if model is not None:
             models[model] = max(weight, models.get(model, ASLEEP))
         elif weight == ALIVE:
-            mine = (run for run in runs if run.base_model is None and status_name(run) == status)
+            mine = (run for run in listed.shelf.items.values() if run.base_model is None and status_name(run) == status)
             alone.update((Need("checkpoints", run_id=run.id), weight) for run in mine)
-    return {Need("checkpoints", base_model=model): weight for model, weight in models.items()} | alone
+    return {_of_model(model): weight for model, weight in models.items()} | alone
+
+
+@lru_cache(maxsize=1024)
+def _of_model(name: str) -> Need:
+    return Need("checkpoints", base_model=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -71,6 +72,8 @@ class Source:
         When the newest good answer came, in epoch milliseconds, and when it was asked for, by the clock of `Clock.now`.
     changed_at
         When something was last different, by the clock of `Clock.now`.
+    makeup
+        How many runs of which base model are in which state; only of a listing of runs.
     """
 
     need: Need
@@ -90,6 +93,7 @@ class Source:
     good_at: float | None = None
     good_asked_at: float = _NEVER
     changed_at: float = _NEVER
+    makeup: Counter[tuple[str | None, str | None]] = field(default_factory=Counter)
     _moving: set[str] = field(default_factory=set)
 
     @classmethod
@@ -135,6 +139,20 @@ class Source:
             (self._moving.add if _is_under_way(item) else self._moving.discard)(item.id)
         if self.need.kind == "checkpoints":
             self.by_run = ByRun(self.shelf.items)
+        elif self.need.kind == "runs":
+            self._count()
+
+    def _count(self) -> None:
+        if self.shelf.was is None:
+            self.makeup = Counter(map(_makeup, self.shelf.items.values()))
+            return
+        self.makeup.subtract(map(_makeup, self.shelf.was))
+        self.makeup.update(map(_makeup, self.shelf.fresh))
+        self.makeup = +self.makeup
+
+
+def _makeup(run: Run) -> tuple[str | None, str | None]:
+    return run.base_model, status_name(run)
 
 
 def _is_under_way(item: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import compress
-from operator import is_not, ne
+from operator import is_not
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from loops_nb.panels.wire import Table, TableChange
@@ -77,37 +77,73 @@ class Memo(Generic[T]):
     ----------
     make
         Makes a value of its parts; parts are objects that are replaced when they change, never changed themselves.
+
+    Attributes
+    ----------
+    fresh
+        Ids of the values that were different the last time; None when there were others, or in another order.
     """
 
     def __init__(self, make: Callable[..., T]) -> None:
+        self.fresh: list[str] | None = None
         self._make = make
-        self._made_of: dict[str, tuple[Any, ...]] = {}
+        self._parts: tuple[Mapping[str, Any], ...] = ()
         self._values: dict[str, T] = {}
 
-    def of(self, keys: Iterable[str], *parts: Iterable[Any]) -> dict[str, T]:
+    def of(self, *parts: Mapping[str, Any]) -> dict[str, T]:
         """Return the values by id; the same dict as before when nothing is different.
 
         Parameters
         ----------
-        keys
-            The ids.
         parts
-            What the values are made of, each as long as the ids.
+            What the values are made of, by id; None where the first one has an id that another one has not.
         """
-        made_of = dict(zip(keys, zip(*parts, strict=True), strict=True))
-        former, self._made_of = self._made_of, made_of
-        if list(made_of) == list(former):
-            # Tuples compare the same objects without looking into them.
-            fresh = list(compress(made_of, map(ne, made_of.values(), former.values())))
-            values = self._values
-        else:
-            fresh = [key for key, parts_of in made_of.items() if former.get(key) != parts_of]
-            values = {key: self._values[key] for key in made_of if key in self._values}
-        made = {key: self._make(*made_of[key]) for key in fresh}
-        made = {key: value for key, value in made.items() if key not in values or values[key] != value}
-        if values is self._values and made:
-            values = {**values, **made}
-        elif values is not self._values:
-            values = {key: made[key] if key in made else values[key] for key in made_of}
-        self._values = values
-        return values
+        first, values = parts[0], self._values
+        former = self._parts or tuple({} for _ in parts)
+        touched = [differing(was, now) for was, now in zip(former, parts, strict=True)]
+        made = {}
+        for key in dict.fromkeys(key for keys in touched for key in (*keys[0], *keys[1]) if key in first):
+            value = self._make(*(part.get(key) for part in parts))
+            if key not in values or values[key] != value:
+                made[key] = value
+        self._parts, self.fresh = parts, list(made)
+        if list(values) != list(first):
+            self.fresh = None
+            self._values = {key: made[key] if key in made else values[key] for key in first}
+        elif made:
+            self._values = {**values, **made}
+        return self._values
+
+
+class Derived(Generic[T]):
+    """One thing that is worked out of each value of a mapping, anew only for values that are other objects than before.
+
+    Parameters
+    ----------
+    work_out
+        Returns it.
+    """
+
+    def __init__(self, work_out: Callable[[Any], T]) -> None:
+        self._work_out = work_out
+        self._worked_out: dict[str, T] = {}
+
+    def of(self, values: Mapping[str, Any], fresh: Iterable[str] | None) -> dict[str, T]:
+        """Return it by id; the same dict as before when nothing is different.
+
+        Parameters
+        ----------
+        values
+            The values.
+        fresh
+            Which of them are different from the last time; None for all.
+        """
+        if fresh is None:
+            self._worked_out = {key: self._work_out(value) for key, value in values.items()}
+            return self._worked_out
+        known = self._worked_out
+        found = {key: self._work_out(values[key]) for key in fresh}
+        different = {key: value for key, value in found.items() if known[key] is not value and known[key] != value}
+        if different:
+            self._worked_out = {**known, **different}
+        return self._worked_out

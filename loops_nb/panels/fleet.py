@@ -2,54 +2,68 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import chain, compress
+from itertools import compress
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.drawing.wording import many
 from loops_nb.live import Need
 from loops_nb.models import RUN_TERMINAL, SAMPLER_TERMINAL
-from loops_nb.panels.content import Content, Memo
+from loops_nb.panels.content import Content, Derived, Memo
+from loops_nb.panels.held import Holdings, halves_of
 from loops_nb.panels.notices import Trouble, run_trouble, sampler_trouble
-from loops_nb.panels.rows import gpus_of, is_alive, is_serverless, run_is_finished, run_row, sampler_row, serves, state
+from loops_nb.panels.rows import run_is_finished, run_row, sampler_row, serves, state
 from loops_nb.panels.stuck import is_under_way, stuck_spans
-from loops_nb.panels.view import deployments_of_runs, envelope, frames
+from loops_nb.panels.view import Pairing, envelope, frames
 from loops_nb.panels.wire import Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
 
     from loops_nb.live import Board
     from loops_nb.models import Checkpoint, Deployment, Run, Sampler
+    from loops_nb.panels.held import Halves, Held
     from loops_nb.panels.wire import Row, ViewName
-
-T = TypeVar("T")
 
 _MOST_NAMED = 3
 
 
 class _Seen(NamedTuple):
-    """What is worked out of one run or one standalone sampler, once for as long as it does not change."""
+    """What is worked out of one run or one standalone sampler, once for as long as it does not change.
+
+    Parameters
+    ----------
+    serves
+        The deployment that is there for the run.
+    halves
+        What is held for it.
+    """
 
     row: Row
     trouble: Trouble
     is_finished: bool
     is_under_way: bool
-    is_served: bool
+    serves: str | None
+    halves: Halves
 
 
-class _Held(NamedTuple):
-    """What one half holds: its GPUs if they are told, and whether something active is behind it."""
-
-    gpus: int | None
-    in_use: bool
+#: By name of what is seen, by id.
+_Columns = dict[str, dict[str, Any]]
 
 
-_row, _trouble = attrgetter("row"), attrgetter("trouble")
-_is_finished, _is_under_way, _is_served = attrgetter("is_finished"), attrgetter("is_under_way"), attrgetter("is_served")
+class _Table:
+    """What is shown of one table, part by part."""
+
+    def __init__(self, seen: Callable[..., _Seen]) -> None:
+        self._seen = Memo(seen)
+        self._parts = {name: Derived(attrgetter(name)) for name in _Seen._fields}
+
+    def of(self, *parts: Mapping[str, Any]) -> _Columns:
+        """Return the rows, the troubles and so on, each by id."""
+        seen = self._seen.of(*parts)
+        return {name: part.of(seen, self._seen.fresh) for name, part in self._parts.items()}
 
 
 class FleetView:
@@ -76,29 +90,29 @@ class FleetView:
         self.title = "Runs and samplers" if base_model is None else f"Runs and samplers of {base_model}"
         options = (("scope", scope), ("team", team_id), ("base-model", base_model))
         self.line = "%loops watch" + "".join(f" --{flag} {value}" for flag, value in options if value is not None)
-        self._seen_runs = Memo(_seen_run)
-        self._seen_samplers = Memo(_seen_sampler)
-        self._held = Memo(_held_by_deployment)
+        self._runs, self._samplers = _Table(_seen_run), _Table(_seen_sampler)
+        self._pairing = Pairing()
+        self._claimed_by_deployments = Memo(_halves_of_deployment)
+        self._holdings = Holdings()
         self._troubles: dict[str, Trouble] = {}
 
     def compose(self, board: Board, now: float) -> Content:
         """Return the rows and the summary."""
         runs, deployments, samplers = self._things(board)
-        serving = deployments_of_runs(runs, deployments)
-        of_runs = self._seen_runs.of(runs, runs.values(), serving, map(board.newest_checkpoints.get, runs))
-        alone = self._seen_samplers.of(samplers, samplers.values())
-        self._troubles = {**_each(_trouble, of_runs), **_each(_trouble, alone)}
-        facts = [_count("runs alive", of_runs)]
-        if alone:
-            facts.append(_count("standalone samplers alive", alone))
-        served = compress(zip(serving, runs.values(), strict=True), map(_is_served, of_runs.values()))
-        facts += self._gpu_facts(runs, deployments, samplers, serving, served)
-        stuck = [key for key in compress(of_runs, map(_is_under_way, of_runs.values())) if stuck_spans(board.history(key), now)]
+        serving = self._pairing.of(runs, deployments)
+        of_runs, alone = self._runs.of(runs, serving, board.newest_checkpoints), self._samplers.of(samplers)
+        self._troubles = {**of_runs["trouble"], **alone["trouble"]}
+        facts = [_count("runs alive", of_runs["is_finished"])]
+        if samplers:
+            facts.append(_count("standalone samplers alive", alone["is_finished"]))
+        facts += self._gpu_facts(deployments, serving, of_runs, alone)
+        moving = compress(runs, of_runs["is_under_way"].values())
+        stuck = [key for key in moving if stuck_spans(board.history(key), now)]
         if stuck:
             more = f" and {len(stuck) - _MOST_NAMED:,} more" if len(stuck) > _MOST_NAMED else ""
             facts.append(Fact(label="stuck", value=", ".join(stuck[:_MOST_NAMED]) + more, tone="bad"))
         # Rows of what did not change are the same objects as before.
-        return Content({"runs": _each(_row, of_runs), "samplers": _each(_row, alone)}, tuple(facts))
+        return Content({"runs": of_runs["row"], "samplers": alone["row"]}, tuple(facts))
 
     def troubles(self, board: Board) -> dict[str, Trouble]:  # noqa: ARG002 - `compose` has just looked at it
         """Return what is to be said of runs and standalone samplers."""
@@ -124,68 +138,56 @@ class FleetView:
 
     def _gpu_facts(
         self,
-        runs: Mapping[str, Run],
         deployments: Mapping[str, Deployment],
-        samplers: Mapping[str, Sampler],
-        serving: Sequence[Deployment | None],
-        served: Iterable[tuple[Deployment | None, Run]],
+        serving: Mapping[str, Deployment | None],
+        of_runs: _Columns,
+        alone: _Columns,
     ) -> Iterable[Fact]:
-        # Of several runs, the first.
-        run_of = {deployment.id: run for deployment, run in reversed(list(served)) if deployment is not None}
-        by_deployment = self._held.of(deployments, deployments.values(), map(run_of.get, deployments))
-        held = dict(chain.from_iterable(by_deployment.values()))
-        for run in runs.values():
-            if run.deployment_id is None and run.sampler is not None and run.sampler.id not in held:
-                held.update(_halves([run.sampler], in_use=state(run.status) not in RUN_TERMINAL))
-        held.update(_halves(samplers.values(), in_use=True))
-        # Thousands of halves are of few sizes.
-        counts = Counter(held.values())
-        idle = _gpus(counts, in_use=False)
-        yield Fact(label="GPUs in use", value=f"{_gpus(counts, in_use=True):,}")
+        served = set(of_runs["serves"].values())
+        unserved = {key: deployments[key] for key in deployments if key not in served} if deployments.keys() - served else {}
+        claimed = self._claimed_by_deployments.of(unserved)
+        held = self._holdings.count(of_runs["halves"], claimed, alone["halves"])
+        idle = _gpus(held, in_use=False)
+        yield Fact(label="GPUs in use", value=f"{_gpus(held, in_use=True):,}")
         # Held, with nothing active on them: what a person may want to give back.
         yield Fact(label="GPUs idle", value=f"{idle:,}", tone="bad" if idle else None)
-        untold = sum(count for half, count in counts.items() if half.gpus is None)
+        untold = sum(count for half, count in held.items() if half.gpus is None)
         if untold:
             yield Fact(label="alive on hardware not told", value=f"{untold:,}")
-        known = {deployment.id for deployment in serving if deployment is not None}
-        homeless = sum(bool(by_deployment[key]) for key in by_deployment.keys() - known)
+        ownerless = [key for key, halves in claimed.items() if halves]
+        known = {found.id for found in serving.values() if found is not None} if ownerless else set()
+        homeless = sum(key not in known for key in ownerless)
         if homeless:
             yield Fact(label="alive without a run here", value=many(homeless, "deployment"), tone="bad")
 
 
 def _seen_run(run: Run, deployment: Deployment | None, newest: Checkpoint | None) -> _Seen:
-    halves = (deployment, run.sampler)
     finished = run_is_finished(run, deployment)
-    moves = not finished and any(is_under_way(state(half.status)) for half in halves if half is not None)
-    served = deployment is not None and serves(deployment, run)
-    return _Seen(run_row(run, deployment, newest), run_trouble(run, deployment, newest), finished, moves, served)
+    moves = not finished and any(is_under_way(state(half.status)) for half in (deployment, run.sampler) if half is not None)
+    serves_it = deployment.id if deployment is not None and serves(deployment, run) else None
+    halves: list[Deployment | Sampler | None] = []
+    if deployment is not None and serves_it is not None:
+        halves = [deployment, deployment.sampler or run.sampler]
+    elif run.deployment_id is None:
+        halves = [run.sampler]
+    held = halves_of(halves, in_use=state(run.status) not in RUN_TERMINAL)
+    return _Seen(run_row(run, deployment, newest), run_trouble(run, deployment, newest), finished, moves, serves_it, held)
 
 
 def _seen_sampler(sampler: Sampler) -> _Seen:
     finished, moves = state(sampler.status) in SAMPLER_TERMINAL, is_under_way(state(sampler.status))
-    return _Seen(sampler_row(sampler, None), sampler_trouble(sampler), finished, moves, is_served=False)
+    held = halves_of([sampler], in_use=True)
+    return _Seen(sampler_row(sampler, None), sampler_trouble(sampler), finished, moves, None, held)
 
 
-def _each(part: Callable[[_Seen], T], seen: Mapping[str, _Seen]) -> dict[str, T]:
-    return dict(zip(seen, map(part, seen.values()), strict=True))
+def _halves_of_deployment(deployment: Deployment) -> Halves:
+    return halves_of([deployment, deployment.sampler], in_use=False)
 
 
-def _count(label: str, seen: Mapping[str, _Seen]) -> Fact:
-    alive = len(seen) - sum(map(_is_finished, seen.values()))
-    return Fact(label=label, value=f"{alive:,} of {len(seen):,}", tone="good" if alive else None)
+def _count(label: str, finished: Mapping[str, bool]) -> Fact:
+    alive = len(finished) - sum(finished.values())
+    return Fact(label=label, value=f"{alive:,} of {len(finished):,}", tone="good" if alive else None)
 
 
-def _gpus(counts: Mapping[_Held, int], *, in_use: bool) -> int:
-    return sum(count * (half.gpus or 0) for half, count in counts.items() if half.in_use is in_use)
-
-
-def _held_by_deployment(deployment: Deployment, run: Run | None) -> tuple[tuple[str, _Held], ...]:
-    in_use = run is not None and state(run.status) not in RUN_TERMINAL
-    return tuple(_halves([deployment, deployment.sampler or (run.sampler if run is not None else None)], in_use=in_use))
-
-
-def _halves(halves: Iterable[Deployment | Sampler | None], *, in_use: bool) -> Iterable[tuple[str, _Held]]:
-    for half in halves:
-        if half is not None and is_alive(half) and not is_serverless(half):
-            # What is on its way down needs nobody any more.
-            yield half.id, _Held(gpus_of(half), in_use or state(half.status) == "DEACTIVATING")
+def _gpus(held: Mapping[Held, int], *, in_use: bool) -> int:
+    return sum(count * (half.gpus or 0) for half, count in held.items() if half.in_use is in_use)

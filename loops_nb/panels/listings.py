@@ -38,7 +38,7 @@ class SamplersView:
         """Return the rows."""
         samplers = board.samplers
         run_of = {run.sampler.id: key for key, run in reversed(board.runs.items()) if run.sampler is not None}
-        rows = self._rows.of(samplers, samplers.values(), map(run_of.get, samplers))
+        rows = self._rows.of(samplers, run_of)
         alive = [sampler for sampler in samplers.values() if is_alive(sampler)]
         facts = (
             Fact(label="alive", value=f"{len(alive):,} of {len(samplers):,}", tone="good" if alive else None),
@@ -71,7 +71,7 @@ class DeploymentsView:
     def compose(self, board: Board, now: float) -> Content:  # noqa: ARG002 - as every view
         """Return the rows."""
         deployments = board.deployments
-        rows = self._rows.of(deployments, deployments.values())
+        rows = self._rows.of(deployments)
         halves = [half for d in deployments.values() for half in (d, d.sampler) if half is not None and is_alive(half)]
         alive = sum(is_alive(deployment) for deployment in deployments.values())
         facts = (
@@ -117,7 +117,7 @@ class CheckpointsView:
     def compose(self, board: Board, now: float) -> Content:  # noqa: ARG002 - as every view
         """Return the rows."""
         checkpoints = board.checkpoints(self._checkpoints)
-        rows = self._rows.of(checkpoints, checkpoints.values())
+        rows = self._rows.of(checkpoints)
         facts = [Fact(label="checkpoints", value=f"{len(checkpoints):,}")]
         total = sum(found.size_bytes or 0 for found in checkpoints.values())
         if total:

@@ -55,7 +55,7 @@ class RunView:
         """Return the head and the checkpoints."""
         run, deployment = self._run(board)
         checkpoints = board.checkpoints(self._checkpoints)
-        rows = self._rows.of(checkpoints, checkpoints.values())
+        rows = self._rows.of(checkpoints)
         if run is None:
             missing = Fact(label="not in the listing", value="the service does not list this run", tone="bad")
             return Content({"checkpoints": rows}, (missing,) if board.known(self._runs) else ())
@@ -91,7 +91,7 @@ class RunView:
         run = board.runs.get(self._id)
         if run is None:
             return None, None
-        return run, deployments_of_runs({run.id: run}, board.deployments)[0]
+        return run, deployments_of_runs({run.id: run}, board.deployments)[run.id]
 
 
 def _halves(run: Run, deployment: Deployment | None, spans: list[Span]) -> list[Half]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from loops_nb.panels.content import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,17 +45,34 @@ class View(Protocol):
         """Return the newest data as the frame of its listing."""
 
 
-def deployments_of_runs(runs: Mapping[str, Run], deployments: Mapping[str, Deployment]) -> list[Deployment | None]:
+def deployments_of_runs(runs: Mapping[str, Run], deployments: Mapping[str, Deployment]) -> dict[str, Deployment | None]:
     """Return the deployment of each run: by its id, or in the first documents' shape by the run that it serves or served last."""
-    ids = [run.deployment_id for run in runs.values()]
-    if None not in ids:
-        return list(map(deployments.get, cast("list[str]", ids)))
+    found = {key: deployments.get(run.deployment_id) if run.deployment_id is not None else None for key, run in runs.items()}
+    untold = [key for key, run in runs.items() if run.deployment_id is None]
+    if not untold:
+        return found
     by_run: dict[str, Deployment] = {}
     for deployment in deployments.values():
         for run_id in (deployment.active_run_id, deployment.latest_run_id):
             if run_id is not None:
                 by_run.setdefault(run_id, deployment)
-    return [by_run.get(key) if told is None else deployments.get(told) for key, told in zip(runs, ids, strict=True)]
+    return found | {key: by_run.get(key) for key in untold}
+
+
+class Pairing:
+    """The same, remembered for as long as no run names another deployment and no deployment is another."""
+
+    def __init__(self) -> None:
+        self._told: Memo[str | None] = Memo(attrgetter("deployment_id"))
+        self._made_of: tuple[Any, Any] = (None, None)
+        self._found: dict[str, Deployment | None] = {}
+
+    def of(self, runs: Mapping[str, Run], deployments: Mapping[str, Deployment]) -> dict[str, Deployment | None]:
+        """Return the deployment of each run."""
+        told = self._told.of(runs)
+        if self._made_of[0] is not told or self._made_of[1] is not deployments:
+            self._made_of, self._found = (told, deployments), deployments_of_runs(runs, deployments)
+        return self._found
 
 
 def envelope(key: str, things: Mapping[str, Any]) -> bytes:

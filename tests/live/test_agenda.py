@@ -388,3 +388,18 @@ def test_checkpoints_are_one_request_an_interval_in_turn() -> None:
                 turns.append(source.need.base_model)
     assert len(turns) == 15
     assert turns == models * 3
+
+
+@pytest.mark.parametrize("later", [0.1, 0.5, 0.9, 1.1, 1.6, 1.9])
+def test_checkpoints_fall_into_step_with_the_other_listings(later: float) -> None:
+    desk = Desk(RUNS, CHECKPOINTS)
+    listed = body("runs", run("r", base_model="m"))
+    desk.look(runs=listed)
+    desk.clock.pass_(later)
+    desk.look(runs=listed)
+    for _ in range(2):
+        desk.until_next()
+        desk.look(runs=listed)
+    for _ in range(10):
+        assert desk.until_next() == pytest.approx(2.0, abs=1e-3)
+        assert sorted(desk.look(runs=listed)) == ["checkpoints", "runs"], "a look told in two parts costs twice"

@@ -26,7 +26,8 @@ class Office:
         return self.sources.setdefault(need, Source.of(need))
 
     def list(self, *runs: dict[str, Any]) -> None:
-        self.source(RUNS).shelf.put(body("runs", *runs))
+        if self.source(RUNS).shelf.put(body("runs", *runs)):
+            self.source(RUNS).changed(self.now)
 
     def plan(self, *aims: Need, attention: Attention = Attention.WATCHED) -> None:
         self.rota.plan(dict.fromkeys(aims, attention), {RUNS: self.sources[RUNS]})

@@ -407,9 +407,9 @@ def test_what_has_been_on_its_way_for_too_long_is_stuck() -> None:
 def test_rows_that_did_not_change_are_the_same_objects() -> None:
     memo = Memo(lambda thing: (str(thing),))
     a, b = object(), object()
-    first = memo.of("ab", (a, b))
-    assert memo.of("ab", (a, b)) is first
-    second = memo.of("ab", (a, object()))
+    first = memo.of({"a": a, "b": b})
+    assert memo.of({"a": a, "b": b}) is first
+    second = memo.of({"a": a, "b": object()})
     assert second["a"] is first["a"]
     assert second is not first
 
