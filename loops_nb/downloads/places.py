@@ -1,0 +1,145 @@
+"""Where files go, and what is there already."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path, PurePosixPath
+
+from loops_nb.downloads.boot import boot
+from loops_nb.downloads.marks import part_path
+from loops_nb.downloads.partial import Grown, read_partial
+from loops_nb.downloads.records import Record
+from loops_nb.storage import StoredFile
+
+
+class There(Enum):
+    """What is there of a file."""
+
+    #: Nothing that could be used.
+    NOTHING = "nothing"
+    #: A part of it.
+    PART = "part"
+    #: All of it, and nobody has touched it since.
+    WHOLE = "whole"
+    #: All of it by its size: its content has to be looked at.
+    UNSURE = "unsure"
+    #: All of it under its temporary name: it was finished, but not moved.
+    UNMOVED = "unmoved"
+    #: A file of which nothing is written down.
+    FOREIGN = "foreign"
+    #: Something that must not be overwritten.
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of a file.
+
+    Parameters
+    ----------
+    there
+        In one word.
+    record
+        What is written down of it, where it is whole or unsure.
+    grown, spans
+        What has grown of it, where it is a part.
+    why
+        Why it is blocked.
+    """
+
+    there: There
+    record: Record | None = None
+    grown: Grown | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+    why: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes that need not be fetched again."""
+        if self.there is There.PART:
+            return sum(end - first for first, end in self.spans)
+        return self.record.size_bytes if self.record is not None else 0
+
+
+def look(path: Path, file: StoredFile, record: Record | None) -> Found:  # noqa: PLR0911 - one for each thing that may be there
+    """Say what is there of a file; reads no content and changes nothing.
+
+    Parameters
+    ----------
+    path
+        Its place.
+    file
+        As it is listed.
+    record
+        What is written down of it.
+    """
+    is_same = record is not None and (file.size is None or file.size == record.size_bytes)
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return _grown(path, file, record if is_same else None)
+    except NotADirectoryError:
+        return Found(There.BLOCKED, why="a file lies where its folder should be; move it away, or choose another folder")
+    if not stat.S_ISREG(status.st_mode):
+        return Found(There.BLOCKED, why="something that is no file lies in its place; move it away, or choose another folder")
+    if record is None:
+        return Found(There.FOREIGN)
+    is_whole = status.st_size == record.size_bytes
+    is_untouched = is_whole and status.st_mtime_ns == record.mtime_ns and record.boot == boot()
+    # After a restart a file may be shorter or hold nothing, but it is not newer than what was written down.
+    may_be_damaged = record.boot != boot() and status.st_mtime_ns <= record.mtime_ns
+    if not is_whole and not may_be_damaged:
+        return Found(There.BLOCKED, why="it was changed here since it was downloaded; move it away, or choose another folder")
+    if not is_same:
+        # The service has another one by now; ours may only go if it is still ours.
+        return _grown(path, file, None) if is_untouched or may_be_damaged else Found(There.FOREIGN)
+    if is_untouched:
+        return Found(There.WHOLE, record)
+    return Found(There.UNSURE, record) if is_whole else _grown(path, file, None)
+
+
+def links_on_the_way(into: Path, relative: PurePosixPath) -> str:
+    """Return which part of a path below a folder is a link, in words; empty if none is."""
+    at = into
+    for part in relative.parts:
+        at /= part
+        try:
+            mode = at.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        if stat.S_ISLNK(mode):
+            return f"{at} is a link, which is not followed"
+    return ""
+
+
+def free_bytes(into: Path) -> int | None:
+    """Return what the disk of a folder has room for; None where the system does not tell."""
+    at = into
+    while True:
+        try:
+            return shutil.disk_usage(at).free
+        except FileNotFoundError:
+            if at == at.parent:
+                return None
+            at = at.parent
+        except OSError:
+            return None
+
+
+def _grown(path: Path, file: StoredFile, record: Record | None) -> Found:
+    if record is not None:
+        try:
+            status = part_path(path).lstat()
+        except OSError:
+            pass
+        else:
+            is_it = stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.mtime_ns)
+            if is_it:
+                return Found(There.UNMOVED, record)
+    partial = read_partial(path, file.name, file.size)
+    if partial is None or not partial[1]:
+        return Found(There.NOTHING)
+    return Found(There.PART, grown=partial[0], spans=tuple(partial[1]))

@@ -1,0 +1,159 @@
+"""Making a plan: list, select, refuse what cannot be a file, see what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from loops_nb.downloads.names import collisions, what_is_wrong
+from loops_nb.downloads.places import Found, There, free_bytes, links_on_the_way, look
+from loops_nb.downloads.plans import CheckpointPlan, FilePlan, Plan, State
+from loops_nb.downloads.records import known_files, read_manifest
+from loops_nb.downloads.selection import Selection
+from loops_nb.drawing.wording import many
+from loops_nb.errors import DownloadError, InvalidArgumentError, UnsafeNameError
+from loops_nb.references import CheckpointRef
+from loops_nb.storage import Storage, StoredFile
+
+_LISTED_AT_A_TIME = 8
+_NAMED = 5
+FOREIGN = "a file of that name is there already, and nothing tells that it is the same one; move it away, or choose another folder"
+_STATES: dict[There, State] = {
+    There.WHOLE: "there",
+    There.UNSURE: "there",
+    There.UNMOVED: "partial",
+    There.PART: "partial",
+}
+
+
+def plan(storage: Storage, refs: Sequence[CheckpointRef], into: Path, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Plan:
+    """Say what a download will do; fetches listings only, and changes nothing.
+
+    Parameters
+    ----------
+    storage
+        Where the files are.
+    refs
+        The checkpoints; one that is given twice counts once.
+    into
+        The folder of all checkpoints.
+    include, exclude
+        Patterns on the names of files; see `Selection`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If no checkpoint is given, or no file of one fits the patterns.
+    UnsafeNameError
+        If a name cannot be a file below its folder.
+    VolumeBackedError
+        If the files of a checkpoint have no URLs.
+    LoopsError
+        If files cannot be listed.
+    """
+    selection = Selection.of(include, exclude)
+    unique = list({ref.id: ref for ref in refs}.values())
+    if not unique:
+        raise InvalidArgumentError("There is no checkpoint to download.", argument="refs")
+    _refuse_folders(unique)
+    into = Path(into).expanduser().absolute()
+    with ThreadPoolExecutor(min(_LISTED_AT_A_TIME, len(unique)), "loops-list") as pool:
+        listings = list(pool.map(lambda ref: storage.listing(ref.id), unique))
+    selected = [(ref, selection.of_files(files, ref.label)) for ref, files in zip(unique, listings, strict=True)]
+    _refuse_names(selected)
+    _refuse_links(into, selected)
+    checkpoints = tuple(_planned(into, ref, files) for ref, files in selected)
+    return Plan(into, checkpoints, selection, free_bytes(into))
+
+
+def folder_of(into: Path, ref: CheckpointRef) -> Path:
+    """Return where a checkpoint lies."""
+    return into.joinpath(*ref.folder.parts)
+
+
+def _planned(into: Path, ref: CheckpointRef, files: Sequence[StoredFile]) -> CheckpointPlan:
+    folder = folder_of(into, ref)
+    manifest = read_manifest(folder)
+    if manifest is not None and manifest.checkpoint.id != ref.id:
+        raise DownloadError(
+            f"{folder} holds another checkpoint ({manifest.checkpoint.uri or manifest.checkpoint.id}, id {manifest.checkpoint.id}); "
+            "nothing was changed.",
+            hint="Choose another folder, or move that one away.",
+        )
+    known = known_files(folder)
+    planned = []
+    for file in files:
+        path = folder.joinpath(*PurePosixPath(file.name).parts)
+        planned.append(_file_plan(file, path, look(path, file, known.get(file.name))))
+    return CheckpointPlan(ref, folder, tuple(planned))
+
+
+def _file_plan(file: StoredFile, path: Path, found: Found) -> FilePlan:
+    trouble = FOREIGN if found.there is There.FOREIGN else found.why
+    return FilePlan(file, path, _STATES.get(found.there, "missing"), found.size, trouble)
+
+
+def _refuse_folders(refs: Sequence[CheckpointRef]) -> None:
+    wrong: dict[str, str] = {}
+    for ref in refs:
+        parts = ref.folder.parts
+        # A path drops dots and doubled slashes, so each word is looked at before it is one.
+        words = [ref.id] if ref.uri is None else [str(ref.run_id), str(ref.name)]
+        said = next((s for s in map(_wrong_word, words) if s), "") or what_is_wrong("/".join(parts))
+        if said:
+            wrong["/".join(parts)] = said
+    wrong = wrong or collisions([str(ref.folder) for ref in refs])
+    if wrong:
+        raise UnsafeNameError(
+            f"{many(len(wrong), 'checkpoint')} cannot have a folder here: {_quoted(wrong)}. Nothing was downloaded.", refused=wrong
+        )
+
+
+def _wrong_word(word: str) -> str:
+    return "it holds a slash" if "/" in word else what_is_wrong(word)
+
+
+def _refuse_names(selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]) -> None:
+    wrong: dict[str, str] = {}
+    labels = []
+    for ref, files in selected:
+        names = [file.name for file in files]
+        found = {name: said for name in names if (said := what_is_wrong(name))}
+        found |= collisions(name for name in names if name not in found)
+        wrong |= found
+        labels += [ref.label] if found else []
+    if wrong:
+        raise UnsafeNameError(
+            f"The listing of {', '.join(labels)} has {many(len(wrong), 'name')} that cannot be files here: {_quoted(wrong)}. "
+            "Nothing was downloaded.",
+            refused=wrong,
+            hint="Leave them out with --exclude PATTERN (exclude= in Python).",
+        )
+
+
+def _refuse_links(into: Path, selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]) -> None:
+    wrong: dict[str, str] = {}
+    seen: set[PurePosixPath] = set()
+    for ref, files in selected:
+        for file in files:
+            relative = ref.folder / file.name
+            # Folders are shared by many files.
+            if relative.parent not in seen:
+                seen.add(relative.parent)
+                said = links_on_the_way(into, relative.parent)
+                if said:
+                    wrong[str(relative.parent)] = said
+            if relative.parent.as_posix() not in wrong and into.joinpath(*relative.parts).is_symlink():
+                wrong[str(relative)] = f"{into.joinpath(*relative.parts)} is a link, which is not followed"
+    if wrong:
+        raise UnsafeNameError(
+            f"There are links in the way: {_quoted(wrong)}. Nothing was downloaded, and nothing outside was touched.",
+            refused=wrong,
+            hint="Remove them, or choose another folder.",
+        )
+
+
+def _quoted(wrong: dict[str, str]) -> str:
+    some = "; ".join(f"{name!r}: {said}" for name, said in list(wrong.items())[:_NAMED])
+    return some + (f"; and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else "")
