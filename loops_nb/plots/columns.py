@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from loops_nb.errors import InvalidArgumentError
@@ -13,6 +14,7 @@ from loops_nb.frames.arrays import KIND_ATTR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_IN_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 LINE_OF = {"checkpoints": "df = %loops checkpoints RUN", "drift": "df = %loops drift RUN"}
 
 
@@ -102,9 +104,10 @@ def moments(frame: pd.DataFrame, column: str, plot: str) -> list[float | None]:
             argument="frame",
             hint=f'df["{column}"] = pd.to_datetime(df["{column}"], format="ISO8601", utc=True)',
         )
-    epoch = pd.Timestamp(0, tz="UTC")
-    seconds = (values.dt.tz_convert("UTC") - epoch) / pd.Timedelta(seconds=1)
-    return [None if gone else float(value) for value, gone in zip(seconds.tolist(), values.isna().tolist(), strict=True)]
+    naive = values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    # Counted by hand: pandas would refuse a whole column for one year that nanoseconds do not reach.
+    counts = naive.view("int64") / _IN_A_SECOND[np.datetime_data(naive.dtype)[0]]
+    return [None if gone else float(count) for count, gone in zip(counts, values.isna(), strict=True)]
 
 
 def _listed(frame: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from loops_nb.drawing.wording import MISSING, many
 from loops_nb.plots.canvas import NARROW, SMALL, Canvas, Drawing
 from loops_nb.plots.colours import ramp
 from loops_nb.plots.grid import By, Grid, Path, Stop, finite, grid_of
-from loops_nb.plots.letters import cut, cut_front, width
+from loops_nb.plots.letters import cut, cut_paths, width
 from loops_nb.plots.markup import OWN, hover, percent, safe, tag
 from loops_nb.plots.picture import Plot
 
@@ -22,6 +22,7 @@ _Thing = TypeVar("_Thing")
 _RIGHT = 99.0
 _WIDEST_LABEL = 34.0
 _WIDEST_CELL = 12.0
+_LONGEST_NAME = 80.0
 _PANEL_LABEL = 17
 _HIGHEST, _LOWEST = 22, 5
 # Modules are told apart by their names alone, so there must be room for each.
@@ -118,18 +119,18 @@ class Colours:
 
     def of_value(self, value: float) -> str:
         """Return the colour of a number."""
-        if self.high == self.low:
-            return ramp(0.5)
-        if self.is_log:
-            return ramp(math.log(value / self.low) / math.log(self.high / self.low))
-        # Halves, because the difference of two very large numbers may be none.
-        return ramp((value / 2 - self.low / 2) / (self.high / 2 - self.low / 2))
+        low, high, at = (self._straight(number) for number in (self.low, self.high, value))
+        return ramp((at - low) / (high - low)) if high > low else ramp(0.5)
 
     def between(self, share: float) -> float:
         """Return the number whose colour stands at a share of the scale."""
-        if self.is_log:
-            return float(self.low * (self.high / self.low) ** share)
-        return self.low * (1 - share) + self.high * share
+        low, high = self._straight(self.low), self._straight(self.high)
+        at = low + (high - low) * share
+        return min(max(math.exp(at), self.low), self.high) if self.is_log else 2 * at
+
+    def _straight(self, value: float) -> float:
+        # Halves, because the difference of two very large numbers may be none.
+        return math.log(value) if self.is_log else value / 2
 
 
 def _table(grid: Grid) -> pd.DataFrame:
@@ -210,9 +211,12 @@ def _drawn(grid: Grid, colours: Colours | None) -> tuple[list[str], Drawing]:
         notes.append(f"The first {len(groups)} of {len(grid.groups):,} {_PLURAL[grid.by]} are drawn; plot.table has all.")
     if any(len(stops) < len(path.stops) for stops, path in zip(columns, paths, strict=True)):
         notes.append(f"At most {most} checkpoints of a run are drawn, evenly spread; plot.table has all.")
-    words = [cut_front(group, SMALL, NARROW * _WIDEST_LABEL / 100 - 14) for group in groups]
+    most_wide = NARROW * _WIDEST_LABEL / 100 - 14
+    words = cut_paths(groups, SMALL, most_wide) if grid.by == "module" else [cut(group, SMALL, most_wide) for group in groups]
     left = min(_WIDEST_LABEL, (max(width(word, SMALL) for word in words) + 14) / NARROW * 100)
-    wide = min(_WIDEST_CELL, (_RIGHT - left) / max(map(len, columns)))
+    # A few columns need not fill the page, but each needs room for what stands below it.
+    named = max(width(cut(stop.label, SMALL, _LONGEST_NAME), SMALL) for stops in columns for stop in stops) + 10
+    wide = min(max(_WIDEST_CELL, named / NARROW * 100), (_RIGHT - left) / max(map(len, columns)))
     tall = min(_HIGHEST, max(_LOWEST, _TALLEST[grid.by] / len(groups)))
     gaps = any(
         not math.isfinite(path.cells.get((group, stop.checkpoint), math.nan))
@@ -314,7 +318,7 @@ def _row_labels(words: list[str], box: _Box, tall: float) -> str:
 
 def _column_labels(stops: list[Stop], box: _Box, by: str) -> str:
     room = NARROW * box.wide / 100
-    words = [cut(stop.label, SMALL, max(60.0, room / 3)) for stop in stops]
+    words = [cut(stop.label, SMALL, _LONGEST_NAME) for stop in stops]
     widest = max(width(word, SMALL) for word in words) + 8
     every = _every(math.ceil(len(stops) * widest / max(room, widest)))
     down = box.top + box.high + 13

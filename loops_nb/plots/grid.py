@@ -150,13 +150,18 @@ def _read(frame: pd.DataFrame, value: str, by: str) -> Grid:
     columns = [texts(frame, name) for name in ("run_id", "target", "quantity", "checkpoint", by)]
     for (run_id, target, quantity, checkpoint, group), step, cell in zip(zip(*columns, strict=True), steps, found, strict=True):
         path = paths.setdefault((run_id, target, quantity), Path(run_id, target, quantity, [], {}))
-        name, label = checkpoint or REST, group or REST
+        name, label = checkpoint or REST, _layer(group) if by == "layer" and group else group or REST
         stop = Stop(name, step_of(name.rsplit("/", 1)[-1]) if step is None else int(step))
         if stop not in path.stops:
             path.stops.append(stop)
         path.cells[label, name] = float(cell)
         groups.setdefault(label, math.inf if group is None else _number(group) if by == "layer" else 0.0)
     return Grid(by, value, sorted(groups, key=groups.__getitem__), list(paths.values()))
+
+
+def _layer(text: str) -> str:
+    # A column with gaps may have made fractions of the numbers.
+    return f"{_number(text):.0f}" if _number(text) < math.inf else text
 
 
 def _number(text: str) -> float:

@@ -30,10 +30,20 @@ def cut(text: str, height: float, most: float) -> str:
     return line
 
 
-def cut_front(text: str, height: float, most: float) -> str:
-    """Return the end of a text that takes no more than so many pixels: of a path the part that differs."""
-    line = one_line(text, limit=500)
-    return line if width(line, height) <= most else "…" + cut(line[::-1], height, most).removesuffix("…")[::-1].lstrip(".")
+def cut_paths(paths: list[str], height: float, most: float) -> list[str]:
+    """Return dotted paths in at most so many pixels each: without what all begin with, and then without their middle."""
+    parts = [one_line(path, limit=500).split(".") for path in paths]
+    common = 0
+    while len(parts) > 1 and all(len(names) > common + 1 and names[common] == parts[0][common] for names in parts):
+        common += 1
+    return [_ends(names[common:], height, most) for names in parts]
+
+
+def _ends(names: list[str], height: float, most: float) -> str:
+    whole = ".".join(names)
+    if width(whole, height) <= most or len(names) == 1:
+        return cut(whole, height, most)
+    return cut(f"{names[0]}…{names[-1]}", height, most)
 
 
 def _share(character: str) -> float:

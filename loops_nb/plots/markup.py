@@ -54,4 +54,4 @@ def hover(lines: Iterable[str]) -> str:
 def _value(value: str | float) -> str:
     if not isinstance(value, str):
         return number(value)
-    return OWN.join(escape(one_line(part, limit=10**6)) if part else "" for part in value.split(OWN))
+    return escape("".join(c if c.isprintable() or c == OWN else " " for c in value))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
+import pandas as pd
+
 from loops_nb.config.zones import display_zone
 from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, many, size
@@ -21,11 +23,9 @@ from loops_nb.plots.ticks import Tick, byte_powers, byte_ticks, time_ticks, whol
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    import pandas as pd
-
 Along = Literal["step", "time"]
 _LEFT, _RIGHT = 14.0, 98.0
-_LABEL = 16
+_LABEL = 21
 _MOST_PANELS = 40
 _MOST_TICKS = 6
 # The more runs there are, the lower each one's panel: how many at most, and its height.
@@ -68,8 +68,10 @@ def sizes(frame: pd.DataFrame, *, along: Along | None = None, time_zone: str = "
         If there is no such time zone.
     """
     zone = display_zone(time_zone)
-    has_times = along == "time" or (hasattr(frame, "columns") and "created_at" in frame.columns)
-    needs = ("size_bytes", *(["created_at"] if along == "time" else ["checkpoint_id"] if not has_times else []))
+    columns = frame.columns if isinstance(frame, pd.DataFrame) else ()
+    has_times = along == "time" or "created_at" in columns
+    place = ["created_at"] if along == "time" else [] if has_times or "step" in columns else ["checkpoint_id"]
+    needs = ("size_bytes", *place)
     found = saved_in(frame, "sizes", needs=needs, has_times=has_times)
     way = _way(found) if along is None else choice("sizes", "along", along, ("step", "time"))
     placed = [one for one in found if one.size is not None and _place(one, way) is not None]
@@ -155,7 +157,7 @@ def _drawn(runs: dict[str, list[Saved]], way: str, zone: tzinfo | None) -> Drawi
     canvas.legend(marks.legend())
     for run, ones in panels:
         top = canvas.height + _LABEL
-        canvas.add(tag("g", label(run, ones, canvas.height + _LABEL - 2), font_size=SMALL))
+        canvas.add(tag("g", label(run, ones, canvas.height + _LABEL - 5), font_size=SMALL))
         canvas.across(ticks, across, top, top + tall)
         canvas.add(*_panel(ones, top, across, up, levels, marks, way, zone))
         canvas.height = top + tall + 8

@@ -73,6 +73,8 @@ def byte_powers(low: float, high: float) -> list[Tick]:
 
 def round_size(count: float) -> str:
     """Return a size of few digits, in powers of 1000: ``20 MB``, ``2.5 GB``."""
+    if count == 1:
+        return "1 byte"
     power = 0
     while abs(count) >= _THOUSAND and power < len(_UNITS) - 1:
         count /= _THOUSAND
