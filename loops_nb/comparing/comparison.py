@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.comparing.changes import Change, changes
+from loops_nb.comparing.threads import one_thread_a_product
 from loops_nb.comparing.weights import Key, Module, Modules, Weights, absent, between, keys_of, load, modules_of
 from loops_nb.comparing.work import Called, Progress, called, in_parallel
 from loops_nb.errors import InvalidArgumentError
@@ -135,7 +136,8 @@ def compare(sources: Sequence[WeightSource], *, baseline: int = 0, workers: int 
             rows.append(_row(module, (names[place], names[at]), (now, before), (read, read_before)))
         return rows
 
-    by_module = in_parallel(of_module, keys, workers=workers, progress=progress)
+    with one_thread_a_product():
+        by_module = in_parallel(of_module, keys, workers=workers, progress=progress)
     return Comparison(
         baseline=names[at].checkpoint,
         rows=tuple(row for rows in zip(*by_module, strict=True) for row in rows if row is not None),

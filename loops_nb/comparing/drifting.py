@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.comparing.comparison import notes_of
+from loops_nb.comparing.threads import one_thread_a_product
 from loops_nb.comparing.weights import UNKNOWN, Key, Modules, absent, between, keys_of, load, modules_of
 from loops_nb.comparing.work import Called, Progress, called, in_parallel
 
@@ -115,7 +116,8 @@ def drift(sources: Sequence[WeightSource], *, workers: int = 4, progress: Progre
     # Paths in the order in which they were given, not of their first steps.
     in_order = [paths[key] for key in dict.fromkeys((name.run_id, name.target) for name in names)]
     work = [(path, key) for path in in_order for key in keys_of(stop.modules for stop in path)]
-    found = iter(in_parallel(lambda item: _along(*item), work, workers=workers, progress=progress))
+    with one_thread_a_product():
+        found = iter(in_parallel(lambda item: _along(*item), work, workers=workers, progress=progress))
     rows: list[Drifted] = []
     for path in in_order:
         by_module = [next(found) for _ in keys_of(stop.modules for stop in path)]

@@ -71,17 +71,31 @@ def distance(one: Update, other: Update) -> float:
     Exactly 0 for equal factors, and right to many digits also where the updates are nearly the same: what is squared are differences of
     factors wherever that loses less than the difference of the squares would.
     """
-    whole = _length(one.b) * _length(one.a) + _length(other.b) * _length(other.a)
     if one.a.shape == other.a.shape and one.b.shape == other.b.shape:
         # b' a' - b a  =  (b' - b) a'  +  b (a' - a)
         of_b, of_a = other.b - one.b, other.a - one.a
-        if not of_a.any():
-            return _norm_of_product(of_b, other.a)
-        if not of_b.any():
-            return _norm_of_product(one.b, of_a)
-        if _length(of_b) * _length(other.a) + _length(one.b) * _length(of_a) <= whole:
-            return _norm_of_product(_beside(of_b, one.b, axis=2), _beside(other.a, of_a, axis=1))
-    return _norm_of_product(_beside(other.b, -one.b, axis=2), _beside(other.a, one.a, axis=1))
+        if _most(of_b, other.a) + _most(one.b, of_a) <= _most(other.b, other.a) + _most(one.b, one.a):
+            return _norm_of_sum((of_b, other.a), (one.b, of_a))
+    return _norm_of_sum((other.b, other.a), (-one.b, one.a))
+
+
+def _most(left: Floats, right: Floats) -> float:
+    return _length(left) * _length(right)
+
+
+def _norm_of_sum(*products: tuple[Floats, Floats]) -> float:
+    (left, right), *others = [_balanced(*pair) for pair in products if pair[0].any() and pair[1].any()] or products
+    for other_left, other_right in others:
+        left, right = _beside(left, other_left, axis=2), _beside(right, other_right, axis=1)
+    return _norm_of_product(left, right)
+
+
+def _balanced(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Return two factors of the same product, of about the same length: so that beside others neither drowns the other."""
+    # By a power of two, which rounds nothing.
+    ratio = _length(right) / (_length(left) or math.inf)
+    power = 2.0 ** round(math.log2(ratio) / 2) if 0.0 < ratio < math.inf else 1.0
+    return left * power, right / power
 
 
 def _norm_of_product(left: Floats, right: Floats) -> float:

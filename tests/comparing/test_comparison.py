@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from loops_nb.comparing import compare, drift
 from loops_nb.comparing.work import in_parallel
@@ -243,6 +244,25 @@ def test_who_stops_it_need_not_wait_for_the_rest(stop: type[BaseException]) -> N
         if thread.name.startswith("loops-compare"):
             thread.join()
     assert begun in ([0], [0, 1])
+
+
+def test_linear_algebra_has_its_threads_back_afterwards() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in ThreadpoolController().info() if pool["user_api"] == "blas"]
+
+    before, sources = threads(), adapters(2)
+    inside: list[list[int]] = []
+
+    def nested(done: int, of: int) -> None:
+        drift(sources)
+        inside.append(threads())
+
+    compare(sources, progress=nested)
+    assert inside == [[1] * len(before)] * 2
+    assert threads() == before
+    with pytest.raises(InvalidArgumentError):
+        compare(sources, workers=0)
+    assert threads() == before
 
 
 def test_an_error_while_reading_is_the_callers() -> None:
