@@ -12,7 +12,7 @@ from loops_nb.storage.listings import failed
 _PARTIAL = 206
 #: A header's first guess is this part of its file, and not above or below these; a large file's bound keeps it under 1 % of all.
 _SHARE = 250
-_MOST = 32 * 1024
+_MOST = 64 * 1024
 _LEAST = 4 * 1024
 #: Of less than this nobody minds what is read too much.
 _LARGE = 10_000_000

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote, unquote
@@ -16,6 +17,11 @@ from loops_nb.models import CheckpointFile, CheckpointSource
 
 SECRET = "signature=presigned-secret"
 _RANGE = re.compile(r"bytes=([0-9]+)-([0-9]*)")
+
+
+@lru_cache(maxsize=1000)
+def _digest(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 @dataclass
@@ -74,7 +80,7 @@ class Shelf:
         asked = headers.get("range")
         with self.lock:
             self.asked.append((name, asked))
-        etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+        etag = f'"{_digest(data)}"'
         reply = Reply(200, {"ETag": etag, "Content-Type": "application/octet-stream"}, data)
         span = _RANGE.fullmatch(asked or "")
         if span is not None and headers.get("if-range", etag) == etag:
