@@ -1,0 +1,80 @@
+"""Checkpoints that lie with the service, compared over real HTTP by ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loops_nb.client.retry import RetryPolicy
+from loops_nb.comparing import compare, drift, duplicates
+from loops_nb.errors import StorageError
+from loops_nb.references import CheckpointRef
+from loops_nb.storage import Storage
+from loops_nb.tensors import RemoteCheckpoint, open_folder, open_many
+from tests.tensors.file_server import SECRET, Reply, Shelf, serving
+from tests.tensors.made import adapter, checkpoint_files, put
+
+STEPS, LAYERS = (10, 20, 30), 40
+REFS = [CheckpointRef(f"c{step}", "r1", f"step-{step}", "trainer") for step in STEPS]
+MODULES = 2 * LAYERS
+FILE = "adapter_model.safetensors"
+
+
+def files_of(step: int) -> dict[str, bytes]:
+    start, goal = (adapter(LAYERS, rank=8, width=256, seed=seed) for seed in (0, 1))
+    tensors = {name: start[name] + np.float32(step / 1000) * goal[name] for name in start}
+    return checkpoint_files(tensors, moments=True)
+
+
+@contextmanager
+def opened() -> Iterator[tuple[Shelf, list[RemoteCheckpoint]]]:
+    checkpoints = {ref.id: files_of(step) for ref, step in zip(REFS, STEPS, strict=True)}
+    quick = RetryPolicy(attempts=2, first_wait_seconds=0.0, longest_wait_seconds=0.0)
+    with serving(checkpoints) as shelf, Storage(shelf, retry=quick) as storage:
+        yield shelf, open_many(storage, REFS)
+
+
+@pytest.mark.parametrize("what", ["compare", "drift"])
+def test_what_is_found_is_what_a_downloaded_one_gives_and_is_read_once(what: str, tmp_path: Path) -> None:
+    home = [open_folder(put(tmp_path / f"step-{step}", files_of(step))) for step in STEPS]
+    with opened() as (shelf, sources):
+        weights = sum(info.nbytes for source in sources for info in source.infos if info.role == "weights")
+        fetched, asked = sum(source.bytes_fetched for source in sources), len(shelf.asked)
+        rows = compare(sources).rows if what == "compare" else drift(sources).rows
+        # Of the weights all, once; of the optimizer's shards nothing.
+        assert sum(source.bytes_fetched for source in sources) == fetched + weights
+        # Both factors of a module lie together, and come together.
+        assert len(shelf.asked) - asked == MODULES * len(STEPS)
+        assert {name for name, _ in shelf.asked[asked:]} == {FILE}
+    near = compare(home).rows if what == "compare" else drift(home).rows
+    assert [(row.module, row.step, row.norm, row.change, row.cosine) for row in rows[MODULES:]] == [
+        (row.module, row.step, row.norm, row.change, row.cosine) for row in near[MODULES:]
+    ]
+    assert {(row.run_id, row.target) for row in rows} == {("r1", "trainer")}
+
+
+def test_that_checkpoints_differ_is_known_from_a_hundredth_of_their_bytes() -> None:
+    with opened() as (_, sources):
+        found = duplicates(sources)
+        assert found.groups == ()
+        assert found.bytes_read * 100 < found.total_bytes
+    with opened() as (shelf, sources):
+        shelf.checkpoints["c30"] = shelf.checkpoints["c10"]
+        same = duplicates(open_many(sources[0]._storage, REFS))
+        assert [[member.checkpoint for member in group.members] for group in same.groups] == [[REFS[0].label, REFS[2].label]]
+
+
+def test_a_file_that_cannot_be_read_is_one_clear_error() -> None:
+    def gone(name: str, reply: Reply) -> None:
+        reply.status, reply.body = 404, b"<Error><Code>NoSuchKey</Code></Error>"
+
+    with opened() as (shelf, sources):
+        shelf.change = gone
+        with pytest.raises(StorageError) as caught:
+            compare(sources)
+        assert FILE in str(caught.value)
+        assert SECRET not in repr(caught.value)
