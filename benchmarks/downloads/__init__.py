@@ -1,0 +1,159 @@
+"""Bringing checkpoints home: four cases against the official SDK, aria2c, curl and cp, with memory and CPU; and headers at a distance."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.peers import ROOT, SDK, SDK_PYTHON, sdk_python
+from benchmarks.rounds import Ratio, compare, table, take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.downloads.cases import Case
+    from benchmarks.downloads.far_end import Source
+    from benchmarks.downloads.measure import Figures
+    from benchmarks.downloads.ways import Desk, Way
+
+#: Bytes that must be free for everything, and for less of it.
+_ROOM, _LITTLE_ROOM = 7 * 10**9, 3 * 10**9
+NOTE = (
+    "nginx on 127.0.0.1, from memory to memory; every way in a fresh process, all its bytes compared the first time and its sizes every "
+    f"time. The SDK is {SDK[0].replace('==', ' ')} `download_checkpoint`. Ours is the plan, which lists the files, and carrying it out, "
+    "with the SHA-256 of every file, sizes, safetensors headers and the manifest; the others hash nothing. Ours and the SDK are timed in "
+    "their process, without the interpreter and its imports; a program as a whole, start-up included ({startup}). The number after a name "
+    "is its connections; of several settings of a program the fastest counts, by the median. `limit_rate` lets the first block of a "
+    "request pass at once, for everybody. Memory is above that before the transfer, for a program all it has; against the limit of 64 MiB "
+    "the ratio is limit / ours. Against `cp` it is ours / cp."
+)
+
+
+def run(*, rounds: int | None = None) -> Iterator[str]:
+    """Give the table of ratios with every way's figures below it, then that of headers.
+
+    Parameters
+    ----------
+    rounds
+        Rounds of every case; three to five by default.
+    """
+    from benchmarks.downloads import headers
+    from benchmarks.downloads.cases import cases, huge
+    from benchmarks.downloads.far_end import far_end
+    from benchmarks.downloads.sources import digest, make
+    from benchmarks.downloads.tools import MissingToolsError, tools
+    from benchmarks.downloads.ways import Desk
+
+    try:
+        programs = tools()
+        place, room = _place()
+    except MissingToolsError as missing:
+        yield f"## Downloads\n\n{missing}\n"
+        return
+    sdk = sdk_python()
+    all_cases = (*cases(20 if room >= _ROOM else 8), huge(10**9 if room >= _ROOM else 2 * 10**8))
+    with tempfile.TemporaryDirectory(prefix="loops-nb-downloads-", dir=place) as name:
+        folder = Path(name)
+        made = {case: make(folder / "files", case.folder, case.files, case.size, sparse=case.sparse) for case in all_cases}
+        digests = {source.name: digest(folder / "files" / source.name) for source in made[all_cases[3]]}
+        lines: list[Ratio] = []
+        rows: list[str] = []
+        with far_end(programs, folder, digests) as served:
+            # The same interpreter for both, where there is one.
+            desk = Desk(served, programs, sdk or Path(sys.executable), sdk)
+            for case in all_cases:
+                figures = _measure(desk, case, made[case], min(rounds, case.rounds) if rounds and case.sparse else rounds or case.rounds)
+                best = _best(figures)
+                lines += _ratios(case, best)
+                rows += _rows(case, best)
+            opened = headers.run(served, desk.ours, rounds or headers.ROUNDS)
+        startup = f"`aria2c --version`: {_startup(programs.aria2c) * 1e3:.0f} ms, curl: {_startup(programs.curl) * 1e3:.0f} ms"
+    note = NOTE.format(startup=startup)
+    if sdk is None:
+        note += f" The Loops SDK wants Python {SDK_PYTHON}, which is not on this machine: its lines are left out."
+    head = "| case | way | settings | s | whole process, s | MB/s | CPU s/GB | memory, MB |\n|---|---|---|---|---|---|---|---|"
+    yield table("Downloads", note, lines) + "\n".join(["", head, *rows, ""])
+    yield opened
+
+
+def _measure(desk: Desk, case: Case, sources: Sequence[Source], rounds: int) -> dict[Way, list[Figures]]:
+    taken: dict[Way, list[Figures]] = {way: [] for way in case.ways if way.kind != "sdk" or desk.sdk is not None}
+
+    def take(way: Way) -> float:
+        taken[way].append(desk.take(way, sources, case.speed))
+        return taken[way][-1].seconds
+
+    by_name = {str(number): partial(take, way) for number, way in enumerate(taken)}
+    take_turns(by_name, rounds)
+    return taken
+
+
+def _best(figures: dict[Way, list[Figures]]) -> dict[Way, list[Figures]]:
+    """Return the fastest way of each label."""
+    best: dict[str, Way] = {}
+    for way, each in figures.items():
+        if way.label not in best or _median(each, "seconds") < _median(figures[best[way.label]], "seconds"):
+            best[way.label] = way
+    return {way: figures[way] for way in best.values()}
+
+
+def _ratios(case: Case, best: dict[Way, list[Figures]]) -> list[Ratio]:
+    from benchmarks.downloads.cases import CP, MEMORY
+
+    by_label = {way.label: figures for way, figures in best.items()}
+    lines = []
+    for goal in case.goals:
+        if goal.peer not in by_label:
+            continue
+        ours, theirs = ([each.seconds for each in by_label[label]] for label in (goal.ours, goal.peer))
+        against = f"{goal.ours} / {CP}" if goal.peer == CP else goal.peer
+        what = f"{case.name}: {goal.ours}"
+        lines.append(compare(what, against, ours, theirs, goal=goal.goal, unit="s", invert=goal.peer == CP))
+    for way, figures in best.items():
+        if way.kind == "ours":
+            peaks = [float(each.peak) for each in figures]
+            limit = [float(MEMORY)] * len(peaks)
+            lines.append(compare(f"{case.name}: {way.label}, memory", "limit", peaks, limit, goal=">= 1", unit="MB"))
+    return lines
+
+
+def _rows(case: Case, best: dict[Way, list[Figures]]) -> list[str]:
+    gigabytes = case.files * case.size / 1e9
+    return [
+        f"| {case.name} | {way.label} | {' '.join(way.settings) if way.kind != 'ours' else ''} | {_median(each, 'seconds'):.3f} "
+        f"| {_median(each, 'whole'):.3f} | {gigabytes * 1e3 / _median(each, 'seconds'):,.0f} | {_median(each, 'cpu') / gigabytes:.2f} "
+        f"| {max(figures.peak for figures in each) / 1e6:.1f} |"
+        for way, each in best.items()
+    ]
+
+
+def _median(figures: Sequence[Figures], what: str) -> float:
+    values: list[float] = [getattr(each, what) for each in figures]
+    return statistics.median(values)
+
+
+def _startup(program: str) -> float:
+    from benchmarks.downloads.measure import program as run_program
+
+    return statistics.median(run_program([program, "--version"], Path(program).parent).seconds for _ in range(5))
+
+
+def _place() -> tuple[Path, int]:
+    """Return a folder in memory, else the build folder, and how many bytes may be put there."""
+    from benchmarks.downloads.tools import MissingToolsError
+
+    memory = Path("/dev/shm")  # noqa: S108 - a file system in memory; the folder made in it is private
+    (ROOT / "build").mkdir(exist_ok=True)
+    place = memory if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _LITTLE_ROOM else ROOT / "build"
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    room = min(shutil.disk_usage(place).free, available)
+    if room < _LITTLE_ROOM:
+        raise MissingToolsError(f"The files need {_LITTLE_ROOM / 1e9:g} GB of memory; {room / 1e9:.1f} GB are free.")
+    return place, room
