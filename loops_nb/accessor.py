@@ -5,17 +5,28 @@ Importing this module registers the accessor with pandas.
 
 from __future__ import annotations
 
-from typing import Any, cast
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
 
+from loops_nb.connections import CONNECTION_ATTR, marked, the_only_one
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import KINDS
 from loops_nb.frames.derived import DERIVED
+from loops_nb.frames.downloads import downloads_frame, plan_frame
+from loops_nb.references import CheckpointRef
 from loops_nb.steps import step_of
 from loops_nb.uri import format_uri
+from loops_nb.workbench import CONNECTIONS, FOLDER, Patterns, Workbench, refs_of
+
+if TYPE_CHECKING:
+    from loops_nb.client.exchange import Exchange
+    from loops_nb.plots.namespace import LoopsPlots
 
 #: What `LoopsAccessor.timeline` notes on its frame, in the place of a kind: it is shown like a listing, and is none.
 TIMELINE = "timeline"
@@ -44,9 +55,24 @@ _CAN = {
     "by_step()": frozenset({"checkpoints"}),
     "uri": frozenset({"checkpoints"}),
     "total_bytes": frozenset({"checkpoints", "files"}),
+    "download()": frozenset({"checkpoints"}),
+    "tensors()": frozenset({"checkpoints"}),
+    "compare()": frozenset({"checkpoints"}),
+    "changes()": frozenset({"checkpoints"}),
+    "drift()": frozenset({"checkpoints"}),
+    "duplicates()": frozenset({"checkpoints"}),
 }
 _LINE_OF = {"checkpoints": "df = %loops checkpoints RUN", "files": "df = %loops files CHECKPOINT"}
 _MARKS = {name: frozenset(column.name for column in kind.columns) for name, kind in KINDS.items()}
+
+
+class Connected(Protocol):
+    """`Loops` or `AsyncLoops`."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """Address, key and policy."""
+        ...
 
 
 @pd.api.extensions.register_dataframe_accessor("loops")
@@ -186,6 +212,74 @@ class LoopsAccessor:
         # Python's integers do not overflow as 64 bits would.
         return sum(int(size) for size in self._frame[self._needs("size_bytes", "total_bytes")].dropna())
 
+    @property
+    def plot(self) -> LoopsPlots:
+        """Pictures that need no plotting library: ``plot.timeline()`` and ``plot.sizes()`` of checkpoints, ``plot.drift()`` of a drift."""
+        from loops_nb.plots.namespace import LoopsPlots  # noqa: PLC0415 - a listing needs no pictures
+
+        return LoopsPlots(self._frame)
+
+    def download(
+        self,
+        into: str | os.PathLike[str] = FOLDER,
+        *,
+        include: Patterns = (),
+        exclude: Patterns = (),
+        dry_run: bool = False,
+        connections: int = CONNECTIONS,
+        quiet: bool = False,
+        loops: Connected | None = None,
+    ) -> pd.DataFrame:
+        """Bring these checkpoints home; as ``loops.checkpoints.download``, which tells the errors.
+
+        Parameters
+        ----------
+        into
+            The folder for all of them; each goes to ``into/run/weights/name``.
+        include, exclude
+            Patterns for the names of files, such as ``"*.json"``.
+        dry_run
+            Fetch nothing, and say what would be fetched.
+        connections, quiet
+            As in ``loops.checkpoints.download``.
+        loops
+            The connection; without it the one that the frame came from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a checkpoint, with ``path``; of a dry run one row a file, with ``state``.  Columns as in `loops_nb.frames.downloads`.
+        """
+        with self._bench("download", loops) as bench:
+            if dry_run:
+                return plan_frame(bench.plan(self._refs(), into, include, exclude))
+            return downloads_frame(bench.download(self._refs(), into, include, exclude, connections=connections, quiet=quiet))
+
+    def tensors(self, *, loops: Connected | None = None) -> pd.DataFrame:
+        """List the tensors of these checkpoints; as ``loops.checkpoints.tensors``."""
+        with self._bench("tensors", loops) as bench:
+            return bench.tensors(self._refs())
+
+    def changes(self, *, loops: Connected | None = None) -> pd.DataFrame:
+        """List the tensors that are not the same as in the first row; as ``loops.checkpoints.changes``."""
+        with self._bench("changes", loops) as bench:
+            return bench.changes(self._refs())
+
+    def compare(self, by: str = "module", *, loops: Connected | None = None) -> pd.DataFrame:
+        """Compare the weights of these checkpoints with those of the first row; as ``loops.checkpoints.compare``."""
+        with self._bench("compare", loops) as bench:
+            return bench.compare(self._refs(), by)
+
+    def drift(self, by: str = "module", *, loops: Connected | None = None) -> pd.DataFrame:
+        """Follow the weights of these checkpoints along their steps; as ``loops.checkpoints.drift``."""
+        with self._bench("drift", loops) as bench:
+            return bench.drift(self._refs(), by)
+
+    def duplicates(self, *, loops: Connected | None = None) -> pd.DataFrame:
+        """Find those of these checkpoints that hold the same weights; as ``loops.checkpoints.duplicates``."""
+        with self._bench("duplicates", loops) as bench:
+            return bench.duplicates(self._refs())
+
     def timeline(self, *others: pd.DataFrame) -> pd.DataFrame:
         """Return what happened when, oldest first.
 
@@ -212,6 +306,34 @@ class LoopsAccessor:
         lines.insert(1, "elapsed", (lines["time"] - lines["time"].min()).astype("timedelta64[us]"))
         lines.attrs = {KIND_ATTR: TIMELINE}
         return lines
+
+    def _refs(self) -> list[CheckpointRef]:
+        found = refs_of(self._frame)
+        if not found:
+            raise InvalidArgumentError("There is no checkpoint in this DataFrame: it has no rows. Nothing was asked for.", argument="df")
+        return list(dict.fromkeys(found))
+
+    @contextmanager
+    def _bench(self, method: str, loops: Connected | None) -> Iterator[Workbench]:
+        """Work over the connection that the frame came from, or another.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If these are not checkpoints, or nobody knows where they came from.
+        """
+        self._only(method, "checkpoints")
+        exchange = loops.exchange if loops is not None else marked(self._frame.attrs.get(CONNECTION_ATTR)) or the_only_one()
+        if exchange is None:
+            raise InvalidArgumentError(
+                f"df.loops.{method} does not know which service this frame came from (pandas keeps no note of it in files and merges).",
+                argument="loops",
+                hint=f"Say it: df.loops.{method}(loops=loops), where loops = %loops connect or loops = Loops(...)",
+            )
+        from loops_nb.client.transport import Transport  # noqa: PLC0415 - a frame alone needs no network
+
+        with closing(Transport(exchange)) as transport:
+            yield Workbench(transport)
 
     def _only(self, method: str, *kinds: str) -> None:
         kind = self.kind

@@ -11,7 +11,8 @@ from loops_nb.client.async_transport import AsyncTransport
 from loops_nb.client.operations import checkpoints, deployments, runs, samplers, server, sessions
 from loops_nb.client.retry import RetryPolicy
 from loops_nb.errors import NotFoundError, PermissionDeniedError
-from loops_nb.loops import DEFAULT_SECONDS, Connection, as_frame, exchange_for, frames_module
+from loops_nb.handling import AsyncCheckpointsHandling, AsyncRunsHandling
+from loops_nb.loops import DEFAULT_SECONDS, Connection, as_frame, exchange_for, frames_module, marked
 from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, SamplersWatch
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class AsyncSessions(awaited.Sessions):
         return await self._transport.send(as_frame(sessions.get(session_id), "sessions_frame"))
 
 
-class AsyncRuns(awaited.Runs, RunsWatch):
+class AsyncRuns(awaited.Runs, RunsWatch, AsyncRunsHandling):
     """`Runs` with a frame and a live panel."""
 
     async def frame(
@@ -68,13 +69,13 @@ class AsyncSamplers(awaited.Samplers, SamplersWatch):
         return await waiting.wait_async(self._transport.exchange, waiting.SamplerAim(sampler_id, until), timeout=timeout, quiet=quiet)
 
 
-class AsyncCheckpoints(awaited.Checkpoints, CheckpointsWatch):
+class AsyncCheckpoints(awaited.Checkpoints, CheckpointsWatch, AsyncCheckpointsHandling):
     """`Checkpoints` with frames and a live panel."""
 
     async def frame(self, *, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None) -> pd.DataFrame:
         """List checkpoints as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
         call = checkpoints.list_(run_id=run_id, base_model=base_model, checkpoint_path=checkpoint_path)
-        return await self._transport.send(as_frame(call, "checkpoints_frame"))
+        return marked(await self._transport.send(as_frame(call, "checkpoints_frame")), self._transport.exchange)
 
     async def files_frame(self, checkpoint_id: str, *, page_size: int = 1000, urls: bool = False) -> pd.DataFrame:
         """List a checkpoint's files as a frame, all pages.

@@ -15,8 +15,10 @@ from loops_nb.client.exchange import Exchange, checked_scheme
 from loops_nb.client.operations import checkpoints, deployments, runs, samplers, server, sessions
 from loops_nb.client.retry import NEAR, RetryPolicy
 from loops_nb.client.transport import Transport
+from loops_nb.connections import CONNECTION_ATTR, mark_of
 from loops_nb.credentials import ENV_KEY, FoundKey, Secret, resolve_key
 from loops_nb.errors import CredentialsError, NotFoundError, PermissionDeniedError
+from loops_nb.handling import CheckpointsHandling, RunsHandling
 from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, SamplersWatch
 
 if TYPE_CHECKING:
@@ -46,6 +48,12 @@ def as_frame(call: Call[Any], name: str) -> Call[pd.DataFrame]:
     return call.decoded_by(decode)
 
 
+def marked(frame: pd.DataFrame, exchange: Exchange) -> pd.DataFrame:
+    """Return a frame that knows where it came from, for what ``df.loops`` does over the network."""
+    frame.attrs[CONNECTION_ATTR] = mark_of(exchange)
+    return frame
+
+
 class Sessions(sync.Sessions):
     """`Sessions` with a frame."""
 
@@ -54,7 +62,7 @@ class Sessions(sync.Sessions):
         return self._transport.send(as_frame(sessions.get(session_id), "sessions_frame"))
 
 
-class Runs(sync.Runs, RunsWatch):
+class Runs(sync.Runs, RunsWatch, RunsHandling):
     """`Runs` with a frame and a live panel."""
 
     def frame(
@@ -140,13 +148,13 @@ class Samplers(sync.Samplers, SamplersWatch):
         return waiting.wait(self._transport.exchange, waiting.SamplerAim(sampler_id, until), timeout=timeout, quiet=quiet)
 
 
-class Checkpoints(sync.Checkpoints, CheckpointsWatch):
+class Checkpoints(sync.Checkpoints, CheckpointsWatch, CheckpointsHandling):
     """`Checkpoints` with frames and a live panel."""
 
     def frame(self, *, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None) -> pd.DataFrame:
         """List checkpoints as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""
         call = checkpoints.list_(run_id=run_id, base_model=base_model, checkpoint_path=checkpoint_path)
-        return self._transport.send(as_frame(call, "checkpoints_frame"))
+        return marked(self._transport.send(as_frame(call, "checkpoints_frame")), self._transport.exchange)
 
     def files_frame(self, checkpoint_id: str, *, page_size: int = 1000, urls: bool = False) -> pd.DataFrame:
         """List a checkpoint's files as a frame, all pages.

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from loops_nb.frames.columns import Kind
 
+#: Key of ``DataFrame.attrs`` for sentences about how a frame was made; they are shown below it.
+NOTES_ATTR = "loops_notes"
+#: Key of ``DataFrame.attrs`` for what to say of a frame when it has no rows.
+EMPTY_ATTR = "loops_empty"
 #: Every kind of computed frame by its name; ``df.loops.kind`` tells them too.
 DERIVED: dict[str, Kind] = {}
 

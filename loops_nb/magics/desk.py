@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from loops_nb.magics.knowledge import Knowledge
     from loops_nb.magics.magic import LoopsMagics
 
-#: Where a listing keeps what to say when it is empty.
-EMPTY_NOTE = "loops_empty"
-
 
 class Desk:
     """One per shell.
@@ -74,7 +71,9 @@ class Desk:
         """
         self.knowledge.learn(kind, frame)
         if not len(frame):
-            frame.attrs[EMPTY_NOTE] = f"No {kind} match {filters}. {no_match}".strip() if filters else nothing
+            from loops_nb.frames.derived import EMPTY_ATTR  # noqa: PLC0415 - pandas is there when a frame is there
+
+            frame.attrs[EMPTY_ATTR] = f"No {kind} match {filters}. {no_match}".strip() if filters else nothing
         return frame
 
     def near(self, *wanted: tuple[str, str | None]) -> str:

@@ -77,8 +77,10 @@ class Interrupted(KeyboardInterrupt):
 def _readable_interrupt(line: str, then: str) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"{line} was interrupted. {then}") from None
+    except KeyboardInterrupt as stop:
+        # What was stopped may know better what is kept.
+        said = " ".join(getattr(stop, "__notes__", ())) or then
+        raise Interrupted(f"{line} was interrupted. {said}") from None
 
 
 def _guard_key(error: Exception) -> None:

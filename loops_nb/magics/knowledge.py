@@ -157,6 +157,11 @@ class Knowledge:
         fresh.update(dict.fromkeys(value for value in self._known.get(kind, ()) if value not in fresh))
         self._known[kind] = dict.fromkeys(list(fresh)[:_MOST])
 
+    def checkpoint_uri(self, checkpoint_id: str) -> str | None:
+        """Return the URI of a checkpoint that was listed with this id."""
+        with self._lock:
+            return next((uri for uri, known in self._files_ids.items() if known == checkpoint_id), None)
+
     def checkpoint_id(self, uri: str) -> str | None:
         """Return the id of a checkpoint that was listed under this URI."""
         with self._lock:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from loops_nb.config.zones import display_zone
 from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, lasting, moment, size, zone_name
-from loops_nb.magics.desk import EMPTY_NOTE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +24,15 @@ _FIRST = {
     "timeline": ("time", "event", "detail", "id", "elapsed", "run_id"),
     "planned_files": ("relative_file_name", "state", "size_bytes", "there_bytes", "checkpoint"),
     "downloads": ("path", "files", "size_bytes", "fetched_bytes"),
+    "comparison": ("module", "checkpoint", "norm", "relative_change", "cosine", "change", "norm_before", "state", "layer"),
+    "comparison_by_layer": ("layer", "checkpoint", "norm", "relative_change", "cosine", "change", "norm_before"),
+    "comparison_by_module_type": ("module_type", "checkpoint", "norm", "relative_change", "cosine", "change", "norm_before"),
+    "comparison_by_checkpoint": ("checkpoint", "norm", "relative_change", "cosine", "change", "norm_before", "baseline"),
+    "drift": ("module", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first", "path_length", "checkpoint"),
+    "drift_by_layer": ("layer", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first", "checkpoint"),
+    "drift_by_module_type": ("module_type", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first"),
+    "drift_by_checkpoint": ("checkpoint", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first"),
+    "changes": ("tensor", "change", "checkpoint", "dtype_before", "dtype", "shape_before", "shape"),
     "tensors": ("module", "lora", "shape", "dtype", "rank", "nbytes", "role", "checkpoint", "layer"),
 }
 # What is no listing of the service, and is shown as one.
@@ -78,8 +86,9 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
         As in the setting of that name.
     """
     count = len(frame)
+    said = _notes_of(frame)
     if not count:
-        return Table([], [empty_words(frame, kind)])
+        return Table([], [empty_words(frame, kind), *said])
     head = frame.iloc[: row_limit or count]
     # pandas copies the notes of a frame into every column taken from it; this one is only read here.
     head.attrs = {}
@@ -100,12 +109,21 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
         notes.append(f"Showing {len(head):,} of {count:,} rows. The DataFrame has all; %config LoopsMagics.row_limit = 0 shows them.")
     if empty:
         notes.append(f"Empty here, not shown: {', '.join(empty)}.")
-    return Table(fields, notes)
+    return Table(fields, [*notes, *said])
+
+
+def _notes_of(frame: pd.DataFrame) -> list[str]:
+    from loops_nb.frames.derived import NOTES_ATTR  # noqa: PLC0415 - pandas is there when a frame is there
+
+    notes = frame.attrs.get(NOTES_ATTR)
+    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
 
 
 def empty_words(frame: pd.DataFrame, kind: str) -> str:
     """Return what to say of a listing without rows."""
-    note = frame.attrs.get(EMPTY_NOTE)
+    from loops_nb.frames.derived import EMPTY_ATTR  # noqa: PLC0415 - pandas is there when a frame is there
+
+    note = frame.attrs.get(EMPTY_ATTR)
     return (
         note
         if isinstance(note, str)
@@ -144,7 +162,7 @@ def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
         return Field(name, [MISSING if gone else size(int(cell)) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
     texts = [MISSING if gone else _plain(cell) for cell, gone in zip(cells, missing, strict=True)]
     is_number = dtype.lower().startswith(("int", "uint", "float"))
-    return Field(name, texts, is_number=is_number, is_long=name in _LONG, is_prose=name in _PROSE)
+    return Field(name, texts, is_number=is_number, is_long=name in _LONG, is_prose=name in _PROSE, is_whole=name == "path")
 
 
 def _time_field(name: str, cells: list[Any], missing: list[bool], time_zone: str, *, fraction: bool) -> Field:

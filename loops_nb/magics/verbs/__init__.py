@@ -5,12 +5,15 @@ from __future__ import annotations
 from loops_nb.magics.verbs import (
     capabilities,
     checkpoints,
+    compare,
     connect,
     create,
     deactivate,
     deployment,
     deployments,
     doctor,
+    download,
+    drift,
     files,
     find,
     local,
@@ -21,12 +24,15 @@ from loops_nb.magics.verbs import (
     sampler,
     samplers,
     sessions,
+    tensors,
+    verify,
     watch,
 )
 
 GROUPS = (
     ("Look", (runs.VERB, samplers.VERB, checkpoints.VERB, files.VERB, deployments.VERB, sessions.VERB, capabilities.VERB, find.VERB)),
     ("Watch", (watch.VERB,)),
+    ("Checkpoints", (download.VERB, verify.VERB, tensors.VERB, compare.VERB, drift.VERB)),
     ("One thing", (run.VERB, sampler.VERB, deployment.VERB)),
     ("Change", (create.VERB, deactivate.VERB)),
     ("Connection", (connect.VERB, local.VERB, login.VERB, logout.VERB, doctor.VERB)),

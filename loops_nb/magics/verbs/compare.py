@@ -1,0 +1,36 @@
+"""``%loops compare CHECKPOINT CHECKPOINT ...``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loops_nb.magics.grammar import Verb
+from loops_nb.magics.verbs.chosen import BY, CHECKPOINTS, OF_RUN, TARGET, refs
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    import pandas as pd
+
+    from loops_nb.magics.desk import Desk
+
+
+def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
+    return desk.loops.checkpoints.compare(refs(desk, values), by=values.by)
+
+
+VERB = Verb(
+    name="compare",
+    summary="how far the weights of checkpoints are from those of the first",
+    run=_run,
+    gives_frames=True,
+    arguments=(CHECKPOINTS,),
+    options=(OF_RUN, TARGET, BY),
+    notes="For each module: the norm of its LoRA update B @ A, scaled as in training, its relative change and the cosine to the first"
+    " checkpoint's. Only the small factors are read. df.loops.changes() lists tensors that appeared, vanished or changed shape or dtype,"
+    " df.loops.duplicates() finds checkpoints that are the same.",
+    examples=(
+        "%loops compare --run k4q95w5 step-50 step-100 --target sampler",
+        "df = %loops compare VqKXRGB bt://loops:k4q95w5/sampler_weights/step-100 --by layer",
+    ),
+)
