@@ -83,7 +83,7 @@ class Comparison:
     changes
         Tensors that are not the same going by the headers, of all checkpoints.
     notes
-        Sentences about what limits the numbers, each with the checkpoint it is about.
+        Sentences about what limits the numbers, each with the checkpoints that it is about.
     """
 
     baseline: str
@@ -147,8 +147,12 @@ def compare(sources: Sequence[WeightSource], *, baseline: int = 0, workers: int 
 
 
 def notes_of(names: Sequence[Called], modules: Sequence[Modules]) -> tuple[str, ...]:
-    """Return what has to be said about checkpoints, each sentence with its checkpoint."""
-    return tuple(f"{name.checkpoint}: {note}" for name, one in zip(names, modules, strict=True) for note in one.notes)
+    """Return what has to be said about checkpoints, each sentence once, with the checkpoints that it is about."""
+    about: dict[str, list[str]] = {}
+    for name, one in zip(names, modules, strict=True):
+        for note in one.notes:
+            about.setdefault(note, []).append(name.checkpoint)
+    return tuple(f"{first}{f' and {len(more)} more' if more else ''}: {note}" for note, (first, *more) in about.items())
 
 
 def _row(

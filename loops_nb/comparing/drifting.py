@@ -78,7 +78,7 @@ class Drift:
     rows
         One for each checkpoint and module: path by path, by step, then by layer.
     notes
-        Sentences about what limits the numbers, each with the checkpoint it is about.
+        Sentences about what limits the numbers, each with the checkpoints that it is about.
     """
 
     rows: tuple[Drifted, ...]

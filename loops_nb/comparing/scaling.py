@@ -106,6 +106,8 @@ def scaling_of(config: Mapping[str, Any] | None) -> Scaling:
     alpha = _number(config.get("lora_alpha"))
     if alpha is None:
         notes.append("Its adapter_config.json has no usable lora_alpha, so its updates count as B @ A, without alpha / rank.")
+    if config.get("use_dora") is True:
+        notes.append("Its updates are DoRA's; what is compared of them is B @ A, and their magnitudes as tensors of their own.")
     alphas = _patterns(config, "alpha_pattern", notes)
     ranks = _patterns(config, "rank_pattern", notes)
     named = config.get("target_parameters")

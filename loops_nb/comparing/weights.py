@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,7 +115,7 @@ def modules_of(source: WeightSource) -> Modules:
             found[key] = Module(key, info.module_type, info.layer, (info,))
         else:
             others.append(info)
-    return Modules(found, tuple(_notes(scaling, found, others)))
+    return Modules(found, (*_notes(scaling, found, others), *_repeated(source)))
 
 
 def keys_of(checkpoints: Iterable[Modules]) -> list[Key]:
@@ -135,6 +136,14 @@ def _notes(scaling: Scaling, found: Mapping[Key, Module], others: list[TensorInf
         )
     if others:
         yield f"Not compared, for their type: {len(others)} tensors, such as {others[0].name:.100} ({others[0].dtype})."
+
+
+def _repeated(source: WeightSource) -> Iterator[str]:
+    counts = Counter(info.name for info in source.infos if info.role == "weights")
+    (name, most), *_ = counts.most_common(1) or [("", 0)]
+    if most > 1:
+        again = sum(count > 1 for count in counts.values())
+        yield f"Tensors that stand in several files: {again}, such as {name:.100}; the first of each was used."
 
 
 def _is_float(info: TensorInfo) -> bool:

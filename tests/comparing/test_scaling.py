@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from loops_nb.comparing import compare
 from loops_nb.comparing.scaling import scaling_of
-from tests.comparing.memory import adapter, factors, module_name
+from tests.comparing.memory import MemoryCheckpoint, adapter, factors, module_name
 from tests.frames.documents import ANY_MACHINE, JUNK
 
 Q, V = "model.layers.0.self_attn.q_proj", "model.layers.11.self_attn.v_proj"
@@ -60,6 +60,18 @@ def test_a_checkpoint_without_a_configuration_counts_as_it_is_and_is_told() -> N
     assert row.cosine == pytest.approx(1.0)
     (note,) = found.notes
     assert note.startswith("now: It has no adapter_config.json")
+
+
+def test_magnitudes_of_dora_stay_tensors_of_their_own_and_that_is_told() -> None:
+    (a, b), size = factors(np.random.default_rng(1), 2), np.ones(5)
+    tensors = {f"{Q}.lora_A.weight": a, f"{Q}.lora_B.weight": b, f"{Q}.lora_magnitude_vector": size}
+    config = {"r": 2, "lora_alpha": 2, "use_dora": True}
+    source = MemoryCheckpoint("dora", {name: ("F32", values) for name, values in tensors.items()}, config=config)
+    found = compare([source, source, source])
+    assert [(row.quantity, row.module) for row in found.rows[:2]] == [("update", Q), ("weights", f"{Q}.lora_magnitude_vector")]
+    assert found.notes == (
+        "dora and 2 more: Its updates are DoRA's; what is compared of them is B @ A, and their magnitudes as tensors of their own.",
+    )
 
 
 def test_modules_of_other_ranks_go_by_their_own() -> None:
