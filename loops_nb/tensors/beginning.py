@@ -6,7 +6,6 @@ import time
 from typing import NamedTuple
 
 from loops_nb.storage import Body, Patience, Storage, StorageFault, StoredFile
-from loops_nb.storage.faults import Kind
 from loops_nb.storage.listings import failed
 
 _PARTIAL = 206
@@ -82,7 +81,7 @@ def beginning(storage: Storage, file: StoredFile, count: int) -> Beginning:
                 data = _read(body, expected)
                 if len(data) == expected or (size is None and file.size is None):
                     return Beginning(data, size if size is not None else file.size, body.validator)
-                fault = StorageFault("it ends before the bytes that were asked for", Kind.RANGE)
+                fault = StorageFault("it ends before the bytes that were asked for")
         except StorageFault as error:
             fault = error
         seconds = patience.wait(fault)

@@ -20,7 +20,7 @@ CONFIG_FILE = "adapter_config.json"
 #: A configuration is a page of text; what is longer is something else.
 LONGEST_CONFIG = 1 << 20
 #: How many bytes of a tensor are held beside the array that they become.
-PIECE = 8 * 1024 * 1024
+PIECE = 4 * 1024 * 1024
 #: Up to this many bytes, tensors that lie together are read together, with at most the gap between two of them.
 TOGETHER = 4 * 1024 * 1024
 GAP = 32 * 1024
@@ -137,11 +137,16 @@ class Opened(ABC):
         reading = self._reading(info)
         result = np.empty(info.parameters, reading.result)
         width = reading.stored.itemsize
-        for at in range(0, info.nbytes, PIECE):
-            raw = self._read_bytes(info.file, info.first + at, min(PIECE, info.nbytes - at))
-            stored = np.frombuffer(raw, reading.stored)
+        at = 0
+        for piece in self._pieces(info):
+            stored = np.frombuffer(piece, reading.stored)
             reading.fill(stored, result[at // width : at // width + len(stored)])
+            at += len(piece)
         return result.reshape(info.shape)
+
+    def _pieces(self, info: TensorInfo) -> Iterator[bytes]:
+        """Return a tensor's bytes in order, in pieces of `PIECE` bytes."""
+        return (self._read_bytes(info.file, first, count) for first, count in piece_spans(info))
 
     def raw(self, info: TensorInfo) -> bytes:
         """Return the bytes of one of `infos` as they are stored.
@@ -189,6 +194,11 @@ class Opened(ABC):
                 hint=f"It can be any of {', '.join(READINGS)}; raw() gives its bytes.",
             )
         return reading
+
+
+def piece_spans(info: TensorInfo) -> list[tuple[int, int]]:
+    """Return where each piece of a tensor begins in its file, and how long it is."""
+    return [(first, min(PIECE, info.last - first)) for first in range(info.first, info.last, PIECE)]
 
 
 def _array(raw: memoryview, info: TensorInfo, reading: Reading) -> Array:

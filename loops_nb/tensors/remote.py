@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from loops_nb.drawing.wording import size
@@ -17,10 +17,12 @@ from loops_nb.tensors.cache import Entry, HeaderCache, KnownFile, seen_of
 from loops_nb.tensors.folder import config_name
 from loops_nb.tensors.header import PREFIX, header_length, parse_header, unreadable
 from loops_nb.tensors.info import TensorInfo, is_optimizer_file
-from loops_nb.tensors.opened import LONGEST_CONFIG, Opened
+from loops_nb.tensors.opened import LONGEST_CONFIG, Opened, piece_spans
 
 _ENDING = ".safetensors"
 _SYNCING = "SYNCING"
+#: How many pieces of a large tensor are fetched at a time.
+_SIDE_BY_SIDE = 4
 
 
 class RemoteCheckpoint(Opened):
@@ -81,6 +83,24 @@ class RemoteCheckpoint(Opened):
         with self._lock:
             self._fetched += count
         return found
+
+    def _pieces(self, info: TensorInfo) -> Iterator[bytes]:
+        spans = piece_spans(info)
+        if len(spans) <= 1:
+            yield from super()._pieces(info)
+            return
+        pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="loops-nb-tensor")
+        try:
+            coming: deque[Future[bytes]] = deque()
+            for first, count in spans:
+                if len(coming) == _SIDE_BY_SIDE:
+                    yield coming.popleft().result()
+                coming.append(pool.submit(self._read_bytes, info.file, first, count))
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            # Ctrl-C must not wait for what is on its way.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def open_checkpoint(

@@ -307,8 +307,40 @@ def test_what_lies_apart_or_is_too_much_is_read_apart(monkeypatch: pytest.Monkey
         assert shelf.asked[before:] == [("m.safetensors", f"bytes={first}-{last}") for first, last in spans]
 
 
+def test_the_pieces_of_a_large_tensor_come_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "PIECE", 10_000)
+    together = threading.Barrier(4)
+    shelf: Shelf
+
+    def wait(name: str, reply: Reply) -> None:
+        if len(shelf.asked) > 1:
+            together.wait(30)
+
+    array = np.random.default_rng(1).standard_normal(20_000).astype(np.float32)
+    with serving({"c1": {"m.safetensors": save({"t": array})}}, change=wait) as shelf, storage_of(shelf) as storage:
+        checkpoint = open_checkpoint(storage, REF)
+        np.testing.assert_array_equal(checkpoint.tensor("t"), array)
+        assert len(shelf.asked) == 1 + 8
+        assert checkpoint.bytes_fetched == shelf.sent
+
+
+def test_a_large_tensor_of_which_a_piece_fails_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "PIECE", 10_000)
+    shelf: Shelf
+
+    def fail(name: str, reply: Reply) -> None:
+        if len(shelf.asked) > 5:
+            broken(name, reply)
+
+    with serving({"c1": {"m.safetensors": save({"t": np.ones(20_000)})}}, change=fail) as shelf, storage_of(shelf) as storage:
+        checkpoint = open_checkpoint(storage, REF)
+        with pytest.raises(StorageError, match="the server answered 503") as failed:
+            checkpoint.tensor("t")
+        no_url_in(failed.value)
+
+
 def test_reading_a_tensor_takes_no_more_memory_than_the_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened, "PIECE", 128 * 1024)
+    monkeypatch.setattr(opened, "PIECE", 64 * 1024)
     codes = np.arange(4_000_000, dtype="<u2")
     file = file_of({"t": one("BF16", [4_000_000], [0, 8_000_000])}, codes.tobytes())
     with serving({"c1": {"m.safetensors": file}}) as shelf, storage_of(shelf) as storage:
@@ -320,6 +352,7 @@ def test_reading_a_tensor_takes_no_more_memory_than_the_tensor(monkeypatch: pyte
         finally:
             tracemalloc.stop()
         assert found.nbytes == 16_000_000
+        assert len([name for name, _ in shelf.asked]) == 1 + 123
         assert peak < found.nbytes + 2_000_000
         np.testing.assert_array_equal(found.view(np.uint32), codes.astype(np.uint32) << 16)
 
@@ -392,6 +425,19 @@ def compressed(name: str, reply: Reply) -> None:
 def test_what_cannot_be_fetched_is_said_without_a_url(change: Callable[[str, Reply], None], says: str) -> None:
     with serving({"c1": {WEIGHTS: save(adapter())}}, change=change) as shelf:
         assert WEIGHTS in str(refused(shelf, StorageError, says))
+
+
+def cut(name: str, reply: Reply) -> None:
+    reply.status, reply.body = 200, reply.body[:-1]
+    reply.headers.pop("Content-Range", None)
+
+
+def test_a_file_that_ends_early_is_refused() -> None:
+    file = save(adapter(layers=1))
+    with serving({"c1": {WEIGHTS: file}}, change=cut) as shelf:
+        refused(shelf, UnreadableTensorsError, f"lists it with {len(file):,} bytes, and it has {len(file) - 1:,}")
+    with serving({"c1": {WEIGHTS: file}}, change=cut, hide_sizes=True) as shelf:
+        refused(shelf, UnreadableTensorsError, "would end 1 byte behind the end of the file")
 
 
 def test_a_server_that_sends_all_of_it_is_read_no_further_than_needed() -> None:
