@@ -1,6 +1,8 @@
-"""The far end of the downloads: nginx on 127.0.0.1, with the files, three speeds, and the answers of the API's file routes.
+"""The far end of the downloads: nginx on 127.0.0.1, with the files at several speeds, and the answers of the API's file routes.
 
-nginx serves everything, the API's answers included, so that no server in Python is measured along with a client.
+nginx serves everything, the API's answers included, so that no server in Python is measured along with a client.  It knows how fast it
+may be only after it has sent a block: of each request, the last block comes for nothing.  Under ``slow`` that is as nginx is set up, up
+to 2 MB, so that whoever makes more requests is faster; under ``even`` it is 256 KiB.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from benchmarks.downloads.tools import Tools
 
 #: Where a file is asked for, by how fast it is to come.
-PLAIN, SLOW, LATE = "plain", "slow", "late"
-#: Bytes a second of one connection under ``slow``; seconds to the first byte under ``late``.
+PLAIN, TOLD, SLOW, EVEN, LATE = "plain", "told", "slow", "even", "late"
+#: Bytes a second of one connection under ``slow`` and ``even``; seconds to the first byte under ``late``.
 RATE = 20 * 1024**2
 DELAY = 0.03
 _PATIENCE = 10.0
@@ -53,6 +55,7 @@ http {{
     location /plain/ {{ alias {files}/; }}
     location /told/ {{ alias {files}/; add_header Content-MD5 $content_md5; }}
     location /slow/ {{ alias {files}/; limit_rate {rate}; }}
+    location /even/ {{ alias {files}/; limit_rate {rate}; sendfile_max_chunk 256k; }}
     location /late/ {{ echo_sleep {delay}; echo_exec /waited$uri; }}
     location /waited/late/ {{ internal; alias {files}/; }}
     location /v1/ {{ default_type application/json; root {folder}/api; try_files $uri/answer.json =404; }}
