@@ -6,24 +6,26 @@ keep their size, which they would not if the picture were scaled as a whole.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 
 from loops_nb.plots.colours import DARK, LIGHT, MIDDLE
-from loops_nb.plots.letters import width
+from loops_nb.plots.letters import cut, width
 from loops_nb.plots.markup import OWN, number, percent, safe, tag
 from loops_nb.plots.ticks import Tick
 
 LETTERS = 12
 SMALL = 11
-#: Where a picture has to be of one width: a file, or a page that takes only images.
-USUAL_WIDTH = 800
+#: Where a picture has to be of one width: in a file, and on a page that takes only images and may have little room for them.
+_FILE_WIDTH, _STILL_WIDTH = 800, 640
+_MARGIN, _TITLE, _TITLE_LETTERS = 12, 26, 15
 #: The narrowest column that pictures are made for, less a little.
-NARROW = 380
+NARROW = 370
 FAINT = 0.16
 _AXIS = 0.45
 _LINE_HEIGHT = 14
-_NEAR_EDGE, _FAR, _WHOLE = 5, 17, 100
+_WHOLE, _GAP = 100, 2
 _HOVERS = re.compile(r"<title>[^<]*</title>")
 _EMPTIED = re.compile(r"></(?:use|circle|path)>")
 _FONTS = "system-ui,-apple-system,Segoe UI,Roboto,sans-serif"
@@ -108,19 +110,24 @@ class Canvas:
         return down + 18 + (_LINE_HEIGHT if any(tick.below for tick in ticks) else 0)
 
     def _labels(self, ticks: list[Tick], scale: Scale, down: float) -> None:
-        drawn = []
-        places = [scale.at(tick.at) for tick in ticks]
-        for place, tick in enumerate(ticks):
-            at = places[place]
-            # What is centred at the edge would stand half outside; moved inwards it may stand on its neighbour, and then is not needed.
-            anchor = "start" if at < _NEAR_EDGE else "end" if at > _WHOLE - _NEAR_EDGE else None
-            gap = min((abs(at - other) for other in places[max(0, place - 1) : place + 2] if other != at), default=_WHOLE)
-            if anchor is None or gap >= _FAR:
-                drawn.append(tag("text", safe(tick.label), x=percent(at), y=down, text_anchor=anchor))
-            if tick.below:
-                words = safe(tick.below)
-                drawn.append(tag("text", words, x=percent(at), y=down + _LINE_HEIGHT, text_anchor=anchor, font_weight="bold"))
-        self.add(tag("g", *drawn, font_size=SMALL, text_anchor="middle") if drawn else "")
+        upper = _in_line([(scale.at(tick.at), tick.label) for tick in ticks], y=down)
+        lower = _in_line([(scale.at(tick.at), tick.below) for tick in ticks if tick.below], y=down + _LINE_HEIGHT, font_weight="bold")
+        self.add(tag("g", *upper, *lower, font_size=SMALL, text_anchor="middle") if upper else "")
+
+
+def _in_line(labels: list[tuple[float, str]], **attributes: str | float) -> list[str]:
+    """Write labels in a line: moved inwards where they would stand outside in a narrow column, left out where one stands there already."""
+    drawn = []
+    taken = -math.inf
+    for at, words in labels:
+        half = width(words, SMALL, is_bold=True) / 2
+        centre = at / _WHOLE * NARROW
+        shift = max(0.0, half - centre) - max(0.0, half - (NARROW - centre))
+        if centre + shift - half < taken:
+            continue
+        drawn.append(tag("text", safe(words), x=percent(at), dx=shift or None, **attributes))
+        taken = centre + shift + half + _GAP
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -157,15 +164,26 @@ class Drawing:
 
     def still(self, own: str, title: str, told: str) -> str:
         """Return it as an image for a page of any colour, where nothing can be pointed at."""
-        return self._root(own, title, told, self.plain or _EMPTIED.sub("/>", _HOVERS.sub("", self.body)), **self._fixed(), color=MIDDLE)
+        return self._root(
+            own,
+            title,
+            told,
+            self.plain or _EMPTIED.sub("/>", _HOVERS.sub("", self.body)),
+            **_fixed(_STILL_WIDTH, self.height),
+            color=MIDDLE,
+        )
 
     def standalone(self, own: str, title: str, told: str) -> str:
-        """Return it as a document, with its own page: light, or dark for those who prefer that."""
-        body = tag("style", _PAPER) + self.body
-        return self._root(own, title, told, body, **self._fixed(), color=DARK)
-
-    def _fixed(self) -> dict[str, str | float]:
-        return {"width": USUAL_WIDTH, "height": self.height, "viewBox": f"0 0 {USUAL_WIDTH} {self.height}"}
+        """Return it as a document, with its title and its own page: light, or dark for those who prefer that."""
+        high = self.height + 2 * _MARGIN + _TITLE
+        inside = {"x": _MARGIN, "y": _MARGIN + _TITLE, "width": _FILE_WIDTH - 2 * _MARGIN, "height": self.height}
+        heading = safe(cut(title, _TITLE_LETTERS, _FILE_WIDTH - 2 * _MARGIN))
+        body = [
+            tag("style", _PAPER),
+            tag("text", heading, x=_MARGIN, y=_MARGIN + _TITLE_LETTERS, font_size=_TITLE_LETTERS, font_weight="bold"),
+            tag("svg", self.body, overflow="visible", **inside),
+        ]
+        return self._root(own, title, told, "".join(body), **_fixed(_FILE_WIDTH, high), color=DARK)
 
     def _root(self, own: str, title: str, told: str, body: str, **attributes: str | float) -> str:
         return tag(
@@ -182,3 +200,7 @@ class Drawing:
             fill="currentColor",
             **attributes,
         ).replace(OWN, own)
+
+
+def _fixed(wide: int, high: int) -> dict[str, str | float]:
+    return {"width": wide, "height": high, "viewBox": f"0 0 {wide} {high}"}

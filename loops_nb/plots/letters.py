@@ -7,9 +7,9 @@ import unicodedata
 from loops_nb.errors import one_line
 
 # Of the height of the letters.
-_USUAL = 0.56
+_USUAL = 0.6
 _BROAD = 1.05
-_BOLD = 1.07
+_BOLD = 1.1
 
 
 def width(text: str, height: float, *, is_bold: bool = False) -> float:

@@ -47,13 +47,6 @@ class Tick:
     below: str = ""
 
 
-def number_ticks(low: float, high: float, most: int) -> list[Tick]:
-    """Return round numbers between two values."""
-    step = _round_step((high - low) / max(most, 1))
-    places = max(0, -math.floor(math.log10(step)))
-    return [Tick(at, f"{at:,.{places}f}") for at in _multiples(step, low, high)]
-
-
 def whole_ticks(low: float, high: float, most: int) -> list[Tick]:
     """Return round whole numbers between two values."""
     step = max(1.0, _round_step((high - low) / max(most, 1)))

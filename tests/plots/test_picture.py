@@ -72,8 +72,8 @@ def test_a_page_without_styles_shows_the_still_image(plot: Plot) -> None:
     assert ".loops-nb-drawn{display:block!important}" in html
     assert ".loops-nb-still{display:none!important}" in html
     image = read(base64.b64decode(still.attrib["src"].partition(",")[2]).decode())
-    assert image.attrib["width"] == "800"
-    assert image.attrib["viewBox"] == f"0 0 800 {image.attrib['height']}"
+    assert image.attrib["width"] == "640"
+    assert image.attrib["viewBox"] == f"0 0 640 {image.attrib['height']}"
     # It says the same, but for what is shown when pointed at.
     assert [text for text in words(image) if text] == [re.sub(r"(checkpoints?|together)$", r"\1", text) for text in _written(plot)]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loops_nb.plots.ticks import EARLIEST, LATEST, byte_powers, byte_ticks, number_ticks, time_ticks, whole_ticks
+from loops_nb.plots.ticks import EARLIEST, LATEST, byte_powers, byte_ticks, time_ticks, whole_ticks
 from tests.frames.documents import ANY_MACHINE
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -67,14 +67,21 @@ def test_every_span_of_time_has_a_readable_axis(low: float, span: float, zone: Z
 
 
 @ANY_MACHINE
-@given(st.floats(-1e12, 1e12), st.floats(1e-6, 1e12), st.integers(1, 12))
-def test_numbers_are_round_and_few(low: float, span: float, most: int) -> None:
-    high = low + span
-    if high <= low:
-        return
-    for ticks in (number_ticks(low, high, most), whole_ticks(low, high, most)):
-        assert len(ticks) <= most + 1
-        assert all(low - span * 1e-6 <= tick.at <= high + span * 1e-6 for tick in ticks)
+@given(st.integers(-(10**12), 10**12), st.integers(1, 10**12), st.integers(1, 12))
+def test_steps_are_round_and_few(low: int, span: int, most: int) -> None:
+    ticks = whole_ticks(low, low + span, most)
+    assert len(ticks) <= most + 1
+    assert all(low <= tick.at <= low + span and tick.at == int(tick.at) for tick in ticks)
+    assert [tick.label for tick in ticks] == [f"{int(tick.at):,}" for tick in ticks]
+
+
+@ANY_MACHINE
+@given(st.floats(1, 1e18), st.integers(1, 6))
+def test_levels_of_sizes_are_few(high: float, most: int) -> None:
+    levels = [tick.at for tick in byte_ticks(high, most)]
+    assert levels[0] == 0
+    assert len(levels) <= most + 1
+    assert levels[-1] <= high * (1 + 1e-6)
 
 
 def test_sizes_are_told_in_powers_of_a_thousand() -> None:
