@@ -7,6 +7,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from loops_nb.downloads.digests import OF_HEADERS, Digest, PartsMd5, md5
 
@@ -21,6 +22,8 @@ _PART_SIZES = tuple(
 #: Each costs a pass over the bytes, which is nothing for a small file.
 _MOST_CANDIDATES, _MOST_CANDIDATES_SMALL, _SMALL = 4, 16, 256 * _MIB
 _MD5_BYTES = 16
+#: How much is read to find a part size that is seldom used: some seconds, once in a blue moon.
+_MOST_READ_AGAIN = 8 * 1024 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,14 @@ class Check:
         Its value.
     make
         What computes it; with several, one of them has to come to that value.
+    parts
+        The number of parts that it was made of; 0 if it was made of the whole.
     """
 
     label: str
     expected: bytes
     make: tuple[Callable[[], Digest], ...]
+    parts: int = 0
 
 
 def checks_of(headers: Mapping[str, str], *, status: int, size: int | None) -> list[Check]:
@@ -80,7 +86,7 @@ def _of_etag(headers: Mapping[str, str], size: int | None) -> list[Check]:
     if parts := _PARTS_ETAG.fullmatch(etag):
         sizes = part_sizes(size, int(parts[2]))
         if sizes:
-            return [Check("MD5 of parts", bytes.fromhex(parts[1]), tuple(_of_parts(size) for size in sizes))]
+            return [Check("MD5 of parts", bytes.fromhex(parts[1]), tuple(_of_parts(part) for part in sizes), int(parts[2]))]
     return []
 
 
@@ -92,6 +98,33 @@ def part_sizes(size: int | None, count: int) -> list[int]:
         return [size]
     fitting = [part for part in _PART_SIZES if -(-size // part) == count]
     return fitting if len(fitting) <= (_MOST_CANDIDATES_SMALL if size <= _SMALL else _MOST_CANDIDATES) else []
+
+
+def is_of_other_parts(path: Path, size: int, check: Check) -> bool:
+    """Tell whether a checksum of parts fits a file with a part size that is seldom used.
+
+    Parameters
+    ----------
+    path, size
+        The file.
+    check
+        What did not fit with the usual ones.
+    """
+    if check.parts < 2:  # noqa: PLR2004 - one part is the whole file
+        return False
+    least, most = -(-size // check.parts), (size - 1) // (check.parts - 1)
+    seldom = {least, *(unit * n for unit in (_MIB, _MB) for n in range(-(-least // unit), most // unit + 1))} - set(_PART_SIZES)
+    if len(seldom) * size > _MOST_READ_AGAIN:
+        return False
+    return any(_md5_of_parts(path, part) == check.expected for part in sorted(seldom))
+
+
+def _md5_of_parts(path: Path, part_bytes: int) -> bytes:
+    digest, buffer = PartsMd5(part_bytes), memoryview(bytearray(_MIB))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.digest()
 
 
 def _of_parts(part_bytes: int) -> Callable[[], Digest]:
@@ -132,9 +165,9 @@ class Digests:
         """The SHA-256 of all bytes so far, in hexadecimal."""
         return self._sha256.digest().hex()
 
-    def mismatch(self) -> str:
-        """Return which checksum is not the server's; empty if all are."""
-        return next((check.label for check, digests in self._checks if all(d.digest() != check.expected for d in digests)), "")
+    def mismatch(self) -> Check | None:
+        """Return which checksum is not the server's."""
+        return next((check for check, digests in self._checks if all(d.digest() != check.expected for d in digests)), None)
 
     def _of(self, check: Check) -> list[Digest]:
         if check.make == (OF_HEADERS["sha256"][0],):

@@ -231,8 +231,8 @@ class Growth:
         finally:
             self._hashing.release()
 
-    def verdict(self) -> tuple[str, str]:
-        """Return the SHA-256 of the whole file, and which checksum of the server's is another one (empty if none is)."""
+    def verdict(self) -> tuple[str, Check | None]:
+        """Return the SHA-256 of the whole file, and which checksum of the server's is another one."""
         digests = self._digests or Digests([])
         return digests.sha256, digests.mismatch()
 

@@ -16,8 +16,6 @@ from loops_nb.downloads.records import record_of
 from loops_nb.storage import Storage, StorageFault
 from loops_nb.storage.faults import Kind
 
-_CHANGED = "it was changed here since it was downloaded; move it away, or choose another folder"
-
 
 class Looker:
     """Holds files that are there against what is known of them.
@@ -58,7 +56,8 @@ class Looker:
         if not (is_unmoved and record.boot == boot()):
             digests = self._read(lies, Digests([]))
             if digests.sha256 != record.sha256:
-                return False if is_unmoved else self._damaged(job)
+                job.replaces = job.replaces or not is_unmoved
+                return False
         mtime = lies.stat().st_mtime_ns
         fresh = record_of(record.name, record.node_rank, size=record.size_bytes, sha256=record.sha256, mtime_ns=mtime)
         if is_unmoved:
@@ -66,15 +65,6 @@ class Looker:
         else:
             job.journal.add(fresh)
             job.record = fresh
-        return True
-
-    def _damaged(self, job: Job) -> bool:
-        record = job.found.record
-        if record is not None and record.boot != boot() and job.path.stat().st_mtime_ns <= record.mtime_ns:
-            # Nobody wrote to it: the machine stopped before all of it was on the disk.
-            job.replaces = True
-            return False
-        job.failure = _CHANGED
         return True
 
     def _foreign(self, job: Job) -> bool:

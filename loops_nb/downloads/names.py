@@ -34,8 +34,8 @@ def what_is_wrong(name: str) -> str:
         return "it holds a backslash"
     if name.startswith("/"):
         return "it is an absolute path"
-    if _DRIVE.match(name):
-        return "it begins with a drive"
+    if ":" in name:
+        return "it begins with a drive" if _DRIVE.match(name) else "it holds a colon, which names a drive or a hidden stream on Windows"
     return next((said for said in map(_wrong_part, name.split("/")) if said), "")
 
 

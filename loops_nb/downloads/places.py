@@ -64,7 +64,7 @@ class Found:
         return self.record.size_bytes if self.record is not None else 0
 
 
-def look(path: Path, file: StoredFile, record: Record | None) -> Found:  # noqa: PLR0911 - one for each thing that may be there
+def look(path: Path, file: StoredFile, record: Record | None) -> Found:
     """Say what is there of a file; reads no content and changes nothing.
 
     Parameters
@@ -88,17 +88,12 @@ def look(path: Path, file: StoredFile, record: Record | None) -> Found:  # noqa:
     if record is None:
         return Found(There.FOREIGN)
     is_whole = status.st_size == record.size_bytes
-    is_untouched = is_whole and status.st_mtime_ns == record.mtime_ns and record.boot == boot()
-    # After a restart a file may be shorter or hold nothing, but it is not newer than what was written down.
-    may_be_damaged = record.boot != boot() and status.st_mtime_ns <= record.mtime_ns
-    if not is_whole and not may_be_damaged:
-        return Found(There.BLOCKED, why="it was changed here since it was downloaded; move it away, or choose another folder")
-    if not is_same:
-        # The service has another one by now; ours may only go if it is still ours.
-        return _grown(path, file, None) if is_untouched or may_be_damaged else Found(There.FOREIGN)
-    if is_untouched:
-        return Found(There.WHOLE, record)
-    return Found(There.UNSURE, record) if is_whole else _grown(path, file, None)
+    if not (is_same and is_whole):
+        # It is a file of ours by its name, and no more what it was or what the service has.
+        return _grown(path, file, None)
+    # What was written before this machine was started may not all have reached the disk.
+    is_untouched = status.st_mtime_ns == record.mtime_ns and record.boot == boot()
+    return Found(There.WHOLE if is_untouched else There.UNSURE, record)
 
 
 def links_on_the_way(into: Path, relative: PurePosixPath) -> str:

@@ -140,6 +140,8 @@ class Worker:
         keeps = not part.pos or (part.growth.validator is not None and job.ranges is not False)
         if came and keeps:
             patience.progressed()
+        if fault.kind is Kind.ODD:
+            return self._once_more(job, part, fault, came=came)
         counted = patience if keeps else job.patience
         seconds = counted.wait(fault)
         if seconds is None:
@@ -150,6 +152,22 @@ class Worker:
             # Nothing tells that the rest would be of the same version.
             self._board.anew(job, part.growth)
         return keeps
+
+    def _once_more(self, job: Job, part: Part, fault: StorageFault, *, came: bool) -> bool:
+        """Try again after an answer that cannot be right; from the start if bytes of it were taken.
+
+        Raises
+        ------
+        StorageFault
+            If it came before.
+        """
+        if came:
+            if not self._board.anew(job, part.growth, fault.reason):
+                raise fault
+            return False
+        if not job.may_begin_anew(fault.reason):
+            raise fault
+        return True
 
     def _finish(self, job: Job) -> None:
         growth, wrong = job.growth, ""
@@ -164,7 +182,7 @@ class Worker:
             self._board.finished(job)
         elif not self._board.anew(job, growth, "mismatch"):
             growth.abandon()
-            raise StorageFault(f"{wrong}, also when it was fetched a second time", Kind.UNFIT)
+            raise StorageFault(f"{wrong}, also when it was fetched once more", Kind.UNFIT)
 
     def _attempt(self, job: Job, part: Part) -> None:
         """Ask for a part and write what comes.
@@ -195,7 +213,7 @@ class Worker:
         growth = part.growth
         size = job.file.size
         if body.total is not None and size is not None and body.total != size:
-            raise StorageFault(f"the server has {body.total:,} bytes of it, and the listing says {size:,}", Kind.UNFIT)
+            raise StorageFault(f"the server has {body.total:,} bytes of it, and the listing says {size:,}", Kind.ODD)
         if body.total is None and size is None and body.ends_by_close:
             raise StorageFault("neither the listing nor the server tells its size, so a cut could not be seen", Kind.UNFIT)
         is_other = growth.validator is not None and body.validator != growth.validator
@@ -247,7 +265,7 @@ class Worker:
                 if growth.abandoned:
                     raise StorageFault("it was stopped here", Kind.STOPPED)
                 if growth.total is not None and part.pos + filled > growth.total:
-                    raise StorageFault(f"more came than the {growth.total:,} bytes it has", Kind.UNFIT)
+                    raise StorageFault(f"more came than the {growth.total:,} bytes it has", Kind.ODD)
                 if filled:
                     growth.write(descriptor, part, buffer[: filled if end is None else min(filled, end - part.pos)])
                 if fault is not None:
@@ -262,14 +280,14 @@ class Worker:
     def _ended(self, part: Part, body: Body) -> None:
         """Read on to the clean end where that costs nothing: a longer body is not the file."""
         if body.length is None and part.end == part.growth.total and body.readinto(self._buffer):
-            raise StorageFault(f"more came than the {part.growth.total:,} bytes it has", Kind.UNFIT)
+            raise StorageFault(f"more came than the {part.growth.total:,} bytes it has", Kind.ODD)
 
     def _at_its_end(self, part: Part) -> None:
         growth = part.growth
         if part.end is None:
             part.end = growth.total = part.pos
         elif part.pos < part.end:
-            raise StorageFault(f"it ended after {part.pos:,} bytes, and has {part.end:,}")
+            raise StorageFault(f"it ended after {part.pos:,} of {part.end:,} bytes")
 
 
 def full(error: OSError) -> NoSpaceError:

@@ -55,7 +55,7 @@ def refusal(head: Head, body: bytes) -> StorageFault:
     said = f"the server answered {head.status}{f' {code}' if code else ''}"
     if head.status in RETRIED_STATUSES:
         return StorageFault(said, Kind.BUSY, status=head.status, asked=retry_after(head.headers))
-    kinds = {401: Kind.DENIED, _FORBIDDEN: Kind.DENIED, 404: Kind.GONE, 410: Kind.GONE, 412: Kind.RANGE, _RANGE: Kind.RANGE}
+    kinds = {401: Kind.DENIED, _FORBIDDEN: Kind.DENIED, 404: Kind.GONE, 410: Kind.GONE, 412: Kind.ODD, _RANGE: Kind.ODD}
     return StorageFault(said, kinds.get(head.status, Kind.UNFIT), status=head.status)
 
 
@@ -76,7 +76,7 @@ def body_length(head: Head) -> tuple[int | None, bool]:
     if not lengths:
         return None, False
     if len(lengths) > 1 or not all(_WHOLE_NUMBER.fullmatch(text) for text in lengths):
-        raise StorageFault("the server gave a length that is no number", Kind.UNFIT, status=head.status)
+        raise StorageFault("the server gave a length that is no number", Kind.ODD, status=head.status)
     return int(lengths.pop()), False
 
 
@@ -112,13 +112,13 @@ def span_of(head: Head, *, name: str, first: int, last: int | None, ranged: bool
         raise StorageFault(f"the server answered {status}", Kind.UNFIT, status=status)
     found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
     if found is None:
-        raise StorageFault("the server sent a part without saying which", Kind.UNFIT, status=status)
+        raise StorageFault("the server sent a part without saying which", Kind.ODD, status=status)
     start, end, total = int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3])
     # Asked beyond its end, a server sends what there is.
     wanted = last if total is None or last is None else min(last, total - 1)
     is_end_wrong = end != wanted if wanted is not None else total is not None and end != total - 1
     if start != first or end < start or is_end_wrong or (total is not None and end >= total):
-        raise StorageFault("the server sent another part than was asked for", Kind.UNFIT, status=status)
+        raise StorageFault("the server sent another part than was asked for", Kind.ODD, status=status)
     if length is not None and length != end - start + 1:
-        raise StorageFault("the server sent a part of another length than it says", Kind.UNFIT, status=status)
+        raise StorageFault("the server sent a part of another length than it says", Kind.ODD, status=status)
     return Span(start, end - start + 1, total, chunked)

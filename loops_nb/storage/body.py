@@ -128,7 +128,7 @@ class Body:
             return 0
         count = self._connection.take(view[: self._left] if self._left < len(view) else view)
         if not count:
-            raise StorageFault("the connection was closed in the middle of the file")
+            raise StorageFault(f"the connection was cut after {self.received:,} of {self._span.length:,} bytes")
         self._left -= count
         return count
 
@@ -139,21 +139,21 @@ class Body:
                 return 0
         count = self._connection.take(view[: self._chunk] if self._chunk < len(view) else view)
         if not count:
-            raise StorageFault("the connection was closed in the middle of the file")
+            raise StorageFault(f"the connection was cut after {self.received:,} bytes")
         self._chunk -= count
         if not self._chunk and self._connection.line():
-            raise StorageFault("the server sent chunks that cannot be read", Kind.UNFIT)
+            raise StorageFault("the server sent chunks that cannot be read", Kind.ODD)
         if self._left is not None:
             self._left -= count
             if self._left < 0:
-                raise StorageFault("more bytes came than were announced", Kind.UNFIT)
+                raise StorageFault("more bytes came than were announced", Kind.ODD)
         return count
 
     def _next_chunk(self) -> int:
         word = self._connection.line().partition(b";")[0].strip()
         # int() would take signs, underscores and 0x.
         if not 0 < len(word) <= _LONGEST_CHUNK_WORD or word.strip(b"0123456789abcdefABCDEF"):
-            raise StorageFault("the server sent chunks that cannot be read", Kind.UNFIT)
+            raise StorageFault("the server sent chunks that cannot be read", Kind.ODD)
         size = int(word, 16)
         if not size:
             if self._left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import socket
 
@@ -13,6 +14,8 @@ from loops_nb.storage.places import Place
 HEAD_BYTES = 64 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _MOST_INTERIM = 20
+#: No control characters: what came in a header may go out in one.
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Head:
@@ -138,7 +141,7 @@ class Connection:
             self._end -= self._start
             self._start = 0
         if self._end == HEAD_BYTES:
-            raise StorageFault("the server sent headers that do not end", Kind.UNFIT)
+            raise StorageFault("the server sent headers that do not end", Kind.ODD)
         count = self._sock.recv_into(memoryview(self._buffer)[self._end :])
         if not count:
             raise StorageFault("the server closed the connection")
@@ -155,8 +158,8 @@ def _parsed(text: str) -> Head:
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip():
-            raise StorageFault("the server sent headers that cannot be read", Kind.UNFIT)
+        if not colon or not name or name != name.strip() or not _VALUE.fullmatch(value):
+            raise StorageFault("the server sent headers that cannot be read", Kind.ODD)
         key = name.lower()
         value = value.strip()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value

@@ -16,9 +16,9 @@ class Kind(Enum):
     DENIED = "denied"
     #: 404, 410, or no longer in the listing.
     GONE = "gone"
-    #: 416: the object is shorter than was asked for.
-    RANGE = "range"
-    #: An answer that is not the file: a web page, compressed, another length, a redirect elsewhere.
+    #: An answer that cannot be right, such as another length or another part than was asked for: once more may do.
+    ODD = "odd"
+    #: An answer that is not the file and never will be: a web page, compressed, a redirect elsewhere.
     UNFIT = "unfit"
     #: Somebody here ended it.
     STOPPED = "stopped"

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from loops_nb.errors import APIError, StorageError, VolumeBackedError
+from loops_nb.errors import APIError, LoopsError, StorageError, VolumeBackedError
 from loops_nb.storage.faults import Kind, StorageFault
 from loops_nb.storage.files import FileService, StoredFile
 from loops_nb.storage.places import Presigned, presigned
@@ -15,6 +15,8 @@ from loops_nb.storage.places import Presigned, presigned
 _AGED_SECONDS = 5.0
 #: However slow the listing is, and however short-lived its URLs.
 _MOST_REFUSALS = 4
+#: So many listings in a row whose URLs were all refused; then it is not their age.
+_MOST_FRUITLESS = 2
 _Key = tuple[str, int | None]
 
 
@@ -33,6 +35,8 @@ class _Listed:
     number: int
     urls: dict[_Key, tuple[str, int | None]] = field(repr=False)
     at: float
+    #: Listings before it of which no URL worked.
+    fruitless: int = 0
 
 
 class Ticket:
@@ -105,11 +109,19 @@ class Listings:
             listed = self._listed[file.checkpoint_id]
             if listed.number == refused.number:
                 is_aged = time.monotonic() - listed.at > _AGED_SECONDS
-                if refusals > (_MOST_REFUSALS if is_aged else 1):
+                if refusals > (_MOST_REFUSALS if is_aged else 1) or (listed.fruitless >= _MOST_FRUITLESS and not is_aged):
                     return None
+                before = listed.fruitless
                 self._fetch(file.checkpoint_id)
                 listed = self._listed[file.checkpoint_id]
+                listed.fruitless = before + 1
         return self._ticket(listed, file, refusals)
+
+    def worked(self, file: StoredFile, ticket: Ticket) -> None:
+        """Take note that a URL was good: when others of its listing are refused, it is because of their age."""
+        listed = self._listed[file.checkpoint_id]
+        if listed.number == ticket.number:
+            listed.fruitless = 0
 
     def _ticket(self, listed: _Listed, file: StoredFile, refusals: int) -> Ticket:
         found = listed.urls.get((file.name, file.node_rank))
@@ -117,7 +129,7 @@ class Listings:
             raise StorageFault("the service lists it no longer", Kind.GONE)
         url, size = found
         if file.size is not None and size is not None and size != file.size:
-            raise StorageFault(f"the service now lists it with {size:,} bytes, before it was {file.size:,}", Kind.UNFIT)
+            raise StorageFault(f"the service now lists it with {size:,} bytes, before it was {file.size:,}", Kind.GONE)
         return Ticket(presigned(url), listed.number, refusals)
 
     def _fetch(self, checkpoint_id: str) -> list[StoredFile]:
@@ -145,7 +157,7 @@ class Listings:
         volume, path = None, None
         try:
             source = self._service.source(checkpoint_id)
-        except APIError:
+        except LoopsError:
             if refusal is None:
                 return
         else:

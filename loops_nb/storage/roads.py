@@ -49,12 +49,14 @@ def connected(place: Place, *, silence: float) -> Connection:
     return Connection(_secured(sock, place, silence), place)
 
 
-def in_words(error: OSError) -> str:
+def in_words(error: OSError) -> str:  # noqa: PLR0911 - one for each fault
     """Return what broke a connection, as the middle of a sentence."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "the certificate of the server is not trusted; behind a company proxy, set SSL_CERT_FILE to its certificate"
     if isinstance(error, ssl.SSLError):
         return "the secure connection broke"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "the connection was reset"
     if isinstance(error, TimeoutError):
         return "no byte came for too long"
     if isinstance(error, ConnectionRefusedError):

@@ -157,7 +157,7 @@ class Storage:
         if first < 0 or count < 0:
             raise InvalidArgumentError("A part of a file begins at 0 or later and has 0 bytes or more.", argument="first")
         into = bytearray(count)
-        patience, done = Patience(self.retry), 0
+        patience, done, was_odd = Patience(self.retry), 0, False
         while done < count:
             fault: StorageFault | None = None
             before = done
@@ -167,12 +167,15 @@ class Storage:
                     for got in iter(lambda: body.readinto(memoryview(into)[done:]), 0):  # noqa: B023 - called in this turn only
                         done += got
                 if done < count:
-                    fault = StorageFault("it ends before the bytes that were asked for", Kind.RANGE)
+                    fault = StorageFault("it ends before the bytes that were asked for", Kind.ODD)
             except StorageFault as error:
                 fault = error
             if fault is not None:
                 if done > before:
                     patience.progressed()
+                if fault.kind is Kind.ODD and not was_odd:
+                    was_odd = True
+                    continue
                 seconds = patience.wait(fault)
                 if seconds is None or self._closed.wait(seconds):
                     raise failed(file, fault, patience.tried)
@@ -199,6 +202,7 @@ class Storage:
         while True:
             connection, head = self._followed(ticket.url, extra)
             if head.status in {200, 206}:
+                self._listings.worked(file, ticket)
                 return connection, head
             said = self._drained(connection, head)
             refused = refusal(head, said)
@@ -288,7 +292,7 @@ class Storage:
         while left:
             got = body.readinto(waste[:left])
             if not got:
-                raise StorageFault("it ends before the bytes that were asked for", Kind.RANGE)
+                raise StorageFault("it ends before the bytes that were asked for", Kind.ODD)
             left -= got
 
     def _released(self, body: Body, connection: Connection, clean: bool) -> None:  # noqa: FBT001 - one caller
