@@ -114,8 +114,9 @@ def _round_step(step: float) -> float:
 
 
 def _multiples(step: float, low: float, high: float) -> list[float]:
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [place * step for place in range(first, last + 1)]
+    places = range(math.ceil(low / step), math.floor(high / step) + 1)
+    # Of very large numbers a quotient is not exact.
+    return [place * step for place in places if low <= place * step <= high]
 
 
 def _inside_days(days: list[datetime], seconds: int, low: float, high: float, zone: tzinfo | None) -> list[Tick]:
