@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from loops_nb.comparing import Compared, compare
 from loops_nb.comparing.updates import Update, distance, inner, norm
+from loops_nb.comparing.weights import cosine
 from tests.comparing.memory import Factors, MemoryCheckpoint, adapter, factors, module_name, multiplied_out
 from tests.frames.documents import ANY_MACHINE
 
@@ -124,9 +125,34 @@ def test_what_nearly_cancels_inside_an_update_keeps_its_digits(seed: int, c: flo
     one = Update(np.vstack([a, a])[None], left[None])
     rest = left[:, :1] + left[:, 1:]
     assert norm(one) == pytest.approx(float(np.linalg.norm(rest) * np.linalg.norm(a)), rel=1e-15 / c)
-    other = Update(source.standard_normal((1, 2, 7)), source.standard_normal((1, 5, 2)))
+    # Both are as small; squares of their factors would leave nothing of the product.
+    (more_a, more_b), (_, more_d) = factors(source, 1), factors(source, 1)
+    more_left = np.hstack([more_b + c * more_d, -more_b])
+    other = Update(np.vstack([more_a, more_a])[None], more_left[None])
     product = inner(one, other, norms=norm(one) * norm(other))
-    assert product == pytest.approx(float(np.sum((rest @ a) * (other.b @ other.a)[0])), abs=1e-14 * most((a, b)) * norm(other))
+    expected = float(np.sum((rest @ a) * ((more_left[:, :1] + more_left[:, 1:]) @ more_a)))
+    assert product == pytest.approx(expected, abs=1e-14 / c * norm(one) * norm(other))
+
+
+def test_ordinary_updates_need_small_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = np.random.default_rng(1)
+    (a, b), (of_a, of_b) = factors(source, 16, 200, 300), factors(source, 16, 200, 300)
+    before = Update(a[None], b[None])
+    monkeypatch.setattr(np.linalg, "qr", None)
+    for now in [
+        Update((a + 1e-3 * of_a)[None], (b + 1e-3 * of_b)[None]),
+        Update((a + 1e-6 * of_a)[None], b[None]),
+        Update((1e-4 * of_a)[None], (1e4 * of_b)[None]),
+        Update(of_a[None, :5], of_b[None, :, :5]),
+    ]:
+        exact = now.b[0] @ now.a[0] - b @ a
+        assert distance(before, now) == pytest.approx(np.linalg.norm(exact), rel=1e-9)
+        assert inner(before, now, norms=norm(before) * norm(now)) == pytest.approx(np.sum((b @ a) * (now.b[0] @ now.a[0])), rel=1e-9)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_cosine_stays_one(sign: int) -> None:
+    assert cosine(sign * 9.000000000000004, 3.0, 3.0, 1e-9) == sign
 
 
 def test_updates_at_right_angles_have_nothing_in_common() -> None:
