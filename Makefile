@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help:
 	@echo "make demo   runs the quickstart notebook against the embedded service, prints its tables, writes build/quickstart.html"
-	@echo "make lab    opens the same notebook in JupyterLab"
+	@echo "make lab    opens the notebooks in JupyterLab"
 	@echo "make test   checks format, lint and types, and runs every test"
 	@echo "make bench  prints every speed that this project claims, as a ratio against a named peer"
 	@echo "make clean  removes what these commands made"

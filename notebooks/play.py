@@ -80,14 +80,14 @@ def show(cell: dict[str, object]) -> None:
 
 
 def lab() -> None:
-    """Open a copy of the notebook in JupyterLab, with the same service behind it, until it is stopped."""
+    """Open copies of the notebooks in JupyterLab, with the same service behind it, until it is stopped."""
     home = BUILD / "lab"
     home.mkdir(parents=True, exist_ok=True)
-    copy = home / NOTEBOOK.name
-    if not copy.exists():
-        shutil.copy(NOTEBOOK, copy)
+    for notebook in NOTEBOOK.parent.glob("*.ipynb"):
+        if not (home / notebook.name).exists():
+            shutil.copy(notebook, home)
     with sample_service(home):
-        command = [sys.executable, "-m", "jupyterlab", str(copy), *sys.argv[2:]]
+        command = [sys.executable, "-m", "jupyterlab", str(home / NOTEBOOK.name), *sys.argv[2:]]
         if os.geteuid() == 0:
             command.append("--allow-root")
         with contextlib.suppress(KeyboardInterrupt):
