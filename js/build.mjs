@@ -6,6 +6,43 @@ import { build, transform } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
+/** A module whose value is a text in which what recurs is written once, and elsewhere as one letter that the text does not have. */
+function packed(text) {
+  const letters = [..."~^`|?<=$&_JKQXYZWVUBDEGILNOPRST"].filter((letter) => !text.includes(letter));
+  const divider = letters.pop();
+  const words = [];
+  let rest = text;
+  for (const letter of letters) {
+    const [word, gain] = mostGained(rest);
+    if (gain < 6) break;
+    rest = rest.replaceAll(word, letter);
+    words.push(letter + word);
+  }
+  const unpacked = words.reduceRight((all, word) => all.replaceAll(word[0], word.slice(1)), rest);
+  if (unpacked !== text) throw new Error("the style is not what it was when it is unpacked");
+  const [said, from] = [words.join(divider), rest].map((part) => JSON.stringify(part));
+  return `export default ${said}.split("${divider}").reduceRight((all, word) => all.replaceAll(word[0], word.slice(1)), ${from});`;
+}
+
+/** The piece of a text whose replacement by one letter makes it shortest, and by how much. */
+function mostGained(text) {
+  let best = ["", 0];
+  for (let length = 40; length > 2; length--) {
+    const counts = new Map();
+    for (let at = 0; at + length <= text.length; at++) {
+      const piece = text.slice(at, at + length);
+      const seen = counts.get(piece);
+      if (!seen) counts.set(piece, [1, at + length]);
+      else if (at >= seen[1]) counts.set(piece, [seen[0] + 1, at + length]);
+    }
+    for (const [piece, [count]] of counts) {
+      const gain = count * (length - 1) - length - 2;
+      if (gain > best[1]) best = [piece, gain];
+    }
+  }
+  return best;
+}
+
 /** A style sheet asked for with `?inline` becomes a string, as it does in the tests. */
 const styles = {
   name: "styles",
@@ -16,7 +53,7 @@ const styles = {
     }));
     wiring.onLoad({ filter: /.*/, namespace: "style" }, async ({ path }) => {
       const { code } = await transform(await readFile(path, "utf8"), { loader: "css", minify: true });
-      return { contents: code.trim(), loader: "text", watchFiles: [path] };
+      return { contents: packed(code.trim()), loader: "js", watchFiles: [path] };
     });
   },
 };
@@ -34,6 +71,15 @@ const columns = {
   },
 };
 
+/** Names of properties that nobody outside the bundle knows: the page gets them in one letter. */
+const OWN =
+  "askedAt canEnd changedAt choices current disconnected heard isEnding isFiltered isMain isOdd isOpen isStop lasts onClear onClose onEnd " +
+  "onEnded onFold onHeight onPress onSort session standing touched unmatched version visibleSince";
+const own = new RegExp(`^(${OWN.replaceAll(" ", "|")})$`);
+for (const [word] of (await readFile(join(here, "src/contract.ts"), "utf8")).matchAll(/\w+/g)) {
+  if (own.test(word)) throw new Error(`the kernel says ${word}: it must keep its name`);
+}
+
 const { metafile } = await build({
   absWorkingDir: here,
   entryPoints: ["src/index.ts"],
@@ -43,6 +89,7 @@ const { metafile } = await build({
   target: "es2022",
   platform: "browser",
   minify: true,
+  mangleProps: own,
   legalComments: "none",
   charset: "utf8",
   // Every file with markup is given the shorter calls: `h(...)` instead of those of the automatic runtime.

@@ -34,6 +34,7 @@ _UNIONS = {
     "Cell": wire.Cell,
     "ViewName": wire.ViewName,
     "TableName": wire.TableName,
+    "PlotName": wire.PlotName,
     "Tone": wire.Tone,
     "Drawn": columns.Drawn,
 }

@@ -6,6 +6,8 @@ export type ViewName = "fleet" | "run" | "samplers" | "deployments" | "checkpoin
 
 export type TableName = "runs" | "samplers" | "deployments" | "checkpoints";
 
+export type PlotName = "timeline" | "sizes" | "drift";
+
 export type Tone = "good" | "busy" | "idle" | "bad" | "over" | "unknown";
 
 export type Drawn = "id" | "text" | "state" | "age" | "bytes" | "count" | "uri" | "flag";
@@ -120,6 +122,15 @@ export interface Tick {
   looked_at: number | null;
 }
 
+export interface Picture {
+  type: "picture";
+  plot: PlotName;
+  state: "doing" | "drawn" | "failed" | "unmeasured";
+  svg?: string;
+  text?: string;
+  can_measure?: boolean;
+}
+
 export interface Hello {
   type: "hello";
   view: string;
@@ -159,9 +170,16 @@ export interface Order {
   target: string;
 }
 
-export type ToPage = Snapshot | Change | Tick;
+export interface Draw {
+  type: "draw";
+  view: string;
+  plot: PlotName | null;
+  measure: boolean;
+}
 
-export type FromPage = Hello | Seen | Gone | Resync | Pause | Refresh | Order;
+export type ToPage = Snapshot | Change | Tick | Picture;
+
+export type FromPage = Hello | Seen | Gone | Resync | Pause | Refresh | Order | Draw;
 
 /** What the widget's model holds. */
 export interface Traits {

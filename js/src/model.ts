@@ -56,5 +56,5 @@ export class Link {
 
 function isMessage(content: unknown): content is ToPage {
   const type = typeof content === "object" && content !== null && "type" in content ? content.type : null;
-  return type === "snapshot" || type === "change" || type === "tick";
+  return type === "snapshot" || type === "change" || type === "tick" || type === "picture";
 }

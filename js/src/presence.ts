@@ -1,6 +1,5 @@
 /** Tells the kernel whether anybody can see a view, so that it looks only for those who look. */
 
-import { freshName } from "./names";
 import type { Session } from "./session";
 
 /** The kernel takes a view for closed when it hears nothing for 35 seconds. */
@@ -8,8 +7,7 @@ const REPEAT = 10_000;
 /** Where the notebook passes on nothing that a thread sends, each sign of life lets the kernel answer. */
 const COLAB_REPEAT = 3000;
 
-export function announcePresence(session: Session, host: Element): () => void {
-  const view = freshName();
+export function announcePresence(session: Session, view: string, host: Element): () => void {
   let intersects = false;
   let visible: boolean | null = null;
 

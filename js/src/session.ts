@@ -1,11 +1,11 @@
 /** One widget on the page: its state, whoever looks at it, and what was asked of the kernel. */
 
-import type { Act, FromPage, Snapshot, TableName, ToPage } from "./contract";
+import type { Act, FromPage, Picture, PlotName, Snapshot, TableName, ToPage } from "./contract";
 import type { Link } from "./model";
 import { freshName } from "./names";
 import { raise } from "./notify";
 import { type Hearing, type Standing, standing } from "./status";
-import { apply, isPartial, type State } from "./store";
+import { apply, isPartial, type News, type State } from "./store";
 
 /** What the person asked to change, from this page. */
 export interface Request {
@@ -30,6 +30,7 @@ export class Session {
   readonly #requests = new Map<string, Request>();
   readonly #views = new Map<string, boolean>();
   readonly #told = new Set<string>();
+  readonly #pictures = new Map<PlotName, Picture>();
   #state: State | null = null;
   #lost = false;
   #resyncAt = Number.NEGATIVE_INFINITY;
@@ -151,6 +152,11 @@ export class Session {
     return { state: at - request.askedAt > QUEUED_AFTER ? "queued" : "sent", text: "" };
   }
 
+  /** The newest one that came. */
+  picture(plot: PlotName): Picture | undefined {
+    return this.#pictures.get(plot);
+  }
+
   forget(target: string): void {
     this.#requests.delete(target);
     this.#changed();
@@ -159,7 +165,8 @@ export class Session {
   #hear(message: ToPage): void {
     this.#heard = Date.now();
     this.#disconnected = false;
-    this.#accept(message, this.#heard);
+    if (message.type === "picture") this.#pictures.set(message.plot, message);
+    else this.#accept(message, this.#heard);
     this.#changed();
   }
 
@@ -177,7 +184,7 @@ export class Session {
     this.#changed();
   }
 
-  #accept(message: ToPage, at: number): void {
+  #accept(message: News, at: number): void {
     const { state, lost } = apply(this.#state, message, at);
     this.#state = state;
     if (message.type === "snapshot") this.#lost = false;

@@ -8,6 +8,7 @@ import {
   type Fact,
   type Health,
   type Notice,
+  type Picture,
   type RunHead,
   type Snapshot,
   type Table,
@@ -54,6 +55,9 @@ export interface State {
   readonly ready: boolean;
 }
 
+/** What changes what a panel knows. */
+export type News = Exclude<ToPage, Picture>;
+
 export interface Step {
   readonly state: State | null;
   /** A message is missing: what is shown stays, and the kernel must be asked for everything. */
@@ -67,7 +71,7 @@ const SAME_CLOCK = 2000;
 /** The kernel keeps no more. */
 const MOST_NOTICES = 20;
 
-export function apply(state: State | null, message: ToPage, at: number): Step {
+export function apply(state: State | null, message: News, at: number): Step {
   switch (message.type) {
     case "snapshot":
       return { state: replace(state, message, at), lost: false };

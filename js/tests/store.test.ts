@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Cell, Change, Notice, Snapshot, TableChange, TableName, ToPage } from "../src/contract";
-import { apply, isPartial, type State } from "../src/store";
+import type { Cell, Change, Notice, Snapshot, TableChange, TableName } from "../src/contract";
+import { apply, isPartial, type News, type State } from "../src/store";
 import { LIVE, NOW, rowOf, snapshot, tableOf } from "./sample";
 
 const AT = 1_000_000;
@@ -60,14 +60,14 @@ describe("the store", () => {
       fc.property(fc.array(event, { maxLength: 40 }), fc.array(fc.boolean(), { maxLength: 40 }), (events, lostAnswers) => {
         const kernel = new Kernel("samplers");
         let state: State | null = apply(null, kernel.whole(), AT).state;
-        const hear = (message: ToPage) => {
+        const hear = (message: News) => {
           const step = apply(state, message, AT);
           state = step.state;
           return step.lost;
         };
         let answers = 0;
         for (const { kind, edits, lost } of events) {
-          const message: ToPage = kind === "change" ? kernel.change(edits) : { type: "tick", seq: kernel.seq, now: NOW, looked_at: NOW };
+          const message: News = kind === "change" ? kernel.change(edits) : { type: "tick", seq: kernel.seq, now: NOW, looked_at: NOW };
           // A page that notices a loss asks; the answer may be lost as well.
           if (!lost && hear(message) && !lostAnswers[answers++]) hear(kernel.whole());
         }

@@ -26,6 +26,7 @@ from loops_nb.live.subscription import OnNews, Subscription
 from loops_nb.live.writer import LINGER, Later, Writer
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 #: Seconds that an answer to a look may be silent, whatever the client allows.
 LONGEST_SILENCE = 15.0
@@ -155,6 +156,18 @@ class Poller:
         """Carry out a request that changes nothing; `done` as in `act`."""
         self._request(call, done, look=False)
 
+    def work(self, job: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+        """Carry out something that takes a while on a thread of its own.
+
+        Parameters
+        ----------
+        job
+            What.
+        done
+            Called on the poller's thread with what it returned or raised.
+        """
+        self._carry_out(partial(_returned, job), done)
+
     def refresh(self, subscription: Subscription) -> None:
         """Look now for a subscriber, even if it is asleep."""
 
@@ -271,18 +284,24 @@ class Poller:
             self.writer.guarded(partial(subscription.tell, *boards[needs]))
 
     def _request(self, call: Call[T], done: Callable[[T | LoopsError], None], *, look: bool) -> None:
-        def job() -> None:
-            result = _outcome(lambda: self._acts.send(call))
+        def finish(result: T | LoopsError) -> None:
+            if look:
+                self._agenda.refresh_all()
+            done(result)
+
+        self._carry_out(lambda: _outcome(lambda: self._acts.send(call)), finish)
+
+    def _carry_out(self, job: Callable[[], R], done: Callable[[R], None]) -> None:
+        def at_work() -> None:
+            result = job()
             self.post(lambda: finish(result))
 
         def begin() -> None:
             self._acting += 1
-            self._writing.do(job)
+            self._writing.do(at_work)
 
-        def finish(result: T | LoopsError) -> None:
+        def finish(result: R) -> None:
             self._acting -= 1
-            if look:
-                self._agenda.refresh_all()
             done(result)
 
         self.post(begin)
@@ -298,6 +317,15 @@ class Poller:
 
 def _nothing() -> None:
     return None
+
+
+def _returned(job: Callable[[], T]) -> T | Exception:
+    try:
+        return job()
+    except Exception as error:  # noqa: BLE001 - whoever gave the job is told
+        return error.with_traceback(None)
+    except BaseException as error:  # noqa: BLE001 - a thread that dies silently would be a job that never ends
+        return RuntimeError(f"It was given up ({type(error).__name__}).")
 
 
 def _outcome(send: Callable[[], T]) -> T | LoopsError:

@@ -18,10 +18,12 @@ from loops_nb.errors import LoopsError
 from loops_nb.live import Attention
 from loops_nb.panels.content import Content, table_changes, tables_of
 from loops_nb.panels.notices import Crier
+from loops_nb.panels.plotting import Plots
 from loops_nb.panels.presence import Presence
 from loops_nb.panels.wire import (
     Act,
     Change,
+    Draw,
     FromPage,
     Gone,
     Health,
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.live import Board, Poller
+    from loops_nb.panels.measuring import Measure
     from loops_nb.panels.view import View
+    from loops_nb.panels.wire import PlotName
 
 #: Rows of a table that travel with the widget itself, and are saved with a notebook whose widgets are: more than one sees at once, few
 #: enough for five panels of a thousand runs in a notebook of 400 kB.
@@ -85,6 +89,10 @@ class Core:
         Whether anybody sees it.
     notify
         Whether pages may raise a browser notification; then it is looked now and then even when nobody sees the panel.
+    measure
+        Measures the drift of checkpoints; None where nobody can.
+    time_zone
+        Of the times in pictures.
     wall, clock
         Epoch seconds, and seconds that only go forward.
     """
@@ -97,6 +105,8 @@ class Core:
         presence: Presence,
         *,
         notify: bool = False,
+        measure: Measure | None = None,
+        time_zone: str = "local",
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -125,6 +135,15 @@ class Core:
         self._hello = False
         self._turn: tuple[Any, ...] = ()
         self._beats = False
+        self._plots = Plots(
+            poller,
+            rows=lambda: self.state.content.tables.get("checkpoints", {}),
+            frame=self.frame,
+            give=self._give,
+            measure=measure,
+            time_zone=time_zone,
+            clock=clock,
+        )
         self._sub = poller.subscribe(view.needs, self._news, attention=Attention.WATCHED)
         self._post(self._attend)
 
@@ -191,6 +210,7 @@ class Core:
         """Stop for good; nothing is sent afterwards."""
         self._closed = True
         self._sub.close()
+        self._plots.close()
         for timer in self._timers:
             timer.cancel()
         self.state = replace(self.state, health=msgspec.structs.replace(self.state.health, state="over", reason=why, hint=""))
@@ -221,6 +241,9 @@ class Core:
                 self._presence.saw(view, visible=visible)
             case Gone(view=view):
                 self._presence.gone(view)
+                self._plots.show(view, None)
+            case Draw(view=view, plot=plot, measure=measure):
+                self._draw(view, plot, measure=measure)
             case Resync():
                 self._give(self.snapshot())
             case Pause(on=on):
@@ -230,6 +253,12 @@ class Core:
             case Order():
                 self._carry_out(message)
         self._attend()
+
+    def _draw(self, view: str, plot: PlotName | None, *, measure: bool) -> None:
+        if "checkpoints" in self.state.content.tables:
+            self._plots.show(view, plot)
+            if measure:
+                self._plots.measure()
 
     def _answer(self, have: int | None) -> None:
         whole = all(len(rows) <= ROWS_AT_OPENING for rows in self.state.content.tables.values())
@@ -324,6 +353,8 @@ class Core:
         self._sent.append(moment)
         self.state = replace(new, seq=change.seq)
         self._give(change)
+        if "checkpoints" in change.tables:
+            self._plots.rows_changed()
         turn = (new.notices, new.content.run and new.content.run.timeline, new.ready, new.health.state, new.content.facts)
         if turn != self._turn:
             self._turn = turn

@@ -21,6 +21,7 @@ from loops_nb.panels import shelf
 from loops_nb.panels.bundle import page_code
 from loops_nb.panels.cells import CLOCK, is_notebook, place, shell
 from loops_nb.panels.core import Core
+from loops_nb.panels.measuring import measure_for
 from loops_nb.panels.presence import Presence
 from loops_nb.panels.report import report_html, report_text
 
@@ -92,7 +93,15 @@ class Panel(anywidget.AnyWidget):
         self._poller = poller_for(loops.exchange)
         if interval is not None:
             self._poller.interval = interval
-        self._core = Core(view, self._poller, self._tell, Presence(time.monotonic, CLOCK.ended), notify=notify)
+        self._core = Core(
+            view,
+            self._poller,
+            self._tell,
+            Presence(time.monotonic, CLOCK.ended),
+            notify=notify,
+            measure=measure_for(loops.exchange),
+            time_zone=time_zone,
+        )
         self._core.on_turn = self._turn
         # What comes within a moment stands on the page from the start.
         self._core.wait_until_ready(FIRST_LOOK_SECONDS)

@@ -3,9 +3,9 @@
 The same structs make the TypeScript types of the page (``js/contract.py`` writes ``js/src/contract.ts``), the fixtures that both test
 suites read, and the static report.  Times are epoch milliseconds by the kernel's clock; ``now`` of a message tells the page that clock.
 
-One writer sends: a `Snapshot` when a page asks for one, a `Change` for everything after it, a `Tick` when there was nothing to say.  A
-change raises ``seq`` by one, the others repeat the newest; a page that finds a ``base`` which is not its own ``seq`` has lost a message
-and asks again.
+One writer sends: a `Snapshot` when a page asks for one, a `Change` for everything after it, a `Tick` when there was nothing to say, and a
+`Picture` to pages that show one.  A change raises ``seq`` by one, snapshots and ticks repeat the newest; a page that finds a ``base``
+which is not its own ``seq`` has lost a message and asks again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ Cell = str | int | float | bool | None
 Row = tuple[Cell, ...]
 ViewName = Literal["fleet", "run", "samplers", "deployments", "checkpoints"]
 TableName = Literal["runs", "samplers", "deployments", "checkpoints"]
+#: What is drawn of checkpoints.
+PlotName = Literal["timeline", "sizes", "drift"]
 #: How a state feels, said by a sign and a word beside the colour.
 Tone = Literal["good", "busy", "idle", "bad", "over", "unknown"]
 
@@ -224,6 +226,30 @@ class Tick(Struct, kw_only=True, tag_field="type", tag="tick"):
     looked_at: float | None
 
 
+class Picture(Struct, kw_only=True, tag_field="type", tag="picture", omit_defaults=True):
+    """A picture that a view shows; never part of a snapshot, so that no notebook keeps it.
+
+    Parameters
+    ----------
+    plot
+        Which.
+    state
+        ``drawn``: it is here.  ``unmeasured``: it takes weights that nobody has read yet.  ``doing``: they are being read.  ``failed``.
+    svg
+        An ``<svg>`` element; empty when there is nothing to draw.
+    text
+        What it says in words, what is going to be read, or what went wrong.
+    can_measure
+        Whether the page may ask to read weights.
+    """
+
+    plot: PlotName
+    state: Literal["drawn", "unmeasured", "doing", "failed"]
+    svg: str = ""
+    text: str = ""
+    can_measure: bool = False
+
+
 class Hello(Struct, kw_only=True, tag_field="type", tag="hello"):
     """A view opened; ``have`` is the version it has (None: nothing), ``view`` its own random id."""
 
@@ -269,6 +295,14 @@ class Order(Struct, kw_only=True, tag_field="type", tag="order"):
     target: str
 
 
+class Draw(Struct, kw_only=True, tag_field="type", tag="draw"):
+    """Which picture a view shows now, None for none; it comes, and comes again when its rows change.  With ``measure`` weights are read."""
+
+    view: str
+    plot: PlotName | None
+    measure: bool = False
+
+
 #: Kernel to page, and page to kernel.
-ToPage = Snapshot | Change | Tick
-FromPage = Hello | Seen | Gone | Resync | Pause | Refresh | Order
+ToPage = Snapshot | Change | Tick | Picture
+FromPage = Hello | Seen | Gone | Resync | Pause | Refresh | Order | Draw

@@ -467,3 +467,28 @@ def test_a_fault_of_its_own_is_kept_and_does_not_end_it(monkeypatch: pytest.Monk
         assert "sentinel-fault" in s.poller.fault
         s.poller.writer.fault = ""
     assert capfd.readouterr() == ("", "")
+
+
+def test_work_is_done_elsewhere_and_its_end_is_told_here() -> None:
+    with stage() as s:
+        told: list[tuple[object, str]] = []
+        ended = threading.Semaphore(0)
+
+        def done(outcome: object) -> None:
+            told.append((outcome, threading.current_thread().name))
+            ended.release()
+
+        def fails() -> str:
+            raise ZeroDivisionError("by nothing")
+
+        def gives_up() -> str:
+            raise SystemExit(3)
+
+        for job in (lambda: threading.current_thread().name, fails, gives_up):
+            s.poller.work(job, done)
+            assert ended.acquire(timeout=20)
+        (where, writer), (error, _), (given_up, _) = told
+        assert where != writer
+        assert isinstance(error, ZeroDivisionError)
+        assert isinstance(given_up, RuntimeError)
+        assert s.poller.fault == ""

@@ -58,6 +58,13 @@ class ByHand:
     def act(self, call: Any, done: Callable[[object], None]) -> None:
         self.acts.append((call, done))
 
+    def work(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        try:
+            found = job()
+        except Exception as error:  # noqa: BLE001 - as the poller does
+            found = error
+        done(found)
+
     def refresh(self) -> None:
         self.refreshed += 1
 

@@ -14,6 +14,7 @@ import { Icon } from "./icons";
 import { Menu, type OpenMenu } from "./menu";
 import { Notices } from "./notices";
 import { type Panel, PanelContext } from "./panel";
+import { Plots } from "./plots";
 import { RunView } from "./run";
 import { Button } from "./small";
 import { TableView } from "./table";
@@ -29,7 +30,7 @@ const SHOWN: Record<ViewName, readonly TableName[]> = {
 /** Views in which things end and then stand in the way. */
 const HIDES: readonly ViewName[] = ["fleet", "samplers", "deployments"];
 
-export function App({ session }: { session: Session }) {
+export function App({ session, view }: { session: Session; view: string }) {
   const { state, standing } = useSession(session);
   const [filter, setFilter] = useState("");
   const [hides, setHides] = useState<boolean | null>(null);
@@ -41,6 +42,7 @@ export function App({ session }: { session: Session }) {
   const panel = useMemo<Panel>(
     () => ({
       session,
+      view,
       say,
       copy: async (text) => {
         const done = await copy(text);
@@ -97,21 +99,31 @@ export function App({ session }: { session: Session }) {
           </div>
         )}
         {state &&
-          SHOWN[state.view].map((name, i) => (
-            <TableView
-              key={name}
-              name={name}
-              state={state}
-              standing={standing}
-              words={words}
-              hides={hidesNow}
-              isMain={i === 0}
-              onClear={() => {
-                setFilter("");
-                setHides(false);
-              }}
-            />
-          ))}
+          SHOWN[state.view].map((name, i) => {
+            const table = (
+              <TableView
+                key={name}
+                name={name}
+                state={state}
+                standing={standing}
+                words={words}
+                hides={hidesNow}
+                isMain={i === 0}
+                onClear={() => {
+                  setFilter("");
+                  setHides(false);
+                }}
+              />
+            );
+            const rows = state.tables[name];
+            return name === "checkpoints" && rows ? (
+              <Plots standing={standing} version={rows.version}>
+                {table}
+              </Plots>
+            ) : (
+              table
+            );
+          })}
         {menu && (
           <Menu
             {...menu}

@@ -1,4 +1,5 @@
 import { render } from "preact";
+import { freshName } from "../names";
 import { announcePresence } from "../presence";
 import { hideReport } from "../report";
 import { followScheme } from "../scheme";
@@ -21,8 +22,9 @@ export function mount(session: Session, el: HTMLElement): () => void {
   el.append(host);
 
   const unfollow = followScheme(host);
-  render(<App session={session} />, place);
-  const leave = announcePresence(session, host);
+  const view = freshName();
+  render(<App session={session} view={view} />, place);
+  const leave = announcePresence(session, view, host);
   const showReport = hideReport(host);
   return () => {
     leave();

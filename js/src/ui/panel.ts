@@ -13,6 +13,8 @@ export interface Choice {
 /** What every part of a panel may use. */
 export interface Panel {
   readonly session: Session;
+  /** The name by which the kernel knows this view. */
+  readonly view: string;
   /** Puts a text into the clipboard, and says so. */
   copy(text: string): Promise<boolean>;
   /** Opens a menu at a button; a second press closes it. */

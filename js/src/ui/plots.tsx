@@ -1,0 +1,146 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { everySecond } from "../clock";
+import type { PlotName } from "../contract";
+import { QUEUED_AFTER } from "../session";
+import { isReachable, type Standing } from "../status";
+import { pictureOf } from "../svg";
+import { stateWord } from "../words";
+import { usePanel } from "./panel";
+import { Banner, Button } from "./small";
+
+type TabName = "table" | PlotName;
+const TABS: readonly TabName[] = ["table", "timeline", "sizes", "drift"];
+/** What did not come by then may have been lost on its way; each time twice as long, for what waits in a busy kernel is not lost. */
+const LOST_AFTER = 5000;
+
+interface Props {
+  standing: Standing;
+  /** Another one when other rows are shown. */
+  version: number;
+  children: ComponentChildren;
+}
+
+/** The table of checkpoints, and pictures of them. */
+export function Plots({ standing, version, children }: Props) {
+  const [tab, setTab] = useState<TabName>("table");
+  const list = useRef<HTMLDivElement>(null);
+  const onKeyDown = (event: KeyboardEvent) => {
+    const at = TABS.indexOf(tab);
+    const to = { ArrowRight: at + 1, ArrowLeft: at + TABS.length - 1, Home: 0, End: TABS.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    setTab(TABS[to % TABS.length] as TabName);
+    (list.current?.children[to % TABS.length] as HTMLElement | undefined)?.focus();
+  };
+  const panelOf = (name: TabName) => ({ id: `panel-${name}`, role: "tabpanel" as const, "aria-labelledby": `tab-${name}` });
+  return (
+    <>
+      <div ref={list} role="tablist" aria-label="Checkpoints as" onKeyDown={onKeyDown}>
+        {TABS.map((name) => (
+          <Button
+            key={name}
+            id={`tab-${name}`}
+            role="tab"
+            aria-selected={name === tab}
+            aria-controls={name === tab ? `panel-${name}` : undefined}
+            tabIndex={name === tab ? 0 : -1}
+            onClick={() => setTab(name)}
+          >
+            {stateWord(name)}
+          </Button>
+        ))}
+      </div>
+      <div {...panelOf("table")} hidden={tab !== "table"}>
+        {children}
+      </div>
+      {tab !== "table" && (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a panel without a control in it is reached by the Tab key all the same
+        <div key={tab} {...panelOf(tab)} tabIndex={0}>
+          <Shown plot={tab} standing={standing} version={version} />
+        </div>
+      )}
+    </>
+  );
+}
+
+function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing; version: number }) {
+  const { session, view } = usePanel();
+  const picture = session.picture(plot);
+  /** Since when something is awaited; null: nothing is. */
+  const since = useRef<number | null>(null);
+  const [, redraw] = useState(0);
+  const ask = (measure = false) => {
+    since.current = Date.now();
+    session.send({ type: "draw", view, plot, measure });
+    redraw(since.current);
+  };
+  const patience = useRef(LOST_AFTER);
+  useEffect(() => {
+    ask();
+    const stop = everySecond((now) => {
+      if (since.current === null) return;
+      if (now - since.current > patience.current) {
+        patience.current *= 2;
+        ask();
+      } else redraw(now);
+    });
+    return () => {
+      stop();
+      session.send({ type: "draw", view, plot: null, measure: false });
+    };
+  }, []);
+  // Other rows make another picture, which comes unasked.
+  const first = useRef(version);
+  useEffect(() => {
+    if (version !== first.current && plot !== "drift") since.current = Date.now();
+  }, [version]);
+  const newest = useRef(picture);
+  if (picture !== newest.current) {
+    newest.current = picture;
+    since.current = null;
+    patience.current = LOST_AFTER;
+  }
+
+  const { state, svg = "", text = "", can_measure: canMeasure } = picture ?? {};
+  const waits = since.current !== null;
+  const isLate = waits && Date.now() - (since.current ?? 0) > QUEUED_AFTER;
+  return (
+    <>
+      {!isReachable(standing) ? (
+        <p class="soft">A picture is drawn by the kernel, which is not there. Run the cell again.</p>
+      ) : isLate ? (
+        <p class="soft" role="status">
+          Waiting for the kernel: it is busy.
+        </p>
+      ) : (
+        !picture && <p class="soft">Drawing.</p>
+      )}
+      {state === "failed" ? (
+        <Banner tone="bad" lead="Not drawn." data-picture={state}>
+          {text}
+        </Banner>
+      ) : (
+        <p class="soft" data-picture={state}>
+          {state === "doing" && "Measuring. "}
+          {text}
+        </p>
+      )}
+      {canMeasure && isReachable(standing) && (
+        <Button disabled={waits} onClick={() => ask(true)}>
+          {state === "unmeasured" ? "Measure drift" : "Measure again"}
+        </Button>
+      )}
+      {svg && <Drawing svg={svg} />}
+    </>
+  );
+}
+
+function Drawing({ svg }: { svg: string }) {
+  const place = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    const made = pictureOf(svg);
+    place.current?.replaceChildren(...(made ? [made] : []));
+  }, [svg]);
+  return <div ref={place} class="picture" />;
+}
