@@ -105,7 +105,16 @@ class Board:
             if part.growth is not job.growth or job.over:
                 return False
             job.active.pop(part, None)
-            return not job.active and not job.gaps and job.growth.is_whole
+            if job.active:
+                return False
+            if job.growth.is_whole:
+                return True
+            # Whatever is running has somebody at it, or something that can be taken: else nobody would ever end.
+            job.gaps = job.growth.gaps()
+            if not (job.ranges and job.gaps):
+                self._anew(job)
+            self.changed.notify_all()
+            return False
 
     def split(self, job: Job, part: Part) -> None:
         """Offer the rest of a file, behind its first part, to everybody."""
@@ -131,10 +140,7 @@ class Board:
                 return True
             if why and not job.may_begin_anew(why):
                 return False
-            job.anew()
-            self._running.pop(job, None)
-            self._waiting.appendleft(job)
-            self.changed.notify_all()
+            self._anew(job)
             return True
 
     def finished(self, job: Job) -> None:
@@ -165,6 +171,12 @@ class Board:
                 # A full disk may not even take that; then a little more has to be fetched again.
                 with contextlib.suppress(OSError):
                     job.growth.close()
+
+    def _anew(self, job: Job) -> None:
+        job.anew()
+        self._running.pop(job, None)
+        self._waiting.appendleft(job)
+        self.changed.notify_all()
 
     def _begun(self) -> Fetch | Look | None:
         """Return the next file that waits."""

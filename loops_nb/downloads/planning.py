@@ -49,6 +49,8 @@ def plan(storage: Storage, refs: Sequence[CheckpointRef], into: Path, *, include
         If a name cannot be a file below its folder.
     VolumeBackedError
         If the files of a checkpoint have no URLs.
+    DownloadError
+        If a checkpoint has no files, or its folder holds another one.
     LoopsError
         If files cannot be listed.
     """
@@ -60,11 +62,20 @@ def plan(storage: Storage, refs: Sequence[CheckpointRef], into: Path, *, include
     into = Path(into).expanduser().absolute()
     with ThreadPoolExecutor(min(_LISTED_AT_A_TIME, len(unique)), "loops-list") as pool:
         listings = list(pool.map(lambda ref: storage.listing(ref.id), unique))
+    _refuse_empty(unique, listings)
     selected = [(ref, selection.of_files(files, ref.label)) for ref, files in zip(unique, listings, strict=True)]
     _refuse_names(selected)
-    _refuse_links(into, selected)
-    checkpoints = tuple(_planned(into, ref, files) for ref, files in selected)
-    return Plan(into, checkpoints, selection, free_bytes(into))
+    try:
+        _refuse_links(into, selected)
+        checkpoints = tuple(_planned(into, ref, files) for ref, files in selected)
+    except OSError as error:
+        why = error.strerror or "unknown fault"
+    else:
+        return Plan(into, checkpoints, selection, free_bytes(into))
+    raise DownloadError(
+        f"What is in {into} already cannot be looked at, or the files cannot be there ({why}); nothing was downloaded.",
+        hint="Choose another folder.",
+    )
 
 
 def folder_of(into: Path, ref: CheckpointRef) -> Path:
@@ -107,6 +118,17 @@ def _refuse_folders(refs: Sequence[CheckpointRef]) -> None:
     if wrong:
         raise UnsafeNameError(
             f"{many(len(wrong), 'checkpoint')} cannot have a folder here: {_quoted(wrong)}. Nothing was downloaded.", refused=wrong
+        )
+
+
+def _refuse_empty(refs: Sequence[CheckpointRef], listings: Sequence[Sequence[StoredFile]]) -> None:
+    empty = [ref for ref, files in zip(refs, listings, strict=True) if not files]
+    if empty:
+        labels = ", ".join(ref.label for ref in empty[:_NAMED]) + (f" and {len(empty) - _NAMED:,} more" if len(empty) > _NAMED else "")
+        is_coming = any(ref.sync_status == "SYNCING" for ref in empty)
+        raise DownloadError(
+            f"The service lists no files of {labels}{', which is still being saved' if is_coming else ''}. Nothing was downloaded.",
+            hint="Try again when it is saved." if is_coming else "Leave it out, or try again later if it was saved just now.",
         )
 
 

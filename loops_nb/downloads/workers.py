@@ -74,7 +74,7 @@ class Worker:
             else:
                 self._fetch(work.job, work.part)
         except StorageFault as fault:
-            if fault.kind is Kind.STOPPED:
+            if fault.kind is Kind.STOPPED and (work.job.over or self._is_stale(work)):
                 return
             failure = fault.reason
         except LoopsError as error:
@@ -86,6 +86,10 @@ class Worker:
             failure = f"it could not be written ({os.strerror(error.errno) if error.errno else 'unknown fault'})"
         if failure and not self._board.stopped.is_set():
             self._failed(work.job, failure)
+
+    def _is_stale(self, work: Fetch | Look) -> bool:
+        """Tell whether the file has begun anew meanwhile."""
+        return isinstance(work, Fetch) and work.part.growth is not work.job.growth
 
     def _failed(self, job: Job, failure: str) -> None:
         job.failure = job.failure or failure
@@ -135,7 +139,7 @@ class Worker:
         StorageFault
             If there is no use in trying again.
         """
-        if fault.kind is Kind.STOPPED or part.growth is not job.growth or job.over:
+        if part.growth is not job.growth or job.over:
             return False
         keeps = not part.pos or (part.growth.validator is not None and job.ranges is not False)
         if came and keeps:
@@ -232,6 +236,9 @@ class Worker:
             growth.begin(checks_of(body.headers, status=body.status, size=total), body.validator, total)
         if body.status != 200:  # noqa: PLR2004
             job.ranges = body.validator is not None
+            if not job.ranges and part.end != growth.total:
+                # What is fetched in parts could be of several versions.
+                raise Anew("nothing tells which version of it a part is of")
             self._board.split(job, part)
 
     def _sends_parts(self, job: Job, part: Part, body: Body) -> bool | None:

@@ -108,7 +108,9 @@ def span_of(head: Head, *, name: str, first: int, last: int | None, ranged: bool
     length, chunked = body_length(head)
     if status == _OK:
         return Span(0, length, length, chunked)
-    if status != _PARTIAL or not ranged:
+    if status == _PARTIAL and not ranged:
+        raise StorageFault("the server sent a part where all of it was asked for", Kind.ODD, status=status)
+    if status != _PARTIAL:
         raise StorageFault(f"the server answered {status}", Kind.UNFIT, status=status)
     found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
     if found is None:
@@ -120,5 +122,5 @@ def span_of(head: Head, *, name: str, first: int, last: int | None, ranged: bool
     if start != first or end < start or is_end_wrong or (total is not None and end >= total):
         raise StorageFault("the server sent another part than was asked for", Kind.ODD, status=status)
     if length is not None and length != end - start + 1:
-        raise StorageFault("the server sent a part of another length than it says", Kind.ODD, status=status)
+        raise StorageFault(f"the server announced a part of {end - start + 1:,} bytes and sent {length:,}", Kind.ODD, status=status)
     return Span(start, end - start + 1, total, chunked)
