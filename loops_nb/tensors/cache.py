@@ -31,6 +31,8 @@ _STALE_SECONDS = 3600.0
 _SHARE = 8
 #: The folder is looked through again after this part of the limit was written.
 _LOOK_AGAIN = 16
+#: What is left to all processes that write between two looks, as a part of the limit.
+_ROOM = 4
 #: So that not every entry after the limit has another one removed.
 _KEPT = 0.9
 _MOST_UNPACKED = 256 << 20
@@ -181,7 +183,7 @@ class HeaderCache:
             self._unlooked = 0
             kept = sorted(_kept(self._folder))
             total = sum(one.size for one in kept)
-            allowed = self._limit - self._limit // _LOOK_AGAIN
+            allowed = self._limit - self._limit // _ROOM
             if total <= allowed:
                 return
             for one in kept:

@@ -307,6 +307,18 @@ def test_what_lies_apart_or_is_too_much_is_read_apart(monkeypatch: pytest.Monkey
         assert shelf.asked[before:] == [("m.safetensors", f"bytes={first}-{last}") for first, last in spans]
 
 
+def test_what_lies_far_apart_or_in_other_files_is_read_apart() -> None:
+    files = {f"{part}.safetensors": save({f"{part}{n}": np.full(5000, n, np.float32) for n in range(6)}) for part in "xy"}
+    with serving({"c1": files}) as shelf, storage_of(shelf) as storage:
+        checkpoint = open_checkpoint(storage, REF)
+        before = len(shelf.asked)
+        wanted = [checkpoint.tensors[name] for name in ("x0", "x2", "x5", "y0")]
+        assert [(info.name, array[0]) for info, array in checkpoint.read_many(wanted)] == [("x0", 0), ("x2", 2), ("x5", 5), ("y0", 0)]
+        # Reading over one tensor that nobody asked for is cheaper than a request of its own; over two it is not.
+        spans = [(infos[0].first, infos[-1].last - 1) for infos in (wanted[:2], wanted[2:3], wanted[3:])]
+        assert [span for _, span in shelf.asked[before:]] == [f"bytes={first}-{last}" for first, last in spans]
+
+
 def test_the_pieces_of_a_large_tensor_come_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened, "PIECE", 10_000)
     together = threading.Barrier(4)
