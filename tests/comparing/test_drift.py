@@ -158,6 +158,24 @@ def test_a_module_that_comes_later_grew_from_nothing() -> None:
     )
 
 
+def test_a_module_that_is_zero_leaves_sums_whole() -> None:
+    source = np.random.default_rng(1)
+    (a, b), *others = (factors(source, 2) for _ in range(4))
+    sources = [
+        adapter("0", {MODULES[0]: (a, 0 * b), MODULES[1]: others[0]}, dtype="F64", step=0),
+        adapter("1", {MODULES[0]: (a, b), MODULES[1]: others[1]}, dtype="F64", step=1),
+        adapter("2", {MODULES[1]: others[2]}, dtype="F64", step=2),
+    ]
+    nothing = np.zeros(b.shape[0] * a.shape[1])
+    vectors = [flat(source, MODULES[:2], 1) for source in sources[:2]]
+    vectors.append(np.concatenate([nothing, flat(sources[2], MODULES[1:2], 1)]))
+    follows(sum_drifted(drift(sources).rows, "checkpoint"), vectors)
+    compared = sum_compared(compare(sources, baseline=1).rows, "layer")
+    assert [row.cosine for row in compared] == pytest.approx(
+        [vectors[1] @ now / np.linalg.norm(vectors[1]) / np.linalg.norm(now) for now in (vectors[0], vectors[2])]
+    )
+
+
 def test_weights_that_are_no_numbers_leave_a_hole() -> None:
     sources = walk(1, [0, 1, 2, 3])
     name = sources[1].infos[0].name
