@@ -248,19 +248,21 @@ def test_linear_algebra_has_its_threads_back_afterwards() -> None:
     def threads() -> list[int]:
         return [pool["num_threads"] for pool in ThreadpoolController().info() if pool["user_api"] == "blas"]
 
-    before, sources = threads(), adapters(2)
+    sources = adapters(2)
     inside: list[list[int]] = []
 
     def nested(done: int, of: int) -> None:
         drift(sources)
         inside.append(threads())
 
-    compare(sources, progress=nested)
-    assert inside == [[1] * len(before)] * 2
-    assert threads() == before
-    with pytest.raises(InvalidArgumentError):
-        compare(sources, workers=0)
-    assert threads() == before
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        before = threads()
+        compare(sources, progress=nested)
+        assert inside == [[1] * len(before)] * 2
+        assert threads() == before
+        with pytest.raises(InvalidArgumentError):
+            compare(sources, workers=0)
+        assert threads() == before
 
 
 def test_an_error_while_reading_is_the_callers() -> None:
