@@ -27,6 +27,8 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
+#: The setting of JupyterLab that says which theme it has.
+THEMES = "@jupyterlab/apputils-extension:themes"
 #: Sentinel of the key that every notebook of these tests works with: it must turn up nowhere in a page.
 KEY = "sentinel-key-of-the-browser-tests-0123456789"
 #: What Notebook 7 throws by itself, whatever is in the notebook.
@@ -194,3 +196,11 @@ def world(service: ThreadService, clock: Clock, backstage: Backstage) -> Iterato
 def connected(service: ThreadService) -> dict[str, str]:
     """The environment of a kernel that works with the service, with a key that must be seen nowhere."""
     return {"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY}
+
+
+@pytest.fixture(params=["JupyterLab Light", "JupyterLab Dark"])
+def theme(request: pytest.FixtureRequest, desk: Desk) -> Iterator[str]:
+    """A theme that the person has chosen."""
+    desk.server.write_settings(THEMES, {"theme": request.param})
+    yield request.param
+    desk.server.remove_settings(THEMES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,12 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.cells import fleet, one
-from tests.browser.conftest import Desk
+from tests.browser.conftest import THEMES, Desk
 from tests.browser.notebook import Notebook
 from tests.browser.panel import LIVE, Panel
 from tests.browser.world import World
 
 AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
-_THEMES = "@jupyterlab/apputils-extension:themes"
-
-
-@pytest.fixture(params=["JupyterLab Light", "JupyterLab Dark"])
-def theme(request: pytest.FixtureRequest, desk: Desk) -> Iterator[str]:
-    """A theme that the person has chosen."""
-    desk.server.write_settings(_THEMES, {"theme": request.param})
-    yield request.param
-    desk.server.remove_settings(_THEMES)
 
 
 def complaints(notebook: Notebook) -> list[Any]:
@@ -78,7 +68,7 @@ def test_a_change_of_the_theme_is_followed(desk: Desk, world: World, connected: 
     finally:
         notebook.command("apputils:change-theme", theme="JupyterLab Light")
         notebook.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
-        desk.server.remove_settings(_THEMES)
+        desk.server.remove_settings(THEMES)
 
 
 @pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
