@@ -35,6 +35,8 @@ CONNECTIONS = 16
 MOST_CONNECTIONS = 64
 #: For single tensors of one checkpoint.
 _FEW = 4
+#: Modules, or tensors, at a time: most of the time goes by waiting for the network.
+_WORKERS = 8
 #: What modules are summed up by; ``module`` sums up nothing.
 BY = ("module", "layer", "module_type", "checkpoint")
 
@@ -166,7 +168,7 @@ class Workbench:
         grouped = _grouped(by)
         with self.storage() as storage:
             opened = self.open(_pair(refs), storage)
-            found = comparing.compare(opened)
+            found = comparing.compare(opened, workers=_WORKERS)
             notes = [*_changed_words(found), *found.notes, fetched_sentence(opened)]
             return _with_notes(compare_frame(found, by=grouped), notes)
 
@@ -179,7 +181,7 @@ class Workbench:
         grouped = _grouped(by)
         with self.storage() as storage:
             opened = self.open(refs, storage)
-            found = comparing.drift(opened)
+            found = comparing.drift(opened, workers=_WORKERS)
             return _with_notes(drift_frame(found, by=grouped), [*found.notes, fetched_sentence(opened)])
 
     def duplicates(self, refs: Sequence[CheckpointRef]) -> pd.DataFrame:
@@ -188,7 +190,7 @@ class Workbench:
         from loops_nb.frames.comparing import duplicates_frame  # noqa: PLC0415
 
         with self.storage() as storage:
-            found = comparing.duplicates(self.open(refs, storage))
+            found = comparing.duplicates(self.open(refs, storage), workers=_WORKERS)
         read = f"Read {size(found.bytes_read)} of {size(found.total_bytes)} of weights in {many(len(refs), 'checkpoint')}."
         empty = f"No two of {many(len(refs), 'checkpoint')} hold the same weights."
         return _with_notes(duplicates_frame(found), [read], empty=empty)

@@ -75,8 +75,9 @@ _DRIFTED = (
     _PARAMETERS,
     _NONFINITE,
 )
-_OF_COMPARED = (_CHECKPOINT, _BASELINE, _RUN, _TARGET, _STEP, _QUANTITY)
-_OF_DRIFTED = (_STEP, _CHECKPOINT, _PREVIOUS, _RUN, _TARGET, _QUANTITY)
+# What a person looks for stands first: a page shows only so many columns.
+_OF_COMPARED = (_BASELINE, _RUN, _TARGET, _STEP, _QUANTITY)
+_OF_DRIFTED = (_PREVIOUS, _RUN, _TARGET, _QUANTITY)
 
 CHANGED = _kind(
     "changes",
@@ -97,15 +98,16 @@ COMPARED = _kind(
     _MODULE,
     _MODULE_TYPE,
     _LAYER,
-    *_OF_COMPARED,
+    _CHECKPOINT,
+    *_COMPARED,
     Column("state", _WORD, (), "Whether both have it, or it appeared or vanished since the baseline.", STATES),
     _RANK,
     Column("rank_before", _COUNT, (), "LoRA rank in the baseline."),
     _SCALE,
     Column("scale_before", _NUMBER, (), "That factor in the baseline."),
-    *_COMPARED,
+    *_OF_COMPARED,
 )
-DRIFTED = _kind("drift", _MODULE, _MODULE_TYPE, _LAYER, *_OF_DRIFTED, _RANK, _SCALE, *_DRIFTED)
+DRIFTED = _kind("drift", _MODULE, _MODULE_TYPE, _LAYER, _STEP, _CHECKPOINT, *_DRIFTED, _RANK, _SCALE, *_OF_DRIFTED)
 DUPLICATES = _kind(
     "duplicates",
     Column("group", _COUNT, (), "Number of the group; the checkpoints of one group hold the same weights."),
@@ -118,8 +120,10 @@ DUPLICATES = _kind(
     Column("digest", _STRING, (), "BLAKE2b over names, types, shapes and bytes of all tensors."),
 )
 _FIRST_OF: dict[By, tuple[Column, ...]] = {"layer": (_LAYER,), "module_type": (_MODULE_TYPE,), "checkpoint": ()}
-COMPARED_BY = {by: _kind(f"comparison_by_{by}", *first, *_OF_COMPARED, _MODULES, *_COMPARED) for by, first in _FIRST_OF.items()}
-DRIFTED_BY = {by: _kind(f"drift_by_{by}", *first, *_OF_DRIFTED, _MODULES, *_DRIFTED) for by, first in _FIRST_OF.items()}
+COMPARED_BY = {
+    by: _kind(f"comparison_by_{by}", *first, _CHECKPOINT, *_COMPARED, _MODULES, *_OF_COMPARED) for by, first in _FIRST_OF.items()
+}
+DRIFTED_BY = {by: _kind(f"drift_by_{by}", *first, _STEP, _CHECKPOINT, *_DRIFTED, _MODULES, *_OF_DRIFTED) for by, first in _FIRST_OF.items()}
 
 
 def changes_frame(changes: Iterable[Change]) -> pd.DataFrame:
@@ -148,10 +152,10 @@ def compare_frame(comparison: Comparison, *, by: By | None = None) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        Columns module, module_type (strings), layer (Int64), checkpoint, baseline, run_id (strings), target (category), step (Int64),
-        quantity (category: update, weights), state (category: common, appeared, vanished), rank, rank_before (Int64), scale, scale_before,
-        norm, norm_before, change, relative_change, cosine (float64), parameters and nonfinite (Int64).  Summed up, ``modules`` (Int64)
-        counts them, and module, state, ranks and scales are left out, as are layer and module_type but for the one asked for.
+        Columns module, module_type (strings), layer (Int64), checkpoint (string), norm, norm_before, change, relative_change, cosine
+        (float64), parameters, nonfinite (Int64), state (category: common, appeared, vanished), rank, rank_before (Int64), scale,
+        scale_before (float64), baseline, run_id (strings), target (category), step (Int64) and quantity (category: update, weights).
+        Summed up, ``modules`` (Int64) counts them, and module, state, ranks and scales are left out, as are layer and module_type but for the one asked for.
 
     Raises
     ------
@@ -177,9 +181,9 @@ def drift_frame(drift: Drift, *, by: By | None = None) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns module, module_type (strings), layer, step (Int64), checkpoint, previous, run_id (strings), target (category), quantity
-        (category: update, weights), rank (Int64), scale, norm, change, relative_change, cosine, change_from_first,
-        relative_change_from_first, cosine_to_first, path_length (float64), parameters and nonfinite (Int64).  Summed up, ``modules``
+        Columns module, module_type (strings), layer, step (Int64), checkpoint (string), norm, change, relative_change, cosine,
+        change_from_first, relative_change_from_first, cosine_to_first, path_length (float64), parameters, nonfinite, rank (Int64), scale
+        (float64), previous, run_id (strings), target (category) and quantity (category: update, weights).  Summed up, ``modules``
         (Int64) counts them, and module, rank and scale are left out, as are layer and module_type but for the one asked for.
 
     Raises
