@@ -155,7 +155,8 @@ def compare_frame(comparison: Comparison, *, by: By | None = None) -> pd.DataFra
         Columns module, module_type (strings), layer (Int64), checkpoint (string), norm, norm_before, change, relative_change, cosine
         (float64), parameters, nonfinite (Int64), state (category: common, appeared, vanished), rank, rank_before (Int64), scale,
         scale_before (float64), baseline, run_id (strings), target (category), step (Int64) and quantity (category: update, weights).
-        Summed up, ``modules`` (Int64) counts them, and module, state, ranks and scales are left out, as are layer and module_type but for the one asked for.
+        Summed up, ``modules`` (Int64) counts them, and module, state, ranks and scales are left out, as are layer and module_type but
+        for the one asked for.
 
     Raises
     ------
