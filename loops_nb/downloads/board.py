@@ -85,7 +85,7 @@ class Board:
     def opened(self, job: Job, part: Part, body: Body) -> bool:
         """Take note of an answer that is being read; False if it is not wanted any more."""
         with self.lock:
-            if self.stopped.is_set() or part.growth is not job.growth or job.over:
+            if part.growth is not job.growth or job.over or self.stopped.is_set():
                 return False
             job.active[part] = body
             self._since[part] = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from loops_nb.downloads.marks import MANIFEST
 from loops_nb.downloads.places import There, free_bytes, look
 from loops_nb.downloads.plans import CheckpointPlan, Plan
 from loops_nb.downloads.progress import Progress, Standing
-from loops_nb.downloads.records import Journal, Record, known_files, write_manifest
+from loops_nb.downloads.records import Journal, Record, known_files, read_manifest, write_manifest
 from loops_nb.downloads.workers import Worker, start
 from loops_nb.drawing.wording import many, size
 from loops_nb.errors import DownloadError, DownloadIncompleteError, InvalidArgumentError, NoSpaceError
@@ -84,6 +85,18 @@ class _Checkpoint:
     known: dict[str, Record]
     jobs: list[Job] = field(default_factory=list)
     manifest: Path | None = None
+
+    def demote(self) -> None:
+        """Take the manifest back where it is not true any more: with one there, the folder is what it says."""
+        place = self.plan.folder / MANIFEST
+        if not os.path.lexists(place) or (read_manifest(self.plan.folder) is not None and not self._lacks_known_files()):
+            return
+        for record in self.known.values():
+            self.journal.add(record)
+        place.unlink()
+
+    def _lacks_known_files(self) -> bool:
+        return any(job.record is None and job.file.name in self.known for job in self.jobs)
 
     @property
     def is_whole(self) -> bool:
@@ -163,6 +176,7 @@ def _prepared(storage: Storage, plan: Plan, folders: Folders, held: contextlib.E
                 job.record = found.record
             job.failure = found.why
             checkpoint.jobs.append(job)
+        checkpoint.demote()
         checkpoints.append(checkpoint)
     return checkpoints
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from loops_nb.downloads.names import collisions, what_is_wrong
@@ -11,6 +10,7 @@ from loops_nb.downloads.places import Found, There, free_bytes, links_on_the_way
 from loops_nb.downloads.plans import CheckpointPlan, FilePlan, Plan, State
 from loops_nb.downloads.records import known_files, read_manifest
 from loops_nb.downloads.selection import Selection
+from loops_nb.downloads.side_by_side import side_by_side
 from loops_nb.drawing.wording import many
 from loops_nb.errors import DownloadError, InvalidArgumentError, UnsafeNameError
 from loops_nb.references import CheckpointRef
@@ -60,8 +60,7 @@ def plan(storage: Storage, refs: Sequence[CheckpointRef], into: Path, *, include
         raise InvalidArgumentError("There is no checkpoint to download.", argument="refs")
     _refuse_folders(unique)
     into = Path(into).expanduser().absolute()
-    with ThreadPoolExecutor(min(_LISTED_AT_A_TIME, len(unique)), "loops-list") as pool:
-        listings = list(pool.map(lambda ref: storage.listing(ref.id), unique))
+    listings = side_by_side(lambda ref: storage.listing(ref.id), unique, at_a_time=_LISTED_AT_A_TIME)
     _refuse_empty(unique, listings)
     selected = [(ref, selection.of_files(files, ref.label)) for ref, files in zip(unique, listings, strict=True)]
     _refuse_names(selected)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +12,7 @@ from loops_nb.downloads.marks import JOURNAL, MANIFEST
 from loops_nb.downloads.names import what_is_wrong
 from loops_nb.downloads.places import links_on_the_way
 from loops_nb.downloads.records import Manifest, Record, read_journal, read_manifest
+from loops_nb.downloads.side_by_side import side_by_side
 from loops_nb.errors import DownloadError
 
 _BUFFER_BYTES = 1 << 20
@@ -75,15 +75,12 @@ def verify(folder: Path) -> Verification:
             differences[JOURNAL] = "a download into this folder has not come to its end; the same command again fetches what is missing"
     else:
         records = {record.name: record for record in manifest.files}
+    at_a_time = min(_AT_A_TIME, os.cpu_count() or 1)
     stopped = threading.Event()
-    with ThreadPoolExecutor(min(_AT_A_TIME, os.cpu_count() or 1), "loops-verify") as pool:
-        try:
-            found = list(pool.map(lambda record: _difference(folder, record, stopped), records.values()))
-        except BaseException:
-            # The pool waits for its threads: a person who presses Ctrl-C does not.
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    try:
+        found = side_by_side(lambda record: _difference(folder, record, stopped), list(records.values()), at_a_time=at_a_time)
+    finally:
+        stopped.set()
     differences |= {record.name: said for record, (said, _) in zip(records.values(), found, strict=True) if said}
     return Verification(
         folder=folder,

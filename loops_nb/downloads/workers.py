@@ -206,7 +206,8 @@ class Worker:
         with self._storage.open(job.file, first=part.pos, last=last, if_range=growth.validator) as body:
             self._accepted(job, part, body)
             if not self._board.opened(job, part, body):
-                raise StorageFault("it was stopped here", Kind.STOPPED)
+                # What has arrived by now is still taken, if it is wanted.
+                body.stop()
             try:
                 self._copy(job, part, body)
             finally:

@@ -122,5 +122,6 @@ def span_of(head: Head, *, name: str, first: int, last: int | None, ranged: bool
     if start != first or end < start or is_end_wrong or (total is not None and end >= total):
         raise StorageFault("the server sent another part than was asked for", Kind.ODD, status=status)
     if length is not None and length != end - start + 1:
-        raise StorageFault(f"the server announced a part of {end - start + 1:,} bytes and sent {length:,}", Kind.ODD, status=status)
+        said = f"the server sent a part of another length than it says ({length:,} bytes, not {end - start + 1:,})"
+        raise StorageFault(said, Kind.ODD, status=status)
     return Span(start, end - start + 1, total, chunked)
