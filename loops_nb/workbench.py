@@ -242,7 +242,7 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
         raise VerificationError(
             f"{many(len(differences), 'file')} below {top} {'is' if len(differences) == 1 else 'are'} not as downloaded.",
             differences=differences,
-            hint="Delete or move away what is damaged: the same %loops download then fetches it again.",
+            hint="The same %loops download fetches what is missing or was changed again.",
         )
     return checked
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -102,11 +103,15 @@ class HostileServer:
     def close(self) -> None:
         """Stop listening and end all connections."""
         self._closing.set()
+        # Closing alone does not wake who waits in accept().
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._changed:
             connections = list(self._open)
         for connection in connections:
-            _shut(connection)
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         return self
@@ -156,17 +161,21 @@ class HostileServer:
     def _api(self, target: str) -> Reply:
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        token, size = int(query.get("page_token", 0)), int(query.get("page_size", 1000))
+        is_listing = parts.path.endswith("/files")
         with self._changed:
             self.api_calls.append(parts.path)
-            if parts.path.endswith("/source"):
-                return _json(200, {"source": self.source})
-            if not parts.path.endswith("/files"):
-                return _json(404, {"code": "NOT_FOUND", "message": "no such route"})
-            token, size = int(query.get("page_token", 0)), int(query.get("page_size", 1000))
-            if token == 0:
+            self._changed.notify_all()
+            if is_listing and token == 0:
                 self.listings += 1
-            if self.listing is not None:
-                return _json(*self.listing(token, size))
+            listing = self.listing
+        if parts.path.endswith("/source"):
+            return _json(200, {"source": self.source})
+        if not is_listing:
+            return _json(404, {"code": "NOT_FOUND", "message": "no such route"})
+        if listing is not None:
+            return _json(*listing(token, size))
+        with self._changed:
             rows = self.rows()
             end = token + size
             page = {
@@ -178,8 +187,11 @@ class HostileServer:
 
     def _file(self, target: str, headers: Mapping[str, str]) -> Reply:
         parts = urlsplit(target)
+        last = parts.path.rpartition("/")[2]
+        if not last.isdecimal():
+            return Reply(404, {"content-length": "0"})
         with self._changed:
-            index = int(parts.path.rpartition("/")[2])
+            index = int(last)
             self._counts[index] += 1
             asked = Asked(self.files[index], self._counts[index], headers, target)
             self.asked.append(asked)
@@ -226,10 +238,3 @@ def _read(stream: BinaryIO) -> tuple[str, dict[str, str]] | None:
         name, _, value = header.partition(":")
         headers[name.lower()] = value.strip()
     return target, headers
-
-
-def _shut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return

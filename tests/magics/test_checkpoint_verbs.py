@@ -1,0 +1,125 @@
+"""Lines about checkpoints, against the real service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loops_nb.errors import InvalidArgumentError, NotFoundError, VerificationError
+from tests.magics.conftest import Notebook
+
+
+@pytest.fixture
+def run_id(live: Notebook) -> str:
+    found: str = live.run("%loops find --name support-tone-dpo").value["id"].iloc[0]
+    return found
+
+
+def test_a_checkpoint_is_planned_brought_home_and_verified(live: Notebook, run_id: str) -> None:
+    line = f"%loops download {run_id}/step-525 --target trainer"
+    planned = live.run(f"{line} --dry-run").value
+    assert set(planned["state"]) == {"missing"}
+    assert "Nothing was fetched." in live.html(planned)
+    assert not Path("checkpoints").exists()
+
+    brought = live.run(line).value
+    folder = Path(brought["path"].iloc[0])
+    assert folder == Path("checkpoints") / run_id / "weights" / "step-525"
+    assert "whole and checked" in live.plain(brought)
+    assert json.loads((folder / "trainer_state.json").read_text())["step"] == 525
+    assert {"optimizer", "adapter_model.safetensors", ".loops-manifest.json"} <= {path.name for path in folder.iterdir()}
+
+    again = live.run(line).value
+    assert again["fetched_bytes"].tolist() == [0]
+    assert "All of it was there already." in live.html(again)
+    assert "All of 4 files are there" in live.html(live.run(f"{line} --dry-run").value)
+    assert "4 files of bt://loops:" in live.run("%loops verify checkpoints").out
+
+
+def test_patterns_and_places(live: Notebook, run_id: str) -> None:
+    brought = live.run(f"%loops download --run {run_id} --target trainer --include '*.json' --exclude adapter* -o elsewhere").value
+    assert len(brought) > 3
+    assert {path.name for path in Path("elsewhere").rglob("*.json") if not path.name.startswith(".")} == {"trainer_state.json"}
+    assert f"{len(brought)} files of {len(brought)} checkpoints" in live.run("%loops verify elsewhere").out
+
+
+def test_what_was_changed_is_told_and_fetched_again(live: Notebook, run_id: str) -> None:
+    line = f"%loops download {run_id}/step-525 --target sampler"
+    weights = Path(live.run(line).value["path"].iloc[0]) / "adapter_model.safetensors"
+    whole = weights.read_bytes()
+    changed = whole[:-1] + bytes([whole[-1] ^ 1])
+    weights.write_bytes(changed)
+    ran = live.run("%loops verify checkpoints", fails=True)
+    assert isinstance(ran.error, VerificationError)
+    assert "adapter_model.safetensors: its content is another one" in ran.out
+    live.run(line)
+    assert weights.read_bytes() == whole
+    live.run("%loops verify checkpoints")
+
+
+def test_nothing_to_verify_is_an_error(live: Notebook) -> None:
+    ran = live.run("%loops verify nowhere", fails=True)
+    assert isinstance(ran.error, InvalidArgumentError)
+    assert "nowhere is no folder" in ran.out
+
+
+def test_tensors_compare_and_drift(live: Notebook, run_id: str) -> None:
+    tensors = live.run(f"%loops tensors {run_id}/step-525 --target sampler").value
+    assert set(tensors["lora"]) == {"A", "B"}
+    assert "Read " in live.html(tensors)
+    compared = live.run(f"%loops compare --run {run_id} step-25 step-525 --target sampler --by layer").value
+    assert compared["layer"].tolist() == [0, 1]
+    assert (compared["norm"] > compared["norm_before"]).all()
+    mixed = live.run(f"%loops compare bt://loops:{run_id}/weights/step-525 bt://loops:{run_id}/sampler_weights/step-525").value
+    assert (mixed["relative_change"] < 1e-3).all()
+    assert "16 with another dtype; changes() lists them" in live.plain(mixed)
+    drift = live.run(f"%loops drift {run_id} --by checkpoint").value
+    assert drift["step"].is_monotonic_increasing
+    assert set(drift["target"]) == {"sampler"}
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "says"),
+    [
+        ("download", InvalidArgumentError, "No checkpoint was named"),
+        (
+            "download RUN/step-525",
+            InvalidArgumentError,
+            "Say which: bt://loops:RUN/weights/step-525, bt://loops:RUN/sampler_weights/step-525",
+        ),
+        ("download RUN/step-526", NotFoundError, "Its newest are step-525"),
+        ("download --run nosuch1", NotFoundError, "nosuch1"),
+        ("download Zz99Zz9", NotFoundError, "Zz99Zz9"),
+        ("download RUN/step-525 --target sampler --include x*", InvalidArgumentError, "It has 'adapter_config.json'"),
+        ("download RUN/step-525 --target weights", InvalidArgumentError, "--target must be trainer or sampler"),
+        ("compare RUN/step-525 --target sampler", InvalidArgumentError, "It takes two checkpoints to compare"),
+        ("compare --run RUN --by colour", InvalidArgumentError, "--by must be module, layer"),
+        ("drift nosuch1", NotFoundError, "nosuch1"),
+        ("tensors bt://x", InvalidArgumentError, "bt://loops:"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(live: Notebook, run_id: str, line: str, kind: type[Exception], says: str) -> None:
+    ran = live.run(f"%loops {line.replace('RUN', run_id)}", fails=True)
+    assert isinstance(ran.error, kind)
+    assert says.replace("RUN", run_id) in ran.out
+    assert len(ran.out.strip().splitlines()) == 1
+    assert not Path("checkpoints").exists()
+
+
+def test_tab_knows_checkpoints_again_and_again(live: Notebook, run_id: str) -> None:
+    live.run(f"%loops checkpoints {run_id}")
+    uri = f"bt://loops:{run_id}/weights/step-525"
+    assert f"%loops download {uri}" in live.completions("%loops download bt://loops:")
+    assert f"%loops compare x {uri}" in live.completions("%loops compare x bt://loops:")
+    assert "%loops download a --include b --include" in live.completions("%loops download a --include b --incl")
+
+
+def test_a_frame_brings_its_rows_home(live: Notebook, run_id: str) -> None:
+    live.run(f"df = %loops checkpoints {run_id}")
+    brought = live.run("df[df.target == 'trainer'].head(2).loops.download(quiet=True)").value
+    assert len(list(Path("checkpoints").rglob(".loops-manifest.json"))) == len(brought) == 2
+    assert live.run("df.loops.compare('checkpoint')").value["checkpoint"].nunique() == len(live.run("df").value) - 1
+    assert "No two of" in live.html(live.run("df.loops.duplicates()").value)
+    assert "svg" in live.html(live.run("df.loops.plot.timeline()").value)
