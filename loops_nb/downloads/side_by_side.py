@@ -23,7 +23,7 @@ class _Done(Generic[U]):
         self.error = error
 
 
-def side_by_side(work: Callable[[T], U], items: Sequence[T], *, at_a_time: int) -> list[U]:  # noqa: C901 - one loop and its ends
+def side_by_side(work: Callable[[T], U], items: Sequence[T], *, at_a_time: int) -> list[U]:
     """Return what a function gives for each item, in their order; the first error is raised at once.
 
     Parameters
