@@ -17,11 +17,15 @@ from loops_nb.storage import Body
 _MIB = 1 << 20
 #: Below that another request costs more than it brings.
 LEAST_CHUNK = 4 * _MIB
+#: Where each worker has so much that it is fetched in two rounds: the first is hashed during the second.
+_LEAST_ROUND = 2 * _MIB
 #: A file is fetched front to back in stretches of at most this, so that its checksum can be computed meanwhile.
 MOST_CHUNK = 16 * _MIB
 #: What an idle worker takes over has to save some time.
 _WORTH_SECONDS = 0.25
 _WORTH_HASHING = _MIB
+#: So far behind, hashing goes before fetching, for one worker at a time.
+_FAR_BEHIND = 16 * _MIB
 _GLANCE_SECONDS = 0.05
 _TO_BE_LOOKED_AT = frozenset({There.FOREIGN, There.UNSURE, There.UNMOVED})
 
@@ -74,7 +78,7 @@ class Board:
         """Return work, or None when there will be no more; waits for it."""
         with self.lock:
             while not self.stopped.is_set():
-                work = self._gap() or self._begun() or self._taken_over() or self._help()
+                work = self._help(_FAR_BEHIND) or self._gap() or self._begun() or self._taken_over() or self._help(_WORTH_HASHING)
                 if work is not None:
                     return work
                 if not self._running and not self._waiting:
@@ -210,7 +214,7 @@ class Board:
             return 0
         missing = sum(other.growth.total or 0 for other in (*self._running, *self._waiting))
         share = missing / self._workers
-        aim = MOST_CHUNK if share > 2 * MOST_CHUNK else max(LEAST_CHUNK, share)
+        aim = min(MOST_CHUNK, max(_LEAST_ROUND, share / 2))
         return -(-size // max(1, round(size / aim)))
 
     def _gap(self) -> Fetch | None:
@@ -256,5 +260,5 @@ class Board:
         part.end = middle
         return self._started(job, middle, end)
 
-    def _help(self) -> Help | None:
-        return next((Help(job.growth) for job in self._running if job.growth.lag > _WORTH_HASHING), None)
+    def _help(self, least: int) -> Help | None:
+        return next((Help(job.growth) for job in self._running if job.growth.lag > least), None)

@@ -143,9 +143,7 @@ def carry_out(storage: Storage, plan: Plan, *, connections: int = 16, progress: 
         try:
             _work(storage, plan, checkpoints, board, folders, min(connections, storage.connections), progress)
         except KeyboardInterrupt as stop:
-            done = [job for job in jobs if job.record is not None]
-            kept = sum(job.there_bytes for job in jobs)
-            stop.add_note(f"The download was stopped: {many(len(done), 'file')} of {len(jobs):,} and {size(kept)} are kept. {AGAIN}")
+            stop.add_note(f"{_stopped(jobs)} {AGAIN}")
             raise
         _write_manifests(plan, checkpoints)
     _tell_failures(jobs)
@@ -209,6 +207,8 @@ def _work(
             for thread in threads:
                 while thread.is_alive() and not board.stopped.is_set():
                     thread.join(_GLANCE_SECONDS)
+                    if storage.closed:
+                        board.stop(_closed(jobs))
                     shown.show(_standing(jobs))
                     _write_manifests(plan, checkpoints)
     finally:
@@ -219,6 +219,15 @@ def _work(
         board.close()
     if board.error is not None:
         raise board.error
+
+
+def _stopped(jobs: list[Job]) -> str:
+    done = sum(job.record is not None for job in jobs)
+    return f"The download was stopped: {many(done, 'file')} of {len(jobs):,} and {size(sum(job.there_bytes for job in jobs))} are kept."
+
+
+def _closed(jobs: list[Job]) -> DownloadError:
+    return DownloadError(_stopped(jobs), hint=AGAIN)
 
 
 def _most_useful(jobs: list[Job]) -> int:

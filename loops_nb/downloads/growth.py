@@ -106,8 +106,8 @@ class Growth:
 
     @property
     def lag(self) -> int:
-        """Bytes that are there and could be hashed, but are not."""
-        return self.reach(self._front) - self._front if self._digests is not None else 0
+        """Bytes that are there and could be hashed, but are not; 0 while a thread does it."""
+        return self.reach(self._front) - self._front if self._digests is not None and not self._hashing.locked() else 0
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the stretches that nobody fetches yet, from what was there at the beginning."""

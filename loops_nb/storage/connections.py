@@ -110,12 +110,15 @@ class Connection:
             return not poll.poll(0)
         return not select.select([self._sock], [], [], 0)[0]
 
+    @property
+    def socket(self) -> socket.socket:
+        """What it goes over."""
+        return self._sock
+
     def stop(self) -> None:
         """Let whoever reads from it fail at once; may be called from another thread."""
         self.stopped = True
-        with contextlib.suppress(OSError):
-            # Not that of an SSL socket, which would forget its key while the other thread reads.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        end(self._sock)
 
     def close(self) -> None:
         """Close it."""
@@ -147,6 +150,13 @@ class Connection:
             raise StorageFault("the server closed the connection")
         self._end += count
         return searched
+
+
+def end(sock: socket.socket) -> None:
+    """Let whoever waits for a socket fail at once; may be called from another thread."""
+    with contextlib.suppress(OSError):
+        # Not that of an SSL socket, which would forget its key while the other thread reads.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _parsed(text: str) -> Head:

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import urllib.request
+from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from loops_nb.config.loopback import is_loopback
@@ -18,7 +19,7 @@ from loops_nb.storage.places import Place
 CONNECT_SECONDS = 10.0
 
 
-def connected(place: Place, *, silence: float) -> Connection:
+def connected(place: Place, *, silence: float, hold: Callable[[socket.socket], None]) -> Connection:
     """Open a connection.
 
     Parameters
@@ -27,6 +28,8 @@ def connected(place: Place, *, silence: float) -> Connection:
         The server.
     silence
         Seconds without a byte after which a read fails.
+    hold
+        Called with the socket before it is waited for, so that another thread can end that.
 
     Raises
     ------
@@ -37,16 +40,16 @@ def connected(place: Place, *, silence: float) -> Connection:
     """
     proxy = _proxy(place)
     if proxy is None:
-        sock = _socket(place.host, place.port, silence)
-        return Connection(_secured(sock, place, silence), place)
+        sock = _socket(place.host, place.port, silence, hold)
+        return Connection(_secured(sock, place, silence, hold), place)
     if proxy.scheme not in {"", "http"} or not proxy.hostname:
         raise StorageFault("only http proxies can be used, and the environment names another one", Kind.UNFIT)
-    sock = _socket(proxy.hostname, proxy.port or 80, silence)
+    sock = _socket(proxy.hostname, proxy.port or 80, silence, hold)
     extra = _authorization(proxy)
     if place.scheme == "http":
         return Connection(sock, place, prefix=f"http://{place.netloc}", extra=extra)
     _tunnel(sock, place, extra)
-    return Connection(_secured(sock, place, silence), place)
+    return Connection(_secured(sock, place, silence, hold), place)
 
 
 def in_words(error: OSError) -> str:  # noqa: PLR0911 - one for each fault
@@ -77,14 +80,28 @@ def _proxy(place: Place) -> SplitResult | None:
     return urlsplit(named if "://" in named else f"http://{named}")
 
 
-def _socket(host: str, port: int, silence: float) -> socket.socket:
-    sock = socket.create_connection((host, port), timeout=min(CONNECT_SECONDS, silence))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.settimeout(silence)
-    return sock
+def _socket(host: str, port: int, silence: float, hold: Callable[[socket.socket], None]) -> socket.socket:
+    failed: OSError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(min(CONNECT_SECONDS, silence))
+            hold(sock)
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(silence)
+        except OSError as error:
+            sock.close()
+            failed = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failed or OSError("its host name has no address")
 
 
-def _secured(sock: socket.socket, place: Place, silence: float) -> socket.socket:
+def _secured(sock: socket.socket, place: Place, silence: float, hold: Callable[[socket.socket], None]) -> socket.socket:
     if place.scheme == "http":
         return sock
     # The client's one context: loading the certificates a second time costs more than most requests.
@@ -92,9 +109,15 @@ def _secured(sock: socket.socket, place: Place, silence: float) -> socket.socket
 
     sock.settimeout(min(CONNECT_SECONDS, silence))
     try:
-        secured = shared_ssl_context().wrap_socket(sock, server_hostname=place.host)
+        secured = shared_ssl_context().wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
     except BaseException:
         sock.close()
+        raise
+    try:
+        hold(secured)
+        secured.do_handshake()
+    except BaseException:
+        secured.close()
         raise
     secured.settimeout(silence)
     return secured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from loops_nb.client.retry import RetryPolicy
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.storage.answers import REDIRECTS, Span, body_length, is_expired, refusal, span_of
 from loops_nb.storage.body import Body
-from loops_nb.storage.connections import Connection, Head
+from loops_nb.storage.connections import Connection, Head, end
 from loops_nb.storage.faults import Kind, StorageFault
 from loops_nb.storage.files import FileService, StoredFile
 from loops_nb.storage.listings import Listings, failed
@@ -58,10 +59,17 @@ class Storage:
         self._lock = threading.Lock()
         self._received = 0
         self._open: set[Body] = set()
+        #: Sockets of which somebody waits for a connection or for the head of an answer, each with its thread.
+        self._awaited: dict[int, socket.socket] = {}
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
         return f"Storage(connections={self.connections})"
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed: nothing comes from it any more."""
+        return self._closed.is_set()
 
     @property
     def bytes_received(self) -> int:
@@ -182,12 +190,14 @@ class Storage:
         return bytes(into)
 
     def close(self) -> None:
-        """Close all connections; what is being read fails."""
+        """Close all connections; what is being read or waited for fails at once."""
         self._closed.set()
         with self._lock:
-            reading = list(self._open)
+            reading, awaited = list(self._open), list(self._awaited.values())
         for body in reading:
             body.stop()
+        for sock in awaited:
+            end(sock)
         self._pool.close()
 
     def __enter__(self) -> Self:
@@ -224,36 +234,52 @@ class Storage:
 
     def _exchanged(self, url: Presigned, extra: str) -> tuple[Connection, Head]:
         """Send one request; once more when a kept connection turns out to be closed."""
-        fault: StorageFault | None = None
         while True:
+            kept = self._pool.get(url.place)
+            try:
+                connection, came = self._tried(kept, url, extra)
+            finally:
+                with self._lock:
+                    self._awaited.pop(threading.get_ident(), None)
+            if connection is not None and isinstance(came, Head):
+                return connection, came
             if self._closed.is_set():
                 raise StorageFault("it was stopped here", Kind.STOPPED)
-            connection: Connection | None = None
-            was_used = False
-            try:
-                connection = self._pool.get(url.place) or connected(url.place, silence=self._silence)
-                was_used = connection.used
-                connection.used = False
-                request = (
-                    f"GET {connection.prefix}{url.target} HTTP/1.1\r\nHost: {url.place.netloc}\r\n{_HEADERS}{connection.extra}{extra}\r\n"
-                )
-                return connection, connection.ask(request.encode("latin-1"))
-            except TimeoutError as error:
-                was_used, fault = False, StorageFault(in_words(error))
-            except OSError as error:
-                fault = StorageFault(in_words(error))
-            except StorageFault as error:
-                fault = error
-            except BaseException:
-                if connection is not None:
-                    connection.close()
-                raise
+            # Closed by the server just as the request left: nothing is known against the server.
+            if isinstance(came, StorageFault) and (kept is None or kept.used):
+                raise came
+
+    def _tried(self, kept: Connection | None, url: Presigned, extra: str) -> tuple[Connection | None, Head | StorageFault]:
+        """Send one request on a kept connection or a new one; that is closed after a fault."""
+        connection = kept
+        try:
+            if connection is None:
+                connection = connected(url.place, silence=self._silence, hold=self._awaits)
+            self._awaits(connection.socket)
+            connection.used = False
+            request = f"GET {connection.prefix}{url.target} HTTP/1.1\r\nHost: {url.place.netloc}\r\n{_HEADERS}{connection.extra}{extra}\r\n"
+            return connection, connection.ask(request.encode("latin-1"))
+        except OSError as error:
+            fault = StorageFault(in_words(error))
+            if connection is not None:
+                # Silence is no end.
+                connection.used = connection.used or isinstance(error, TimeoutError)
+        except StorageFault as error:
+            fault = error
+        except BaseException:
             if connection is not None:
                 connection.close()
-                if was_used and not connection.used:
-                    # Closed by the server just as the request left: nothing is known against the server.
-                    continue
-            raise fault
+            raise
+        if connection is not None:
+            connection.close()
+        return None, fault
+
+    def _awaits(self, sock: socket.socket) -> None:
+        """Take note of what this thread waits for."""
+        with self._lock:
+            self._awaited[threading.get_ident()] = sock
+        if self._closed.is_set():
+            end(sock)
 
     def _drained(self, connection: Connection, head: Head) -> bytes:
         """Read what an answer says that carries no file, so that its connection can be used again."""
