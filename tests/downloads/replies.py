@@ -249,7 +249,9 @@ def second_answer_in_its_wake(asked: Asked, reply: Reply) -> Reply:
 
 
 def corrupt(asked: Asked, reply: Reply) -> Reply:
-    """Change one byte in the middle."""
+    """Change one byte in the middle, if there is one."""
+    if not reply.body:
+        return reply
     at = len(reply.body) // 2
     return replace(reply, body=reply.body[:at] + bytes([reply.body[at] ^ 1]) + reply.body[at + 1 :])
 
