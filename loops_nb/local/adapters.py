@@ -18,6 +18,7 @@ import numpy.typing as npt
 from safetensors.numpy import save
 
 from loops_nb.local import catalogue
+from loops_nb.local.files import AdapterFile
 from loops_nb.local.views import adapter_config
 
 WIDTH = 64
@@ -98,14 +99,6 @@ def train(shape: Shape, *, key: str, steps: list[int], rate: float = 0.02) -> It
         second = np.float32(0.95) * second + np.float32(0.05) * gradient**2
         before = step
         yield State(step, weights, first, second, float(np.mean((weights - goal) ** 2)))
-
-
-class AdapterFile(NamedTuple):
-    """A file of a checkpoint."""
-
-    name: str
-    node_rank: int
-    data: bytes
 
 
 def checkpoint_files(state: State, shape: Shape, *, base_model: str, rank: int, target: str, nodes: int = 1) -> list[AdapterFile]:

@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
+
+
+class AdapterFile(NamedTuple):
+    """A file of a checkpoint: its name in the checkpoint's folder, the node that wrote it, and its bytes."""
+
+    name: str
+    node_rank: int
+    data: bytes
 
 
 def private_folder(path: Path) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from loops_nb.local.adapters import AdapterFile
-from loops_nb.local.files import private_folder
+from loops_nb.local.files import AdapterFile, private_folder
 from loops_nb.local.records import CheckpointRecord, FileRecord, RunRecord
 from loops_nb.local.routes.downloads import CHECKPOINTS
 from loops_nb.local.store import Store
