@@ -21,11 +21,7 @@ TENSORS = derived(
         many=(),
         one=(),
         columns=(
-            Column("checkpoint", Dtype.STRING, (), "Checkpoint, as run/weights/name or by its id."),
-            Column("step", Dtype.COUNT, (), "Training step that the checkpoint's name tells."),
-            Column("file", Dtype.STRING, (), "File that holds it, relative to the checkpoint."),
-            Column("role", Dtype.WORD, (), "A weight of the model, or what the optimizer keeps of one.", ("weights", "optimizer")),
-            Column("name", Dtype.STRING, (), "Full name in the file; what tensor() takes."),
+            # What a person looks for stands first: a page shows only so many columns.
             Column("module", Dtype.STRING, (), "Module of the base model that it belongs to."),
             Column("module_type", Dtype.STRING, (), "The module's own name, the same in all layers, as q_proj."),
             Column("layer", Dtype.COUNT, (), "Number of the layer; missing outside of layers."),
@@ -35,6 +31,11 @@ TENSORS = derived(
             Column("shape", Dtype.STRING, (), "Dimensions, as 16 x 64; scalar for a single number."),
             Column("parameters", Dtype.COUNT, (), "How many numbers it holds."),
             Column("nbytes", Dtype.COUNT, (), "Bytes that it takes in the file."),
+            Column("checkpoint", Dtype.STRING, (), "Checkpoint, as run/weights/name or by its id."),
+            Column("step", Dtype.COUNT, (), "Training step that the checkpoint's name tells."),
+            Column("role", Dtype.WORD, (), "A weight of the model, or what the optimizer keeps of one.", ("weights", "optimizer")),
+            Column("file", Dtype.STRING, (), "File that holds it, relative to the checkpoint."),
+            Column("name", Dtype.STRING, (), "Full name in the file; what tensor() takes."),
             Column("first", Dtype.COUNT, (), "Where its bytes begin in the file."),
             Column("last", Dtype.COUNT, (), "Where they end: the first byte behind them."),
         ),
@@ -53,7 +54,7 @@ def tensors_frame(sources: Iterable[WeightSource]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns checkpoint, step, file, role, name, module, module_type, layer, lora, rank, dtype, shape, parameters, nbytes (bytes),
+        Columns module, module_type, layer, lora, rank, dtype, shape, parameters, nbytes (bytes), checkpoint, step, role, file, name,
         first and last (offsets in the file, bytes); `loops_nb.frames.tensors.TENSORS` has their dtypes and meaning.  Checkpoint by
         checkpoint, file by file, in the order in which the tensors lie there.
     """
@@ -64,11 +65,6 @@ def tensors_frame(sources: Iterable[WeightSource]) -> pd.DataFrame:
     return derived_frame(
         TENSORS,
         {
-            "checkpoint": [source.label for source, _ in rows],
-            "step": [source.step for source, _ in rows],
-            "file": [info.file for info in infos],
-            "role": [info.role for info in infos],
-            "name": [info.name for info in infos],
             "module": [info.module for info in infos],
             "module_type": [info.module_type for info in infos],
             "layer": [info.layer for info in infos],
@@ -78,6 +74,11 @@ def tensors_frame(sources: Iterable[WeightSource]) -> pd.DataFrame:
             "shape": [shapes[info.shape] for info in infos],
             "parameters": [info.parameters for info in infos],
             "nbytes": [info.nbytes for info in infos],
+            "checkpoint": [source.label for source, _ in rows],
+            "step": [source.step for source, _ in rows],
+            "role": [info.role for info in infos],
+            "file": [info.file for info in infos],
+            "name": [info.name for info in infos],
             "first": [info.first for info in infos],
             "last": [info.last for info in infos],
         },

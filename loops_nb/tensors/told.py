@@ -23,7 +23,10 @@ def fetched_sentence(checkpoints: Sequence[RemoteCheckpoint]) -> str:
     where = f" in {many(len(checkpoints), 'checkpoint')}" if len(checkpoints) > 1 else ""
     if not fetched:
         return f"Read nothing of {size(total)}{where}: the headers are known from an earlier time." if total else "Read nothing."
-    return f"Read {size(fetched)} of {size(total)}{where} ({_share(fetched, total)})." if total else f"Read {size(fetched)}{where}."
+    if fetched >= total:
+        # Tiny files are read with their headers once and for their tensors again: a share of more than all says nothing.
+        return f"Read {size(fetched)}{where}."
+    return f"Read {size(fetched)} of {size(total)}{where} ({_share(fetched, total)})."
 
 
 def _share(part: int, whole: int) -> str:

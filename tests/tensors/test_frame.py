@@ -49,6 +49,11 @@ def test_there_is_a_row_for_each_tensor(checkpoint: LocalCheckpoint) -> None:
     assert frame.groupby("role", observed=True)["parameters"].sum().to_dict() == {"weights": 512, "optimizer": 1024}
 
 
+def test_the_numbers_stand_before_where_they_come_from(checkpoint: LocalCheckpoint) -> None:
+    columns = list(tensors_frame([checkpoint]).columns)
+    assert max(map(columns.index, ("shape", "dtype", "nbytes"))) < min(map(columns.index, ("name", "file", "role", "checkpoint")))
+
+
 def keeps_to_table(frame: pd.DataFrame) -> None:
     assert list(frame.columns) == [column.name for column in TENSORS.columns]
     for column in TENSORS.columns:

@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from loops_nb.client.retry import RetryPolicy
+from loops_nb.drawing.wording import size
 from loops_nb.errors import InvalidArgumentError, LoopsError, StorageError, UnreadableTensorsError
 from loops_nb.references import CheckpointRef
 from loops_nb.storage import Storage
@@ -561,3 +562,13 @@ def test_what_was_read_is_told_in_a_sentence(cache: HeaderCache) -> None:
         assert fetched_sentence([again]) == f"Read nothing of {total}: the headers are known from an earlier time."
         assert fetched_sentence([first, again]).endswith(f"in 2 checkpoints ({share / 2:.2g} %).")
         assert fetched_sentence([]) == "Read nothing."
+
+
+def test_no_share_is_told_where_more_was_read_than_there_is() -> None:
+    files = {WEIGHTS: save(adapter())}
+    with serving({"c1": files}) as shelf, storage_of(shelf) as storage:
+        opened = open_checkpoint(storage, REF)
+        for info in opened.infos:
+            opened.raw(info)
+        assert opened.bytes_fetched > opened.total_bytes
+        assert fetched_sentence([opened]) == f"Read {size(opened.bytes_fetched)}."
