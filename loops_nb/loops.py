@@ -338,5 +338,6 @@ def _key(argument: str | None, address: Address) -> FoundKey:
         return _PLACEHOLDER
     raise CredentialsError(
         f"No API key for {address.url}: none was given, {ENV_KEY} is not set and none is stored.",
-        hint="Type %loops login to store one, or %loops local start to work without a key.",
+        hint="Type %loops login to store one, or %loops local start to work without a key;"
+        " then loops = %loops connect is the notebook's own connection.",
     )

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from loops_nb.client.checks import identifier
 from loops_nb.client.choosing import Chooser, Named
 from loops_nb.drawing.wording import many, size
 from loops_nb.errors import InvalidArgumentError, VerificationError
@@ -71,7 +72,7 @@ class Workbench:
 
     def of_run(self, run_id: str, target: str | None = None) -> list[CheckpointRef]:
         """Return what a run has saved; without a target those for the sampler, or for the trainer if there are no others."""
-        found = self.choose(None, run_id=run_id, target=target)
+        found = self.choose(None, run_id=identifier("run_id", run_id), target=target)
         wanted = target or ("sampler" if any(ref.target == "sampler" for ref in found) else None)
         return [ref for ref in found if wanted in {None, ref.target}]
 
@@ -250,7 +251,7 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
 def _pair(refs: Sequence[CheckpointRef]) -> Sequence[CheckpointRef]:
     if len(refs) < 2:  # noqa: PLR2004 - a pair
         raise InvalidArgumentError(
-            f"It takes two checkpoints to compare; {len(refs)} was given.",
+            f"It takes two different checkpoints to compare; only {refs[0].label} was named." if refs else "No checkpoint was named.",
             argument="checkpoints",
             hint="For example: %loops compare k4q95w5/step-50 k4q95w5/step-100",
         )

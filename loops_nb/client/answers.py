@@ -42,7 +42,7 @@ _KINDS: dict[int, tuple[type[APIError], str]] = {
         PermissionDeniedError,
         "The key is known, but it may not do this: ask for a workspace key of an organisation with Loops access.",
     ),
-    404: (NotFoundError, "Check the id: %loops runs, %loops samplers and %loops deployments list what there is."),
+    404: (NotFoundError, "Check the id: %loops runs, %loops samplers, %loops deployments and %loops checkpoints RUN list what there is."),
     409: (ConflictError, ""),
     413: (BadRequestError, ""),
     422: (BadRequestError, ""),

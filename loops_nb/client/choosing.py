@@ -34,6 +34,7 @@ class Chooser:
         self._runs = runs
         self._of_run: dict[str, list[CheckpointRef]] = {}
         self._everything: list[CheckpointRef] | None = None
+        self._run_ids: set[str] = set()
 
     def choose(self, named: Sequence[Named], *, run_id: str | None = None, target: str | None = None) -> list[CheckpointRef]:
         """Return the checkpoints that are meant, in the order in which they were named, each once.
@@ -121,11 +122,19 @@ class Chooser:
         listing, and still good for the file routes.
         """
         if self._everything is None:
-            models = dict.fromkeys(run.base_model for run in self._runs.list() if run.base_model)
+            runs = self._runs.list()
+            self._run_ids = {run.id for run in runs}
+            models = dict.fromkeys(run.base_model for run in runs if run.base_model)
             self._everything = [CheckpointRef.of(listed) for model in models for listed in self._checkpoints.list(base_model=model)]
         found = [ref for ref in self._everything if ref.id == word]
         if not found:
             found = [ref for ref in self._everything if ref.name == word and target in {None, ref.target}]
+        if not found and word in self._run_ids:
+            raise NotFoundError(
+                f"{word} is the id of a run, and of no checkpoint.",
+                status=404,
+                hint=f"One that it has saved is {word}/NAME; all of them are --run {word} (run_id= in Python).",
+            )
         return _only(word, found) if found else CheckpointRef(word)
 
     def _saved_by(self, run_id: str) -> list[CheckpointRef]:
@@ -141,10 +150,12 @@ def _only(word: str, found: Iterable[CheckpointRef]) -> CheckpointRef:
     refs = list(found)
     if len(refs) > 1:
         which = [_spelt(ref) for ref in refs]
+        targets = [ref.target for ref in refs if ref.target in CHECKPOINT_TARGETS]
+        or_target = f"; or say the target: --target {targets[0]}" if len(set(targets)) == len(refs) else ""
         raise InvalidArgumentError(
             f"{word} is the name of {len(refs)} checkpoints.",
             argument="checkpoint",
-            hint=f"Say which: {', '.join(which[:_SHOWN])}{', ...' if len(which) > _SHOWN else ''}",
+            hint=f"Say which: {', '.join(which[:_SHOWN])}{', ...' if len(which) > _SHOWN else ''}{or_target}",
         )
     return refs[0]
 

@@ -112,6 +112,9 @@ class Desk:
 
             if word not in self.knowledge.known(kind):
                 refresh(self.knowledge, self.loops, kind)
+            if word in self.knowledge.known(kind):
+                # It is there: something else of the line is not, and the error says what.
+                raise
             other = [k for k in ("run", "sampler", "deployment", "session", "checkpoint") if k != kind and word in self.knowledge.known(k)]
             hint = (
                 f"That is the id of a {other[0]}: {_VERB_OF[other[0]]} {word}" if other else did_you_mean(word, self.knowledge.known(kind))

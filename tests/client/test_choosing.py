@@ -69,6 +69,13 @@ def test_a_name_of_both_targets_is_asked_back(chooser: Chooser, saved: list[Chec
     assert f"bt://loops:{twice.run_id}/sampler_weights/{twice.checkpoint_id}" in error.value.hint
 
 
+def test_the_id_of_a_run_is_no_checkpoint_and_says_how_to_name_one(chooser: Chooser, saved: list[Checkpoint]) -> None:
+    run_id = saved[0].run_id
+    with pytest.raises(NotFoundError, match=f"{run_id} is the id of a run") as error:
+        chooser.choose([run_id])
+    assert f"{run_id}/NAME" in error.value.hint
+
+
 def test_a_name_that_many_runs_used_is_asked_back(chooser: Chooser) -> None:
     with pytest.raises(InvalidArgumentError, match=r"step-100 is the name of \d+ checkpoints") as error:
         chooser.choose(["step-100"])

@@ -98,7 +98,7 @@ def test_files_and_runs_show_no_url() -> None:
 
 def test_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     hosted = "https://api.example.com"
-    with pytest.raises(CredentialsError, match=r"No API key .* %loops login .* %loops local start"):
+    with pytest.raises(CredentialsError, match=r"No API key .* %loops login .* %loops local start .* %loops connect"):
         Loops(base_url=hosted)
     assert credentials.store_key("stored-key") == "file"
     assert Loops(base_url=hosted).key_source == "file"

@@ -66,9 +66,23 @@ def refs(desk: Desk, values: SimpleNamespace) -> list[CheckpointRef]:
         try:
             found += desk.loops.checkpoints.choose(_known(desk, word), target=values.target)
         except NotFoundError as error:
-            near = did_you_mean(word, [*desk.knowledge.known("uri"), *desk.knowledge.known("checkpoint")])
-            raise with_hint(error, near or error.hint) from None
+            raise with_hint(error, _instead(desk, word) or error.hint) from None
     return list({ref.id: ref for ref in found}.values())
+
+
+def _instead(desk: Desk, word: str) -> str:
+    """Return what may have been meant by a word that names no checkpoint; empty where nobody can tell."""
+    from loops_nb.magics.knowledge import refresh  # noqa: PLC0415 - only after a fault
+
+    run_id, *name = word.removeprefix("bt://loops:").split("/")
+    if run_id not in desk.knowledge.known("run"):
+        refresh(desk.knowledge, desk.loops, "run")
+    runs = desk.knowledge.known("run")
+    if run_id in runs and not name:
+        return ""
+    if run_id not in runs and name:
+        return did_you_mean(run_id, runs, otherwise="%loops runs lists the runs.")
+    return did_you_mean(word, [*desk.knowledge.known("uri"), *desk.knowledge.known("checkpoint")])
 
 
 def _known(desk: Desk, word: str) -> str:
