@@ -1,0 +1,78 @@
+"""Going on with a sequence token by token: keys and values of what was read are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loops_nb.local.model.attention import probabilities
+from loops_nb.local.model.base import Floats, Weights
+from loops_nb.local.model.network import Group, Network, gated, norm
+
+_BLOCK = 256
+
+
+class Reading:
+    """Sequences of one length that are read together.
+
+    Parameters
+    ----------
+    network, weights
+        The model.
+    sequences
+        How many.
+    """
+
+    def __init__(self, network: Network, weights: Weights, sequences: int = 1) -> None:
+        self._network = network
+        self._weights = weights
+        self._sequences = sequences
+        self.length = 0
+        size = network.size
+        empty = np.empty((sequences, size.heads, 0, size.width // size.heads), weights.embedding.dtype)
+        self._kept = [(empty, empty) for _ in weights.layers]
+
+    def copies(self, sequences: int) -> Reading:
+        """Return as many sequences, each of which has read what this one has."""
+        made = Reading(self._network, self._weights, sequences)
+        made.length = self.length
+        made._kept = [(np.repeat(key, sequences, axis=0), np.repeat(value, sequences, axis=0)) for key, value in self._kept]
+        return made
+
+    def read(self, slots: Floats) -> Floats:
+        """Read the next tokens of every sequence (sequences, tokens), and return their last hidden states (sequences * tokens, width)."""
+        tokens = slots.shape[1]
+        self._make_room(tokens)
+        whole = Group(0, self._sequences, tokens)
+        positions = np.tile(np.arange(self.length, self.length + tokens), self._sequences)
+        stream = self._weights.embedding[slots.reshape(-1)]
+        for number, layer in enumerate(self._weights.layers):
+            width = stream.shape[1]
+            projected = norm(stream)[0] @ layer.qkv
+            query = self._network.heads(self._network.rotate(projected[:, :width], positions), whole)
+            key, value = self._kept[number]
+            new = slice(self.length, self.length + tokens)
+            key[:, :, new] = self._network.heads(self._network.rotate(projected[:, width : 2 * width], positions), whole)
+            value[:, :, new] = self._network.heads(projected[:, 2 * width :], whole)
+            mixed = np.empty_like(query)
+            for start in range(0, tokens, _BLOCK):
+                end = min(start + _BLOCK, tokens)
+                known = self.length + end
+                shares = probabilities(query[:, :, start:end], key[:, :, :known], self.length + start)
+                mixed[:, :, start:end] = shares @ value[:, :, :known]
+            stream = stream + mixed.transpose(0, 2, 1, 3).reshape(len(stream), width) @ layer.o
+            stream = stream + gated(norm(stream)[0], layer)[2] @ layer.down
+        self.length += tokens
+        return norm(stream)[0]
+
+    def _make_room(self, tokens: int) -> None:
+        room = self._kept[0][0].shape[2]
+        if self.length + tokens <= room:
+            return
+        more = max(self.length + tokens, 2 * room, 64)
+        for number, pair in enumerate(self._kept):
+            larger = []
+            for old in pair:
+                new = np.empty((*old.shape[:2], more, old.shape[3]), old.dtype)
+                new[:, :, : self.length] = old[:, :, : self.length]
+                larger.append(new)
+            self._kept[number] = (larger[0], larger[1])

@@ -1,0 +1,193 @@
+"""The sampler: completions of a prompt, in the form of OpenAI's completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loops_nb.local.model import saved
+from loops_nb.local.model.adapter import Adapter
+from loops_nb.local.model.base import Floats, Weights, base_of
+from loops_nb.local.model.cached import Reading
+from loops_nb.local.model.choosing import Chooser
+from loops_nb.local.model.head import likeliest, log_softmax
+from loops_nb.local.model.network import Network
+from loops_nb.local.model.problems import BadRequest
+from loops_nb.local.model.requests import Sampling, check_sampling
+from loops_nb.local.model.sizes import END_OF_TEXT, ends_of_text, is_bytes, size_of
+from loops_nb.local.model.vocabulary import Vocabulary, new_vocabulary
+
+#: Length of a completion where the caller names none.
+MAX_TOKENS = 256
+#: Prompts are scored in parts, so that a large vocabulary fits into memory.
+_SCORED_TOGETHER = 512
+
+
+class Generator:
+    """A model that completes prompts.
+
+    Parameters
+    ----------
+    base_model
+        As a `Learner`'s.
+    adapter
+        Folder with the files of `Learner.sampler_files`; None for the base model.
+
+    Raises
+    ------
+    BadRequest
+        If the adapter cannot be read or is of another model.
+    """
+
+    def __init__(self, *, base_model: str, adapter: Path | None = None) -> None:
+        self.base_model = base_model
+        self._size = size_of(base_model)
+        self._network = Network(self._size)
+        base = base_of(self._size)
+        if adapter is None:
+            self._vocabulary = new_vocabulary(base_model)
+            self._adapter = Adapter(base, 1, 0)
+            self._adapter.grow(len(self._vocabulary))
+        else:
+            self._vocabulary = saved.read_vocabulary(adapter, self._size)
+            self._adapter = Adapter(base, saved.read_rank(adapter), 0)
+            self._adapter.grow(len(self._vocabulary))
+            saved.read_tensors(adapter / saved.ADAPTER, dict(self._adapter.tensors(self._adapter.flat)))
+        self._in_force = self._adapter.in_force(self._vocabulary)
+
+    def complete(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a ``/sample``: choices and usage; its id and time are the server's.
+
+        The same request with a seed has the same answer, whatever was asked before.  Only ids that the adapter knows or that are in
+        the prompt are sampled.
+
+        Raises
+        ------
+        BadRequest
+            If the request is wrong or more than this model can do.
+        """
+        asked = check_sampling(request)
+        prompt = asked.tokens
+        if len(prompt) >= self._size.longest:
+            raise BadRequest(f"The prompt has {len(prompt)} tokens; {self._size.name} reads fewer than {self._size.longest}.")
+        if asked.stop_texts and not is_bytes(self.base_model):
+            raise BadRequest(
+                f"The local sampler has no tokenizer of {self.base_model}, so it cannot find a stop text; send stop_token_ids."
+            )
+        vocabulary = self._vocabulary.extended(prompt)
+        # Ids that are new in this prompt are forgotten after it, so that an answer depends on its own request alone.
+        weights = self._in_force if vocabulary is self._vocabulary else self._adapter.in_force(vocabulary)
+        reading = Reading(self._network, weights)
+        hidden = reading.read(np.array([vocabulary.slots(prompt)], np.int64))
+        prompt_logprobs = self._of_prompt(asked, vocabulary, weights, hidden)
+        seed = np.random.SeedSequence().entropy if asked.seed is None else abs(asked.seed)
+        writers = [_Writer(asked, vocabulary, self.base_model, number, seed) for number in range(asked.n)]
+        most = min(asked.max_tokens or MAX_TOKENS, self._size.longest - len(prompt))
+        self._write(writers, reading.copies(asked.n), np.repeat(hidden[-1:], asked.n, axis=0), weights, most)
+        choices = []
+        for number, writer in enumerate(writers):
+            choice = {"index": number, **writer.choice()}
+            if prompt_logprobs is not None:
+                choice |= {"prompt_logprobs": prompt_logprobs, "prompt_token_ids": prompt}
+            elif request.get("return_token_ids"):
+                choice["prompt_token_ids"] = prompt
+            choices.append(choice)
+        written = sum(len(writer.tokens) for writer in writers)
+        usage = {"prompt_tokens": len(prompt), "completion_tokens": written, "total_tokens": len(prompt) + written}
+        return {"object": "text_completion", "model": self.base_model, "choices": choices, "usage": usage}
+
+    def _write(self, writers: Sequence[_Writer], reading: Reading, hidden: Floats, weights: Weights, most: int) -> None:
+        for left in range(most, 0, -1):
+            logprobs = log_softmax(hidden @ weights.head.T)
+            slots = np.array([writer.write(row, last=left == 1) for writer, row in zip(writers, logprobs, strict=True)], np.int64)
+            if all(writer.finish for writer in writers):
+                return
+            hidden = reading.read(slots[:, None])
+
+    def _of_prompt(self, asked: Sampling, vocabulary: Vocabulary, weights: Weights, hidden: Floats) -> list[dict[str, Any] | None] | None:
+        if asked.prompt_logprobs is None:
+            return None
+        prompt = asked.tokens
+        slots = vocabulary.slots(prompt)
+        found: list[dict[str, Any] | None] = [None]
+        for start in range(0, len(prompt) - 1, _SCORED_TOGETHER):
+            end = min(start + _SCORED_TOGETHER, len(prompt) - 1)
+            for at, row in enumerate(log_softmax(hidden[start:end] @ weights.head.T), start + 1):
+                found.append(_ranked(row, prompt[at], slots[at], vocabulary, asked.prompt_logprobs))
+        return found
+
+
+class _Writer:
+    """One completion while it is written."""
+
+    def __init__(self, asked: Sampling, vocabulary: Vocabulary, base_model: str, number: int, seed: Any) -> None:
+        self.tokens: list[int] = []
+        self.finish: str | None = None
+        self._asked = asked
+        self._vocabulary = vocabulary
+        self._bytes = is_bytes(base_model)
+        self._ends = {*(asked.stop_token_ids or ()), *(() if asked.ignore_eos else ends_of_text(base_model))}
+        self._stops = [text.encode() for text in asked.stop_texts]
+        self._written = bytearray()
+        self._logprobs: list[float] = []
+        self._top: list[dict[str, float]] = []
+        self._chooser = Chooser(temperature=asked.temperature, top_k=asked.top_k, top_p=asked.top_p, seed=(seed, number))
+        self._slot = 0
+
+    def write(self, logprobs: Floats, *, last: bool) -> int:
+        """Write the next token, unless the completion is finished, and return the slot to read next."""
+        if self.finish:
+            return self._slot
+        own = logprobs[: self._vocabulary.own]
+        self._slot = self._chooser.choose(own)
+        token = self._vocabulary.ids[self._slot]
+        self.tokens.append(token)
+        self._logprobs.append(float(logprobs[self._slot]))
+        if self._asked.logprobs:
+            slots, values = likeliest(own[None, :], self._asked.logprobs)
+            ids = [self._vocabulary.ids[slot] for slot in slots[0].tolist()]
+            self._top.append({f"token_id:{token}": value for token, value in zip(ids, values[0].tolist(), strict=True)})
+        if token in self._ends:
+            self.finish = "stop"
+        elif self._bytes and token < END_OF_TEXT:
+            self._written.append(token)
+            if self._cut_at_stop():
+                self.finish = "stop"
+        if not self.finish and last:
+            self.finish = "length"
+        return self._slot
+
+    def choice(self) -> dict[str, Any]:
+        """Return the choice of the answer."""
+        logprobs = None
+        if self._asked.logprobs is not None:
+            logprobs = {
+                "tokens": [f"token_id:{token}" for token in self.tokens],
+                "token_logprobs": self._logprobs,
+                "top_logprobs": self._top if self._asked.logprobs else None,
+            }
+        return {
+            "text": self._written.decode(errors="replace"),
+            "token_ids": self.tokens,
+            "finish_reason": self.finish,
+            "logprobs": logprobs,
+        }
+
+    def _cut_at_stop(self) -> bool:
+        for stop in self._stops:
+            if self._written.endswith(stop):
+                del self._written[-len(stop) :]
+                return True
+        return False
+
+
+def _ranked(row: Floats, token: int, slot: int, vocabulary: Vocabulary, most: int) -> dict[str, Any]:
+    """Return the likeliest ids of a position and the one that stood there, by their text, likeliest first."""
+    slots, values = likeliest(row[None, : vocabulary.own], most)
+    likely = zip(slots[0].tolist(), values[0].tolist(), strict=True)
+    found = {str(vocabulary.ids[at]): {"logprob": value, "rank": rank} for rank, (at, value) in enumerate(likely, 1)}
+    found.setdefault(str(token), {"logprob": float(row[slot]), "rank": int((row > row[slot]).sum()) + 1})
+    return found

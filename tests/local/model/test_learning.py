@@ -1,0 +1,111 @@
+"""A model that trains: losses fall, a seed repeats everything, a saved model goes on bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loops_nb.local.model.generation import Generator
+from loops_nb.local.model.learner import Learner
+from loops_nb.local.model.problems import BadRequest
+from loops_nb.local.model.sizes import SMALL, TINY
+from tests.local.model.data import TEXT, datum, learner, of_text, steps, weights_of, written
+
+
+def test_a_small_pattern_is_learnt_in_fifty_steps() -> None:
+    losses = steps(learner(lora_rank=16), 50)
+    assert losses[0] == pytest.approx(np.log(258), abs=0.5)
+    assert losses[-1] < 0.5
+
+
+def test_the_loss_falls_at_the_default_rate_of_the_sdk() -> None:
+    losses = steps(learner(lora_rank=16), 30, rate=1e-4)
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_the_larger_size_learns_too() -> None:
+    losses = steps(learner(base_model=SMALL.name, lora_rank=8), 12)
+    assert losses[-1] < losses[0] - 1.5
+
+
+def test_any_token_ids_are_learnt() -> None:
+    model = learner(base_model="Qwen/Qwen3-8B")
+    data = [datum([151_644, 872, 198, 9_707, 151_645, 872, 198])]
+    losses = []
+    for _ in range(40):
+        losses.append(model.forward(data, loss_fn="cross_entropy", backward=True)["loss"])
+        model.optim_step({"learning_rate": 1e-2})
+    assert losses[-1] < 0.1 < losses[0]
+
+
+def test_a_new_adapter_changes_nothing() -> None:
+    first, second = (
+        learner(seed=seed, lora_rank=rank).forward([of_text()], loss_fn="cross_entropy", backward=False) for seed, rank in ((1, 2), (2, 9))
+    )
+    assert first["loss_fn_outputs"] == second["loss_fn_outputs"]
+
+
+def test_a_seed_repeats_everything() -> None:
+    first, second, other = learner(), learner(), learner(seed=8)
+    assert steps(first, 4) == steps(second, 4) != steps(other, 4)
+    assert np.array_equal(weights_of(first), weights_of(second))
+
+
+def test_looking_changes_nothing() -> None:
+    watched, alone = learner(base_model="org/name"), learner(base_model="org/name")
+    for model in (watched, alone):
+        model.forward([datum([1, 2, 3])], loss_fn="cross_entropy", backward=True)
+    watched.forward([datum([7, 8, 9])], loss_fn="cross_entropy", backward=False)
+    assert watched.optim_step(None) == alone.optim_step(None)
+    assert list(watched.trainer_files()) == list(alone.trainer_files())
+
+
+@pytest.mark.parametrize("base_model", [TINY.name, "Qwen/Qwen3-8B"])
+def test_a_saved_model_goes_on_bit_for_bit(tmp_path: Path, base_model: str) -> None:
+    whole, first = learner(base_model=base_model), learner(base_model=base_model)
+    assert steps(whole, 6) == [*steps(first, 3), *steps(going_on := resumed(first, tmp_path), 3, start=3)]
+    assert going_on.step == 6
+    assert list(going_on.trainer_files()) == list(whole.trainer_files())
+
+
+def resumed(model: Learner, folder: Path, *, optimizer: bool = True) -> Learner:
+    again = learner(base_model=model.base_model, seed=99)
+    steps(again, 1)
+    again.restore(written(list(model.trainer_files()), folder), optimizer=optimizer)
+    return again
+
+
+def test_a_gradient_that_waits_is_saved_too(tmp_path: Path) -> None:
+    model = learner()
+    steps(model, 2)
+    model.forward([of_text()], loss_fn="cross_entropy", backward=True)
+    again = resumed(model, tmp_path)
+    assert again.optim_step(None) == model.optim_step(None)
+    assert np.array_equal(weights_of(again), weights_of(model))
+
+
+def test_weights_alone_start_the_optimizer_anew(tmp_path: Path) -> None:
+    model = learner()
+    steps(model, 3)
+    again = resumed(model, tmp_path, optimizer=False)
+    assert again.step == 3
+    assert np.array_equal(weights_of(again), weights_of(model))
+    steps(again, 1, start=3)
+    steps(model, 1, start=3)
+    assert not np.array_equal(weights_of(again), weights_of(model))
+
+
+def test_a_sampler_gives_what_was_learnt(tmp_path: Path) -> None:
+    model = learner(lora_rank=16)
+    steps(model, 60)
+    tuned = Generator(base_model=TINY.name, adapter=written(list(model.sampler_files()), tmp_path))
+    asked = {"prompt": list(TEXT[:9]), "max_tokens": 36, "temperature": 0}
+    assert tuned.complete(asked)["choices"][0]["text"] == TEXT[9:45].decode()
+    assert Generator(base_model=TINY.name).complete(asked)["choices"][0]["text"] != TEXT[9:45].decode()
+
+
+def test_a_step_needs_a_gradient() -> None:
+    with pytest.raises(BadRequest, match="no forward_backward since"):
+        learner().optim_step(None)
