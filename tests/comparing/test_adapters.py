@@ -12,13 +12,14 @@ from safetensors.numpy import load
 
 from loops_nb.comparing import compare, drift, duplicates, sum_drifted
 from loops_nb.local import adapters
+from loops_nb.local.files import AdapterFile
 from loops_nb.tensors import LocalCheckpoint, open_folder
 
 BASE_MODEL, RANK = "Qwen/Qwen3-8B", 16
 STEPS = [0, 20, 40, 200]
 
 
-def write(folder: Path, files: list[adapters.AdapterFile]) -> LocalCheckpoint:
+def write(folder: Path, files: list[AdapterFile]) -> LocalCheckpoint:
     for file in files:
         place = folder / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,7 @@ def test_a_sampler_has_the_trainers_weights_in_half_the_bits(run: dict[str, list
 def test_a_copy_is_found_by_reading_little(run: dict[str, list[LocalCheckpoint]], tmp_path: Path) -> None:
     sources = [*run["trainer"], *run["sampler"]]
     names = ("adapter_config.json", "adapter_model.safetensors")
-    files = [adapters.AdapterFile(name, 0, (sources[2].path / name).read_bytes()) for name in names]
+    files = [AdapterFile(name, 0, (sources[2].path / name).read_bytes()) for name in names]
     copy = write(tmp_path / "another name", files)
     found = duplicates([*sources, copy])
     (group,) = found.groups

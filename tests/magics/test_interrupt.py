@@ -17,8 +17,14 @@ from tests.magics.conftest import Notebook
     [
         ("", "%loops was interrupted. Nothing was changed."),
         ("runs", "%loops runs was interrupted. Nothing was changed."),
-        ("create run --session s -m M", "%loops create run was interrupted. The run may have been made all the same: %loops runs tells."),
-        ("deactivate sampler s1 -y", "it may be ending all the same: %loops samplers tells."),
+        (
+            "create run --session s -m M",
+            (
+                "%loops create run was interrupted. The request to create a run may have been carried out. "
+                "See whether it exists before you try again: %loops find --session s"
+            ),
+        ),
+        ("deactivate sampler s1 -y", "The request to deactivate sampler s1 may have been carried out. See its state: %loops sampler s1"),
     ],
 )
 def test_one_line_says_what_became_of_it(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, line: str, says: str) -> None:

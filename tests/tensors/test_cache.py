@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from loops_nb.home import cache_dir
 from loops_nb.references import CheckpointRef
 from loops_nb.tensors.cache import Entry, HeaderCache, KnownFile, seen_of
 
+ROOT = Path(__file__).resolve().parents[2]
 SERVICE = "https://api.example.test"
 NOISE = random.Random(1).randbytes(2000)  # noqa: S311 - nothing is secret here
 
@@ -154,21 +156,26 @@ def test_a_disk_that_does_not_let_us_is_no_trouble(tmp_path: Path, what: str) ->
     assert (tmp_path / "cache").read_bytes() == b""
 
 
-def _work(folder: Path, number: int) -> int:
-    cache = HeaderCache(folder, SERVICE, limit_bytes=60 * len(NOISE))
-    wrong = 0
-    for turn in range(150):
-        name = str((turn * 7 + number) % 60)
-        cache.put(entry(name))
-        found = cache.get(str((turn * 11) % 60))
-        wrong += found is not None and found != entry(found.checkpoint_id)
-    return wrong
+WORK = """
+import sys
+from pathlib import Path
+from loops_nb.tensors.cache import HeaderCache
+from tests.tensors.test_cache import NOISE, SERVICE, entry
+
+folder, number = Path(sys.argv[1]), int(sys.argv[2])
+cache = HeaderCache(folder, SERVICE, limit_bytes=60 * len(NOISE))
+for turn in range(150):
+    cache.put(entry(str((turn * 7 + number) % 60)))
+    found = cache.get(str((turn * 11) % 60))
+    assert found is None or found == entry(found.checkpoint_id)
+"""
 
 
 def test_processes_share_it(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(3) as pool:
-        assert pool.starmap(_work, [(tmp_path, number) for number in range(3)]) == [0, 0, 0]
+    started = [
+        subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path), str(number)], env=dict(os.environ), cwd=ROOT) for number in range(3)
+    ]
+    assert [process.wait() for process in started] == [0, 0, 0]
     assert [path.name for path in entries(tmp_path) if path.suffix != ".headers"] == []
     assert sum(path.stat().st_size for path in entries(tmp_path)) <= 60 * len(NOISE)
 
