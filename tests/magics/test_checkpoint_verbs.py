@@ -92,7 +92,11 @@ def test_tensors_compare_and_drift(live: Notebook, run_id: str) -> None:
         ("download RUN/step-525", InvalidArgumentError, "or say the target: --target trainer"),
         ("download RUN/step-526", NotFoundError, "Its newest are step-525"),
         ("download --run RUN step-526", NotFoundError, "Its newest are step-525"),
-        ("download RUN", NotFoundError, "RUN is the id of a run, and of no checkpoint. One that it has saved is RUN/NAME; all of them are --run RUN"),
+        (
+            "download RUN",
+            NotFoundError,
+            "RUN is the id of a run, and of no checkpoint. One that it has saved is RUN/NAME; all",
+        ),
         ("download RUNx/step-525", NotFoundError, "Did you mean RUN?"),
         ("download bt://loops:RUNx/weights/step-525", NotFoundError, "Did you mean RUN?"),
         ("download --run nosuch1", NotFoundError, "nosuch1"),
