@@ -13,6 +13,7 @@ from loops_nb.client.retry import RetryPolicy
 from loops_nb.errors import NotFoundError, PermissionDeniedError
 from loops_nb.handling import AsyncCheckpointsHandling, AsyncRunsHandling
 from loops_nb.loops import DEFAULT_SECONDS, Connection, as_frame, exchange_for, frames_module, marked
+from loops_nb.sampling import AsyncSamplersSampling
 from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, SamplersWatch
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class AsyncRuns(awaited.Runs, RunsWatch, AsyncRunsHandling):
         return await waiting.wait_async(self._transport.exchange, waiting.RunAim(run_id, until), timeout=timeout, quiet=quiet)
 
 
-class AsyncSamplers(awaited.Samplers, SamplersWatch):
-    """`Samplers` with a frame and a live panel."""
+class AsyncSamplers(awaited.Samplers, SamplersWatch, AsyncSamplersSampling):
+    """`Samplers` with a frame, a live panel, and completions."""
 
     async def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""

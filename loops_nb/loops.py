@@ -19,6 +19,7 @@ from loops_nb.connections import CONNECTION_ATTR, mark_of
 from loops_nb.credentials import ENV_KEY, FoundKey, Secret, resolve_key
 from loops_nb.errors import CredentialsError, NotFoundError, PermissionDeniedError
 from loops_nb.handling import CheckpointsHandling, RunsHandling
+from loops_nb.sampling import SamplersSampling
 from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, SamplersWatch
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ class Runs(sync.Runs, RunsWatch, RunsHandling):
         return waiting.wait(self._transport.exchange, waiting.RunAim(run_id, until), timeout=timeout, quiet=quiet)
 
 
-class Samplers(sync.Samplers, SamplersWatch):
-    """`Samplers` with a frame and a live panel."""
+class Samplers(sync.Samplers, SamplersWatch, SamplersSampling):
+    """`Samplers` with a frame, a live panel, and completions."""
 
     def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a frame; arguments as in `list`, columns as in `loops_nb.frames`."""

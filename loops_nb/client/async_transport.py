@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import httpx
 import tenacity
 
+from loops_nb.client.address import Address
 from loops_nb.client.answers import result
 from loops_nb.client.call import Call
-from loops_nb.client.exchange import MOST_BODY_BYTES, Exchange, Lost
+from loops_nb.client.exchange import MOST_BODY_BYTES, Exchange, Lost, Reply
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class AsyncTransport:
         self.exchange = exchange
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._beside: dict[str, AsyncTransport] = {}
 
     async def send(self, call: Call[T]) -> T:
         """Carry out a call and return its decoded result.
@@ -50,8 +52,34 @@ class AsyncTransport:
             raise
         return result(call, body)
 
+    async def ask(self, call: Call[Any]) -> Reply:
+        """Send a call once, and return what came back, whatever its status.
+
+        Raises
+        ------
+        Lost
+            If nothing came back, and asking again can do no harm.
+        LoopsError
+            If it must not be asked again, or points elsewhere.
+        """
+        url = self.exchange.address.url + call.target
+        try:
+            status, headers, body = await self._exchange(call, url)
+        except (httpx.HTTPError, OSError) as error:
+            raise self.exchange.broken(call, error) from None
+        self.exchange.redirected(call, url, status, headers, 0)
+        return Reply(status, headers, body)
+
+    def beside(self, address: Address) -> AsyncTransport:
+        """Return a transport with the same key to another address that was checked; closed together with this one."""
+        if address.url not in self._beside:
+            self._beside[address.url] = AsyncTransport(self.exchange.beside(address))
+        return self._beside[address.url]
+
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""
+        for other in self._beside.values():
+            await other.close()
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()

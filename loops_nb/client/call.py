@@ -36,6 +36,8 @@ class Call(Generic[T]):
         For what changes things: how to find out whether it happened when the answer is lost.
     seconds
         The least time that the answer may take.
+    headers
+        Further headers; never a key.
     """
 
     method: str
@@ -47,6 +49,7 @@ class Call(Generic[T]):
     safe: bool = True
     recovery: str = ""
     seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def target(self) -> str:

@@ -6,9 +6,9 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -50,6 +50,14 @@ class Lost(Exception):  # noqa: N818 - not an error of the tree: it never leaves
         self.answer = answer
 
 
+class Reply(NamedTuple):
+    """An answer as it came, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """Everything that both transports know of a connection.
@@ -74,6 +82,10 @@ class Exchange:
     seconds: float
     policy: RetryPolicy
 
+    def beside(self, address: Address) -> Exchange:
+        """Return the same key and policy for another address that was checked; there each call says how long it may take."""
+        return replace(self, address=address, seconds=0.0)
+
     def client_options(self) -> dict[str, Any]:
         """Return the options of the httpx client; constructing one costs no certificates twice."""
         https = self.address.url.startswith("https")
@@ -93,6 +105,8 @@ class Exchange:
         options: dict[str, Any] = {"timeout": httpx.Timeout(silence, connect=min(10.0, silence), pool=silence)}
         if call.body is not None:
             options["json"] = dict(call.body)
+        if call.headers:
+            options["headers"] = dict(call.headers)
         return options
 
     def _silence(self, call: Call[Any]) -> float:

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import httpx
 import tenacity
 
+from loops_nb.client.address import Address
 from loops_nb.client.answers import result
 from loops_nb.client.call import Call
-from loops_nb.client.exchange import MOST_BODY_BYTES, Exchange, Lost
+from loops_nb.client.exchange import MOST_BODY_BYTES, Exchange, Lost, Reply
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Transport:
         self._lock = threading.Lock()
         self._client: httpx.Client | None = None
         self._pid = 0
+        self._beside: dict[str, Transport] = {}
 
     def send(self, call: Call[T]) -> T:
         """Carry out a call and return its decoded result.
@@ -53,10 +55,38 @@ class Transport:
             raise
         return result(call, body)
 
+    def ask(self, call: Call[Any]) -> Reply:
+        """Send a call once, and return what came back, whatever its status.
+
+        Raises
+        ------
+        Lost
+            If nothing came back, and asking again can do no harm.
+        LoopsError
+            If it must not be asked again, or points elsewhere.
+        """
+        url = self.exchange.address.url + call.target
+        try:
+            status, headers, body = self._exchange(call, url)
+        except (httpx.HTTPError, OSError) as error:
+            raise self.exchange.broken(call, error) from None
+        self.exchange.redirected(call, url, status, headers, 0)
+        return Reply(status, headers, body)
+
+    def beside(self, address: Address) -> Transport:
+        """Return a transport with the same key to another address that was checked; closed together with this one."""
+        with self._lock:
+            if address.url not in self._beside:
+                self._beside[address.url] = Transport(self.exchange.beside(address))
+            return self._beside[address.url]
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         with self._lock:
+            others = list(self._beside.values())
             client, self._client = self._client, None
+        for other in others:
+            other.close()
         if client is not None:
             client.close()
 

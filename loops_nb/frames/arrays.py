@@ -165,6 +165,15 @@ def _numbers(values: list[Any], column: Column, place: str) -> Any:
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
+def _lists(values: list[Any], column: Column, place: str) -> Any:
+    del column, place
+    # One by one: NumPy would make a table of lists that are equally long.
+    found = np.empty(len(values), object)
+    for row, value in enumerate(values):
+        found[row] = value
+    return found
+
+
 def _is_int64(value: int) -> bool:
     return _INT64.min <= value <= _INT64.max
 
@@ -201,6 +210,7 @@ _ARRAY_OF: dict[Dtype, Callable[[list[Any], Column, str], Any]] = {
     Dtype.TIME: _times,
     Dtype.NANOS: _nanos,
     Dtype.NUMBER: _numbers,
+    Dtype.LIST: _lists,
 }
 _IN_WORDS = {
     Dtype.COUNT: "64-bit integer",

@@ -18,6 +18,8 @@ Dtypes
     ``boolean`` (nullable).
 ``number``
     ``float64``; missing values are NaN.  Only in frames that are computed here.
+``list``
+    ``object``: a list in each row, None where missing.  Only in frames that are computed here.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class Dtype(Enum):
     COUNT = "count"
     FLAG = "flag"
     NUMBER = "number"
+    LIST = "list"
 
 
 # Compared by identity: rows of the table are keys of caches, and a hash of all their texts would cost more than a short listing.

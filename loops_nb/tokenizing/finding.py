@@ -1,0 +1,159 @@
+"""Which tokenizer belongs to a base model, and where it is: on this machine first, on the hub only if that can be reached.
+
+Loading one by name can hang for minutes where the hub is out of reach; so the way there is tried first, for seconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from loops_nb.errors import LoopsError, one_line
+from loops_nb.tokenizing.byte_level import LOCAL_MODELS, ByteLevel
+from loops_nb.tokenizing.given import Tokenizer, given_tokenizer
+
+_FILE = "tokenizer.json"
+_CONNECT_SECONDS = 3.0
+_FETCH_SECONDS = 30.0
+_HUB = "https://huggingface.co"
+_YES = frozenset({"1", "true", "yes", "on"})
+_CHECKPOINT_SCHEME = "hf://"
+
+
+def find_tokenizer(base_model: str | None, base_checkpoint: str | None = None) -> Tokenizer | None:
+    """Return the tokenizer of a model if it is on this machine; None otherwise.  Nothing is fetched.
+
+    Parameters
+    ----------
+    base_model
+        Name of the model.
+    base_checkpoint
+        ``hf://<org>/<repo>[@<revision>]`` where the model was started from another checkpoint: that has a tokenizer of its own.
+    """
+    name, revision = _source(base_model, base_checkpoint)
+    if not name:
+        return None
+    if _is_local(name):
+        return ByteLevel()
+    try:
+        return _kept(name, revision)
+    except _Missing:
+        return None
+
+
+def need_tokenizer(base_model: str | None, base_checkpoint: str | None = None) -> Tokenizer:
+    """Return the tokenizer of a model, from this machine or from the hub.
+
+    Parameters
+    ----------
+    base_model, base_checkpoint
+        As in `find_tokenizer`.
+
+    Raises
+    ------
+    LoopsError
+        If there is none to be had; the text says what to install, or to give token ids.
+    """
+    name, revision = _source(base_model, base_checkpoint)
+    if not name:
+        raise _none("The service does not tell the base model of this sampler, so its tokenizer is not known.", "")
+    if _is_local(name):
+        return ByteLevel()
+    try:
+        return _kept(name, revision)
+    except _Missing as missing:
+        if missing.package:
+            raise _none(f"Tokens of {name} need the package tokenizers, which is not installed.", "pip install tokenizers, or ") from None
+    return _fetched(name, revision)
+
+
+class _Missing(Exception):  # noqa: N818 - it never leaves this module
+    def __init__(self, *, package: bool = False) -> None:
+        super().__init__()
+        self.package = package
+
+
+def _source(base_model: str | None, base_checkpoint: str | None) -> tuple[str, str | None]:
+    if base_checkpoint and base_checkpoint.startswith(_CHECKPOINT_SCHEME):
+        name, _, revision = base_checkpoint.removeprefix(_CHECKPOINT_SCHEME).partition("@")
+        return name, revision or None
+    return base_model or "", None
+
+
+def _is_local(name: str) -> bool:
+    # The local service names the folder of its tokenizer to programs that load one from a folder.
+    return name.startswith(LOCAL_MODELS) or (Path(name).is_absolute() and LOCAL_MODELS in Path(name).as_posix())
+
+
+@lru_cache(maxsize=16)
+def _kept(name: str, revision: str | None) -> Tokenizer:
+    """Return a tokenizer out of the hub's cache on this machine."""
+    tokenizers, hub = _package("tokenizers"), _package("huggingface_hub")
+    if tokenizers is None or hub is None:
+        raise _Missing(package=True)
+    try:
+        place = hub.hf_hub_download(name, _FILE, revision=revision, local_files_only=True)
+        return given_tokenizer(tokenizers.Tokenizer.from_file(place))
+    except Exception:  # noqa: BLE001 - whatever their packages raise, it is not here
+        raise _Missing from None
+
+
+def _fetched(name: str, revision: str | None) -> Tokenizer:
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in _YES:
+        raise _none(f"The tokenizer of {name} is not in the cache of this machine, and HF_HUB_OFFLINE is set.", "")
+    host, port = _hub_place()
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        raise _none(f"The tokenizer of {name} is not on this machine, and its hub ({host}) cannot be reached.", "") from None
+    done: list[Any] = []
+    failed: list[BaseException] = []
+
+    def fetch() -> None:
+        try:
+            hub = importlib.import_module("huggingface_hub")
+            place = hub.hf_hub_download(name, _FILE, revision=revision, etag_timeout=_CONNECT_SECONDS)
+            done.append(given_tokenizer(importlib.import_module("tokenizers").Tokenizer.from_file(place)))
+        except Exception as error:  # noqa: BLE001 - whatever their packages raise, it is told below
+            failed.append(error)
+
+    # Their own waits and tries have no end that could be set for all of them together.
+    thread = threading.Thread(target=fetch, name="loops-nb-tokenizer", daemon=True)
+    thread.start()
+    thread.join(_FETCH_SECONDS)
+    if done:
+        _kept.cache_clear()
+        found: Tokenizer = done[0]
+        return found
+    why = type(failed[0]).__name__ if failed else f"it took longer than {_FETCH_SECONDS:g} s"
+    raise _none(f"The tokenizer of {name} could not be fetched from {host} ({one_line(why)}).", "")
+
+
+def _hub_place() -> tuple[str, int]:
+    """Return where a connection to the hub goes first: to it, or to the proxy on the way."""
+    address = urlsplit(os.environ.get("HF_ENDPOINT", "").strip() or _HUB)
+    proxy = urlsplit(os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy") or "") if address.scheme == "https" else urlsplit("")
+    place = proxy if proxy.hostname else address
+    try:
+        port = place.port
+    except ValueError:
+        port = None
+    return place.hostname or "huggingface.co", port or (443 if place.scheme == "https" else 80)
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _none(what: str, first: str) -> LoopsError:
+    hint = f"{first}give token ids in place of a text, or your own tokenizer: tokenizer=... (anything with encode and decode)."
+    return LoopsError(what, hint=f"{hint[0].upper()}{hint[1:]}")

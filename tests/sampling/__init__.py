@@ -1,0 +1,1 @@
+"""Sampling: over real HTTP against a server that answers anything, and against the real local sampler."""
