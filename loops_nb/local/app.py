@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from loops_nb.local.disk_trouble import on_disk_trouble
+from loops_nb.local.engine.engine import Engine
 from loops_nb.local.guards.auth import Auth
 from loops_nb.local.guards.body_limit import BodyLimit
 from loops_nb.local.guards.host_check import HostCheck
@@ -68,6 +69,7 @@ def make_app(settings: Settings) -> Starlette:
         service = Service(settings, store)
         if settings.sample:
             fill(service)
+        engine = Engine(service)
     except (OSError, sqlite3.Error) as error:
         store.close()
         raise StoreError(f"the data folder {settings.data_dir} cannot be used ({error})") from None
@@ -77,8 +79,10 @@ def make_app(settings: Settings) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        engine.start()
         yield
-        app.state.service = None
+        await engine.close()
+        app.state.service = app.state.engine = None
         store.close()
 
     words = {part for route in ROUTES for part in route.path.split("/") if not part.startswith("{")}
@@ -90,7 +94,7 @@ def make_app(settings: Settings) -> Starlette:
             Middleware(HostCheck, listens_on=settings.host),
             Middleware(Auth),
             Middleware(RateLimit, per_second=settings.rate_limit, words=words),
-            Middleware(BodyLimit, limit=settings.body_limit),
+            Middleware(BodyLimit, limit=settings.body_limit, data_limit=settings.data_body_limit),
         ],
         exception_handlers={
             Problem: on_problem,
@@ -104,4 +108,5 @@ def make_app(settings: Settings) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.service = service
+    app.state.engine = engine
     return app

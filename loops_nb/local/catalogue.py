@@ -95,6 +95,11 @@ def is_model_id(text: str) -> bool:
     return _MODEL_ID.fullmatch(text) is not None and not text.endswith((".", "/.."))
 
 
+def name_of(text: str) -> str:
+    """Return the base model that a caller means: its name, or the folder of its tokenizer."""
+    return text
+
+
 def model(name: str) -> BaseModel:
     """Return the table's row, or the stand-in for a model that is not in it."""
     return MODELS.get(name, _OTHER)

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+#: Folder in the data folder: one folder a checkpoint.
+CHECKPOINTS = "checkpoints"
+
 
 class AdapterFile(NamedTuple):
     """A file of a checkpoint: its name in the checkpoint's folder, the node that wrote it, and its bytes."""
@@ -30,6 +33,17 @@ def write_private(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class FolderLock:

@@ -18,6 +18,8 @@ from msgspec import Struct
 from loops_nb.models import DEPLOYMENT_TERMINAL, RUN_TERMINAL, SAMPLER_TERMINAL
 
 Step = tuple[str, float]
+#: Events that say something and change nothing.
+REMARKS = frozenset({"remark", "trouble"})
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -140,6 +142,33 @@ def history(machine: Machine, events: Iterable[Event], now: int) -> list[Change]
     return walk.changes
 
 
+class Standing(NamedTuple):
+    """The status at a time, until when (epoch milliseconds, None for good) it holds if nothing else happens, and the idle delay."""
+
+    state: str
+    until: int | None
+    idle_ms: float
+
+
+def standing(machine: Machine, events: Iterable[Event], now: int) -> Standing:
+    """Return the status now, and what is known of its end.
+
+    Raises
+    ------
+    ValueError
+        If there is no event at all.
+    """
+    walk = _Walk(machine)
+    for event in events:
+        walk.pass_time(event.at)
+        walk.take(event)
+        now = max(now, event.at)
+    walk.pass_time(now)
+    if not walk.changes:
+        raise ValueError("without an event there is no status")
+    return Standing(walk.state, walk.planned[0].at if walk.planned else None, (walk.idle_after or 0) * 1000 / walk.pace)
+
+
 def status(machine: Machine, events: Iterable[Event], now: int) -> str:
     """Return the state now (see `history`).
 
@@ -148,10 +177,7 @@ def status(machine: Machine, events: Iterable[Event], now: int) -> str:
     ValueError
         If there is no event at all.
     """
-    changes = history(machine, events, now)
-    if not changes:
-        raise ValueError("without an event there is no status")
-    return changes[-1].state
+    return standing(machine, events, now).state
 
 
 class _Walk:
@@ -196,7 +222,7 @@ class _Walk:
 
     def take(self, event: Event) -> None:
         machine = self.machine
-        if self.state in machine.terminal:
+        if self.state in machine.terminal or event.kind in REMARKS:
             return
         if event.kind == "held":
             self.planned = []

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from loops_nb.local import queries
+from loops_nb.local.lifecycle import REMARKS
 from loops_nb.local.problems import invalid
 from loops_nb.local.records import CheckpointRecord, DeploymentRecord, ModelDeploymentRecord, SamplerRecord
 from loops_nb.local.service import Service, machine, subject
@@ -64,6 +65,7 @@ def deployment_lines(service: Service, deployment: DeploymentRecord) -> list[Lin
     sampler = service.store.get(SamplerRecord, deployment.sampler_id) if deployment.sampler_id else None
     if sampler is not None:
         lines += _changes(service, sampler, "sampler", "sampler-0")
+        lines += [line for line in _activity(service, sampler, "sampler-0") if line.level != "DEBUG"]
     return sorted(lines, key=lambda line: line.at)
 
 
@@ -126,7 +128,9 @@ def _changes(service: Service, thing: DeploymentRecord | SamplerRecord | ModelDe
 
 def _activity(service: Service, thing: DeploymentRecord | SamplerRecord | ModelDeploymentRecord, replica: str) -> list[Line]:
     events = service.store.events(subject(thing))
-    return [Line(event.at, f"activity: {event.note}", "DEBUG", replica) for event in events if event.kind == "activity"]
+    told = [Line(event.at, f"activity: {event.note}", "DEBUG", replica) for event in events if event.kind == "activity"]
+    remarks = [event for event in events if event.kind in REMARKS]
+    return told + [Line(event.at, event.note, "INFO" if event.kind == "remark" else "ERROR", replica) for event in remarks]
 
 
 def _say(what: str, key: str, state: str, note: str) -> str:

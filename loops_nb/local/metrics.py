@@ -71,8 +71,7 @@ def series(service: Service, deployment: DeploymentRecord, query: TimeRange) -> 
         "concurrent_requests": [_point(stamp, float(min(count, 1))) for stamp, count in zip(stamps, calls, strict=True)],
         "response_time_stats": [{"timestamp": stamp, "p50": None, "p95": None, "p99": None} for stamp in stamps],
         "inference_volume_by_status": [
-            # The data plane of this version answers 501 to each of them.
-            {"timestamp": stamp, "status_2xx": 0.0, "status_4xx": 0.0, "status_5xx": count * rate}
+            {"timestamp": stamp, "status_2xx": count * rate, "status_4xx": 0.0, "status_5xx": 0.0}
             for stamp, count in zip(stamps, calls, strict=True)
         ],
         **node,

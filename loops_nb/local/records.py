@@ -12,6 +12,8 @@ class Record(Struct, frozen=True, kw_only=True):
 
     table: ClassVar[str]
     indexed: ClassVar[tuple[str, ...]] = ()
+    #: The version of the records that brought the table.
+    since: ClassVar[int] = 1
 
     id: str
     created_at: int
@@ -131,6 +133,30 @@ class TeamRecord(Record, frozen=True, kw_only=True):
     is_default: bool = False
 
 
+class SaveRecord(Record, frozen=True, kw_only=True):
+    """How a trainer saved a checkpoint, which has the same id: the optimizer's steps, when it is synced, and when it is to vanish."""
+
+    table = "saves"
+    indexed = ("run_id",)
+    since = 2
+
+    run_id: str
+    step: int
+    settles_at: int
+    expires_at: int | None = None
+
+
+class PublishedRecord(Record, frozen=True, kw_only=True):
+    """The newest weights that a run gave to its sampler; the id is the run's, ``version`` the optimizer's steps so far."""
+
+    table = "published"
+    since = 2
+
+    version: int
+    checkpoint_id: str
+    name: str
+
+
 TABLES: tuple[type[Record], ...] = (
     SessionRecord,
     RunRecord,
@@ -140,4 +166,6 @@ TABLES: tuple[type[Record], ...] = (
     FileRecord,
     ModelDeploymentRecord,
     TeamRecord,
+    SaveRecord,
+    PublishedRecord,
 )

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from loops_nb.local.files import AdapterFile, private_folder
+from loops_nb.local.files import CHECKPOINTS, AdapterFile, private_folder
 from loops_nb.local.records import CheckpointRecord, FileRecord, RunRecord
-from loops_nb.local.routes.downloads import CHECKPOINTS
 from loops_nb.local.store import Store
 from loops_nb.local.views import LORA_CONFIG_VERSION, checkpoint_document
 
@@ -72,6 +71,34 @@ def save_checkpoint(
                 sha256=hashlib.sha256(file.data).hexdigest(),
             )
         )
+    size = sum(len(file.data) for file in files)
+    record = checkpoint_record(run, key=key, name=name, target=target, size_bytes=size, at=at, sync_status=sync_status)
+    store.insert(record)
+    return record
+
+
+def checkpoint_record(
+    run: RunRecord,
+    *,
+    key: str,
+    name: str,
+    target: str,
+    size_bytes: int,
+    at: int,
+    sync_status: str | None,
+    modules: Sequence[str] | None = None,
+) -> CheckpointRecord:
+    """Return the record of a checkpoint, with the document that listings answer.
+
+    Parameters
+    ----------
+    run, key, name, target, at, sync_status
+        As `save_checkpoint` has them.
+    size_bytes
+        Of all its files.
+    modules
+        What the adapter touches; the base model's usual ones when left out.
+    """
     record = CheckpointRecord(
         id=key,
         created_at=at,
@@ -82,10 +109,8 @@ def save_checkpoint(
         base_model=run.base_model,
         lora_rank=run.lora_rank,
         lora_config_version=LORA_CONFIG_VERSION,
-        size_bytes=sum(len(file.data) for file in files),
+        size_bytes=size_bytes,
         sync_status=sync_status,
         document=b"",
     )
-    record = msgspec.structs.replace(record, document=msgspec.json.encode(checkpoint_document(record)))
-    store.insert(record)
-    return record
+    return msgspec.structs.replace(record, document=msgspec.json.encode(checkpoint_document(record, modules)))

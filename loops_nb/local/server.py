@@ -69,6 +69,7 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
             say(f"Loops local service on {info.url} (data in {info.data_dir})")
 
         def ending() -> None:
+            app.state.engine.let_go()
             if registry is not None:
                 remove_registry(registry, info.instance)
 

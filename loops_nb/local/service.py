@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import math
+from typing import NamedTuple, TypeVar
 
 from loops_nb.errors import one_line
 from loops_nb.local import lifecycle
@@ -23,6 +24,16 @@ T = TypeVar("T", bound=Record)
 Living = RunRecord | DeploymentRecord | SamplerRecord | ModelDeploymentRecord
 
 
+class _Standing(NamedTuple):
+    """A status as it was computed: after which event, and for which time it holds."""
+
+    last: Event
+    since: int
+    until: float
+    state: str
+    idle_ms: float
+
+
 class Service:
     """One running service, without its HTTP.
 
@@ -38,6 +49,9 @@ class Service:
         self.settings = settings
         self.store = store
         self.signer = Signer(store.data_dir)
+        #: When the next checkpoint settles or expires, in epoch milliseconds.
+        self.due = 0
+        self._standing: dict[str, _Standing] = {}
         if store.get(TeamRecord, DEFAULT_TEAM) is None:
             with store.transaction():
                 store.insert(TeamRecord(id=DEFAULT_TEAM, created_at=self.now(), owner=LOCAL_USER, name="Default team", is_default=True))
@@ -78,7 +92,7 @@ class Service:
         """Count a call as activity, which wakes what sleeps; return the status afterwards."""
         events = self.store.events(subject(thing))
         state = self.status(thing)
-        recent = bool(events) and events[-1].kind == "activity" and self.now() - events[-1].at < _RECENT_MS
+        recent = bool(events) and events[-1].kind == "activity" and self.now() - events[-1].at < self._recent_ms(thing)
         awake_already = state != machine(thing).asleep
         if state in machine(thing).terminal or (recent and awake_already):
             return state
@@ -86,13 +100,27 @@ class Service:
             self.happened(thing, "activity", note=note)
         return self.status(thing)
 
+    def _recent_ms(self, thing: DeploymentRecord | SamplerRecord) -> float:
+        """Return how long calls are one activity: a small part of the idle delay, so that hours of training are not thousands of events."""
+        self.status(thing)
+        delay = self._standing[subject(thing)].idle_ms
+        return min(max(delay / 20, _RECENT_MS), 30 * _RECENT_MS)
+
     def history(self, thing: Living) -> list[Change]:
         """Return every change of state up to now, oldest first."""
         return lifecycle.history(machine(thing), self.store.events(subject(thing)), self.now())
 
     def status(self, thing: Living) -> str:
         """Return the status now."""
-        return lifecycle.status(machine(thing), self.store.events(subject(thing)), self.now())
+        events, now = self.store.events(subject(thing)), self.now()
+        known = self._standing.get(subject(thing))
+        # A run that trains has thousands of events; walking through them for each line of a listing would take long.
+        if known is None or not events or known.last is not events[-1] or not known.since <= now < known.until:
+            found = lifecycle.standing(machine(thing), events, now)
+            until = math.inf if found.until is None else found.until
+            known = _Standing(events[-1], max(now, events[-1].at), until, found.state, found.idle_ms)
+            self._standing[subject(thing)] = known
+        return known.state
 
     def ended(self, thing: Living) -> bool:
         """Tell whether nothing changes any more."""

@@ -33,10 +33,16 @@ class Settings(Struct, frozen=True, kw_only=True):
         Requests a second, key and endpoint; 0 switches the limit off.
     host
         The address that the service listens on.
-    body_limit
-        Largest request body in bytes.
+    body_limit, data_body_limit
+        Largest request body in bytes, of the control plane and of the trainers and samplers.
     instance
         Random id that ``/health`` answers.
+    max_trainers, max_samplers
+        How many of each may be live, with a process of their own, at one time.
+    hold_seconds
+        For how long a request that waits for something is held before it is answered with 408.
+    operation_ttl
+        Seconds for which the result of an operation is kept.
     clock
         Gives epoch milliseconds.
     """
@@ -49,5 +55,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     rate_limit: int = 100
     host: str = "127.0.0.1"
     body_limit: int = 1 << 20
+    data_body_limit: int = 32 << 20
+    max_trainers: int = 4
+    max_samplers: int = 4
+    hold_seconds: float = 25.0
+    operation_ttl: int = 3600
     instance: str = ""
     clock: Callable[[], int] = wall_clock

@@ -23,7 +23,7 @@ from loops_nb.local.ids import new_id
 from loops_nb.local.lifecycle import Event
 from loops_nb.local.records import TABLES, Record
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DATABASE = "records.sqlite3"
 
 T = TypeVar("T", bound=Record)
@@ -127,6 +127,10 @@ class Store:
         sql = f"UPDATE {record.table} SET {sets} WHERE id = ?"  # noqa: S608 - names from our own classes
         self._connection.execute(sql, [*(getattr(record, column) for column in columns), record.id])
 
+    def delete(self, record: Record) -> None:
+        """Remove the row with the record's id."""
+        self._connection.execute(f"DELETE FROM {record.table} WHERE id = ?", (record.id,))  # noqa: S608 - names from our own classes
+
     def get(self, kind: type[T], key: str) -> T | None:
         """Return the row with an id."""
         return next(iter(self.find(kind, id=key)), None)
@@ -207,7 +211,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         found = _schema_version(connection, path)
         if found < SCHEMA_VERSION:
-            _create(connection)
+            _create(connection, found)
     except BaseException:
         connection.close()
         raise
@@ -224,20 +228,23 @@ def _schema_version(connection: sqlite3.Connection, path: Path) -> int:
     return found
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _create(connection: sqlite3.Connection, found: int) -> None:
+    """Make what a file of an older version (0: a new one) has not."""
     connection.execute("BEGIN EXCLUSIVE")
     for kind in TABLES:
-        columns = ", ".join(_column(name, hint) for name, hint in _columns(kind).items())
-        connection.execute(f"CREATE TABLE {kind.table} (seq INTEGER PRIMARY KEY AUTOINCREMENT, {columns})")
-        for name in kind.indexed:
-            connection.execute(f"CREATE INDEX {kind.table}_{name} ON {kind.table} ({name}, created_at)")
-    connection.execute("CREATE UNIQUE INDEX checkpoints_name ON checkpoints (run_id, target, name)")
-    connection.execute(
-        "CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, "
-        "pace REAL NOT NULL, idle_after_seconds INTEGER, note TEXT NOT NULL)"
-    )
-    connection.execute("CREATE INDEX events_subject ON events (subject, seq)")
-    connection.execute("CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        if kind.since > found:
+            columns = ", ".join(_column(name, hint) for name, hint in _columns(kind).items())
+            connection.execute(f"CREATE TABLE {kind.table} (seq INTEGER PRIMARY KEY AUTOINCREMENT, {columns})")
+            for name in kind.indexed:
+                connection.execute(f"CREATE INDEX {kind.table}_{name} ON {kind.table} ({name}, created_at)")
+    if found < 1:
+        connection.execute("CREATE UNIQUE INDEX checkpoints_name ON checkpoints (run_id, target, name)")
+        connection.execute(
+            "CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, "
+            "pace REAL NOT NULL, idle_after_seconds INTEGER, note TEXT NOT NULL)"
+        )
+        connection.execute("CREATE INDEX events_subject ON events (subject, seq)")
+        connection.execute("CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 

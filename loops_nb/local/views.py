@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -124,8 +125,16 @@ def receipt(record: RunRecord | SamplerRecord | DeploymentRecord) -> dict[str, A
     return {"id": record.id, "base_model": record.base_model, "user": {"email": record.owner}}
 
 
-def checkpoint_document(record: CheckpointRecord) -> dict[str, Any]:
-    """Return a checkpoint; the adapter config always has an integer ``r``, which clients need."""
+def checkpoint_document(record: CheckpointRecord, modules: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return a checkpoint; the adapter config always has an integer ``r``, which clients need.
+
+    Parameters
+    ----------
+    record
+        The checkpoint.
+    modules
+        What the adapter touches; the base model's usual ones when left out.
+    """
     shape = catalogue.model(record.base_model)
     return {
         "id": record.id,
@@ -135,14 +144,18 @@ def checkpoint_document(record: CheckpointRecord) -> dict[str, Any]:
         "created_at": timestamp(record.created_at),
         "checkpoint_type": "lora",
         "base_model": record.base_model,
-        "lora_adapter_config": adapter_config(record.base_model, record.lora_rank),
+        "lora_adapter_config": adapter_config(record.base_model, record.lora_rank, modules),
         "size_bytes": record.size_bytes,
         "sync_status": record.sync_status,
-        "lora_config": {"config_version": record.lora_config_version, "targets": list(shape.modules), "expert_layout": shape.experts},
+        "lora_config": {
+            "config_version": record.lora_config_version,
+            "targets": list(modules or shape.modules),
+            "expert_layout": shape.experts,
+        },
     }
 
 
-def adapter_config(base_model: str, rank: int) -> dict[str, Any]:
+def adapter_config(base_model: str, rank: int, modules: Sequence[str] | None = None) -> dict[str, Any]:
     """Return the ``adapter_config.json`` of a LoRA adapter."""
     return {
         "base_model_name_or_path": base_model,
@@ -151,7 +164,7 @@ def adapter_config(base_model: str, rank: int) -> dict[str, Any]:
         "lora_dropout": 0.0,
         "peft_type": "LORA",
         "r": rank,
-        "target_modules": list(catalogue.model(base_model).modules),
+        "target_modules": list(modules or catalogue.model(base_model).modules),
         "task_type": "CAUSAL_LM",
     }
 

@@ -103,7 +103,7 @@ def test_records_of_a_newer_version_are_left_alone(tmp_path: Path) -> None:
     records.execute("PRAGMA user_version = 99")
     records.close()
     before = path.read_bytes()
-    assert "newer version of loops_nb (schema 99, this one reads 1)" in refused("--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert "newer version of loops_nb (schema 99, this one reads 2)" in refused("--port", "0", "--data-dir", str(tmp_path / "data"))
     assert path.read_bytes() == before
 
 

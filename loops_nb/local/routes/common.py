@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from loops_nb.local.engine.engine import Engine
+from loops_nb.local.engine.saves import bring_up_to_date
 from loops_nb.local.ids import is_id
 from loops_nb.local.problems import Problem, not_found
 from loops_nb.local.service import Service
@@ -14,6 +16,15 @@ def service_of(request: Request) -> Service:
     """Return the service behind the application."""
     found = request.app.state.service
     if not isinstance(found, Service):
+        raise Problem(503, "STOPPED", "The local service has been stopped.")
+    bring_up_to_date(found)
+    return found
+
+
+def engine_of(request: Request) -> Engine:
+    """Return what computes."""
+    found = request.app.state.engine
+    if not isinstance(found, Engine):
         raise Problem(503, "STOPPED", "The local service has been stopped.")
     return found
 

@@ -12,12 +12,12 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from loops_nb.local.files import CHECKPOINTS
 from loops_nb.local.problems import Problem
 from loops_nb.local.ranges import usable_range
 from loops_nb.local.records import CheckpointRecord, FileRecord
 from loops_nb.local.routes.common import service_of
 
-CHECKPOINTS = "checkpoints"
 DEBUG = "debug"
 DEBUG_FILES = ("deployment.json", "events.jsonl", "logs.jsonl")
 

@@ -1,0 +1,59 @@
+"""What goes between the service and a worker process: length-prefixed msgpack, one call at a time, answered in order."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+#: Length of the header in front of each frame.
+HEADER = struct.Struct(">Q")
+
+
+class Call(Struct, kw_only=True, omit_defaults=True):
+    """Something to do.
+
+    Parameters
+    ----------
+    name
+        What: a method of the worker.
+    body
+        The JSON body of the request behind it, as it came in.
+    options
+        What the service adds.
+    """
+
+    name: str
+    body: bytes = b""
+    options: dict[str, Any] = {}
+
+
+class Reply(Struct, kw_only=True, omit_defaults=True):
+    """How it went: a result as JSON, or the class and the text of an error."""
+
+    result: bytes = b""
+    error_class: str = ""
+    error: str = ""
+
+
+def pack(frame: Call | Reply) -> bytes:
+    """Return a frame as bytes, header included."""
+    data = msgspec.msgpack.encode(frame)
+    return HEADER.pack(len(data)) + data
+
+
+def read_call(stream: BinaryIO) -> Call | None:
+    """Return the next call, None at the end of the stream."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    length = HEADER.unpack(header)[0]
+    data = stream.read(length)
+    return msgspec.msgpack.decode(data, type=Call) if len(data) == length else None
+
+
+def read_reply(data: bytes) -> Reply:
+    """Return a reply without its header."""
+    return msgspec.msgpack.decode(data, type=Reply)

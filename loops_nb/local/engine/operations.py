@@ -1,0 +1,129 @@
+"""The operations of one run: submitted once for each idempotency key, polled until they are done, kept for a while afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+import msgspec
+
+from loops_nb.local.problems import Problem
+
+#: Largest sum of the results that are kept; beyond it the oldest are forgotten early.
+MOST_RESULT_BYTES = 64 << 20
+#: Largest sum of the bodies that wait, and their largest number.
+MOST_WAITING_BYTES = 512 << 20
+MOST_WAITING = 1000
+
+
+class Operation:
+    """Something that a run was asked for."""
+
+    def __init__(self, name: str, body: bytes, key: str) -> None:
+        self.id = secrets.token_hex(16)
+        self.key = key
+        self.name = name
+        self.body = body
+        self.size = len(body)
+        self.print = fingerprint(name, body)
+        #: The JSON of the answer when it is finished; None again when it was forgotten.
+        self.answer: bytes | None = None
+        self.finished_at: int | None = None
+        self.finished = asyncio.Event()
+
+
+class Operations:
+    """The operations of one run.
+
+    Parameters
+    ----------
+    clock
+        Gives epoch milliseconds.
+    keep_seconds
+        For how long a finished operation can be asked for.
+    """
+
+    def __init__(self, clock: Callable[[], int], keep_seconds: int) -> None:
+        self._clock = clock
+        self._keep_ms = keep_seconds * 1000
+        self._by_id: dict[str, Operation] = {}
+        self._by_key: dict[str, Operation] = {}
+        self._result_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def again(self, key: str, name: str, body: bytes) -> Operation | None:
+        """Return the operation that was submitted with a key before.
+
+        Raises
+        ------
+        Problem
+            422, if it was another one.
+        """
+        found = self._by_key.get(key)
+        if found is not None and found.print != fingerprint(name, body):
+            text = f"This Idempotency-Key was used for another {found.name} request; send a new one with each new request."
+            raise Problem(422, "IDEMPOTENCY_KEY_REUSED", text)
+        return found
+
+    def add(self, operation: Operation) -> None:
+        """Take a new operation in.
+
+        Raises
+        ------
+        Problem
+            422, if too much is waiting already.
+        """
+        waiting = [known.size for known in self._by_id.values() if known.finished_at is None]
+        if len(waiting) >= MOST_WAITING or sum(waiting) + operation.size > MOST_WAITING_BYTES:
+            text = f"{len(waiting)} operations ({sum(waiting)} bytes) of this run are waiting already; take their results first."
+            raise Problem(422, "TOO_MANY_OPERATIONS", text)
+        self._by_id[operation.id] = operation
+        if operation.key:
+            self._by_key[operation.key] = operation
+
+    def get(self, key: str) -> Operation | None:
+        """Return an operation; None if there is none, or its result is no longer kept."""
+        found = self._by_id.get(key)
+        return None if found is None or (found.finished_at is not None and found.answer is None) else found
+
+    def done(self, operation: Operation, result: bytes) -> None:
+        """Finish an operation with its result (JSON)."""
+        self._finish(operation, b'{"status":"done","result":' + result + b"}")
+
+    def failed(self, operation: Operation, error_class: str, text: str) -> None:
+        """Finish an operation with an error."""
+        self._finish(operation, msgspec.json.encode({"status": "error", "error": text, "error_class": error_class}))
+
+    def forget(self) -> None:
+        """Drop what was finished too long ago; so a repeat of it is new."""
+        until = self._clock() - self._keep_ms
+        for known in [known for known in self._by_id.values() if known.finished_at is not None and known.finished_at <= until]:
+            self._drop_answer(known)
+            del self._by_id[known.id]
+            self._by_key.pop(known.key, None)
+
+    def _finish(self, operation: Operation, answer: bytes) -> None:
+        operation.body = b""
+        operation.answer = answer
+        operation.finished_at = self._clock()
+        operation.finished.set()
+        self._result_bytes += len(answer)
+        for known in list(self._by_id.values()):
+            if self._result_bytes <= MOST_RESULT_BYTES:
+                break
+            # The record stays, so that a repeat of the request does not run twice.
+            if known is not operation:
+                self._drop_answer(known)
+
+    def _drop_answer(self, operation: Operation) -> None:
+        if operation.answer is not None:
+            self._result_bytes -= len(operation.answer)
+            operation.answer = None
+
+
+def fingerprint(name: str, body: bytes) -> tuple[str, int, int]:
+    """Return what tells two requests apart, without reading a large one to its end."""
+    return name, len(body), hash(body[: 1 << 16])

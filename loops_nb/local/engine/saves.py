@@ -1,0 +1,189 @@
+"""Checkpoints that trainers save: recorded, settled after a while, gone when their time is over."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from loops_nb.local.files import CHECKPOINTS, private_folder
+from loops_nb.local.model.sizes import TARGET_MODULES
+from loops_nb.local.records import CheckpointRecord, FileRecord, PublishedRecord, RunRecord, SamplerRecord, SaveRecord
+from loops_nb.local.saving import checkpoint_record
+from loops_nb.local.service import Service
+from loops_nb.uri import format_uri
+
+#: How long a checkpoint is SYNCING, in seconds of life.
+SYNCING_SECONDS = 2.0
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """Files of a checkpoint that are on the disk: its id, as what it is to be recorded, and the optimizer's steps."""
+
+    key: str
+    name: str
+    target: str
+    files: list[dict[str, Any]]
+    step: int
+
+
+def folder(service: Service, key: str) -> Path:
+    """Return the folder of a checkpoint's files."""
+    return service.store.data_dir / CHECKPOINTS / key
+
+
+def published_folder(service: Service, published: PublishedRecord) -> Path:
+    """Return the folder of the weights that a run published, which outlives the checkpoint."""
+    return service.store.data_dir / "engine" / "published" / published.id / published.checkpoint_id
+
+
+def fresh_id(service: Service) -> str:
+    """Return an id for a checkpoint, whose folder is not there."""
+    while True:
+        key = service.store.fresh_id(CheckpointRecord)
+        if not folder(service, key).exists():
+            return key
+
+
+def newest(service: Service, run_id: str) -> tuple[int, int] | None:
+    """Return time and step of the newest checkpoint of either kind."""
+    found = service.store.find(SaveRecord, run_id=run_id)
+    return (found[0].created_at, found[0].step) if found else None
+
+
+def newest_trainer(service: Service, run_id: str) -> CheckpointRecord | None:
+    """Return the newest checkpoint that a run can go on from."""
+    found = service.store.find(CheckpointRecord, run_id=run_id, target="trainer")
+    return found[0] if found else None
+
+
+def record(service: Service, run: RunRecord, written: Written, *, ttl_seconds: int | None, publish: bool) -> str:
+    """Record what was written and return its URI; an earlier one of the same name and target is replaced."""
+    store, now = service.store, service.now()
+    earlier = store.find(CheckpointRecord, run_id=run.id, target=written.target, name=written.name)
+    with store.transaction():
+        for old in earlier:
+            _forget(service, old)
+        for file in written.files:
+            store.insert(
+                FileRecord(
+                    id=f"{written.key}/{file['name']}",
+                    created_at=now,
+                    owner=run.owner,
+                    checkpoint_id=written.key,
+                    name=file["name"],
+                    node_rank=file["node_rank"],
+                    size_bytes=file["size_bytes"],
+                    sha256=file["sha256"],
+                )
+            )
+        checkpoint = checkpoint_record(
+            run,
+            key=written.key,
+            name=written.name,
+            target=written.target,
+            size_bytes=sum(file["size_bytes"] for file in written.files),
+            at=now,
+            sync_status="SYNCING",
+            modules=TARGET_MODULES,
+        )
+        store.insert(checkpoint)
+        saved = SaveRecord(
+            id=written.key,
+            created_at=now,
+            owner=run.owner,
+            run_id=run.id,
+            step=written.step,
+            settles_at=now + round(SYNCING_SECONDS * 1000 / service.settings.speed),
+            expires_at=None if ttl_seconds is None else now + ttl_seconds * 1000,
+        )
+        store.insert(saved)
+        unused = [folder(service, old.id) for old in earlier] + (_publish(service, run, written) if publish else [])
+    service.due = min(service.due, saved.settles_at)
+    for place in unused:
+        shutil.rmtree(place, ignore_errors=True)
+    return format_uri(run.id, "trainer" if written.target == "trainer" else "sampler", written.name)
+
+
+def bring_up_to_date(service: Service) -> None:
+    """Settle what is due, and remove what has expired; quick when nothing is."""
+    now = service.now()
+    if now < service.due:
+        return
+    known = service.store.find(SaveRecord)
+    due, gone = [], []
+    for saved in known:
+        checkpoint = service.store.get(CheckpointRecord, saved.id)
+        if checkpoint is not None and saved.expires_at is not None and saved.expires_at <= now:
+            gone.append(checkpoint)
+        elif checkpoint is not None and checkpoint.sync_status == "SYNCING":
+            due.append((saved, checkpoint))
+    if gone or any(saved.settles_at <= now for saved, _ in due):
+        with service.store.transaction():
+            for checkpoint in gone:
+                _forget(service, checkpoint)
+            for saved, checkpoint in due:
+                if saved.settles_at <= now:
+                    _settle(service, checkpoint)
+        for checkpoint in gone:
+            shutil.rmtree(folder(service, checkpoint.id), ignore_errors=True)
+    later = [saved.settles_at for saved, _ in due if saved.settles_at > now]
+    later += [saved.expires_at for saved in known if saved.expires_at is not None and saved.expires_at > now]
+    service.due = min(later, default=2**62)
+
+
+def sweep(service: Service) -> None:
+    """Remove the folders of saves that were interrupted: they have no record."""
+    place = service.store.data_dir / CHECKPOINTS
+    if place.is_dir():
+        for found in place.iterdir():
+            if found.is_dir() and service.store.get(CheckpointRecord, found.name) is None:
+                shutil.rmtree(found, ignore_errors=True)
+
+
+def _settle(service: Service, checkpoint: CheckpointRecord) -> None:
+    document = {**msgspec.json.decode(checkpoint.document), "sync_status": "COMPLETE"}
+    service.store.update(msgspec.structs.replace(checkpoint, sync_status="COMPLETE", document=msgspec.json.encode(document)))
+
+
+def _forget(service: Service, checkpoint: CheckpointRecord) -> None:
+    for file in service.store.find(FileRecord, checkpoint_id=checkpoint.id):
+        service.store.delete(file)
+    saved = service.store.get(SaveRecord, checkpoint.id)
+    if saved is not None:
+        service.store.delete(saved)
+    service.store.delete(checkpoint)
+
+
+def _publish(service: Service, run: RunRecord, written: Written) -> list[Path]:
+    """Make it the newest weights of the run, in a folder of their own (the checkpoint may be replaced, or expire).
+
+    Returns
+    -------
+    unused
+        The folder of the weights before.
+    """
+    before = service.store.get(PublishedRecord, run.id)
+    made = PublishedRecord(
+        id=run.id, created_at=service.now(), owner=run.owner, version=written.step, checkpoint_id=written.key, name=written.name
+    )
+    place, source = published_folder(service, made), folder(service, written.key)
+    for file in written.files:
+        target = place / file["name"]
+        private_folder(target.parent)
+        try:
+            os.link(source / file["name"], target)
+        except OSError:
+            shutil.copyfile(source / file["name"], target)
+    if before is None:
+        service.store.insert(made)
+    else:
+        service.store.update(made)
+    sampler = service.store.get(SamplerRecord, run.sampler_id) if run.sampler_id else None
+    if sampler is not None:
+        service.happened(sampler, "remark", note=f"serves {written.name}, version {written.step}")
+    return [] if before is None else [published_folder(service, before)]

@@ -1,0 +1,165 @@
+"""A worker process: a trainer or a sampler that reads calls from its standard input and answers on its standard output.
+
+It ends when its input does, which is also what happens when the service dies.  It imports little: a live run is meant to fit in 150 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from loops_nb.local.engine.frames import Call, Reply, pack, read_call
+from loops_nb.local.files import AdapterFile, private_folder, sync_folder
+
+if TYPE_CHECKING:
+    from loops_nb.local.model.generation import Generator
+    from loops_nb.local.model.learner import Learner
+
+#: The service answers while several of these compute.
+_NICENESS = 5
+_MOST_GENERATORS = 3
+
+
+class Worker:
+    """What the calls of the service do; each takes the request's body and the service's options, and returns what becomes JSON."""
+
+    def __init__(self) -> None:
+        self._learner: Learner | None = None
+        self._generators: OrderedDict[tuple[str, str], Generator] = OrderedDict()
+
+    def open(self, _: bytes, options: dict[str, Any]) -> dict[str, Any]:
+        """Make the learner, from a state if one is given."""
+        from loops_nb.local.model.learner import Learner  # noqa: PLC0415 - a sampler does not need it
+
+        learner = Learner(base_model=options["base_model"], lora_rank=options["lora_rank"], seed=options["seed"])
+        if options["folder"]:
+            learner.restore(Path(options["folder"]), optimizer=True)
+        self._learner = learner
+        return {"step": learner.step}
+
+    def forward(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
+        """Run the model over data, and back if asked for."""
+        wanted = msgspec.json.decode(body)
+        return self._trainer().forward(
+            wanted["data"],
+            loss_fn=wanted.get("loss_fn") or "cross_entropy",
+            loss_fn_config=wanted.get("loss_fn_config"),
+            top_k_logprobs=wanted.get("top_k_logprobs") or 0,
+            backward=options["backward"],
+        )
+
+    def optim_step(self, body: bytes, _: dict[str, Any]) -> dict[str, Any]:
+        """Take one step with the gradients so far."""
+        return self._trainer().optim_step(msgspec.json.decode(body).get("adam_params"))
+
+    def write(self, _: bytes, options: dict[str, Any]) -> dict[str, Any]:
+        """Write the state (or the weights that sampling needs) into a new folder, on the disk when this returns."""
+        learner = self._trainer()
+        files = learner.trainer_files() if options["target"] == "trainer" else learner.sampler_files()
+        return {"files": write_files(Path(options["folder"]), files), "step": learner.step}
+
+    def restore(self, _: bytes, options: dict[str, Any]) -> dict[str, Any]:
+        """Go on from the state in a folder."""
+        return {"step": self._trainer().restore(Path(options["folder"]), optimizer=options["optimizer"])}
+
+    def status(self, _: bytes, __: dict[str, Any]) -> dict[str, Any]:
+        """Say how many steps the optimizer has taken."""
+        return {"step": self._trainer().step}
+
+    def sample(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
+        """Complete a prompt."""
+        return self._generator(options["base_model"], options["folder"]).complete(msgspec.json.decode(body))
+
+    def _trainer(self) -> Learner:
+        if self._learner is None:
+            raise RuntimeError("the trainer has not been opened")
+        return self._learner
+
+    def _generator(self, base_model: str, folder: str) -> Generator:
+        from loops_nb.local.model.generation import Generator  # noqa: PLC0415 - a trainer does not need it
+
+        found = self._generators.get((base_model, folder))
+        if found is None:
+            found = Generator(base_model=base_model, adapter=Path(folder) if folder else None)
+            self._generators[base_model, folder] = found
+            while len(self._generators) > _MOST_GENERATORS:
+                self._generators.popitem(last=False)
+        self._generators.move_to_end((base_model, folder))
+        return found
+
+
+def write_files(folder: Path, files: Iterable[AdapterFile]) -> list[dict[str, Any]]:
+    """Write files into a new folder and return name, node_rank, size_bytes and sha256 of each; all of it or, on an error, nothing."""
+    shutil.rmtree(folder, ignore_errors=True)
+    private_folder(folder)
+    written = []
+    try:
+        for file in files:
+            path = folder / file.name
+            private_folder(path.parent)
+            with path.open("wb") as opened:
+                opened.write(file.data)
+                opened.flush()
+                os.fsync(opened.fileno())
+            sync_folder(path.parent)
+            digest = hashlib.sha256(file.data).hexdigest()
+            written.append({"name": file.name, "node_rank": file.node_rank, "size_bytes": len(file.data), "sha256": digest})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
+    return written
+
+
+def answer(worker: Worker, call: Call) -> Reply:
+    """Do what a call asks for."""
+    methods: dict[str, Callable[[bytes, dict[str, Any]], dict[str, Any]]] = {
+        "open": worker.open,
+        "forward": worker.forward,
+        "optim_step": worker.optim_step,
+        "write": worker.write,
+        "restore": worker.restore,
+        "status": worker.status,
+        "sample": worker.sample,
+    }
+    try:
+        return Reply(result=msgspec.json.encode(methods[call.name](call.body, call.options)))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the service wants to know
+        if not isinstance(error, ValueError):
+            traceback.print_exc()
+        # A bad request is a ValueError for those who sent it, whatever class it has in here.
+        name = "ValueError" if isinstance(error, ValueError) else type(error).__name__
+        return Reply(error_class=name, error=str(error) or type(error).__name__)
+
+
+def main() -> None:
+    """Answer calls until there are no more."""
+    # What a library prints must not get between the replies.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if hasattr(os, "nice"):
+        with contextlib.suppress(OSError):
+            os.nice(_NICENESS)
+    worker = Worker()
+    while (call := read_call(sys.stdin.buffer)) is not None:
+        replies.write(pack(answer(worker, call)))
+        replies.flush()
+
+
+if __name__ == "__main__":
+    # The service ends its workers itself; Ctrl-C in a terminal reaches them too, and is not meant for them.
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(BrokenPipeError):
+        main()
