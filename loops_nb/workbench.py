@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from loops_nb.client.exchange import Exchange
     from loops_nb.client.transport import Transport
     from loops_nb.comparing import By, Comparison
-    from loops_nb.downloads import Download, Plan, Verification
+    from loops_nb.downloads import Download, Plan, Progress, Verification
     from loops_nb.storage import Storage
     from loops_nb.tensors import RemoteCheckpoint
 
@@ -105,12 +105,19 @@ class Workbench:
             progress = None if quiet else downloads.progress_here()
             return downloads.carry_out(storage, plan, connections=connections, progress=progress)
 
-    def open(self, refs: Sequence[CheckpointRef], storage: Storage, *, with_optimizer: bool = False) -> list[RemoteCheckpoint]:
+    def open(
+        self, refs: Sequence[CheckpointRef], storage: Storage, *, with_optimizer: bool = False, shown: Progress | None = None
+    ) -> list[RemoteCheckpoint]:
         """Open checkpoints at a distance: their headers are read, or known from before."""
         from loops_nb import tensors  # noqa: PLC0415
+        from loops_nb.downloads import Reading  # noqa: PLC0415
+
+        def told(what: str, done: int, total: int) -> None:
+            if shown is not None:
+                shown.show(Reading(f"{done:,} of {total:,} {what} of {many(len(refs), 'checkpoint')}"))
 
         cache = tensors.HeaderCache.of_user(self._exchange.address.url)
-        return tensors.open_many(storage, refs, cache=cache, with_optimizer=with_optimizer)
+        return tensors.open_many(storage, refs, cache=cache, with_optimizer=with_optimizer, progress=told)
 
     def open_one(self, ref: CheckpointRef) -> RemoteCheckpoint:
         """Open a checkpoint whose tensors can be read as long as somebody holds it."""
@@ -139,13 +146,21 @@ class Workbench:
         with self.new_storage(connections) as storage:
             yield storage
 
+    @contextmanager
+    def reading(self) -> Iterator[tuple[Storage, Progress]]:
+        """Use an access to files, and show how it goes on, where somebody looks and it takes long."""
+        from loops_nb.downloads import progress_here  # noqa: PLC0415
+
+        with self.storage() as storage, progress_here() as shown:
+            yield storage, shown
+
     def tensors(self, refs: Sequence[CheckpointRef]) -> pd.DataFrame:
         """List the tensors of checkpoints."""
         from loops_nb.frames.tensors import tensors_frame  # noqa: PLC0415
         from loops_nb.tensors import fetched_sentence  # noqa: PLC0415
 
-        with self.storage() as storage:
-            opened = self.open(refs, storage, with_optimizer=True)
+        with self.reading() as (storage, shown):
+            opened = self.open(refs, storage, with_optimizer=True, shown=shown)
             return _with_notes(tensors_frame(opened), [fetched_sentence(opened)])
 
     def changes(self, refs: Sequence[CheckpointRef]) -> pd.DataFrame:
@@ -153,8 +168,8 @@ class Workbench:
         from loops_nb import comparing  # noqa: PLC0415
         from loops_nb.frames.comparing import changes_frame  # noqa: PLC0415
 
-        with self.storage() as storage:
-            first, *others = self.open(_pair(refs), storage)
+        with self.reading() as (storage, shown):
+            first, *others = self.open(_pair(refs), storage, shown=shown)
             found = changes_frame(change for other in others for change in comparing.changes(first, other))
         return _with_notes(
             found, [], empty="All tensors have the same names, shapes and dtypes; compare() tells whether their numbers differ."
@@ -167,9 +182,9 @@ class Workbench:
         from loops_nb.tensors import fetched_sentence  # noqa: PLC0415
 
         grouped = _grouped(by)
-        with self.storage() as storage:
-            opened = self.open(_pair(refs), storage)
-            found = comparing.compare(opened, workers=_WORKERS)
+        with self.reading() as (storage, shown):
+            opened = self.open(_pair(refs), storage, shown=shown)
+            found = comparing.compare(opened, workers=_WORKERS, progress=_teller(shown, opened))
             notes = [*_changed_words(found), *found.notes, fetched_sentence(opened)]
             return _with_notes(compare_frame(found, by=grouped), notes)
 
@@ -180,9 +195,9 @@ class Workbench:
         from loops_nb.tensors import fetched_sentence  # noqa: PLC0415
 
         grouped = _grouped(by)
-        with self.storage() as storage:
-            opened = self.open(refs, storage)
-            found = comparing.drift(opened, workers=_WORKERS)
+        with self.reading() as (storage, shown):
+            opened = self.open(refs, storage, shown=shown)
+            found = comparing.drift(opened, workers=_WORKERS, progress=_teller(shown, opened))
             return _with_notes(drift_frame(found, by=grouped), [*found.notes, fetched_sentence(opened)])
 
     def duplicates(self, refs: Sequence[CheckpointRef]) -> pd.DataFrame:
@@ -190,11 +205,27 @@ class Workbench:
         from loops_nb import comparing  # noqa: PLC0415
         from loops_nb.frames.comparing import duplicates_frame  # noqa: PLC0415
 
-        with self.storage() as storage:
-            found = comparing.duplicates(self.open(refs, storage), workers=_WORKERS)
+        with self.reading() as (storage, shown):
+            opened = self.open(refs, storage, shown=shown)
+            found = comparing.duplicates(opened, workers=_WORKERS, progress=_teller(shown, opened, reads_all=False))
         read = f"Read {size(found.bytes_read)} of {size(found.total_bytes)} of weights in {many(len(refs), 'checkpoint')}."
         empty = f"No two of {many(len(refs), 'checkpoint')} hold the same weights."
         return _with_notes(duplicates_frame(found), [read], empty=empty)
+
+
+def _teller(shown: Progress, opened: Sequence[RemoteCheckpoint], *, reads_all: bool = True) -> Callable[[int, int], None]:
+    """Return what tells a display how much of the weights is read, whatever part of the work is done."""
+    from loops_nb.downloads import Reading  # noqa: PLC0415
+
+    before = sum(one.bytes_fetched for one in opened)
+    total = sum(info.nbytes for one in opened for info in one.infos) if reads_all else None
+    what = f"weights of {many(len(opened), 'checkpoint')}"
+
+    def told(_done: int, _of: int) -> None:
+        read = sum(one.bytes_fetched for one in opened) - before
+        shown.show(Reading(what, read, total, read))
+
+    return told
 
 
 Patterns: TypeAlias = str | Sequence[str]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.comparing.naming import weights_of
 from loops_nb.comparing.weights import UPDATE, modules_of
-from loops_nb.comparing.work import Called, called, in_parallel
+from loops_nb.comparing.work import Called, Progress, called, in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -63,7 +63,7 @@ class _Suspect(NamedTuple):
     digests: dict[str, bytes]
 
 
-def duplicates(sources: Sequence[WeightSource], *, workers: int = 4) -> Duplicates:
+def duplicates(sources: Sequence[WeightSource], *, workers: int = 4, progress: Progress | None = None) -> Duplicates:
     """Find checkpoints with the same weights.
 
     The same are those whose tensors have the same names (without a trainer's wrappers), types, shapes and bytes, and whose adapters
@@ -76,6 +76,8 @@ def duplicates(sources: Sequence[WeightSource], *, workers: int = 4) -> Duplicat
         The checkpoints.
     workers
         Tensors read at a time.
+    progress
+        Told how many tensors of a round are read, and of how many.
     """
     names = called(sources)
     suspects = [_Suspect(place, source, weights_of(source), {}) for place, source in enumerate(sources)]
@@ -86,7 +88,8 @@ def duplicates(sources: Sequence[WeightSource], *, workers: int = 4) -> Duplicat
     read = 0
     while any(at < len(group[0].weights) for group in groups):
         work = [(one, name) for group in groups for name in _smallest_first(group[0])[at : at + size] for one in group]
-        for (one, name), digest in zip(work, in_parallel(lambda item: _digest(*item), work, workers=workers), strict=True):
+        digests = in_parallel(lambda item: _digest(*item), work, workers=workers, progress=progress)
+        for (one, name), digest in zip(work, digests, strict=True):
             one.digests[name] = digest
             read += one.weights[name].nbytes
         groups = [part for group in groups for part in _alike(group, lambda one: tuple(sorted(one.digests.items())))]

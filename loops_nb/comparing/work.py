@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from loops_nb.errors import InvalidArgumentError, InvalidURIError
@@ -13,8 +13,10 @@ from loops_nb.uri import parse_uri
 if TYPE_CHECKING:
     from loops_nb.tensors import WeightSource
 
-#: Told from the calling thread how many modules are done, and of how many.
+#: Told from the calling thread how many modules are done, and of how many; a few times a second, also while none gets done.
 Progress = Callable[[int, int], None]
+
+_GLANCE_SECONDS = 0.2
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -79,9 +81,15 @@ def in_parallel(do: Callable[[Item], Result], items: Iterable[Item], *, workers:
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loops-compare")
     try:
         begun = [pool.submit(do, item) for item in items]
-        for done, future in enumerate(as_completed(begun), start=1):
-            future.result()
-            if progress is not None:
+        pending, done = set(begun), 0
+        while pending:
+            ended, pending = wait(pending, timeout=_GLANCE_SECONDS, return_when=FIRST_COMPLETED)
+            for future in ended:
+                future.result()
+                done += 1
+                if progress is not None:
+                    progress(done, len(begun))
+            if not ended and progress is not None:
                 progress(done, len(begun))
         return [future.result() for future in begun]
     finally:

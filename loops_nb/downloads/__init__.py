@@ -3,7 +3,7 @@
 from loops_nb.downloads.carrying import Download, DownloadedCheckpoint, carry_out
 from loops_nb.downloads.planning import plan
 from loops_nb.downloads.plans import CheckpointPlan, FilePlan, Plan
-from loops_nb.downloads.progress import Progress, progress_here
+from loops_nb.downloads.progress import Progress, Reading, progress_here
 from loops_nb.downloads.verifying import Verification, verify
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "FilePlan",
     "Plan",
     "Progress",
+    "Reading",
     "Verification",
     "carry_out",
     "plan",

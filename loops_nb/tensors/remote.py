@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, NamedTuple
 
 from loops_nb.drawing.wording import size
 from loops_nb.errors import InvalidArgumentError, UnreadableTensorsError
@@ -23,6 +23,10 @@ _ENDING = ".safetensors"
 _SYNCING = "SYNCING"
 #: How many pieces of a large tensor are fetched at a time.
 _SIDE_BY_SIDE = 4
+_GLANCE_SECONDS = 0.2
+
+#: Told what is being read (``listings``, ``headers``), how many of them are, and of how many.
+Progress = Callable[[str, int, int], None]
 
 
 class RemoteCheckpoint(Opened):
@@ -111,7 +115,13 @@ def open_checkpoint(
 
 
 def open_many(
-    storage: Storage, refs: Sequence[CheckpointRef], *, cache: HeaderCache | None = None, workers: int = 8, with_optimizer: bool = True
+    storage: Storage,
+    refs: Sequence[CheckpointRef],
+    *,
+    cache: HeaderCache | None = None,
+    workers: int = 8,
+    with_optimizer: bool = True,
+    progress: Progress | None = None,
 ) -> list[RemoteCheckpoint]:
     """Open checkpoints: read the headers of their files, a few kB of each, and no weights.
 
@@ -127,6 +137,8 @@ def open_many(
         How many files are read at a time.
     with_optimizer
         Whether to read the headers of the optimizer's shards too.
+    progress
+        Told from the calling thread of what how many are done, and of how many: first of listings, then of headers.
 
     Returns
     -------
@@ -148,8 +160,11 @@ def open_many(
         raise InvalidArgumentError("workers must be at least 1.", argument="workers")
     pool = ThreadPoolExecutor(workers, thread_name_prefix="loops-nb-headers")
     try:
-        openings = list(pool.map(lambda ref: _Opening(storage, ref, cache, with_optimizer=with_optimizer), refs))
+        listing = [pool.submit(_Opening, storage, ref, cache, with_optimizer=with_optimizer) for ref in refs]
+        _await("listings", listing, progress)
+        openings = [one.result() for one in listing]
         reading = [[pool.submit(opening.read, file) for file in opening.wanted] for opening in openings]
+        _await("headers", [part for parts in reading for part in parts], progress)
         found = [opening.finish([part.result() for part in parts]) for opening, parts in zip(openings, reading, strict=True)]
     except BaseException:
         # Ctrl-C must not wait for what is on its way.
@@ -157,6 +172,17 @@ def open_many(
         raise
     pool.shutdown()
     return found
+
+
+def _await(what: str, begun: Sequence[Future[Any]], progress: Progress | None) -> None:
+    """Wait for all of them, or for one that fails, and tell how far they are."""
+    pending = set(begun)
+    while pending:
+        ended, pending = wait(pending, timeout=_GLANCE_SECONDS, return_when=FIRST_COMPLETED)
+        if any(one.exception() is not None for one in ended):
+            return
+        if progress is not None:
+            progress(what, len(begun) - len(pending), len(begun))
 
 
 class _Part(NamedTuple):

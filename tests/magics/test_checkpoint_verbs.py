@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
+from loops_nb import downloads
+from loops_nb.downloads import progress
 from loops_nb.errors import InvalidArgumentError, NotFoundError, VerificationError
 from tests.magics.conftest import Notebook
 
@@ -137,3 +140,27 @@ def test_a_frame_brings_its_rows_home(live: Notebook, run_id: str) -> None:
     assert live.run("df.loops.compare('checkpoint')").value["checkpoint"].nunique() == len(live.run("df").value) - 1
     assert "No two of" in live.html(live.run("df.loops.duplicates()").value)
     assert "svg" in live.html(live.run("df.loops.plot.timeline()").value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("%loops compare --run RUN --target sampler --by checkpoint", "(100 %): done"),
+        ("%loops drift RUN --by checkpoint", "(100 %): done"),
+        ("%loops tensors --run RUN", "headers of 28 checkpoints: done"),
+        ("df.loops.duplicates()", "weights of 28 checkpoints, "),
+        ("df.loops.changes()", "headers of 28 checkpoints: done"),
+    ],
+)
+def test_what_is_read_of_many_checkpoints_shows_how_far_it_is(
+    live: Notebook, run_id: str, line: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.run(f"df = %loops checkpoints {run_id}")
+    out = io.StringIO()
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(downloads, "progress_here", lambda: progress.TerminalProgress(out))
+    live.run(line.replace("RUN", run_id))
+    shown = out.getvalue().split("\r")
+    assert says in shown[-1]
+    assert any(text.startswith("28 of 28 listings of 28 checkpoints") or "21 checkpoints" in text for text in shown)
