@@ -43,9 +43,14 @@ def test_how_far_it_is_stands_in_one_line(far: progress.Far, says: str) -> None:
 @pytest.mark.usefixtures("at_once")
 def test_what_was_stopped_says_so() -> None:
     out = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), TerminalProgress(out) as shown:
-        shown.show(HALF)
-        raise KeyboardInterrupt
+
+    def stopped() -> None:
+        with TerminalProgress(out) as shown:
+            shown.show(HALF)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert "(50 %): stopped after 0 s" in out.getvalue()
 
 
@@ -59,7 +64,7 @@ def test_what_is_short_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_time_left_goes_by_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("loops_nb.downloads.progress.time.monotonic", lambda: now[0])
     shown = Progress()
     with shown:
         for second in range(5):
