@@ -42,6 +42,7 @@ class Adapter:
         self._places = _places(base.size, rank)
         self._head_at = sum(rows * columns for rows, columns in self._places.values())
         self.rows = 0
+        self._frozen_rows: tuple[Vocabulary, tuple[Floats, Floats]] | None = None
         self.flat = np.zeros(self._head_at + base.size.slots * rank + rank, base.dtype)
         source = np.random.Generator(np.random.PCG64(seed))
         for name, tensor in self.tensors(self.flat):
@@ -86,9 +87,15 @@ class Adapter:
                     frozen.down + product(number, "down_proj"),
                 )
             )
-        embedding, head = self.base.rows(vocabulary.ids)
+        embedding, frozen_head = self._rows_of(vocabulary)
+        head = frozen_head.copy()
         head[: self.rows] += (halves[_named(None, HEAD, "B")] @ halves[_named(None, HEAD, "A")]) * scale
         return Weights(embedding, layers, head)
+
+    def _rows_of(self, vocabulary: Vocabulary) -> tuple[Floats, Floats]:
+        if self._frozen_rows is None or self._frozen_rows[0] is not vocabulary:
+            self._frozen_rows = (vocabulary, self.base.rows(vocabulary.ids))
+        return self._frozen_rows[1]
 
     def add_gradient(self, gradient: Gradient, into: Floats) -> None:
         """Add to a flat gradient what the gradients of the matrices in force mean for the thin ones."""

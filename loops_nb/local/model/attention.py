@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,41 +15,49 @@ _KEPT = 1 << 20
 
 
 class Memory(NamedTuple):
-    """What the way back needs of one group: queries, keys, values (sequences, heads, tokens, size) and the probabilities of each block."""
+    """What the way back needs of one group.
+
+    Parameters
+    ----------
+    query, key, value, out
+        (sequences, heads, tokens, size of a head); queries are scaled already.
+    blocks
+        The probabilities of each block of queries, where they were kept.
+    """
 
     query: Floats
     key: Floats
     value: Floats
+    out: Floats
     blocks: list[Floats | None]
 
 
-def attend(query: Floats, key: Floats, value: Floats) -> tuple[Floats, Memory]:
+def attend(query: Floats, key: Floats, value: Floats) -> Memory:
     """Return what every token takes from those up to itself, and what the way back needs.
 
     Parameters
     ----------
     query, key, value
-        (sequences, heads, tokens, size of a head).
+        (sequences, heads, tokens, size of a head); queries are scaled already.
     """
     sequences, heads, tokens, _ = query.shape
     keep = sequences * heads * tokens * tokens <= _KEPT
-    out = np.empty_like(query)
+    out = np.empty(query.shape, query.dtype)
     blocks: list[Floats | None] = []
     for start in range(0, tokens, _BLOCK):
         end = min(start + _BLOCK, tokens)
-        shares = probabilities(query[:, :, start:end], key[:, :, :end], start)
-        out[:, :, start:end] = shares @ value[:, :, :end]
+        shares = probabilities(query[:, :, start:end], key[:, :, :end])
+        np.matmul(shares, value[:, :, :end], out=out[:, :, start:end])
         blocks.append(shares if keep else None)
-    return out, Memory(query, key, value, blocks)
+    return Memory(query, key, value, out, blocks)
 
 
-def probabilities(query: Floats, key: Floats, start: int) -> Floats:
-    """Return how much queries at ``start`` and after take from each key; none from a later one."""
+def probabilities(query: Floats, key: Floats) -> Floats:
+    """Return how much the last queries take from each key, of which the last ones are their own; none from a later one."""
     scores = query @ key.swapaxes(-1, -2)
-    scores *= query.dtype.type(1.0 / np.sqrt(query.shape[-1]))
-    queries, keys = scores.shape[-2:]
+    queries = scores.shape[-2]
     if queries > 1:
-        scores += _later(queries, keys, start, scores.dtype)
+        scores[..., -queries:] += _later(queries, scores.dtype)
     scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)
@@ -56,27 +65,28 @@ def probabilities(query: Floats, key: Floats, start: int) -> Floats:
 
 
 def attend_back(gradient: Floats, memory: Memory) -> tuple[Floats, Floats, Floats]:
-    """Return the gradients of query, key and value."""
-    query, key, value, blocks = memory
-    scale = query.dtype.type(1.0 / np.sqrt(query.shape[-1]))
-    of_query, of_key, of_value = np.empty_like(query), np.zeros_like(key), np.zeros_like(value)
+    """Return the gradients of the scaled query, of key and of value."""
+    query, key, value, out, blocks = memory
+    of_query, of_key, of_value = np.empty(query.shape, query.dtype), np.zeros(key.shape, key.dtype), np.zeros(value.shape, value.dtype)
+    # What the softmax's way back takes off each score: the mean of what its row gains, which is also this product.
+    means = np.einsum("shtd,shtd->sht", gradient, out)[..., None]
     for start, kept in zip(range(0, query.shape[2], _BLOCK), blocks, strict=True):
         end = min(start + _BLOCK, query.shape[2])
-        shares = kept if kept is not None else probabilities(query[:, :, start:end], key[:, :, :end], start)
+        shares = kept if kept is not None else probabilities(query[:, :, start:end], key[:, :, :end])
         coming = gradient[:, :, start:end]
         of_value[:, :, :end] += shares.swapaxes(-1, -2) @ coming
         of_scores = coming @ value[:, :, :end].swapaxes(-1, -2)
-        # The softmax's way back: each score's share of what its row gains over the row's mean.
-        mean = np.einsum("shtd,shtd->sht", of_scores, shares)[..., None]
-        of_scores -= mean
+        of_scores -= means[:, :, start:end]
         of_scores *= shares
-        of_scores *= scale
         np.matmul(of_scores, key[:, :, :end], out=of_query[:, :, start:end])
         of_key[:, :, :end] += of_scores.swapaxes(-1, -2) @ query[:, :, start:end]
     return of_query, of_key, of_value
 
 
-def _later(queries: int, keys: int, start: int, dtype: Precision) -> Floats:
-    mask = np.zeros((queries, keys), dtype)
-    mask[np.arange(keys)[None, :] > np.arange(start, start + queries)[:, None]] = -np.inf
-    return mask
+def _later(queries: int, dtype: Precision) -> Floats:
+    return _all_later(dtype)[:queries, :queries] if queries <= _BLOCK else np.triu(np.full((queries, queries), -np.inf, dtype), 1)
+
+
+@cache
+def _all_later(dtype: Precision) -> Floats:
+    return np.triu(np.full((_BLOCK, _BLOCK), -np.inf, dtype), 1)

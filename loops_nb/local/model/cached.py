@@ -43,24 +43,25 @@ class Reading:
         tokens = slots.shape[1]
         self._make_room(tokens)
         whole = Group(0, self._sequences, tokens)
-        positions = np.tile(np.arange(self.length, self.length + tokens), self._sequences)
         stream = self._weights.embedding[slots.reshape(-1)]
+        positions = np.tile(np.arange(self.length, self.length + tokens), self._sequences)
+        turns = self._network.turns(positions, stream.dtype)
+        width = stream.shape[1]
         for number, layer in enumerate(self._weights.layers):
-            width = stream.shape[1]
-            projected = norm(stream)[0] @ layer.qkv
-            query = self._network.heads(self._network.rotate(projected[:, :width], positions), whole)
+            projected = self._network.projected(layer, norm(stream)[0], turns)
+            query = self._network.heads(projected[:, :width], whole)
             key, value = self._kept[number]
             new = slice(self.length, self.length + tokens)
-            key[:, :, new] = self._network.heads(self._network.rotate(projected[:, width : 2 * width], positions), whole)
+            key[:, :, new] = self._network.heads(projected[:, width : 2 * width], whole)
             value[:, :, new] = self._network.heads(projected[:, 2 * width :], whole)
-            mixed = np.empty_like(query)
+            mixed = np.empty_like(stream)
+            out = self._network.heads(mixed, whole)
             for start in range(0, tokens, _BLOCK):
                 end = min(start + _BLOCK, tokens)
                 known = self.length + end
-                shares = probabilities(query[:, :, start:end], key[:, :, :known], self.length + start)
-                mixed[:, :, start:end] = shares @ value[:, :, :known]
-            stream = stream + mixed.transpose(0, 2, 1, 3).reshape(len(stream), width) @ layer.o
-            stream = stream + gated(norm(stream)[0], layer)[2] @ layer.down
+                np.matmul(probabilities(query[:, :, start:end], key[:, :, :known]), value[:, :, :known], out=out[:, :, start:end])
+            stream = stream + mixed @ layer.o
+            stream = stream + gated(norm(stream)[0], layer).active @ layer.down
         self.length += tokens
         return norm(stream)[0]
 

@@ -5,8 +5,8 @@ It knows nothing of adapters: it gets the matrices that are in force, and return
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -32,23 +32,36 @@ class Group(NamedTuple):
 class LayerMemory(NamedTuple):
     """What a layer's way back needs."""
 
-    stream: Floats
     normed: Floats
     scale: Floats
     attention: list[Memory]
     mixed: Floats
     middle_normed: Floats
     middle_scale: Floats
-    gate_up: Floats
+    gated: Gated
+
+
+class Gated(NamedTuple):
+    """What the MLP's gate did: gate and content side by side, the gate's sigmoid, gate times sigmoid, and what goes on."""
+
+    both: Floats
     sigmoid: Floats
+    silu: Floats
     active: Floats
+
+
+class Turns(NamedTuple):
+    """Cosine and sine of each token's position, for every pair of a head (tokens, 1, pairs)."""
+
+    cosine: Floats
+    sine: Floats
 
 
 class Trace(NamedTuple):
     """What the way back of a whole pass needs: a layer's memory, or only the stream that came into it."""
 
     groups: Sequence[Group]
-    positions: Floats
+    turns: Turns
     layers: list[LayerMemory | Floats]
     last: Floats
     last_scale: Floats
@@ -92,16 +105,16 @@ class Network:
     def forward(self, weights: Weights, slots: Floats, groups: Sequence[Group], *, remember: bool) -> tuple[Floats, Trace]:
         """Return the last hidden state of every token (tokens, width), normed, and what the way back needs."""
         stream = weights.embedding[slots]
-        positions = np.concatenate([np.tile(np.arange(group.length), group.sequences) for group in groups])
+        turns = self.turns(np.concatenate([np.tile(np.arange(group.length), group.sequences) for group in groups]), stream.dtype)
         kept: list[LayerMemory | Floats] = []
         small = len(slots) <= _KEPT_TOKENS
         for layer in weights.layers:
             before = stream
-            stream, memory = self._layer(layer, before, groups, positions)
+            stream, memory = self._layer(layer, before, groups, turns)
             if remember:
                 kept.append(memory if small else before)
         normed, scale = norm(stream)
-        return normed, Trace(groups, positions, kept, normed, scale)
+        return normed, Trace(groups, turns, kept, normed, scale)
 
     def backward(self, weights: Weights, gradient: Floats, trace: Trace, into: Sequence[LayerGradient]) -> None:
         """Add the gradients of all layers' matrices, given that of the last hidden state."""
@@ -109,79 +122,75 @@ class Network:
         for number in reversed(range(len(weights.layers))):
             layer, memory = weights.layers[number], trace.layers[number]
             if not isinstance(memory, LayerMemory):
-                memory = self._layer(layer, memory, trace.groups, trace.positions)[1]
+                memory = self._layer(layer, memory, trace.groups, trace.turns)[1]
             # Nothing learns below the first layer.
             coming = self._layer_back(layer, coming, memory, trace, into[number], further=number > 0)
 
+    def projected(self, layer: Layer, normed: Floats, turns: Turns) -> Floats:
+        """Return query, key and value side by side, queries and keys turned by their positions, and queries scaled."""
+        out = normed @ layer.qkv
+        self._turn(out, turns.cosine, turns.sine)
+        out[:, : self.size.width] *= out.dtype.type(1.0 / math.sqrt(self._head))
+        return out
+
     def heads(self, flat: Floats, group: Group) -> Floats:
-        """Return a group's part of (tokens, width) as (sequences, heads, tokens, size of a head)."""
+        """Return a group's part of (tokens, width) as (sequences, heads, tokens, size of a head); a view."""
         part = flat[group.start : group.start + group.sequences * group.length]
-        split = part.reshape(group.sequences, group.length, self.size.heads, self._head)
-        return np.ascontiguousarray(split.transpose(0, 2, 1, 3))
+        return part.reshape(group.sequences, group.length, self.size.heads, self._head).transpose(0, 2, 1, 3)
 
-    def rotate(self, flat: Floats, positions: Floats, *, back: bool = False) -> Floats:
-        """Return queries or keys (tokens, width) turned by their positions, or turned back."""
-        cosine, sine = _turns(self._head, int(positions.max(initial=0)) + 1, flat.dtype)
-        cosine, sine = cosine[positions][:, None, :], sine[positions][:, None, :]
-        if back:
-            sine = -sine
-        split = flat.reshape(len(flat), self.size.heads, 2, self._head // 2)
+    def turns(self, positions: Floats, dtype: Precision) -> Turns:
+        """Return by how much each position turns queries and keys."""
+        rates = _ROPE_BASE ** (-np.arange(self._head // 2) / (self._head // 2))
+        angles = positions[:, None, None] * rates
+        return Turns(np.cos(angles).astype(dtype), np.sin(angles).astype(dtype))
+
+    def _turn(self, flat: Floats, cosine: Floats, sine: Floats) -> None:
+        """Turn queries and keys, which come first in each row, where they lie."""
+        split = flat[:, : 2 * self.size.width].reshape(len(flat), 2 * self.size.heads, 2, self._head // 2)
         first, second = split[:, :, 0], split[:, :, 1]
-        out = np.empty_like(split)
-        out[:, :, 0] = first * cosine - second * sine
-        out[:, :, 1] = second * cosine + first * sine
-        return out.reshape(flat.shape)
+        turned = first * cosine - second * sine
+        second *= cosine
+        second += first * sine
+        first[...] = turned
 
-    def _layer(self, layer: Layer, stream: Floats, groups: Sequence[Group], positions: Floats) -> tuple[Floats, LayerMemory]:
+    def _layer(self, layer: Layer, stream: Floats, groups: Sequence[Group], turns: Turns) -> tuple[Floats, LayerMemory]:
         width = self.size.width
         normed, scale = norm(stream)
-        projected = normed @ layer.qkv
-        query = self.rotate(projected[:, :width], positions)
-        key = self.rotate(projected[:, width : 2 * width], positions)
+        projected = self.projected(layer, normed, turns)
+        query, key, value = projected[:, :width], projected[:, width : 2 * width], projected[:, 2 * width :]
         mixed = np.empty_like(stream)
         memories = []
         for group in groups:
-            value = self.heads(projected[:, 2 * width :], group)
-            out, memory = attend(self.heads(query, group), self.heads(key, group), value)
-            self._put(mixed, out, group)
-            memories.append(memory)
-        middle = stream + mixed @ layer.o
+            memories.append(attend(self.heads(query, group), self.heads(key, group), self.heads(value, group)))
+            self.heads(mixed, group)[...] = memories[-1].out
+        middle = mixed @ layer.o
+        middle += stream
         middle_normed, middle_scale = norm(middle)
-        gate_up, sigmoid, active = gated(middle_normed, layer)
-        out = middle + active @ layer.down
-        return out, LayerMemory(stream, normed, scale, memories, mixed, middle_normed, middle_scale, gate_up, sigmoid, active)
+        through = gated(middle_normed, layer)
+        out = through.active @ layer.down
+        out += middle
+        return out, LayerMemory(normed, scale, memories, mixed, middle_normed, middle_scale, through)
 
     def _layer_back(self, layer: Layer, coming: Floats, memory: LayerMemory, trace: Trace, into: LayerGradient, *, further: bool) -> Floats:
-        width, inner = self.size.width, self.size.inner
-        into.down[...] += memory.active.T @ coming
-        of_active = coming @ layer.down.T
-        of_gate_up = np.empty_like(memory.gate_up)
-        gate, up = memory.gate_up[:, :inner], memory.gate_up[:, inner:]
-        silu = gate * memory.sigmoid
-        np.multiply(of_active, silu, out=of_gate_up[:, inner:])
-        slope = memory.sigmoid + silu * (1 - memory.sigmoid)
-        np.multiply(of_active * up, slope, out=of_gate_up[:, :inner])
+        width = self.size.width
+        into.down[...] += memory.gated.active.T @ coming
+        of_gate_up = gated_back(coming @ layer.down.T, memory.gated)
         into.gate_up[...] += memory.middle_normed.T @ of_gate_up
-        of_middle = coming + norm_back(of_gate_up @ layer.gate_up.T, memory.middle_normed, memory.middle_scale)
+        of_middle = norm_back(of_gate_up @ layer.gate_up.T, memory.middle_normed, memory.middle_scale)
+        of_middle += coming
         into.o[...] += memory.mixed.T @ of_middle
         of_mixed = of_middle @ layer.o.T
         of_projected = np.empty((len(coming), 3 * width), coming.dtype)
-        of_query, of_key = np.empty_like(coming), np.empty_like(coming)
+        sides = [of_projected[:, side * width : (side + 1) * width] for side in range(3)]
         for group, kept in zip(trace.groups, memory.attention, strict=True):
-            query, key, value = attend_back(self.heads(of_mixed, group), kept)
-            self._put(of_query, query, group)
-            self._put(of_key, key, group)
-            self._put(of_projected[:, 2 * width :], value, group)
-        of_projected[:, :width] = self.rotate(of_query, trace.positions, back=True)
-        of_projected[:, width : 2 * width] = self.rotate(of_key, trace.positions, back=True)
+            for side, part in zip(sides, attend_back(self.heads(of_mixed, group), kept), strict=True):
+                self.heads(side, group)[...] = part
+        sides[0] *= coming.dtype.type(1.0 / math.sqrt(self._head))
+        self._turn(of_projected, trace.turns.cosine, -trace.turns.sine)
         into.qkv[...] += memory.normed.T @ of_projected
-        if not further:
-            return of_middle
-        return of_middle + norm_back(of_projected @ layer.qkv.T, memory.normed, memory.scale)
-
-    def _put(self, flat: Floats, heads: Floats, group: Group) -> None:
-        part = heads.transpose(0, 2, 1, 3).reshape(group.sequences * group.length, self.size.width)
-        flat[group.start : group.start + group.sequences * group.length] = part
+        if further:
+            of_middle += norm_back(of_projected @ layer.qkv.T, memory.normed, memory.scale)
+        return of_middle
 
 
 def norm(stream: Floats) -> tuple[Floats, Floats]:
@@ -199,16 +208,28 @@ def norm_back(gradient: Floats, normed: Floats, scale: Floats) -> Floats:
     return out
 
 
-def gated(normed: Floats, layer: Layer) -> tuple[Floats, Floats, Floats]:
-    """Return gate and content of the MLP, the gate's sigmoid, and what goes on."""
+def gated(normed: Floats, layer: Layer) -> Gated:
+    """Return what the MLP does before its last matrix."""
     both = normed @ layer.gate_up
-    gate, up = both[:, : both.shape[1] // 2], both[:, both.shape[1] // 2 :]
-    sigmoid = 1.0 / (1.0 + np.exp(-gate))
-    return both, sigmoid, gate * sigmoid * up
+    gate, content = both[:, : both.shape[1] // 2], both[:, both.shape[1] // 2 :]
+    sigmoid = np.negative(gate)
+    # A gate far below zero overflows to infinity here, which is the right way to a sigmoid of zero.
+    with np.errstate(over="ignore"):
+        np.exp(sigmoid, out=sigmoid)
+    sigmoid += 1
+    np.reciprocal(sigmoid, out=sigmoid)
+    silu = gate * sigmoid
+    return Gated(both, sigmoid, silu, silu * content)
 
 
-@lru_cache(maxsize=8)
-def _turns(head: int, tokens: int, dtype: Precision) -> tuple[Floats, Floats]:
-    rates = _ROPE_BASE ** (-np.arange(head // 2) / (head // 2))
-    angles = np.arange(tokens)[:, None] * rates[None, :]
-    return np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
+def gated_back(coming: Floats, through: Gated) -> Floats:
+    """Return the gradient of gate and content, side by side."""
+    inner = coming.shape[1]
+    out = np.empty_like(through.both)
+    np.multiply(coming, through.silu, out=out[:, inner:])
+    slope = 1 - through.sigmoid
+    slope *= through.silu
+    slope += through.sigmoid
+    slope *= coming
+    np.multiply(slope, through.both[:, inner:], out=out[:, :inner])
+    return out
