@@ -169,14 +169,19 @@ class Knowledge:
 
 
 def refresh(knowledge: Knowledge, client: Loops, kind: str) -> None:
-    """Look now for ids of a kind, because somebody asked for one that is not there; a failure only leaves less to suggest."""
-    fetch = {"run": client.runs.frame, "sampler": client.samplers.frame, "deployment": client.deployments.frame}.get(kind)
-    if fetch is None:
-        return
-    try:
-        knowledge.learn(f"{kind}s", fetch())
-    except LoopsError:
-        return
+    """Look now for what is there of a kind, because somebody asked for what is not; a failure only leaves less to suggest."""
+    fetches: dict[str, dict[str, Callable[[], Any]]] = {
+        "run": {"runs": client.runs.frame},
+        "sampler": {"samplers": client.samplers.frame},
+        "deployment": {"deployments": client.deployments.frame},
+        # A model of runs alone may not be offered any more; one that is offered may have no run yet.
+        "base_model": {"runs": client.runs.frame, "capabilities": client.capabilities.frame},
+    }
+    for listing, fetch in fetches.get(kind, {}).items():
+        try:
+            knowledge.learn(listing, fetch())
+        except LoopsError:
+            return
 
 
 def _of_run(run: Run) -> Pairs:

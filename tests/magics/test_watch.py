@@ -68,6 +68,15 @@ def test_a_run_that_is_not_there_is_told_at_once(live: Notebook) -> None:
     assert open_panels() == []
 
 
+@pytest.mark.parametrize("what", ["", "checkpoints "])
+def test_a_base_model_that_nobody_knows_is_told(live: Notebook, what: str) -> None:
+    out = live.run(f"%loops watch {what}--base-model Qwen/Qwen3-8").out
+    assert out.startswith("No run has the base model 'Qwen/Qwen3-8', and it is not offered here. Did you mean Qwen/Qwen3-8B")
+    assert "%loops capabilities lists the models." in live.run(f"%loops watch {what}--base-model zzz").out
+    live.desk.knowledge.forget()
+    assert "No run has the base model" not in live.run(f"%loops watch {what}--base-model Qwen/Qwen3-8B").out
+
+
 def test_the_doctor_looks_at_what_panels_need(live: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = live.run("%loops doctor").out
     assert re.search(r"^Live panels: 0 open; their page code is there \(\d+\.\d kB\)$", out, re.MULTILINE)

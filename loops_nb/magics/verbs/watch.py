@@ -37,6 +37,7 @@ def _run(desk: Desk, values: SimpleNamespace) -> Panel | None:
         # A panel would wait for the run to appear; a typing error shall be told at once.
         with desk.naming("run", run_id):
             loops.runs.get(run_id)
+    _tell_unknown_model(desk, values.base_model)
     wanted: dict[str, Any] = {name: getattr(values, name) for name in _TAKES[what]}
     wanted |= {"interval": desk.settings.poll_interval, "time_zone": desk.settings.time_zone}
     if what == "":
@@ -50,6 +51,19 @@ def _run(desk: Desk, values: SimpleNamespace) -> Panel | None:
     else:
         panel = loops.checkpoints.watch(**wanted)
     return _shown(desk, panel)
+
+
+def _tell_unknown_model(desk: Desk, base_model: str | None) -> None:
+    """Say that nobody knows a base model; it is watched all the same, for its first run may be about to be made."""
+    if base_model is None or base_model in desk.knowledge.known("base_model"):
+        return
+    from loops_nb.magics.knowledge import refresh  # noqa: PLC0415 - only for a model that no line has shown yet
+
+    refresh(desk.knowledge, desk.loops, "base_model")
+    known = desk.knowledge.known("base_model")
+    if known and base_model not in known:
+        instead = did_you_mean(base_model, known, otherwise="%loops capabilities lists the models.")
+        desk.say(f"No run has the base model {shown(base_model)}, and it is not offered here. {instead}")
 
 
 def _shown(desk: Desk, panel: Panel) -> Panel | None:
