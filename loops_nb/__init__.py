@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from loops_nb.async_loops import AsyncLoops
     from loops_nb.client.retry import RetryPolicy
     from loops_nb.errors import LoopsError
+    from loops_nb.experiments import Experiment, experiment
     from loops_nb.loops import Loops
     from loops_nb.uri import CheckpointURI, parse_uri
 
 __all__ = [
     "AsyncLoops",
     "CheckpointURI",
+    "Experiment",
     "Loops",
     "LoopsError",
     "RetryPolicy",
     "__version__",
+    "experiment",
     "load_ipython_extension",
     "parse_uri",
     "unload_ipython_extension",
@@ -32,9 +35,11 @@ __all__ = [
 _HOME_OF = {
     "AsyncLoops": "loops_nb.async_loops",
     "CheckpointURI": "loops_nb.uri",
+    "Experiment": "loops_nb.experiments",
     "Loops": "loops_nb.loops",
     "LoopsError": "loops_nb.errors",
     "RetryPolicy": "loops_nb.client.retry",
+    "experiment": "loops_nb.experiments",
     "parse_uri": "loops_nb.uri",
 }
 

@@ -31,6 +31,7 @@ The tree::
     │   ├── DownloadIncompleteError         some files failed, the others are there
     │   └── VerificationError               a folder is not what was downloaded
     ├── UnreadableTensorsError              a file is not the safetensors that it says it is
+    ├── TrackingError                       the experiments on this machine cannot be read or written
     └── LocalServiceError                   the embedded service could not be started or stopped
 
 Each error carries ``message`` (what happened, what was not lost) and ``hint`` (what to type next).  In a notebook it is shown as one
@@ -331,6 +332,10 @@ class VerificationError(DownloadError):
 
 class UnreadableTensorsError(LoopsError):
     """A file is not the safetensors file that its name and size say it is; nothing of it was used."""
+
+
+class TrackingError(LoopsError):
+    """The file of experiments cannot be used, or an experiment is not in it."""
 
 
 class LocalServiceError(LoopsError):

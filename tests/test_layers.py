@@ -23,6 +23,7 @@ ROOMS = [
     "references",
     "decoding",
     "home",
+    "tracking",
     "credentials",
     "config",
     "drawing",
@@ -35,7 +36,9 @@ ROOMS = [
     "comparing",
     "frames",
     "plots",
+    "curves",
     "workbench",
+    "experiments",
     "accessor",
     "live",
     "panels",
@@ -49,6 +52,7 @@ ROOMS = [
 LOCAL_MAY = {"_version", "errors", "uri", "models", "home", "local"}
 #: What a room must not import, at any depth of its own code.
 BANNED = {
+    "tracking": {"pandas", "httpx", "ipywidgets", "anywidget", "IPython"},
     "client": {"pandas", "numpy", "ipywidgets", "anywidget", "IPython"},
     "storage": {"pandas", "numpy", "httpx", "ipywidgets", "anywidget", "IPython"},
     "downloads": {"pandas", "numpy", "httpx", "ipywidgets", "anywidget"},

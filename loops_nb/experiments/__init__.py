@@ -1,0 +1,7 @@
+"""What a person does with experiments: begin one, log to it, read it as a DataFrame."""
+
+from __future__ import annotations
+
+from loops_nb.experiments.experiment import Experiment, experiment
+
+__all__ = ["Experiment", "experiment"]

@@ -1,0 +1,394 @@
+"""Experiments and their numbers as DataFrames: a row a point (long), a row a step (wide), a row an experiment, a row a mark.
+
+In the wide frame every point has its place too: where a key has several points of one attempt and step, ``repeat`` counts them from 1.
+A key that is called like one of the frame's own columns is ``metric:`` and its name there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from loops_nb.errors import TrackingError
+from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
+from loops_nb.frames.columns import Column, Dtype, Kind
+from loops_nb.frames.derived import EMPTY_ATTR, derived, derived_frame
+from loops_nb.models import CHECKPOINT_TARGETS
+from loops_nb.tracking.rows import MARK_KINDS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from loops_nb.tracking import ExperimentRow, Series, Store
+
+_EXPERIMENT = Column("experiment", Dtype.WORD, (), "Id of the experiment.")
+_NAME = Column("name", Dtype.WORD, (), "Name of the experiment; several may have the same.")
+_RUN = Column("run_id", Dtype.WORD, (), "Loops run that it follows; missing without one.")
+_STEP = Column("step", Dtype.COUNT, (), "Training step, as it was logged.")
+_ATTEMPT = Column("attempt", Dtype.COUNT, (), "1 at first; higher after each resumption and each return to an earlier step.")
+_TOKENS = Column("tokens", Dtype.NUMBER, (), "Tokens trained on until then, where that was logged.")
+_AT = Column("at", Dtype.TIME, (), "When it was recorded.")
+
+EXPERIMENTS = derived(
+    Kind(
+        "experiments",
+        many=(),
+        one=(),
+        columns=(
+            Column("id", Dtype.STRING, (), "Its own id."),
+            Column("name", Dtype.STRING, (), "What the person called it."),
+            Column("run_id", Dtype.STRING, (), "Loops run that it follows; missing without one."),
+            Column("session_id", Dtype.STRING, (), "Loops session, where known."),
+            Column("tags", Dtype.STRING, (), "Its tags, separated by commas; missing without any."),
+            Column("keys", Dtype.COUNT, (), "Number of keys that were logged."),
+            Column("points", Dtype.COUNT, (), "Number of points of all keys."),
+            Column("last_step", Dtype.COUNT, (), "Highest step of any key."),
+            Column("note", Dtype.STRING, (), "What was last written down about it."),
+            Column("created_at", Dtype.TIME, (), "When it was begun."),
+            Column("last_at", Dtype.TIME, (), "When its newest point or mark was recorded."),
+            Column("archived", Dtype.FLAG, (), "Whether it was put out of sight."),
+        ),
+    )
+)
+METRICS = derived(
+    Kind(
+        "metrics",
+        many=(),
+        one=(),
+        columns=(
+            _EXPERIMENT,
+            _NAME,
+            _RUN,
+            Column("key", Dtype.WORD, (), "What was logged: loss, grad_norm, anything."),
+            _STEP,
+            Column("value", Dtype.NUMBER, (), "The value; NaN and infinities as they were logged."),
+            _ATTEMPT,
+            _TOKENS,
+            _AT,
+        ),
+    )
+)
+WIDE = derived(
+    Kind(
+        "metrics_wide",
+        many=(),
+        one=(),
+        columns=(
+            _EXPERIMENT,
+            _NAME,
+            _RUN,
+            _STEP,
+            _ATTEMPT,
+            Column("repeat", Dtype.COUNT, (), "1 for the first values of a key at this step and attempt, 2 for the second."),
+            _TOKENS,
+            _AT,
+        ),
+    )
+)
+MARKS = derived(
+    Kind(
+        "marks",
+        many=(),
+        one=(),
+        columns=(
+            _EXPERIMENT,
+            _NAME,
+            _RUN,
+            Column("kind", Dtype.WORD, (), "A checkpoint that was saved, or a note.", MARK_KINDS),
+            _STEP,
+            Column("text", Dtype.STRING, (), "Name of the checkpoint, or the note."),
+            Column("uri", Dtype.STRING, (), "bt:// URI of the checkpoint, where known."),
+            Column("target", Dtype.WORD, (), "What can load the checkpoint.", CHECKPOINT_TARGETS),
+            _ATTEMPT,
+            _AT,
+        ),
+    )
+)
+_NOTHING = "Nothing was logged for these experiments yet, or nothing under these keys."
+
+
+def experiments_frame(store: Store, *, archived: bool = False) -> pd.DataFrame:
+    """Return the experiments, newest first: one row each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, name, run_id, session_id, tags, note (strings), keys, points, last_step (Int64), created_at, last_at
+        (datetime64[us, UTC]), archived (boolean), and for each parameter of any of them a column ``params.`` and its name, with the
+        dtype that pandas finds for its values.
+
+    Raises
+    ------
+    TrackingError
+        If the file of experiments cannot be read.
+    """
+    rows = store.experiments(archived=archived)
+    keys = [store.keys(row.id) for row in rows]
+    frame = derived_frame(
+        EXPERIMENTS,
+        {
+            "id": [row.id for row in rows],
+            "name": [row.name for row in rows],
+            "run_id": [row.run_id for row in rows],
+            "session_id": [row.session_id for row in rows],
+            "tags": [", ".join(row.tags) or None for row in rows],
+            "keys": [len(found) for found in keys],
+            "points": [sum(key.count for key in found) for found in keys],
+            "last_step": [max((key.last_step for key in found), default=None) for found in keys],
+            "note": [row.notes[-1] if row.notes else None for row in rows],
+            "created_at": [None] * len(rows),
+            "last_at": [None] * len(rows),
+            "archived": [row.archived for row in rows],
+        },
+    )
+    frame["created_at"] = _times(np.array([row.created_at for row in rows], np.int64))
+    frame["last_at"] = _times(np.array([row.last_at for row in rows], np.int64))
+    names = list(dict.fromkeys(name for row in rows for name in row.params))
+    added = {f"params.{name}": pd.Series([_cell(row.params.get(name)) for row in rows]) for name in names}
+    if added:
+        attrs = frame.attrs
+        frame = pd.concat([frame, pd.DataFrame(added)], axis=1)
+        frame.attrs = attrs
+    frame.attrs[EMPTY_ATTR] = (
+        'No experiments yet. loops_nb.experiment("name").log(loss=0.5) begins one, loops_nb.track(client) follows a run.'
+    )
+    return frame
+
+
+def metrics_frame(store: Store, experiments: Iterable[str], *, keys: Iterable[str] | None = None, wide: bool = False) -> pd.DataFrame:
+    """Return what was logged: one row a point, or a row a step.
+
+    Parameters
+    ----------
+    store
+        Where it is kept.
+    experiments
+        Ids of experiments.
+    keys
+        Only these; None for all.
+    wide
+        A column a key, instead of a row a point.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Long: columns experiment, name, run_id, key (categories), step (Int64), value (float64), attempt (Int64), tokens (float64), at
+        (datetime64[us, UTC]); the points of each key in order of arrival.  Wide: experiment, name, run_id, step, attempt, repeat
+        (Int64), tokens, at, and a column (float64) a key, ordered by attempt and step.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such experiment, or the file cannot be read.
+    """
+    wanted = None if keys is None else list(dict.fromkeys(keys))
+    rows = [store.experiment(key) for key in dict.fromkeys(experiments)]
+    found = [(row, [(key, store.series(row.id, key)) for key in _keys_of(store, row, wanted)]) for row in rows]
+    frame = _wide(found) if wide else _long(found)
+    frame.attrs[EMPTY_ATTR] = _NOTHING
+    return frame
+
+
+def marks_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
+    """Return the checkpoints saved and the notes written in experiments, oldest first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns experiment, name, run_id (categories), kind (category: save, note), step (Int64), text, uri (strings), target (category:
+        trainer, sampler), attempt (Int64) and at (datetime64[us, UTC]).
+
+    Raises
+    ------
+    TrackingError
+        If there is no such experiment, or the file cannot be read.
+    """
+    rows = [store.experiment(key) for key in dict.fromkeys(experiments)]
+    found = [(row, mark) for row in rows for mark in store.marks(row.id)]
+    frame = derived_frame(
+        MARKS,
+        {
+            "experiment": [row.id for row, _ in found],
+            "name": [row.name for row, _ in found],
+            "run_id": [row.run_id for row, _ in found],
+            "kind": [mark.kind for _, mark in found],
+            "step": [mark.step for _, mark in found],
+            "text": [mark.text for _, mark in found],
+            "uri": [mark.uri for _, mark in found],
+            "target": [mark.target for _, mark in found],
+            "attempt": [mark.attempt for _, mark in found],
+            "at": [None] * len(found),
+        },
+    )
+    frame["at"] = _times(np.array([mark.at for _, mark in found], np.int64))
+    frame.attrs[EMPTY_ATTR] = "No checkpoint was saved and no note was written in these experiments."
+    return frame
+
+
+def resolve(store: Store, words: Sequence[str]) -> list[str]:
+    """Return the ids of the experiments that words mean: an id, a run's id, a name; of several with one name all.
+
+    Raises
+    ------
+    TrackingError
+        If a word means none; with the names that are like it.
+    """
+    rows = store.experiments(archived=True)
+    ids: dict[str, None] = {}
+    for word in words:
+        found = [row.id for row in rows if row.id == word] or [row.id for row in rows if word in (row.run_id, row.name)]
+        if not found:
+            import difflib  # noqa: PLC0415 - only for who mistyped
+
+            near = difflib.get_close_matches(word, {text for row in rows for text in (row.id, row.run_id, row.name) if text}, n=3)
+            raise TrackingError(
+                f"Nothing is recorded for {word!r:.60} on this machine.",
+                hint=f"Did you mean {', '.join(near)}?" if near else "%loops experiments lists what is.",
+            )
+        ids.update(dict.fromkeys(reversed(found)))
+    return list(ids)
+
+
+Found = list[tuple["ExperimentRow", list[tuple[str, "Series"]]]]
+
+
+def _keys_of(store: Store, row: ExperimentRow, wanted: list[str] | None) -> list[str]:
+    there = [key.key for key in store.keys(row.id)]
+    return there if wanted is None else [key for key in wanted if key in there]
+
+
+def _long(found: Found) -> pd.DataFrame:
+    parts = [(row, key, series) for row, all_series in found for key, series in all_series]
+    sizes = [len(series.step) for _, _, series in parts]
+    total = sum(sizes)
+
+    def each(texts: list[str | None]) -> Any:
+        return _categories(texts, np.array(sizes, np.int64))
+
+    def joined(pick: Callable[[Series], Any], dtype: Any) -> Any:
+        return np.concatenate([np.empty(0, dtype), *[pick(series) for _, _, series in parts]]).astype(dtype, copy=False)
+
+    frame = pd.DataFrame(
+        {
+            "experiment": each([row.id for row, _, _ in parts]),
+            "name": each([row.name for row, _, _ in parts]),
+            "run_id": each([row.run_id for row, _, _ in parts]),
+            "key": each([key for _, key, _ in parts]),
+            "step": _counts(joined(lambda series: series.step, np.int64)),
+            "value": joined(lambda series: series.value, np.float64),
+            "attempt": _counts(joined(lambda series: series.attempt, np.int64)),
+            "tokens": joined(lambda series: series.tokens, np.float64),
+            "at": _times(joined(lambda series: series.at, np.int64)),
+        },
+        index=pd.RangeIndex(total),
+        copy=False,
+    )
+    frame.attrs[KIND_ATTR] = METRICS.name
+    return frame
+
+
+def _wide(found: Found) -> pd.DataFrame:
+    keys = list(dict.fromkeys(key for _, all_series in found for key, _ in all_series))
+    own = {column.name for column in WIDE.columns}
+    tables = [(row, _aligned(all_series)) for row, all_series in found]
+    sizes = np.array([len(table.step) for _, table in tables], np.int64)
+
+    def joined(pick: Callable[[_Table], Any], dtype: Any) -> Any:
+        return np.concatenate([np.empty(0, dtype), *[pick(table) for _, table in tables]])
+
+    columns = {
+        "experiment": _categories([row.id for row, _ in tables], sizes),
+        "name": _categories([row.name for row, _ in tables], sizes),
+        "run_id": _categories([row.run_id for row, _ in tables], sizes),
+        "step": _counts(joined(lambda table: table.step, np.int64)),
+        "attempt": _counts(joined(lambda table: table.attempt, np.int64)),
+        "repeat": _counts(joined(lambda table: table.repeat, np.int64)),
+        "tokens": joined(lambda table: table.tokens, np.float64),
+        "at": _times(joined(lambda table: table.times, np.int64)),
+    }
+    for key in keys:
+        values = [table.columns[key] if key in table.columns else np.full(len(table.step), np.nan) for _, table in tables]
+        columns[f"metric:{key}" if key in own else key] = np.concatenate(values)
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(int(sizes.sum())), copy=False)
+    frame.attrs[KIND_ATTR] = WIDE.name
+    return frame
+
+
+class _Table:
+    """The series of one experiment beside each other: a row for each attempt, step and repeat that any of them has."""
+
+    def __init__(self, attempt: Any, step: Any, repeat: Any) -> None:
+        self.attempt: npt.NDArray[np.int64] = attempt
+        self.step: npt.NDArray[np.int64] = step
+        self.repeat: npt.NDArray[np.int64] = repeat
+        self.tokens: npt.NDArray[np.float64] = np.full(len(step), np.nan)
+        self.times: npt.NDArray[np.int64] = np.zeros(len(step), np.int64)
+        self.columns: dict[str, npt.NDArray[np.float64]] = {}
+
+
+def _aligned(all_series: list[tuple[str, Series]]) -> _Table:
+    if not all_series:
+        nothing = np.empty(0, np.int64)
+        return _Table(nothing, nothing, nothing)
+    places = [np.stack([series.attempt.astype(np.int64), series.step, _repeats(series)]) for _, series in all_series]
+    first = places[0]
+    if all(np.array_equal(first, other) for other in places[1:]) and _is_sorted(first):
+        # What is logged together, step by step, is most of what there is.
+        table = _Table(*first)
+        where = [np.arange(first.shape[1])] * len(places)
+    else:
+        together = np.concatenate(places, axis=1)
+        order = np.lexsort(together[::-1])
+        ordered = together[:, order]
+        is_new = np.r_[True, (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)]
+        row_of = np.empty(len(order), np.int64)
+        row_of[order] = np.cumsum(is_new) - 1
+        table = _Table(*ordered[:, is_new])
+        where = np.split(row_of, np.cumsum([place.shape[1] for place in places])[:-1])
+    for (key, series), rows in zip(all_series, where, strict=True):
+        values = table.columns[key] = np.full(len(table.step), np.nan)
+        values[rows] = series.value
+        table.tokens[rows] = np.fmax(table.tokens[rows], series.tokens)
+        table.times[rows] = np.maximum(table.times[rows], series.at)
+    return table
+
+
+def _repeats(series: Series) -> npt.NDArray[np.int64]:
+    count = len(series.step)
+    order = np.lexsort((series.step, series.attempt))
+    step, attempt = series.step[order], series.attempt[order]
+    is_new = np.r_[True, (step[1:] != step[:-1]) | (attempt[1:] != attempt[:-1])]
+    places = np.arange(count)
+    found = np.empty(count, np.int64)
+    found[order] = places - np.maximum.accumulate(np.where(is_new, places, 0)) + 1
+    return found
+
+
+def _is_sorted(places: npt.NDArray[np.int64]) -> bool:
+    attempt, step, repeat = places
+    later = np.diff(attempt)
+    further = np.diff(step)
+    return bool(((later > 0) | ((later == 0) & ((further > 0) | ((further == 0) & (np.diff(repeat) > 0))))).all())
+
+
+def _categories(texts: Sequence[str | None], sizes: npt.NDArray[np.int64]) -> Any:
+    words = list(dict.fromkeys(text for text in texts if text is not None))
+    code_of: dict[str | None, int] = {None: -1, **{word: code for code, word in enumerate(words)}}
+    codes = np.repeat(np.array([code_of[text] for text in texts], np.int32), sizes)
+    return pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(pd.Index(words, dtype=STRING_DTYPE)))
+
+
+def _counts(numbers: npt.NDArray[np.int64]) -> Any:
+    return pd.arrays.IntegerArray(numbers, np.zeros(len(numbers), np.bool_))
+
+
+def _times(millis: npt.NDArray[np.int64]) -> Any:
+    return pd.DatetimeIndex((millis * 1000).view("M8[us]")).tz_localize("UTC").array
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value

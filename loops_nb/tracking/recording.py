@@ -1,0 +1,269 @@
+"""Recording by hand: an experiment, and what is logged to it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from loops_nb.errors import InvalidArgumentError, TrackingError
+from loops_nb.tracking.recorder import Recorder, TrackingWarning, recorder_for
+from loops_nb.tracking.store import Store, now
+from loops_nb.tracking.values import as_number, as_step, kept_params, kept_text, usable_key
+from loops_nb.tracking.writing import Entry, Logged, Marked, Opened, Opening, Turned
+
+if TYPE_CHECKING:
+    from loops_nb.tracking.rows import ExperimentRow
+
+_NAN = float("nan")
+_PLAIN = frozenset({float, int, bool})
+_LONGEST_NAME = 500
+
+
+class Recording:
+    """One experiment that is being recorded; made by `begin`.
+
+    All its methods cost next to nothing, never wait for the disk and may be called from any thread; a background thread writes what
+    they took at most a second later.  A ``kill -9`` loses that second and nothing more.
+
+    Attributes
+    ----------
+    id
+        Tells it from all others, also from those of the same name.
+    name
+        Its name.
+    """
+
+    def __init__(self, recorder: Recorder, opening: Opening, *, last_step: int = -1) -> None:
+        self.id = opening.id
+        self.name = opening.name
+        self._recorder = recorder
+        self._opening = opening
+        self._last_step = last_step
+        self._steps = threading.Lock()
+        self._keys: set[str] = set()
+
+    @property
+    def run_id(self) -> str | None:
+        """The Loops run that it follows, if any."""
+        return self._opening.run_id
+
+    def log(
+        self, values: Mapping[str, Any] | None = None, /, *, step: int | None = None, tokens_seen: float | None = None, **more: Any
+    ) -> None:
+        """Record values at a step.
+
+        Parameters
+        ----------
+        values
+            Values by their keys, for keys that are no Python names, such as ``eval/loss``.
+        step
+            The step; without it the one after the last.  A step that goes backwards begins a new attempt; a step that comes again keeps
+            both.  Nothing is ever overwritten.
+        tokens_seen
+            Tokens trained on from the beginning until now, for curves by tokens.
+        **more
+            Values by their keys.  Numbers of Python, NumPy and of tensors with one element; NaN and infinities are kept.  Anything else
+            is left out, with one warning a key.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the step is no whole number.
+        """
+        if values is not None:
+            more = {**values, **more}
+        known = self._keys
+        for key, value in more.items():
+            if type(value) not in _PLAIN or key not in known:
+                more = self._usable(more)
+                break
+        if type(step) is not int or not -_FAR < step < _FAR:
+            step = self._next_step() if step is None else as_step(step)
+        self._last_step = step
+        self._recorder.add(Logged(self._opening, step, now(), _NAN if tokens_seen is None else float(tokens_seen), more))
+        if self._recorder.is_troubled:
+            self._recorder.tell()
+
+    def note(self, text: str, *, step: int | None = None) -> None:
+        """Write something down, at a step or about the whole experiment."""
+        self._add(Marked(self._opening, "note", None if step is None else as_step(step), now(), kept_text(str(text))))
+
+    def saved(self, name: str, *, step: int | None = None, uri: str | None = None, target: str | None = None) -> None:
+        """Mark that a checkpoint was saved, so that tables and curves show it at its step.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        step
+            The step; without it the last one that was logged.
+        uri
+            Its ``bt://`` URI, if it is known.
+        target
+            ``trainer`` or ``sampler``: what can load it.
+        """
+        last = self._last_step if self._last_step >= 0 else None
+        self._add(
+            Marked(
+                self._opening,
+                "save",
+                last if step is None else as_step(step),
+                now(),
+                kept_text(name),
+                uri if uri is None else kept_text(uri),
+                target,
+            )
+        )
+
+    def new_attempt(self) -> None:
+        """Say that training begins again from an earlier state: what follows belongs to a new attempt."""
+        self._add(Turned(self._opening))
+
+    def flush(self) -> bool:
+        """Write all that was logged until now, and tell whether it is in the file."""
+        done = self._recorder.flush()
+        self._recorder.tell()
+        return done
+
+    def close(self) -> None:
+        """Write all that was logged until now.  Logging may go on afterwards."""
+        self.flush()
+
+    @property
+    def path(self) -> Path:
+        """The file that it is written to."""
+        return self._recorder.path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        run = f", run {self.run_id}" if self.run_id else ""
+        return f"<{type(self).__name__} {self.name!r} ({self.id}{run})>"
+
+    def _add(self, entry: Entry) -> None:
+        self._recorder.add(entry)
+        if self._recorder.is_troubled:
+            self._recorder.tell()
+
+    def _next_step(self) -> int:
+        with self._steps:
+            self._last_step += 1
+            return self._last_step
+
+    def _usable(self, values: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            if not usable_key(key):
+                self._leave_out(repr(key)[:60], f"{key!r:.60} cannot be a key: a key is a text of 1 to 1,000 characters.")
+                continue
+            kept = kept_text(key)
+            if kept == key:
+                self._keys.add(key)
+            number = value if type(value) in _PLAIN else as_number(value)
+            if number is None:
+                self._leave_out(key, f"{key!r:.60} is no number but {type(value).__name__}: such values are not recorded.")
+            else:
+                found[kept] = number
+        return found
+
+    def _leave_out(self, key: str, why: str) -> None:
+        if key not in self._opening.left_out:
+            self._opening.left_out.add(key)
+            warnings.warn(why, TrackingWarning, stacklevel=4)
+
+
+_FAR = 1 << 62
+
+
+_Kind = TypeVar("_Kind", bound=Recording)
+
+
+def begin(
+    kind: type[_Kind],
+    name: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    tags: Iterable[str] = (),
+    run: Any = None,
+    session: Any = None,
+    resume: bool | str = False,
+    path: Path | None = None,
+) -> _Kind:
+    """Begin an experiment, or go on with one; what `loops_nb.experiment` does.
+
+    Parameters
+    ----------
+    kind
+        What to make: `Recording` or a kind of it.
+    name, params, tags, run, session, resume, path
+        As in `loops_nb.experiment`.
+
+    Raises
+    ------
+    TrackingError, InvalidArgumentError
+        As there.
+    """
+    name = kept_text(name) if isinstance(name, str) else ""
+    if not 0 < len(name.strip()) <= _LONGEST_NAME:
+        raise InvalidArgumentError("name must be a text of 1 to 500 characters.", argument="name", hint="For example lr-sweep")
+    store = Store(path)
+    run_id, session_id = _id_of(run, "run"), _id_of(session, "session")
+    found = _found(store, name, run_id, resume=resume)
+    recorder = recorder_for(store.path)
+    began = now()
+    opening = Opening(
+        id=secrets.token_hex(4) if found is None else found.id,
+        name=name if found is None else found.name,
+        run_id=run_id if found is None else found.run_id or run_id,
+        session_id=session_id if found is None else found.session_id or session_id,
+        created_at=began if found is None else found.created_at,
+        params=kept_params(params if found is None else {**found.params, **(params or {})}),
+        tags=tuple(kept_text(str(tag)) for tag in tags),
+        token=secrets.token_hex(8),
+    )
+    last_step = -1
+    if found is not None:
+        last_step = max((key.last_step for key in store.keys(found.id)), default=-1)
+        if params:
+            store.set_params(found.id, params)
+        if opening.tags:
+            store.tag(found.id, *opening.tags)
+    made = kind(recorder, opening, last_step=last_step)
+    recorder.add(Opened(opening, began))
+    if not recorder.flush() and recorder.refusal is not None:
+        refusal, recorder.refusal = recorder.refusal, None
+        recorder.drop()
+        raise refusal
+    recorder.tell()
+    return made
+
+
+def _found(store: Store, name: str, run_id: str | None, *, resume: bool | str) -> ExperimentRow | None:
+    if isinstance(resume, str):
+        return store.experiment(resume)
+    if not resume and run_id is None:
+        return None
+    try:
+        there = store.experiments(archived=True)
+    except TrackingError as error:
+        if error.hint:
+            raise
+        # Not for now; what is logged is recorded all the same, as soon as it can be.
+        return None
+    return next((row for row in there if row.name == name and (run_id is None or row.run_id == run_id)), None)
+
+
+def _id_of(thing: Any, what: str) -> str | None:
+    found = getattr(thing, "id", thing)
+    if found is None or (isinstance(found, str) and found):
+        return found
+    raise InvalidArgumentError(f"{what} must be an id or what the API gave, not {type(thing).__name__}.", argument=what)

@@ -1,0 +1,238 @@
+"""From what was logged to rows of the store: points are gathered by series, then written in one transaction."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from loops_nb.tracking.chunks import Points, pack, repack
+from loops_nb.tracking.schema import writing
+from loops_nb.tracking.values import as_number
+
+#: After so many chunks the newest of a series are merged, so that a series that grows by a few points a second is read fast.
+_MERGE_AFTER = 16
+_LARGEST_MERGED = 16_384
+# A chunk is merged with the younger ones behind it until it is so many times larger than they are: every point is moved a few times only.
+_GROWTH = 4
+
+_INSERT_EXPERIMENT = """
+    INSERT INTO experiments (id, name, run_id, session_id, created_at, last_at, params) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING seq"""
+_TOUCH_EXPERIMENT = """
+    UPDATE experiments SET last_at = max(last_at, ?), run_id = coalesce(run_id, ?), session_id = coalesce(session_id, ?)
+    WHERE id = ? RETURNING seq"""
+_NEXT_ATTEMPT = """
+    INSERT INTO attempts (experiment, number, opening)
+    SELECT ?, coalesce(max(number), 0) + 1, ? FROM attempts WHERE experiment = ?
+    ON CONFLICT (experiment, opening) DO NOTHING"""
+_UPSERT_SERIES = """
+    INSERT INTO series (experiment, key, count, first_step, last_step, appended) VALUES (?, ?, ?, ?, ?, 1)
+    ON CONFLICT (experiment, key) DO UPDATE SET count = count + excluded.count, first_step = min(first_step, excluded.first_step),
+        last_step = max(last_step, excluded.last_step), appended = appended + 1 RETURNING seq, count, appended"""
+_INSERT_CHUNK = "INSERT INTO chunks (series, start, count, points) VALUES (?, ?, ?, ?)"
+_INSERT_MARK = "INSERT INTO marks (experiment, kind, step, at, text, uri, target, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(eq=False, slots=True)
+class Opening:
+    """One opening of an experiment by one process: what its row says, and where its steps are.
+
+    Parameters
+    ----------
+    id, name, run_id, session_id, created_at, params
+        As in `ExperimentRow`; params as JSON.
+    token
+        Tells this opening from all others.
+    """
+
+    id: str
+    name: str
+    run_id: str | None
+    session_id: str | None
+    created_at: int
+    params: str
+    token: str
+    tags: tuple[str, ...] = ()
+    turn: int = 0
+    last_steps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: Keys whose values were no numbers, and were left out.
+    left_out: set[str] = field(default_factory=set)
+
+    def attempt(self, key: str, step: int) -> int:
+        """Return which attempt of this opening a point belongs to: a step that goes backwards begins a new one."""
+        turn, last = self.last_steps.get(key, (self.turn, step))
+        if turn == self.turn and step < last:
+            self.turn += 1
+        self.last_steps[key] = (self.turn, step)
+        return self.turn
+
+
+class Logged(NamedTuple):
+    """One call of ``log``: its values are numbers already, or whole numbers as they were given."""
+
+    opening: Opening
+    step: int
+    at: int
+    tokens: float
+    values: dict[str, Any]
+
+
+class Marked(NamedTuple):
+    """One mark that is to be written."""
+
+    opening: Opening
+    kind: str
+    step: int | None
+    at: int
+    text: str
+    uri: str | None = None
+    target: str | None = None
+
+
+class Opened(NamedTuple):
+    """The beginning of an opening: the experiment shall be there even if nothing is ever logged."""
+
+    opening: Opening
+    at: int
+
+
+class Turned(NamedTuple):
+    """From here on, points belong to a new attempt."""
+
+    opening: Opening
+
+
+Entry = Logged | Marked | Opened | Turned
+
+
+class _OfExperiment:
+    """What a batch has for one opening."""
+
+    __slots__ = ("last_at", "marks", "opening", "series")
+
+    def __init__(self, opening: Opening) -> None:
+        self.opening = opening
+        self.last_at = opening.created_at
+        self.series: dict[str, Points] = {}
+        self.marks: list[tuple[Marked, int]] = []
+
+
+class Batch:
+    """Entries gathered by series, ready to be written; gathering them again is not needed when a write fails.
+
+    Parameters
+    ----------
+    entries
+        What was logged, in the order in which it came.
+    """
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._experiments: dict[str, _OfExperiment] = {}
+        self.size = 0
+        for entry in entries:
+            self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        opening = entry.opening
+        if isinstance(entry, Turned):
+            opening.turn += 1
+            return
+        of = self._experiments.get(opening.token)
+        if of is None:
+            of = self._experiments[opening.token] = _OfExperiment(opening)
+        of.last_at = max(of.last_at, entry.at)
+        if isinstance(entry, Marked):
+            of.marks.append((entry, opening.turn))
+            self.size += 1
+        elif isinstance(entry, Logged):
+            _, step, at, tokens, values = entry
+            for key, value in values.items():
+                points = of.series.get(key)
+                if points is None:
+                    points = of.series[key] = Points([], [], [], [], [])
+                attempt = opening.attempt(key, step)
+                points.step.append(step)
+                points.at.append(at)
+                points.tokens.append(tokens)
+                points.value.append(value if type(value) is float else _whole_as_float(value))
+                points.attempt.append(attempt)
+            self.size += len(values)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write everything or nothing.
+
+        Raises
+        ------
+        sqlite3.Error
+            If nothing was written.
+        """
+        with writing(connection):
+            for of in self._experiments.values():
+                _write(connection, of)
+
+
+def _whole_as_float(value: Any) -> float:
+    found = as_number(value)
+    return math.nan if found is None else found
+
+
+def _write(connection: sqlite3.Connection, of: _OfExperiment) -> None:
+    opening = of.opening
+    # Always both: the file may have been removed, or made anew, since the experiment was begun.
+    found = connection.execute(_TOUCH_EXPERIMENT, (of.last_at, opening.run_id, opening.session_id, opening.id)).fetchone()
+    if found is None:
+        row = (opening.id, opening.name, opening.run_id, opening.session_id, opening.created_at, of.last_at, opening.params)
+        found = connection.execute(_INSERT_EXPERIMENT, row).fetchone()
+        for tag in opening.tags:
+            connection.execute("INSERT OR IGNORE INTO tags (experiment, tag) VALUES (?, ?)", (found[0], tag))
+    experiment = found[0]
+    numbers: dict[int, int] = {}
+
+    def number(turn: int) -> int:
+        if turn not in numbers:
+            token = f"{opening.token}/{turn}"
+            connection.execute(_NEXT_ATTEMPT, (experiment, token, experiment))
+            found = connection.execute("SELECT number FROM attempts WHERE experiment = ? AND opening = ?", (experiment, token))
+            numbers[turn] = int(found.fetchone()[0])
+        return numbers[turn]
+
+    for key, points in of.series.items():
+        append(connection, experiment, key, points._replace(attempt=[number(turn) for turn in points.attempt]))
+    for mark, turn in of.marks:
+        values = (experiment, mark.kind, mark.step, mark.at, mark.text, mark.uri, mark.target, number(turn))
+        connection.execute(_INSERT_MARK, values)
+
+
+def append(connection: sqlite3.Connection, experiment: int, key: str, points: Points) -> None:
+    """Add points to the end of a series, within a transaction."""
+    count = len(points.step)
+    row = (experiment, key, count, min(points.step), max(points.step))
+    series, total, appended = connection.execute(_UPSERT_SERIES, row).fetchone()
+    connection.execute(_INSERT_CHUNK, (series, total - count, count, pack(points)))
+    if appended >= _MERGE_AFTER:
+        _merge(connection, series)
+
+
+def _merge(connection: sqlite3.Connection, series: int) -> None:
+    chunks: list[tuple[int, int, int]] = []
+    together = 0
+    found = connection.execute("SELECT seq, start, count FROM chunks WHERE series = ? ORDER BY start DESC", (series,))
+    for seq, start, count in found:
+        if together and (together + count > _LARGEST_MERGED or (len(chunks) >= _MERGE_AFTER and count > _GROWTH * together)):
+            break
+        chunks.append((seq, start, count))
+        together += count
+    found.close()
+    if len(chunks) > 1:
+        chunks.reverse()
+        parts = [(_points_of(connection, seq), count) for seq, _, count in chunks]
+        for seq, _, _ in chunks:
+            connection.execute("DELETE FROM chunks WHERE seq = ?", (seq,))
+        connection.execute(_INSERT_CHUNK, (series, chunks[0][1], together, repack(parts)))
+    connection.execute("UPDATE series SET appended = 0 WHERE seq = ?", (series,))
+
+
+def _points_of(connection: sqlite3.Connection, seq: int) -> bytes:
+    points: bytes = connection.execute("SELECT points FROM chunks WHERE seq = ?", (seq,)).fetchone()[0]
+    return points

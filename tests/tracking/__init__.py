@@ -1,0 +1,1 @@
+"""Experiments on this machine: recorded, kept, read."""

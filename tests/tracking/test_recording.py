@@ -1,0 +1,176 @@
+"""What is logged is read again: every point, in order, with its step, time, tokens and attempt."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from loops_nb import experiment
+from loops_nb.errors import InvalidArgumentError, TrackingError
+from loops_nb.tracking import KeyRow, Mark, Store
+
+
+def test_values_steps_times_and_tokens_come_back(store: Store) -> None:
+    before = time.time_ns() // 1_000_000
+    with experiment("first", params={"lr": 1e-4, "layers": [1, 2]}, tags=["b", "a"]) as exp:
+        exp.log(step=0, loss=2.5, tokens_seen=100)
+        exp.log({"eval/loss": 3}, step=1, loss=1.5)
+    after = time.time_ns() // 1_000_000
+    loss = store.series(exp.id, "loss")
+    assert (loss.step.tolist(), loss.value.tolist(), loss.attempt.tolist(), loss.mark) == ([0, 1], [2.5, 1.5], [1, 1], 2)
+    assert loss.tokens[0] == 100
+    assert math.isnan(loss.tokens[1])
+    assert all(before <= at <= after for at in loss.at)
+    assert [loss.step.dtype, loss.at.dtype, loss.tokens.dtype, loss.value.dtype, loss.attempt.dtype] == [
+        np.int64,
+        np.int64,
+        np.float64,
+        np.float64,
+        np.int32,
+    ]
+    assert store.keys(exp.id) == [KeyRow("loss", 2, 0, 1), KeyRow("eval/loss", 1, 1, 1)]
+    (row,) = store.experiments()
+    assert (row.id, row.name, row.tags, row.params, row.archived) == (exp.id, "first", ("a", "b"), {"lr": 1e-4, "layers": [1, 2]}, False)
+    assert before <= row.created_at <= row.last_at <= after
+
+
+def test_reading_goes_on_where_it_ended(store: Store) -> None:
+    exp = experiment("tail")
+    for step in range(100):
+        exp.log(step=step, loss=step)
+    seen = store.series(exp.id, "loss")
+    for step in range(100, 400):
+        exp.log(step=step, loss=step)
+        if step % 3 == 0:
+            # Many small writes, so that chunks are merged between the two readings.
+            exp.flush()
+    newer = store.series(exp.id, "loss", after=seen.mark)
+    assert newer.step.tolist() == list(range(100, 400))
+    assert newer.mark == 400
+    nothing = store.series(exp.id, "loss", after=newer.mark)
+    assert (nothing.step.tolist(), nothing.mark) == ([], 400)
+    assert store.series(exp.id, "loss").step.tolist() == list(range(400))
+    assert store.series(exp.id, "no such key").step.tolist() == []
+
+
+def test_steps_count_by_themselves_and_go_on_from_what_is_given(store: Store) -> None:
+    exp = experiment("steps")
+    exp.log(loss=1)
+    exp.log(loss=1)
+    exp.log(step=10, loss=1)
+    exp.log(loss=1)
+    assert store.series(exp.id, "loss").step.tolist() == [0, 1, 10, 11]
+
+
+def test_a_step_that_goes_backwards_begins_a_new_attempt_and_one_that_comes_again_keeps_both(store: Store) -> None:
+    exp = experiment("back")
+    for step, loss in [(1, 1.0), (2, 2.0), (2, 2.5), (3, 3.0), (2, 9.0), (3, 9.5)]:
+        exp.log(step=step, loss=loss)
+        exp.log(step=step, other=loss)
+    for key in ("loss", "other"):
+        series = store.series(exp.id, key)
+        assert series.step.tolist() == [1, 2, 2, 3, 2, 3]
+        assert series.value.tolist() == [1.0, 2.0, 2.5, 3.0, 9.0, 9.5]
+        assert series.attempt.tolist() == [1, 1, 1, 1, 2, 2]
+
+
+def test_a_resumed_experiment_keeps_all_and_counts_a_new_attempt(store: Store) -> None:
+    with experiment("lr", run="abc1234", params={"lr": 1}, tags=["x"]) as first:
+        first.log(step=5, loss=1)
+    with experiment("lr", run="abc1234", params={"rank": 2}, tags=["y"]) as second:
+        second.log(loss=2)
+        second.log(step=3, loss=3)
+    assert second.id == first.id
+    with experiment("lr", resume=True) as third:
+        third.log(step=0, loss=4)
+    with experiment("lr", resume=first.id) as fourth:
+        fourth.log(step=0, loss=5)
+    series = store.series(first.id, "loss")
+    assert series.step.tolist() == [5, 6, 3, 0, 0]
+    assert series.attempt.tolist() == [1, 2, 3, 4, 5]
+    (row,) = store.experiments()
+    assert (row.params, row.tags, row.run_id) == ({"lr": 1, "rank": 2}, ("x", "y"), "abc1234")
+
+
+def test_a_name_that_is_used_again_is_another_experiment(store: Store) -> None:
+    assert experiment("same").id != experiment("same").id
+    assert [row.name for row in store.experiments()] == ["same", "same"]
+    with pytest.raises(TrackingError, match="no experiment 'nobody'"):
+        experiment("same", resume="nobody")
+
+
+def test_marks_tell_saves_and_notes_at_their_steps(store: Store) -> None:
+    exp = experiment("marks")
+    exp.saved("before any step")
+    exp.log(step=7, loss=1)
+    exp.saved("step-7", uri="bt://loops:abc1234/weights/step-7", target="trainer")
+    exp.note("looks good", step=7)
+    exp.note("as a whole")
+    marks = store.marks(exp.id)
+    assert [mark._replace(at=0) for mark in marks] == [
+        Mark("save", None, 0, "before any step", None, None, 1),
+        Mark("save", 7, 0, "step-7", "bt://loops:abc1234/weights/step-7", "trainer", 1),
+        Mark("note", 7, 0, "looks good", None, None, 1),
+        Mark("note", None, 0, "as a whole", None, None, 1),
+    ]
+    assert store.experiments()[0].notes == ("looks good", "as a whole")
+
+
+def test_what_people_say_is_kept_and_taken_back(store: Store) -> None:
+    exp = experiment("said", tags=["keep", "drop"])
+    store.untag(exp.id, "drop")
+    store.tag(exp.id, "new", "keep")
+    store.note(exp.id, "later")
+    store.set_params(exp.id, {"lr": 3})
+    exp.log(loss=1)
+    row = store.experiment(exp.id)
+    assert (row.tags, row.notes, row.params) == (("keep", "new"), ("later",), {"lr": 3})
+    store.archive(exp.id)
+    assert store.experiments() == []
+    assert [found.id for found in store.experiments(archived=True)] == [exp.id]
+    store.archive(exp.id, archived=False)
+    assert [found.id for found in store.experiments()] == [exp.id]
+    with pytest.raises(TrackingError, match="no experiment 'x'"):
+        store.note("x", "y")
+
+
+def test_the_version_changes_with_every_writer_and_only_then(store: Store) -> None:
+    nothing = store.version()
+    assert nothing == store.version()
+    exp = experiment("watched")
+    other = Store()
+    made = store.version()
+    assert made > nothing
+    assert made == store.version()
+    exp.log(loss=1)
+    exp.flush()
+    logged = store.version()
+    assert logged > made
+    other.tag(exp.id, "x")
+    tagged = store.version()
+    assert tagged > logged
+    store.tag(exp.id, "y")
+    assert store.version() > tagged
+    other.close()
+
+
+def test_reading_makes_no_file(store: Store) -> None:
+    assert store.experiments() == []
+    assert store.keys("x") == []
+    assert store.marks("x") == []
+    assert not store.path.exists()
+
+
+@pytest.mark.parametrize("step", [0.5, "3", 1 << 70, float("nan"), float("inf"), object()], ids=repr)
+def test_a_step_that_is_no_whole_number_is_refused(step: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="whole number"):
+        experiment("bad step").log(step=step, loss=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 501, None, 3])
+def test_a_name_that_cannot_be_one_is_refused(name: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="1 to 500"):
+        experiment(name)  # type: ignore[arg-type]
