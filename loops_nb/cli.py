@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,6 +64,9 @@ def _serve(found: argparse.Namespace) -> int:
         url_ttl=found.url_ttl,
         rate_limit=found.rate_limit,
         host=found.host,
+        max_trainers=found.max_trainers,
+        max_samplers=found.max_samplers,
+        hold_seconds=found.hold_seconds,
     )
     try:
         serve(settings, port=found.port, registry=found.registry, say=_say)
@@ -105,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--rate-limit", type=_natural, default=100, metavar="N", help="requests a second, key and endpoint; 0 switches it off"
     )
+    serve.add_argument("--max-trainers", type=_positive, default=4, metavar="N", help="how many trainers may be live at one time")
+    serve.add_argument("--max-samplers", type=_positive, default=4, metavar="N", help="how many samplers may be live at one time")
+    serve.add_argument(
+        "--hold-seconds", type=_hold, default=25.0, metavar="SECONDS", help="how long a request that must wait is held before 408"
+    )
     serve.add_argument("--registry", type=Path, help=argparse.SUPPRESS)
     commands.add_parser("where", help="print the folder in which loops_nb keeps things")
     return parser
@@ -119,6 +128,11 @@ def _folder(text: str) -> Path:
 
 def _port(text: str) -> int:
     return _whole(text, 0, 65_535)
+
+
+def _hold(text: str) -> float:
+    # Training clients give up reading after 35 seconds, and ask again at once after a 408.
+    return _number(text, 0.01, 30)
 
 
 def _positive(text: str) -> int:
@@ -140,10 +154,14 @@ def _whole(text: str, low: int, high: int) -> int:
 
 
 def _speed(text: str) -> float:
+    return _number(text, _SLOWEST, _FASTEST)
+
+
+def _number(text: str, low: float, high: float) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    if not _SLOWEST <= value <= _FASTEST:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.000001 to 1000000")
+        value = math.nan
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:.6f} to {high}".replace(".000000", ""))
     return value

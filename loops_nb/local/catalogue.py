@@ -1,15 +1,20 @@
 """The base models and hardware that the local service knows: one table.
 
-Names and lengths are those of public models; the GPU shapes say what such a model would need, nothing here owns a GPU.  The table is
-no allowlist: a run over another ``org/name`` is accepted and gets the shape of the smallest model.
+``loops-local/tiny`` and ``loops-local/small`` are what really computes here.  The other names and lengths are those of public models;
+the GPU shapes say what such a model would need, nothing here owns a GPU.  Under such a name ``loops-local/tiny`` trains and answers in its
+place, with the token ids of the name's own tokenizer, so that code for it runs unchanged.  The table is no allowlist: a run over another
+``org/name`` is accepted and gets the shape of the smallest model.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+
+from loops_nb.local.model.sizes import SMALL, TARGET_MODULES, TINY, size_of
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_.-]{1,95}")
 GIB = 1024
@@ -20,9 +25,9 @@ class Hardware(Struct, frozen=True):
 
     id: str
     name: str
-    gpu_type: str
+    gpu_type: str | None
     gpu_count: int
-    gpu_memory_limit_mib: int
+    gpu_memory_limit_mib: int | None
     millicpu_limit: int
     memory_limit_mib: int
 
@@ -72,6 +77,7 @@ HARDWARE = {
         Hardware("local-h100-1", "H100 x 1", "H100", 1, 80 * GIB, 26_000, 234 * GIB),
         Hardware("local-h100-2", "H100 x 2", "H100", 2, 80 * GIB, 52_000, 468 * GIB),
         Hardware("local-h100-8", "H100 x 8", "H100", 8, 80 * GIB, 208_000, 1872 * GIB),
+        Hardware("local-cpu-1", "One process of this machine", None, 0, None, 1_000, 256),
         Hardware("local-b200-8", "B200 x 8", "B200", 8, 180 * GIB, 224_000, 2000 * GIB),
     )
 }
@@ -85,8 +91,12 @@ MODELS = {
         BaseModel("Qwen/Qwen3-235B-A22B-Instruct-2507", 131_072, 65_536, 448_390, "local-h100-8", nodes=2, experts="shared_outer"),
         BaseModel("meta-llama/Llama-3.1-8B-Instruct", 131_072, 131_072, 15_317, "local-h100-1"),
         BaseModel("openai/gpt-oss-20b", 131_072, 131_072, 39_872, "local-h100-1", experts="shared_adapter"),
+        BaseModel(TINY.name, TINY.longest, TINY.longest, 2, "local-cpu-1", modules=TARGET_MODULES),
+        BaseModel(SMALL.name, SMALL.longest, SMALL.longest, 12, "local-cpu-1", modules=TARGET_MODULES),
     )
 }
+_TOKENIZERS = {name: Path(__file__).parent / "tokenizers" / name.rpartition("/")[2] for name in (TINY.name, SMALL.name)}
+_NAMES = {str(folder): name for name, folder in _TOKENIZERS.items()}
 _OTHER = BaseModel("", 131_072, 131_072, 15_623, "local-h100-1")
 
 
@@ -95,9 +105,14 @@ def is_model_id(text: str) -> bool:
     return _MODEL_ID.fullmatch(text) is not None and not text.endswith((".", "/.."))
 
 
+def tokenizer_folder(name: str) -> Path | None:
+    """Return the folder of the tokenizer that comes with a local model; None for any other model."""
+    return _TOKENIZERS.get(name)
+
+
 def name_of(text: str) -> str:
     """Return the base model that a caller means: its name, or the folder of its tokenizer."""
-    return text
+    return _NAMES.get(text.removeprefix("hf://").rstrip("/\\"), text)
 
 
 def model(name: str) -> BaseModel:
@@ -127,13 +142,26 @@ def capabilities(*, name: str | None, use_case: str, max_seq_len: int | None) ->
                 "supports_vision_language": row.vision,
                 "enabled": not too_long,
                 "serverless": row.serverless,
-                "enablement_details": {
-                    "reason": "sequence_length_unsupported",
-                    "reason_detail": f"{row.name} handles at most {longest} tokens for {use_case}; {max_seq_len} were asked for.",
-                    "remediation": f"Ask for max_seq_len <= {longest}, or choose a model with a longer context.",
-                }
-                if too_long
-                else None,
+                "enablement_details": _too_long(row, longest, use_case, max_seq_len) if too_long else _alias(row),
             }
         )
     return listed
+
+
+def _too_long(row: BaseModel, longest: int, use_case: str, asked: int | None) -> dict[str, str]:
+    return {
+        "reason": "sequence_length_unsupported",
+        "reason_detail": f"{row.name} handles at most {longest} tokens for {use_case}; {asked} were asked for.",
+        "remediation": f"Ask for max_seq_len <= {longest}, or choose a model with a longer context.",
+    }
+
+
+def _alias(row: BaseModel) -> dict[str, str] | None:
+    size = size_of(row.name)
+    if size.name == row.name:
+        return None
+    return {
+        "reason": "local_alias",
+        "reason_detail": f"Here {size.name} trains and answers in the place of {row.name}, with at most {size.longest} tokens a sequence.",
+        "remediation": "Nothing to do for trying code out; the hosted service has the model itself.",
+    }

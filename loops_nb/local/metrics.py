@@ -105,7 +105,7 @@ def _mean(spans: list[Span], start: int, end: int) -> Load:
 def _node(deployment: DeploymentRecord, points: list[tuple[int, Load]], stamps: list[str]) -> dict[str, Any]:
     shape = catalogue.hardware(deployment.base_model)
     weights = catalogue.model(deployment.base_model)
-    per_gpu = weights.weights_mib * _MIB / (shape.gpu_count * weights.nodes)
+    per_gpu = weights.weights_mib * _MIB / (max(shape.gpu_count, 1) * weights.nodes)
     loads = [load for _, load in points]
     gpus = [str(rank) for rank in range(shape.gpu_count)]
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from loops_nb.local import catalogue
 from loops_nb.local.requests import Millis, Positive
 
 
@@ -15,6 +16,10 @@ class ListRuns(Struct):
     run_id: str | None = None
     base_model: str | None = None
     scope: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take the folder of a local model's tokenizer for the model."""
+        self.base_model = self.base_model and catalogue.name_of(self.base_model)
 
 
 class Scope(Struct):
@@ -29,6 +34,10 @@ class ListCheckpoints(Struct):
     run_id: str | None = None
     base_model: str | None = None
     checkpoint_path: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take the folder of a local model's tokenizer for the model."""
+        self.base_model = self.base_model and catalogue.name_of(self.base_model)
 
 
 class Page(Struct):
@@ -61,3 +70,7 @@ class Capabilities(Struct):
     model: str | None = None
     use_case: Literal["rl", "sft"] = "rl"
     max_seq_len: Positive | None = None
+
+    def __post_init__(self) -> None:
+        """Take the folder of a local model's tokenizer for the model."""
+        self.model = self.model and catalogue.name_of(self.model)

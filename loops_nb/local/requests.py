@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 
+from loops_nb.local import catalogue
 from loops_nb.local.ids import is_id
 from loops_nb.local.problems import Problem, invalid
 
@@ -38,7 +39,13 @@ class CreateSession(Struct):
 
 
 class CreateTrainer(Struct, kw_only=True):
-    """Body of ``POST /v1/loops/trainers``."""
+    """Body of ``POST /v1/loops/trainers``; the folder of a local model's tokenizer counts as its name."""
+
+    def __post_init__(self) -> None:
+        """Take a tokenizer's folder, which the answer to an earlier request named, for the model."""
+        self.base_model = catalogue.name_of(self.base_model)
+        if self.base_checkpoint is not None and catalogue.name_of(self.base_checkpoint) == self.base_model:
+            self.base_checkpoint = None
 
     session_id: str
     base_model: str
@@ -62,7 +69,11 @@ class CreateRun(CreateTrainer, kw_only=True):
 
 
 class CreateSampler(Struct, kw_only=True):
-    """Body of ``POST /v1/loops/samplers``."""
+    """Body of ``POST /v1/loops/samplers``; the folder of a local model's tokenizer counts as its name."""
+
+    def __post_init__(self) -> None:
+        """Take a tokenizer's folder, which the answer to an earlier request named, for the model."""
+        self.base_model = self.base_model and catalogue.name_of(self.base_model)
 
     session_id: str
     base_model: str | None = None

@@ -17,7 +17,7 @@ from loops_nb.local.store import Store
 #: Owner of everything that is created here.
 LOCAL_USER = "you@localhost"
 DEFAULT_TEAM = "default"
-#: Calls in quick succession are one activity.
+#: Calls in quick succession are one activity; how quick follows from the idle delay.
 _RECENT_MS = 1_000
 
 T = TypeVar("T", bound=Record)
@@ -104,7 +104,7 @@ class Service:
         """Return how long calls are one activity: a small part of the idle delay, so that hours of training are not thousands of events."""
         self.status(thing)
         delay = self._standing[subject(thing)].idle_ms
-        return min(max(delay / 20, _RECENT_MS), 30 * _RECENT_MS)
+        return min(max(delay / 20, min(_RECENT_MS, delay / 4)), 30 * _RECENT_MS)
 
     def history(self, thing: Living) -> list[Change]:
         """Return every change of state up to now, oldest first."""

@@ -120,6 +120,18 @@ def instance_type(base_model: str) -> dict[str, Any]:
     return found
 
 
+def with_tokenizer(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to a creation with the place of a local model's tokenizer, where training clients look for it.
+
+    They load it from the base checkpoint, which ends at an ``@`` for them; or else from the base model.
+    """
+    folder = catalogue.tokenizer_folder(answer["base_model"])
+    if folder is None or answer["base_checkpoint"] is not None:
+        return answer
+    place = {"base_model": str(folder)} if "@" in str(folder) else {"base_checkpoint": f"hf://{folder}"}
+    return {**answer, **place}
+
+
 def receipt(record: RunRecord | SamplerRecord | DeploymentRecord) -> dict[str, Any]:
     """Return the answer to a deactivation."""
     return {"id": record.id, "base_model": record.base_model, "user": {"email": record.owner}}

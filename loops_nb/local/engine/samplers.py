@@ -35,12 +35,23 @@ class Weights(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What the headers of a request say about the weights: a checkpoint, the lowest version, and the run and sampler it is meant for."""
+    """What the headers of a request say.
+
+    Parameters
+    ----------
+    pin, floor
+        The weights: a checkpoint, the lowest version.
+    run_id, sampler_id
+        What the caller takes the sampler for.
+    repeat_prompt
+        The caller cuts the prompt off every completion that begins like it, and wants it in front there.
+    """
 
     pin: str | None = None
     floor: int | None = None
     run_id: str | None = None
     sampler_id: str | None = None
+    repeat_prompt: bool = False
 
 
 class Sampler:
@@ -203,7 +214,13 @@ class Sampler:
             weights = await self.weights(wanted)
             sampler = self._record()
             process = await self._ready(sampler)
-            answer = await process.call("sample", body, base_model=sampler.base_model, folder=str(weights.folder) if weights.folder else "")
+            answer = await process.call(
+                "sample",
+                body,
+                base_model=sampler.base_model,
+                folder=str(weights.folder) if weights.folder else "",
+                repeat_prompt=wanted.repeat_prompt,
+            )
             self._service.touch(sampler, "POST /sample")
         finally:
             self._under_way -= 1

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
 import sys
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -78,7 +80,12 @@ class Worker:
 
     def sample(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
         """Complete a prompt."""
-        return self._generator(options["base_model"], options["folder"]).complete(msgspec.json.decode(body))
+        asked = msgspec.json.decode(body)
+        found = self._generator(options["base_model"], options["folder"]).complete(asked)
+        if options["repeat_prompt"]:
+            for choice in found["choices"]:
+                _repeat_prompt(choice, asked.get("prompt") or [])
+        return {**found, "id": f"cmpl-{secrets.token_hex(12)}", "created": int(time.time())}
 
     def _trainer(self) -> Learner:
         if self._learner is None:
@@ -96,6 +103,19 @@ class Worker:
                 self._generators.popitem(last=False)
         self._generators.move_to_end((base_model, folder))
         return found
+
+
+def _repeat_prompt(choice: dict[str, Any], prompt: list[int]) -> None:
+    """Put the prompt in front of a completion that begins like it.
+
+    The training client cuts the prompt off such a completion, which it takes for one that was returned with its prompt.
+    """
+    if prompt and choice["token_ids"][: len(prompt)] == prompt:
+        choice["token_ids"] = prompt + choice["token_ids"]
+        shown = choice.get("logprobs")
+        if shown:
+            shown["tokens"] = [f"token_id:{token}" for token in prompt] + shown["tokens"]
+            shown["token_logprobs"] = [0.0] * len(prompt) + shown["token_logprobs"]
 
 
 def write_files(folder: Path, files: Iterable[AdapterFile]) -> list[dict[str, Any]]:

@@ -11,6 +11,11 @@ from loops_nb.local.problems import Problem, not_found
 from loops_nb.local.service import Service
 from loops_nb.local.views import Views
 
+#: Training clients wait ten seconds for an answer about readiness, and ten more before they ask again.
+HOLD_HEALTH_SECONDS = 8.0
+#: How the user agent of the training client begins.
+TRAINING_CLIENT = "baseten-loops/"
+
 
 def service_of(request: Request) -> Service:
     """Return the service behind the application."""

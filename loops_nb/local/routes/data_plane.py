@@ -24,11 +24,9 @@ from loops_nb.local.engine.submitting import check_operation, check_sample
 from loops_nb.local.ids import is_id
 from loops_nb.local.problems import Problem, conflict, json_response
 from loops_nb.local.records import DeploymentRecord, RunRecord, SamplerRecord
-from loops_nb.local.routes.common import engine_of, service_of
+from loops_nb.local.routes.common import HOLD_HEALTH_SECONDS, TRAINING_CLIENT, engine_of, service_of
 from loops_nb.local.service import Service, refuse_data_plane
 
-#: Training clients wait ten seconds for an answer here, and ten more before they ask again.
-HOLD_HEALTH_SECONDS = 8.0
 _PAUSE = 0.02
 
 
@@ -121,6 +119,7 @@ async def sample(request: Request) -> Response:
         floor=_floor(headers.get("x-min-policy-version")),
         run_id=headers.get("x-run-id"),
         sampler_id=headers.get("x-sampler-id"),
+        repeat_prompt=headers.get("user-agent", "").startswith(TRAINING_CLIENT),
     )
     try:
         answer, weights = await engine.sampler(record).sample(body, wanted, headers.get("idempotency-key", ""))

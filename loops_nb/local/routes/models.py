@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,15 +13,20 @@ from loops_nb.local.problems import json_response
 from loops_nb.local.queries import Logs
 from loops_nb.local.records import SamplerRecord
 from loops_nb.local.requests import TimeRange, path_id, read_body, read_query
-from loops_nb.local.routes.common import service_of
+from loops_nb.local.routes.common import HOLD_HEALTH_SECONDS, TRAINING_CLIENT, engine_of, service_of
 from loops_nb.local.rules import samplers
 from loops_nb.local.rules.samplers import Served
 from loops_nb.local.views import instance_type, timestamp
 
 
 async def get(request: Request) -> Response:
-    """Return a model deployment; its status is plain text."""
+    """Return a model deployment; its status is plain text.
+
+    A training client asks for it while it waits for a sampler, and then again after ten seconds; so it is told late rather than early.
+    """
     served = _served(request)
+    if request.headers.get("user-agent", "").startswith(TRAINING_CLIENT):
+        await _wait_until_up(request, served)
     status = service_of(request).status(served)
     sampler = isinstance(served, SamplerRecord)
     return json_response(
@@ -66,11 +73,22 @@ async def post_logs(request: Request) -> Response:
     return json_response({"logs": logs.select(logs.served_lines(service, served), query, service.now())})
 
 
+async def _wait_until_up(request: Request, served: Served) -> None:
+    service, engine = service_of(request), engine_of(request)
+    until = asyncio.get_running_loop().time() + min(HOLD_HEALTH_SECONDS, service.settings.hold_seconds)
+    while not engine.stopping and asyncio.get_running_loop().time() < until:
+        if service.status(served) not in _ON_THE_WAY:
+            return
+        await asyncio.sleep(_PAUSE)
+
+
 def _served(request: Request) -> Served:
     model_id = path_id(request, "model_id", "model")
     return samplers.find_model_deployment(service_of(request), model_id, path_id(request, "deployment_id", "model deployment"))
 
 
+_ON_THE_WAY = {"BUILDING", "DEPLOYING", "LOADING_MODEL", "UPDATING", "WAKING_UP"}
+_PAUSE = 0.02
 _PATH = "/v1/models/{model_id}/deployments/{deployment_id}"
 ROUTES = [
     Route(_PATH, get, methods=["GET"]),

@@ -10,26 +10,28 @@ from loops_nb.local.problems import json_response
 from loops_nb.local.queries import ListRuns
 from loops_nb.local.records import RunRecord
 from loops_nb.local.requests import CreateRun, CreateTrainer, path_id, read_body, read_query
-from loops_nb.local.routes.common import service_of, team_of, views_of
+from loops_nb.local.routes.common import engine_of, service_of, team_of, views_of
 from loops_nb.local.rules import runs
 from loops_nb.local.service import LOCAL_USER
-from loops_nb.local.views import receipt
+from loops_nb.local.views import receipt, with_tokenizer
 
 
 async def create_run(request: Request) -> Response:
     """Make a run with its paired sampler."""
     body = await read_body(request, CreateRun)
+    _need_room(request, body)
     run = runs.create(
         service_of(request), body, with_sampler=True, sampler_num_replicas=body.sampler_num_replicas, team_id=team_of(request)
     )
-    return json_response({"run": views_of(request).run(run)})
+    return json_response({"run": with_tokenizer(views_of(request).run(run))})
 
 
 async def create_trainer(request: Request) -> Response:
     """Make a run without a sampler."""
     body = await read_body(request, CreateTrainer)
+    _need_room(request, body)
     run = runs.create(service_of(request), body, with_sampler=False, team_id=team_of(request))
-    return json_response({"run": views_of(request).run(run)})
+    return json_response({"run": with_tokenizer(views_of(request).run(run))})
 
 
 async def list_runs(request: Request) -> Response:
@@ -58,6 +60,12 @@ async def deactivate(request: Request) -> Response:
     run = service.need(RunRecord, path_id(request, "run_id", "run"), "run")
     runs.deactivate(service, run)
     return json_response(receipt(run))
+
+
+def _need_room(request: Request, body: CreateTrainer) -> None:
+    """Say early that the run's trainer could not live; a run that takes over a deployment ends the one before it."""
+    if body.reuse_from_run_id is None and body.reuse_from_session_id is None:
+        engine_of(request).need_room()
 
 
 ROUTES = [

@@ -13,14 +13,14 @@ from loops_nb.local.requests import CreateSampler, path_id, read_body, read_quer
 from loops_nb.local.routes.common import service_of, team_of, views_of
 from loops_nb.local.rules import samplers
 from loops_nb.local.service import LOCAL_USER
-from loops_nb.local.views import receipt
+from loops_nb.local.views import receipt, with_tokenizer
 
 
 async def create(request: Request) -> Response:
     """Make a sampler, standalone or paired with a run."""
     body = await read_body(request, CreateSampler)
     sampler = samplers.create(service_of(request), body, team_id=team_of(request))
-    return json_response({"sampler": views_of(request).sampler(sampler)})
+    return json_response({"sampler": with_tokenizer(views_of(request).sampler(sampler))})
 
 
 async def list_samplers(request: Request) -> Response:
