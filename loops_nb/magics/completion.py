@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from loops_nb.magics.magic import LoopsMagics
 
 # The magic alone on its line, or assigned; as IPython itself reads an assignment of a magic.
-_LINE = re.compile(r"^\s*(?:[^\s=%][^=%]*=\s*)?%loops\s(?P<typed>.*)$", re.DOTALL)
+_LINE = re.compile(r"^(?:\s*(?:[^\s=%][^=%]*=\s*)?%|(?P<cell>%%))loops\s(?P<typed>.*)$", re.DOTALL)
 # The beginning of a name behind $ or {, where a doubled sign is the sign itself.
 _NAME = re.compile(r"(?:(?<!\$)\$|(?<!\{)\{\s*)([A-Za-z_]\w*|)$")
 _MOST = 200
+#: Where one thing may be named in several ways.
+_KINDS = {"checkpoint": ("uri", "checkpoint", "name"), "sampler_or_run": ("sampler", "run"), "sampled": ("sampler", "run", "uri", "name")}
 
 
 class Completion:
@@ -43,16 +45,18 @@ class Completion:
         if found is None:
             return None
         self._look()
-        fragment, words = self.complete(found["typed"])
+        fragment, words = self.complete(found["typed"], in_cell=found["cell"] is not None)
         return fragment, words[:_MOST]
 
-    def complete(self, typed: str) -> tuple[str, list[tuple[str, str]]]:
+    def complete(self, typed: str, *, in_cell: bool = False) -> tuple[str, list[tuple[str, str]]]:
         """Return the part of a line that would be replaced, and what can stand there.
 
         Parameters
         ----------
         typed
             The text behind ``%loops`` up to the cursor.
+        in_cell
+            Whether it is ``%%loops``, which takes other verbs.
 
         Returns
         -------
@@ -63,7 +67,7 @@ class Completion:
         name = None if fragment.startswith("'") else _NAME.search(fragment)
         if name is not None:
             return name[1], _starting(self._names(), name[1])
-        verbs = VERBS
+        verbs = tuple(verb for verb in VERBS if bool(verb.cell) is in_cell)
         verb: Verb | None = None
         while words and (chosen := _verb(verbs, words[0])) is not None:
             verb, verbs, words = chosen, chosen.verbs, words[1:]
@@ -102,7 +106,7 @@ class Completion:
         if taken.choices:
             return [(choice, "value") for choice in taken.choices]
         knowledge = self._magics.desk.knowledge
-        kinds = ("uri", "checkpoint", "name") if taken.knows == "checkpoint" else (taken.knows,)
+        kinds = _KINDS.get(taken.knows, (taken.knows,))
         words = [(word, "value") for word in taken.words]
         return words + [(text, "value") for kind in kinds if kind for text in knowledge.known(kind)]
 

@@ -6,7 +6,7 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.errors import LoopsError
+from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.magics.grammar import HELP_FLAGS, understand
 from loops_nb.magics.help import general_help, verb_help
 from loops_nb.magics.verbs import GROUPS, VERBS, status
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from loops_nb.magics.desk import Desk
+    from loops_nb.magics.grammar import Verb
 
 _UNTOUCHED = "Nothing was changed."
 
 
-def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
+def run_line(desk: Desk, line: str, evaluate: Callable[[str], str], *, cell: str | None = None) -> Any:
     """Do what a line says, and return what it gives.
 
     Parameters
@@ -32,6 +33,8 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
         The text behind ``%loops``.
     evaluate
         Returns the text of an expression of the line.
+    cell
+        What stands below the line, for ``%%loops``.
 
     Raises
     ------
@@ -53,10 +56,12 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
     if order.wants_help or order.verb.run is None:
         desk.say(verb_help(order.verb))
         return None
+    _check_cell(order.verb, cell)
+    order.values.cell = cell
     if order.verb.gives_frames:
         warm_up()
     try:
-        with _readable_interrupt(f"%loops {order.verb.name}", order.verb.when_interrupted or _UNTOUCHED), desk.local_hint():
+        with _readable_interrupt(order.verb.line, order.verb.when_interrupted or _UNTOUCHED), desk.local_hint():
             return order.verb.run(desk, order.values)
     except LoopsError as error:
         # Python would show "During handling of the above exception": one line is enough here.
@@ -64,6 +69,22 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str]) -> Any:
     except Exception as error:
         _guard_key(error)
         raise
+
+
+def _check_cell(verb: Verb, cell: str | None) -> None:
+    if verb.cell and cell is None:
+        raise InvalidArgumentError(
+            f"{verb.line} needs {verb.cell} in the cell below it: write %% with two percent signs, in the first line of a cell.",
+            argument="cell",
+            hint=f"See {verb.line} --help",
+        )
+    if cell is not None and not verb.cell:
+        cells = ", ".join(other.line for other in VERBS if other.cell)
+        raise InvalidArgumentError(
+            f"{verb.line} is a line, not a whole cell: nothing of the cell was run.",
+            argument="cell",
+            hint=f"Write one percent sign: {verb.line}. What takes a cell is {cells}.",
+        )
 
 
 class Interrupted(KeyboardInterrupt):

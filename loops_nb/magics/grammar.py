@@ -101,6 +101,8 @@ class Verb:
         the line is repeated.
     gives_frames
         It will need pandas.
+    cell
+        For a verb of a cell, ``%%loops VERB``: what the cell holds.  The verb finds it among its values as ``cell``.
     when_interrupted
         For a verb that changes things: what to say when a person stops it before it is known whether it was done.
     """
@@ -116,6 +118,7 @@ class Verb:
     notes: str = ""
     instead_of_secrets: tuple[str, str] | None = None
     gives_frames: bool = False
+    cell: str = ""
     when_interrupted: str = ""
 
     @property
@@ -124,9 +127,14 @@ class Verb:
         return self.name.rsplit(" ", 1)[-1]
 
     @property
+    def line(self) -> str:
+        """How it is called: ``%loops runs``, or ``%%loops sample`` for one of a cell."""
+        return f"%{'%' if self.cell else ''}loops {self.name}"
+
+    @property
     def usage(self) -> str:
         """The form of the line."""
-        parts = [f"%loops {self.name}"]
+        parts = [self.line]
         if self.verbs:
             words = "|".join(v.word for v in self.verbs)
             parts.append(f"[{words}]" if self.default else words)
@@ -252,7 +260,7 @@ def _option(verb: Verb, word: str, queue: list[str]) -> tuple[Option, str | None
         raise InvalidArgumentError(
             f"%loops {verb.name} has no option {shown(flag)}.",
             argument=flag.lstrip("-"),
-            hint=f"{near or known} See %loops {verb.name} --help",
+            hint=f"{near or known} See {verb.line} --help",
         )
     if option.is_switch:
         if joined:
@@ -288,17 +296,15 @@ def _value(verb: Verb, taken: Takes, label: str, text: str) -> Any:
         raise _refuse(verb, f"{label} is empty", taken.name)
     if taken.choices and text not in taken.choices:
         near = did_you_mean(text, taken.choices)
-        raise InvalidArgumentError(
-            f"%loops {verb.name}: {label} must be {_or(taken.choices)}, not {shown(text)}.", argument=taken.name, hint=near
-        )
+        raise InvalidArgumentError(f"{verb.line}: {label} must be {_or(taken.choices)}, not {shown(text)}.", argument=taken.name, hint=near)
     try:
         return taken.convert(text)
     except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"%loops {verb.name}: {label} {error.message}", argument=taken.name, hint=error.hint) from None
+        raise InvalidArgumentError(f"{verb.line}: {label} {error.message}", argument=taken.name, hint=error.hint) from None
 
 
 def _refuse(verb: Verb, what: str, argument: str = "") -> InvalidArgumentError:
-    return InvalidArgumentError(f"%loops {verb.name}: {what}.", argument=argument, hint=f"See %loops {verb.name} --help")
+    return InvalidArgumentError(f"{verb.line}: {what}.", argument=argument, hint=f"See {verb.line} --help")
 
 
 def argument_form(argument: Takes) -> str:

@@ -21,6 +21,7 @@ Usage:
   %loops                   where you are connected, what is alive, what to type next
   %loops VERB ...          do it and show it
   df = %loops VERB ...     do it and keep it
+  %%loops sample ...       complete the prompt in the cell below it
 """
 
 CLOSING = """\
@@ -35,6 +36,7 @@ EXAMPLES = (
     ("df = %loops runs --base-model Qwen/Qwen3-8B", "runs as a DataFrame"),
     ("%loops watch", "a live panel of them, also while the cell trains"),
     ("%loops checkpoints k4q95w5", "what a run has saved"),
+    ("%%loops sample k4q95w5", "completions of the prompt in the cell, by a run's sampler"),
     ("%loops find --newer-than 2d --status ACTIVE", "which run was it?"),
 )
 
@@ -62,7 +64,7 @@ def verb_help(verb: Verb) -> str:
     usage = textwrap.fill(
         verb.usage, _WIDTH, initial_indent="  ", subsequent_indent="      ", break_long_words=False, break_on_hyphens=False
     )
-    lines = [f"%loops {verb.name}: {verb.summary}.", "", "Usage:", usage]
+    lines = [f"{verb.line}: {verb.summary}.", "", "Usage:", usage]
     if verb.verbs:
         lines += ["", "What:"]
         lines += _table((v.word, v.summary) for v in verb.verbs)

@@ -22,7 +22,7 @@ class Installed:
 
     def __init__(self, ip: Any) -> None:
         self._ip = ip
-        self._former_magic = ip.magics_manager.magics["line"].get("loops")
+        self._former_magics = {kind: known.get("loops") for kind, known in ip.magics_manager.magics.items()}
         self.magics = LoopsMagics(ip)
         ip.register_magics(self.magics)
         self._matcher = _matcher(self.magics)
@@ -46,11 +46,11 @@ class Installed:
         manager = ip.magics_manager
         if manager.registry.get("LoopsMagics") is self.magics:
             del manager.registry["LoopsMagics"]
-        line_magics = manager.magics["line"]
-        if getattr(line_magics.get("loops"), "__self__", None) is self.magics:
-            del line_magics["loops"]
-            if self._former_magic is not None:
-                line_magics["loops"] = self._former_magic
+        for kind, known in manager.magics.items():
+            if getattr(known.get("loops"), "__self__", None) is self.magics:
+                del known["loops"]
+                if self._former_magics[kind] is not None:
+                    known["loops"] = self._former_magics[kind]
         self.magics.close()
 
 

@@ -28,6 +28,7 @@ _FIRST = {
     "comparison_by_layer": ("layer", "checkpoint", "norm", "relative_change", "cosine", "change", "norm_before"),
     "comparison_by_module_type": ("module_type", "checkpoint", "norm", "relative_change", "cosine", "change", "norm_before"),
     "comparison_by_checkpoint": ("checkpoint", "norm", "relative_change", "cosine", "change", "norm_before", "baseline"),
+    "completions": ("text", "source", "completion", "stop_reason", "token_count", "mean_logprob", "logprob", "seconds"),
     "drift": ("module", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first", "path_length", "checkpoint"),
     "drift_by_layer": ("layer", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first", "checkpoint"),
     "drift_by_module_type": ("module_type", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first"),
@@ -38,9 +39,10 @@ _FIRST = {
 # What is no listing of the service, and is shown as one.
 _TIMELINE = ("time", "elapsed", "event", "run_id", "id", "detail")
 _CALLED = {"timeline": "events", "planned_files": "files"}
-_PROSE = {"message", "reason_detail", "remediation"}
+_PROSE = {"message", "reason_detail", "remediation", "text", "prompt"}
 _LONG = _PROSE | {"relative_file_name", "uri", "detail", "path"}
 _NANOSECONDS = "ns"
+_MOST_OF_A_LIST = 4
 _HIDDEN_URL = "(presigned URL, not shown: it works without a key)"
 
 
@@ -181,4 +183,7 @@ def _is_missing(cell: Any) -> bool:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        more = ", …" if len(value) > _MOST_OF_A_LIST else ""
+        return f"[{', '.join(map(_plain, value[:_MOST_OF_A_LIST]))}{more}]"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand, output_can_be_silenced
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand, output_can_be_silenced
 from traitlets import Float, Int, TraitError, Unicode, observe, validate
 
 from loops_nb.config import SETTINGS, files_that_mention_us
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 def _trait(kind: Any, name: str) -> Any:
     return kind(SETTINGS[name].default, help=SETTINGS[name].help).tag(config=True)
+
+
+# Its types know only the form without a name.
+_of_cells = cast("Any", cell_magic)("loops")
 
 
 @magics_class
@@ -133,6 +137,19 @@ class LoopsMagics(Magics):
         namespace = {**self.desk.shell.user_ns, **(local_ns or {})}
         return run_line(self.desk, line, lambda expression: evaluated(expression, namespace))
 
+    # Not to be silenced by a semicolon at the end of the cell: there it belongs to the prompt.
+    @no_var_expand
+    @needs_local_scope
+    @_of_cells
+    def loops_cell(self, line: str, cell: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Complete the prompt in the cell: %%loops sample --help says everything."""
+        from loops_nb.magics.dispatch import run_line  # noqa: PLC0415
+        from loops_nb.magics.expressions import evaluated  # noqa: PLC0415
+
+        namespace = {**self.desk.shell.user_ns, **(local_ns or {})}
+        found = run_line(self.desk, line, lambda expression: evaluated(expression, namespace), cell=cell)
+        return None if line.rstrip().endswith(";") else found
+
 
 def _drop_unusable(config: Any) -> None:
     """Take values that cannot be used out of the shell's configuration, and say so.
@@ -161,3 +178,4 @@ def _getdoc() -> str:
 
 
 cast("Any", LoopsMagics.loops).getdoc = _getdoc
+cast("Any", LoopsMagics.loops_cell).getdoc = _getdoc

@@ -241,6 +241,16 @@ def test_odd_answers_are_read_as_far_as_they_go(server: SamplerServer, sent: dic
     assert {name: getattr(found, name) for name in expected} == expected
 
 
+def test_a_completion_that_repeats_the_prompt_stays_whole_where_tokens_are_counted(server: SamplerServer) -> None:
+    echo = completions(choice("saysay"))
+    server.answers = [
+        echo,
+        Answer({**echo.body, "usage": {"completion_tokens": 6}}),
+        Answer({**echo.body, "usage": {"completion_tokens": 3}}),
+    ]
+    assert [len(sample_sync(server)[0].tokens) for _ in range(3)] == [3, 6, 3]
+
+
 def test_a_bare_choice_and_none_at_all(server: SamplerServer) -> None:
     server.answers = [completions({}), Answer({"choices": []})]
     (found,) = sample_sync(server)

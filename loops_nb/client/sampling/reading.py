@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -88,8 +88,11 @@ def read_completions(document: Any, headers: Mapping[str, str], prompt: Sequence
     logprobs = None
     if likely is not None:
         logprobs = [None if entry is None else entry.get(token) for entry, token in zip(likely, tokens, strict=False)]
+    choices = [_choice(one) for one in found]
+    if _counts_more(document, choices):
+        choices = [_without(choice, _ids(one.get("prompt_token_ids")) or tokens) for choice, one in zip(choices, found, strict=True)]
     return Answer(
-        choices=[_choice(one, _ids(one.get("prompt_token_ids")) or tokens) for one in found],
+        choices=choices,
         prompt_tokens=tokens,
         prompt_logprobs=logprobs,
         top_prompt_logprobs=likely,
@@ -114,16 +117,30 @@ def decoded(body: bytes) -> Any:
             raise unreadable(body, first) from None
 
 
-def _choice(sent: dict[str, Any], prompt: list[int]) -> Choice:
+def _counts_more(document: dict[str, Any], choices: list[Choice]) -> bool:
+    """Tell whether there are more tokens than were drawn: some samplers send the prompt along.
+
+    Where they do not count, what begins with the prompt counts as that, as the official client has it; where they do, a completion that
+    repeats the prompt stays whole.
+    """
+    usage = document.get("usage")
+    counted = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return not isinstance(counted, int) or counted < sum(len(choice.tokens) for choice in choices)
+
+
+def _without(choice: Choice, prompt: list[int]) -> Choice:
+    if not prompt or len(choice.tokens) <= len(prompt) or choice.tokens[: len(prompt)] != prompt:
+        return choice
+    logprobs = choice.logprobs[len(prompt) :] if choice.logprobs is not None else None
+    return replace(choice, tokens=choice.tokens[len(prompt) :], logprobs=logprobs)
+
+
+def _choice(sent: dict[str, Any]) -> Choice:
     scores = sent.get("logprobs")
     scores = scores if isinstance(scores, dict) else {}
     tokens = _ids(sent.get("token_ids")) or _ids(scores.get("tokens")) or []
     given = scores.get("token_logprobs")
     logprobs = [_score(one) for one in given] if isinstance(given, list) else None
-    # Some samplers send the prompt along.
-    if prompt and len(tokens) > len(prompt) and tokens[: len(prompt)] == prompt:
-        tokens = tokens[len(prompt) :]
-        logprobs = logprobs[len(prompt) :] if logprobs is not None else None
     if logprobs is not None and tokens:
         logprobs = (logprobs + [None] * len(tokens))[: len(tokens)]
     text, reason = sent.get("text"), sent.get("finish_reason")
