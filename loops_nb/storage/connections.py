@@ -6,6 +6,9 @@ import contextlib
 import re
 import select
 import socket
+import struct
+import sys
+import time
 
 from loops_nb.storage.faults import Kind, StorageFault
 from loops_nb.storage.places import Place
@@ -14,6 +17,8 @@ from loops_nb.storage.places import Place
 HEAD_BYTES = 64 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _MOST_INTERIM = 20
+#: A buffer that does not get full is handed over after this; the bytes of a slow connection are to be seen too.
+_BREATH_SECONDS = 0.5
 #: No control characters: what came in a header may go out in one.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -40,12 +45,16 @@ class Connection:
         The server that it leads to.
     prefix, extra
         For plain http through a proxy: what stands before each path, and headers for the proxy.
+    silence
+        Seconds without a byte after which a read fails, for a socket in the clear: there the system can wait, and fill a whole buffer at
+        a call, which takes half the CPU.  Else the socket's own limit counts.
     """
 
-    __slots__ = ("_buffer", "_end", "_sock", "_start", "extra", "place", "prefix", "stopped", "used")
+    __slots__ = ("_buffer", "_end", "_silence", "_sock", "_start", "extra", "place", "prefix", "stopped", "used")
 
-    def __init__(self, sock: socket.socket, place: Place, *, prefix: str = "", extra: str = "") -> None:
+    def __init__(self, sock: socket.socket, place: Place, *, prefix: str = "", extra: str = "", silence: float | None = None) -> None:
         self._sock = sock
+        self._silence = silence if silence is not None and _waits_in_the_system(sock, min(silence, _BREATH_SECONDS)) else None
         self._buffer = bytearray(HEAD_BYTES)
         self._start = self._end = 0
         self.place = place
@@ -73,14 +82,14 @@ class Connection:
         raise StorageFault("the server sent no final answer")
 
     def take(self, view: memoryview) -> int:
-        """Read what is there into a buffer; 0 at the end of the stream."""
+        """Read what comes within a moment into a buffer; 0 at the end of the stream."""
         kept = self._end - self._start
         if kept:
             count = min(kept, len(view))
             view[:count] = memoryview(self._buffer)[self._start : self._start + count]
             self._start += count
             return count
-        return self._sock.recv_into(view)
+        return self._sock.recv_into(view) if self._silence is None else self._received(view, self._silence, socket.MSG_WAITALL)
 
     def line(self) -> bytes:
         """Read a line, without its end.
@@ -145,11 +154,36 @@ class Connection:
             self._start = 0
         if self._end == HEAD_BYTES:
             raise StorageFault("the server sent headers that do not end", Kind.ODD)
-        count = self._sock.recv_into(memoryview(self._buffer)[self._end :])
+        room = memoryview(self._buffer)[self._end :]
+        count = self._sock.recv_into(room) if self._silence is None else self._received(room, self._silence)
         if not count:
             raise StorageFault("the server closed the connection")
         self._end += count
         return searched
+
+    def _received(self, view: memoryview, silence: float, flags: int = 0) -> int:
+        """Receive as often as it takes until something comes."""
+        until = 0.0
+        while True:
+            try:
+                return self._sock.recv_into(view, 0, flags)
+            except BlockingIOError:
+                # Nothing for a breath.
+                now = time.monotonic()
+                until = until or now - min(silence, _BREATH_SECONDS) + silence
+            if now >= until:
+                raise TimeoutError
+
+
+def _waits_in_the_system(sock: socket.socket, seconds: float) -> bool:
+    """Let the system end a wait after some time, not the interpreter, which asks twice for everything; False where that is not known."""
+    if sys.platform != "linux":
+        return False
+    whole = int(seconds)
+    limit = struct.pack("ll", whole, max(1, int((seconds - whole) * 1e6)))
+    sock.setblocking(True)  # noqa: FBT003 - the standard library's own
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    return True
 
 
 def end(sock: socket.socket) -> None:

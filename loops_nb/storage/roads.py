@@ -41,15 +41,15 @@ def connected(place: Place, *, silence: float, hold: Callable[[socket.socket], N
     proxy = _proxy(place)
     if proxy is None:
         sock = _socket(place.host, place.port, silence, hold)
-        return Connection(_secured(sock, place, silence, hold), place)
+        return _ready(sock, place, silence, hold)
     if proxy.scheme not in {"", "http"} or not proxy.hostname:
         raise StorageFault("only http proxies can be used, and the environment names another one", Kind.UNFIT)
     sock = _socket(proxy.hostname, proxy.port or 80, silence, hold)
     extra = _authorization(proxy)
     if place.scheme == "http":
-        return Connection(sock, place, prefix=f"http://{place.netloc}", extra=extra)
+        return Connection(sock, place, prefix=f"http://{place.netloc}", extra=extra, silence=silence)
     _tunnel(sock, place, extra)
-    return Connection(_secured(sock, place, silence, hold), place)
+    return _ready(sock, place, silence, hold)
 
 
 def in_words(error: OSError) -> str:  # noqa: PLR0911 - one for each fault
@@ -101,9 +101,13 @@ def _socket(host: str, port: int, silence: float, hold: Callable[[socket.socket]
     raise failed or OSError("its host name has no address")
 
 
-def _secured(sock: socket.socket, place: Place, silence: float, hold: Callable[[socket.socket], None]) -> socket.socket:
+def _ready(sock: socket.socket, place: Place, silence: float, hold: Callable[[socket.socket], None]) -> Connection:
     if place.scheme == "http":
-        return sock
+        return Connection(sock, place, silence=silence)
+    return Connection(_secured(sock, place, silence, hold), place)
+
+
+def _secured(sock: socket.socket, place: Place, silence: float, hold: Callable[[socket.socket], None]) -> socket.socket:
     # The client's one context: loading the certificates a second time costs more than most requests.
     from loops_nb.client.exchange import shared_ssl_context  # noqa: PLC0415 - brings httpx in
 
