@@ -57,7 +57,8 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str], *, cell: str
         desk.say(verb_help(order.verb))
         return None
     _check_cell(order.verb, cell)
-    order.values.cell = cell
+    if order.verb.cell:
+        order.values.cell = cell
     if order.verb.gives_frames:
         warm_up()
     try:

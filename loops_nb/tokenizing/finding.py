@@ -10,7 +10,6 @@ import os
 import socket
 import threading
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -80,15 +79,14 @@ class _Missing(Exception):  # noqa: N818 - it never leaves this module
 
 
 def _source(base_model: str | None, base_checkpoint: str | None) -> tuple[str, str | None]:
-    if base_checkpoint and base_checkpoint.startswith(_CHECKPOINT_SCHEME):
+    if base_checkpoint and base_checkpoint.startswith(_CHECKPOINT_SCHEME) and not _is_local(base_model or ""):
         name, _, revision = base_checkpoint.removeprefix(_CHECKPOINT_SCHEME).partition("@")
         return name, revision or None
     return base_model or "", None
 
 
 def _is_local(name: str) -> bool:
-    # The local service names the folder of its tokenizer to programs that load one from a folder.
-    return name.startswith(LOCAL_MODELS) or (Path(name).is_absolute() and LOCAL_MODELS in Path(name).as_posix())
+    return name.startswith(LOCAL_MODELS)
 
 
 @lru_cache(maxsize=16)
