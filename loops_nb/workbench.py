@@ -78,10 +78,8 @@ class Workbench:
 
     def plan(self, refs: Sequence[CheckpointRef], into: str | os.PathLike[str], include: Patterns, exclude: Patterns) -> Plan:
         """Return what a download would do; nothing is fetched."""
-        from loops_nb import downloads  # noqa: PLC0415 - who lists needs none of it
-
         with self.storage() as storage:
-            return downloads.plan(storage, refs, Path(into), include=patterns("include", include), exclude=patterns("exclude", exclude))
+            return _planned(storage, refs, into, include, exclude)
 
     def download(
         self,
@@ -101,7 +99,7 @@ class Workbench:
                 f"connections must be a whole number from 1 to {MOST_CONNECTIONS}, not {connections!r}.", argument="connections"
             )
         with self.storage(connections) as storage:
-            plan = downloads.plan(storage, refs, Path(into), include=patterns("include", include), exclude=patterns("exclude", exclude))
+            plan = _planned(storage, refs, into, include, exclude)
             progress = None if quiet else downloads.progress_here()
             return downloads.carry_out(storage, plan, connections=connections, progress=progress)
 
@@ -239,7 +237,7 @@ def patterns(argument: str, given: Patterns) -> tuple[str, ...]:
     InvalidArgumentError
         If one is no text, or empty.
     """
-    found = (given,) if isinstance(given, str) else tuple(given)
+    found = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     for pattern in found:
         if not isinstance(pattern, str) or not pattern:
             raise InvalidArgumentError(f"{argument} takes patterns such as '*.json', not {pattern!r}.", argument=argument)
@@ -259,12 +257,14 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
     from loops_nb import downloads  # noqa: PLC0415
     from loops_nb.downloads.marks import MANIFEST  # noqa: PLC0415
 
-    top = Path(folder).absolute()
-    found = sorted(path.parent for path in top.rglob(MANIFEST)) if top.is_dir() else []
+    top = _folder("folder", folder).expanduser().absolute()
+    if not top.is_dir():
+        what = "is a file, and no folder" if top.exists() else "is not there"
+        raise InvalidArgumentError(f"{top} {what}.", argument="folder", hint="%loops verify takes a folder that %loops download made.")
+    found = sorted(path.parent for path in top.rglob(MANIFEST))
     if not found:
-        missing = "is no folder" if not top.is_dir() else "has no checkpoint that was downloaded here"
         raise InvalidArgumentError(
-            f"{top} {missing}: there is no {MANIFEST} in it or below it.",
+            f"{top} has no checkpoint that was downloaded: there is no {MANIFEST} in it or below it.",
             argument="folder",
             hint="%loops download writes one at its end; an interrupted download has none until it is finished.",
         )
@@ -277,6 +277,19 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
             hint="The same %loops download fetches what is missing or was changed again.",
         )
     return checked
+
+
+def _planned(storage: Storage, refs: Sequence[CheckpointRef], into: Any, include: Patterns, exclude: Patterns) -> Plan:
+    from loops_nb import downloads  # noqa: PLC0415 - who lists needs none of it
+
+    folder = _folder("into", into)
+    return downloads.plan(storage, refs, folder, include=patterns("include", include), exclude=patterns("exclude", exclude))
+
+
+def _folder(argument: str, given: Any) -> Path:
+    if not isinstance(given, str | os.PathLike):
+        raise InvalidArgumentError(f"{argument} must be the path of a folder, not {given!r:.40}.", argument=argument)
+    return Path(given)
 
 
 def _pair(refs: Sequence[CheckpointRef]) -> Sequence[CheckpointRef]:

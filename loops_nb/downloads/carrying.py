@@ -25,6 +25,7 @@ from loops_nb.storage import Patience, Storage
 
 AGAIN = "The same command again fetches only what is missing."
 _GLANCE_SECONDS = 0.1
+_NAMED = 3
 #: Whoever presses Ctrl-C waits no longer than this for threads that hang in the network.
 _PATIENCE_SECONDS = 0.8
 
@@ -57,7 +58,7 @@ class DownloadedCheckpoint:
     manifest: Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Download:
     """What a download came to.
 
@@ -74,6 +75,12 @@ class Download:
     checkpoints: tuple[DownloadedCheckpoint, ...]
     seconds: float
     fetched_bytes: int
+
+    def __repr__(self) -> str:
+        """Say what it came to; a cell may end with it."""
+        files, whole = sum(one.files for one in self.checkpoints), sum(one.size_bytes for one in self.checkpoints)
+        folders = ", ".join(str(one.path) for one in self.checkpoints[:_NAMED]) + (", ..." if len(self.checkpoints) > _NAMED else "")
+        return f"<Download: {many(files, 'file')}, {size(whole)}, {size(self.fetched_bytes)} of it fetched, in {folders}>"
 
 
 @dataclass(slots=True)

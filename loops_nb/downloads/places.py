@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from dataclasses import dataclass
@@ -108,6 +109,22 @@ def links_on_the_way(into: Path, relative: PurePosixPath) -> str:
         if stat.S_ISLNK(mode):
             return f"{at} is a link, which is not followed"
     return ""
+
+
+def file_in_the_way(folder: Path) -> Path | None:
+    """Return what lies where a folder or one above it has to be, and is none; None if nothing does."""
+    for at in (folder, *folder.parents):
+        if at.is_dir():
+            return None
+        if at.exists():
+            return at
+    return None
+
+
+def can_be_written(folder: Path) -> bool:
+    """Tell whether files may be made in a folder, or in the nearest one above it that is there."""
+    at = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    return os.access(at, os.W_OK | os.X_OK)
 
 
 def free_bytes(into: Path) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from loops_nb.downloads.names import collisions, what_is_wrong
-from loops_nb.downloads.places import Found, There, free_bytes, links_on_the_way, look
+from loops_nb.downloads.places import Found, There, file_in_the_way, free_bytes, links_on_the_way, look
 from loops_nb.downloads.plans import CheckpointPlan, FilePlan, Plan, State
 from loops_nb.downloads.records import known_files, read_manifest
 from loops_nb.downloads.selection import Selection
@@ -66,6 +66,7 @@ def plan(storage: Storage, refs: Sequence[CheckpointRef], into: Path, *, include
     _refuse_names(selected)
     try:
         _refuse_links(into, selected)
+        _refuse_files_in_the_way(into, unique)
         checkpoints = tuple(_planned(into, ref, files) for ref, files in selected)
     except OSError as error:
         why = error.strerror or "unknown fault"
@@ -101,7 +102,7 @@ def _planned(into: Path, ref: CheckpointRef, files: Sequence[StoredFile]) -> Che
 
 def _file_plan(file: StoredFile, path: Path, found: Found) -> FilePlan:
     trouble = FOREIGN if found.there is There.FOREIGN else found.why
-    return FilePlan(file, path, _STATES.get(found.there, "missing"), found.size, trouble)
+    return FilePlan(file, path, _STATES.get(found.there, "missing"), found.size, trouble, is_sure=found.there is not There.UNSURE)
 
 
 def _refuse_folders(refs: Sequence[CheckpointRef]) -> None:
@@ -155,17 +156,17 @@ def _refuse_names(selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]
 
 def _refuse_links(into: Path, selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]) -> None:
     wrong: dict[str, str] = {}
-    seen: set[PurePosixPath] = set()
+    seen: dict[PurePosixPath, str] = {}
     for ref, files in selected:
         for file in files:
             relative = ref.folder / file.name
             # Folders are shared by many files.
             if relative.parent not in seen:
-                seen.add(relative.parent)
-                said = links_on_the_way(into, relative.parent)
-                if said:
+                said = seen[relative.parent] = links_on_the_way(into, relative.parent)
+                # One link stands in the way of all that lies behind it.
+                if said and said not in wrong.values():
                     wrong[str(relative.parent)] = said
-            if relative.parent.as_posix() not in wrong and into.joinpath(*relative.parts).is_symlink():
+            if not seen[relative.parent] and into.joinpath(*relative.parts).is_symlink():
                 wrong[str(relative)] = f"{into.joinpath(*relative.parts)} is a link, which is not followed"
     if wrong:
         raise UnsafeNameError(
@@ -173,6 +174,15 @@ def _refuse_links(into: Path, selected: Sequence[tuple[CheckpointRef, Sequence[S
             refused=wrong,
             hint="Remove them, or choose another folder.",
         )
+
+
+def _refuse_files_in_the_way(into: Path, refs: Sequence[CheckpointRef]) -> None:
+    for ref in refs:
+        found = file_in_the_way(folder_of(into, ref))
+        if found is not None:
+            raise DownloadError(
+                f"{found} is no folder, and one is needed there; nothing was downloaded.", hint="Move it away, or choose another folder."
+            )
 
 
 def _quoted(wrong: dict[str, str]) -> str:

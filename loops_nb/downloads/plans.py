@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from loops_nb.downloads.selection import Selection
+from loops_nb.drawing.wording import many, size
 from loops_nb.references import CheckpointRef
 from loops_nb.storage import StoredFile
 
@@ -30,6 +31,8 @@ class FilePlan:
         Bytes that need not be fetched.
     trouble
         Why it will not be fetched as things are, in words; empty where nothing stands in the way.
+    is_sure
+        Whether what is there is as it was downloaded; else its content is looked at before it counts.
     """
 
     file: StoredFile
@@ -37,6 +40,7 @@ class FilePlan:
     state: State
     there_bytes: int = 0
     trouble: str = ""
+    is_sure: bool = True
 
     @property
     def missing_bytes(self) -> int | None:
@@ -114,7 +118,7 @@ class CheckpointPlan(_Sums):
         return iter(self.files)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan(_Sums):
     """What a download will do.
 
@@ -134,6 +138,11 @@ class Plan(_Sums):
     checkpoints: tuple[CheckpointPlan, ...]
     selection: Selection
     free_bytes: int | None
+
+    def __repr__(self) -> str:
+        """Say what it comes to; a cell may end with it."""
+        missing = "bytes of unknown number" if self.missing_bytes is None else size(self.missing_bytes)
+        return f"<Plan: {missing} to fetch of {many(self.file_count, 'file')} of {many(len(self.checkpoints), 'checkpoint')}>"
 
     def _files(self) -> Iterator[FilePlan]:
         return (file for checkpoint in self.checkpoints for file in checkpoint.files)

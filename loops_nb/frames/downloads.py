@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loops_nb.downloads.places import can_be_written
 from loops_nb.drawing.wording import many, roughly, size
 from loops_nb.frames.columns import Column, Dtype, Kind
 from loops_nb.frames.derived import NOTES_ATTR, derived, derived_frame
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from loops_nb.downloads import Download, Plan
 
+_NAMED = 3
 _CHECKPOINT = Column("checkpoint", Dtype.STRING, (), "Checkpoint, as run/weights/name or by its id.")
 
 PLANNED = derived(
@@ -76,7 +78,7 @@ def plan_frame(plan: Plan) -> pd.DataFrame:
             "path": [_shown(file.path) for _, file in rows],
         },
     )
-    frame.attrs[NOTES_ATTR] = [_planned_words(plan)]
+    frame.attrs[NOTES_ATTR] = [_planned_words(plan), *_troubles(plan)]
     return frame
 
 
@@ -108,11 +110,31 @@ def _planned_words(plan: Plan) -> str:
     """Return what a plan comes to, in a few sentences."""
     missing = plan.file_count - plan.there_count
     if not missing:
-        return f"All of {many(plan.file_count, 'file')} are there: nothing is to be fetched."
+        all_of_it = f"All of {many(plan.file_count, 'file')} are" if plan.file_count > 1 else "The file is"
+        return f"{all_of_it} there: nothing is to be fetched."
     to_fetch = "a number of bytes that the service does not tell" if plan.missing_bytes is None else size(plan.missing_bytes)
     there = f" {size(plan.there_bytes)} are there already." if plan.there_bytes else ""
     free = "" if plan.free_bytes is None else f" {size(plan.free_bytes)} are free there."
+    if plan.free_bytes is not None and (plan.missing_bytes or 0) > plan.free_bytes:
+        free = f" That is too much: {size(plan.free_bytes)} are free there."
+    if not can_be_written(plan.into):
+        free += " That folder cannot be written to."
     return f"To fetch: {missing:,} of {many(plan.file_count, 'file')}, {to_fetch}, into {plan.into}.{there}{free} Nothing was fetched."
+
+
+def _troubles(plan: Plan) -> list[str]:
+    """Return what a person should know of files that are there, in sentences."""
+    files = [file for checkpoint in plan.checkpoints for file in checkpoint.files]
+    blocked = [file for file in files if file.trouble]
+    said = [f"{_shown(file.path)}: {file.trouble}." for file in blocked[:_NAMED]]
+    if len(blocked) > _NAMED:
+        said.append(f"So it is with {many(len(blocked) - _NAMED, 'more file')}.")
+    unsure = [file for file in files if not file.is_sure]
+    if unsure:
+        said.append(
+            f"{many(len(unsure), 'file')} may have been changed since: a download looks at the content, and fetches again what is another."
+        )
+    return said
 
 
 def _downloaded_words(done: Download) -> str:

@@ -65,7 +65,64 @@ def test_what_was_changed_is_told_and_fetched_again(live: Notebook, run_id: str)
 def test_nothing_to_verify_is_an_error(live: Notebook) -> None:
     ran = live.run("%loops verify nowhere", fails=True)
     assert isinstance(ran.error, InvalidArgumentError)
-    assert "nowhere is no folder" in ran.out
+    assert "nowhere is not there." in ran.out
+    Path("mine.txt").write_text("mine")
+    assert "mine.txt is a file, and no folder." in live.run("%loops verify mine.txt", fails=True).out
+    assert "has no checkpoint that was downloaded" in live.run("%loops verify .", fails=True).out
+
+
+def test_a_plan_says_what_stands_in_the_way(live: Notebook, run_id: str) -> None:
+    line = f"%loops download {run_id}/step-525 --target sampler"
+    folder = Path("checkpoints") / run_id / "sampler_weights" / "step-525"
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text("mine")
+    planned = live.html(live.run(f"{line} --dry-run").value)
+    assert "adapter_config.json: a file of that name is there already, and nothing tells that it is the same one" in planned
+    (folder / "adapter_config.json").unlink()
+    live.run(line)
+    whole = (folder / "adapter_model.safetensors").read_bytes()
+    (folder / "adapter_model.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    planned = live.plain(live.run(f"{line} --dry-run").value)
+    assert "1 file may have been changed since" in planned
+    assert "The file is there" in live.plain(live.run(f"{line} --dry-run --include *.json").value)
+    Path("file").write_text("mine")
+    assert "is no folder, and one is needed there" in live.run(f"{line} -o file --dry-run", fails=True).out
+
+
+def test_a_plan_says_that_there_is_no_room(live: Notebook, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loops_nb.downloads.planning.free_bytes", lambda _: 1000)
+    monkeypatch.setattr("loops_nb.frames.downloads.can_be_written", lambda _: False)
+    planned = live.plain(live.run(f"%loops download {run_id}/step-525 --target sampler --dry-run").value)
+    assert "That is too much: 1.0 kB are free there. That folder cannot be written to." in planned
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("df.loops.download(None)", "into must be the path of a folder, not None."),
+        ("df.loops.download(5, dry_run=True)", "into must be the path of a folder, not 5."),
+        ("df.loops.download(include=5)", "include takes patterns such as '*.json', not 5."),
+        ("loops.checkpoints.verify(None)", "folder must be the path of a folder, not None."),
+        ("loops.runs.drift(None)", "run_id must be a text, not NoneType"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused_in_a_line(live: Notebook, run_id: str, call: str, says: str) -> None:
+    live.run(f"df = %loops checkpoints {run_id}")
+    live.run("loops = %loops connect")
+    ran = live.run(call, fails=True)
+    assert isinstance(ran.error, InvalidArgumentError)
+    assert says in ran.out
+
+
+def test_what_a_download_gives_is_read_in_a_line(live: Notebook, run_id: str) -> None:
+    live.run(f"df = %loops checkpoints {run_id}")
+    live.run("loops = %loops connect")
+    planned = live.run("loops.checkpoints.plan_download(df.head(2))").value
+    assert repr(planned).startswith("<Plan: ")
+    assert repr(planned).endswith(" to fetch of 6 files of 2 checkpoints>")
+    brought = live.run("loops.checkpoints.download(df.head(2))").value
+    assert repr(brought).startswith("<Download: 6 files, ")
+    assert str(brought.checkpoints[1].path) in repr(brought)
 
 
 def test_tensors_compare_and_drift(live: Notebook, run_id: str) -> None:
