@@ -5,7 +5,6 @@ It knows nothing of adapters: it gets the matrices that are in force, and return
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,18 +49,11 @@ class Gated(NamedTuple):
     active: Floats
 
 
-class Turns(NamedTuple):
-    """Cosine and sine of each token's position, for every pair of a head (tokens, 1, pairs)."""
-
-    cosine: Floats
-    sine: Floats
-
-
 class Trace(NamedTuple):
     """What the way back of a whole pass needs: a layer's memory, or only the stream that came into it."""
 
     groups: Sequence[Group]
-    turns: Turns
+    turns: Floats
     layers: list[LayerMemory | Floats]
     last: Floats
     last_scale: Floats
@@ -126,11 +118,10 @@ class Network:
             # Nothing learns below the first layer.
             coming = self._layer_back(layer, coming, memory, trace, into[number], further=number > 0)
 
-    def projected(self, layer: Layer, normed: Floats, turns: Turns) -> Floats:
+    def projected(self, layer: Layer, normed: Floats, turns: Floats) -> Floats:
         """Return query, key and value side by side, queries and keys turned by their positions, and queries scaled."""
         out = normed @ layer.qkv
-        self._turn(out, turns.cosine, turns.sine)
-        out[:, : self.size.width] *= out.dtype.type(1.0 / math.sqrt(self._head))
+        self._turn(out, turns)
         return out
 
     def heads(self, flat: Floats, group: Group) -> Floats:
@@ -138,22 +129,19 @@ class Network:
         part = flat[group.start : group.start + group.sequences * group.length]
         return part.reshape(group.sequences, group.length, self.size.heads, self._head).transpose(0, 2, 1, 3)
 
-    def turns(self, positions: Floats, dtype: Precision) -> Turns:
-        """Return by how much each position turns queries and keys."""
+    def turns(self, positions: Floats, dtype: Precision) -> Floats:
+        """Return the complex factors of each token that turn its queries and keys, pair by pair, and scale its queries."""
         rates = _ROPE_BASE ** (-np.arange(self._head // 2) / (self._head // 2))
-        angles = positions[:, None, None] * rates
-        return Turns(np.cos(angles).astype(dtype), np.sin(angles).astype(dtype))
+        turns = np.exp(1j * positions[:, None] * rates)
+        scaled = [turns * self._head**-0.5] * self.size.heads
+        return np.concatenate([*scaled, *([turns] * self.size.heads)], axis=1).astype(np.result_type(dtype, np.complex64))
 
-    def _turn(self, flat: Floats, cosine: Floats, sine: Floats) -> None:
+    def _turn(self, flat: Floats, turns: Floats) -> None:
         """Turn queries and keys, which come first in each row, where they lie."""
-        split = flat[:, : 2 * self.size.width].reshape(len(flat), 2 * self.size.heads, 2, self._head // 2)
-        first, second = split[:, :, 0], split[:, :, 1]
-        turned = first * cosine - second * sine
-        second *= cosine
-        second += first * sine
-        first[...] = turned
+        pairs = flat[:, : 2 * self.size.width].view(turns.dtype)
+        pairs *= turns
 
-    def _layer(self, layer: Layer, stream: Floats, groups: Sequence[Group], turns: Turns) -> tuple[Floats, LayerMemory]:
+    def _layer(self, layer: Layer, stream: Floats, groups: Sequence[Group], turns: Floats) -> tuple[Floats, LayerMemory]:
         width = self.size.width
         normed, scale = norm(stream)
         projected = self.projected(layer, normed, turns)
@@ -185,8 +173,7 @@ class Network:
         for group, kept in zip(trace.groups, memory.attention, strict=True):
             for side, part in zip(sides, attend_back(self.heads(of_mixed, group), kept), strict=True):
                 self.heads(side, group)[...] = part
-        sides[0] *= coming.dtype.type(1.0 / math.sqrt(self._head))
-        self._turn(of_projected, trace.turns.cosine, -trace.turns.sine)
+        self._turn(of_projected, trace.turns.conj())
         into.qkv[...] += memory.normed.T @ of_projected
         if further:
             of_middle += norm_back(of_projected @ layer.qkv.T, memory.normed, memory.scale)
