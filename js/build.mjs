@@ -1,4 +1,4 @@
-// Makes the one bundle that every panel carries: an ES module that asks no host for anything, with its style inside.
+// Makes the bundles that panels carry: ES modules that ask no host for anything, with their style inside.
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -80,16 +80,14 @@ for (const [word] of (await readFile(join(here, "src/contract.ts"), "utf8")).mat
   if (own.test(word)) throw new Error(`the kernel says ${word}: it must keep its name`);
 }
 
-const { metafile } = await build({
+/** What both bundles are made with. */
+const common = {
   absWorkingDir: here,
-  entryPoints: ["src/index.ts"],
-  outfile: "../loops_nb/static/panels.js",
   bundle: true,
   format: "esm",
   target: "es2022",
   platform: "browser",
   minify: true,
-  mangleProps: own,
   legalComments: "none",
   charset: "utf8",
   // Every file with markup is given the shorter calls: `h(...)` instead of those of the automatic runtime.
@@ -100,10 +98,20 @@ const { metafile } = await build({
   inject: ["src/ui/h.ts"],
   // A library that sniffs for AMD would find the notebook's and register there.
   define: { "define.amd": "false" },
-  plugins: [styles, columns],
   metafile: true,
-});
+};
+const made = await Promise.all([
+  build({
+    ...common,
+    entryPoints: ["src/index.ts"],
+    outfile: "../loops_nb/static/panels.js",
+    mangleProps: own,
+    plugins: [styles, columns],
+  }),
+  // A kind of widget of its own: whoever shows no curve carries none of it.
+  build({ ...common, entryPoints: ["src/curves/index.ts"], outfile: "../loops_nb/static/curves.js", plugins: [styles] }),
+]);
 
-for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
-  console.log(`${file.replace(/^.*\//, "")}: ${bytes} bytes`);
+for (const { metafile } of made) {
+  for (const [file, { bytes }] of Object.entries(metafile.outputs)) console.log(`${file.replace(/^.*\//, "")}: ${bytes} bytes`);
 }

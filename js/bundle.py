@@ -12,32 +12,34 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BUNDLE = HERE.parent / "loops_nb" / "static" / "panels.js"
+STATIC = HERE.parent / "loops_nb" / "static"
+BUNDLE = STATIC / "panels.js"
+BUNDLES = (BUNDLE, STATIC / "curves.js")
 _SETTINGS = ("package.json", "package-lock.json", "build.mjs", "tsconfig.json")
 
 
 def is_fresh() -> bool:
-    """Tell whether the bundle is there, and not older than what it is made of."""
-    if not BUNDLE.exists():
+    """Tell whether the bundles are there, and not older than what they are made of."""
+    if not _are_there():
         return False
     made_of = [HERE / name for name in _SETTINGS] + [path for path in (HERE / "src").rglob("*") if path.is_file()]
-    made = BUNDLE.stat().st_mtime
+    made = min(bundle.stat().st_mtime for bundle in BUNDLES)
     return all(path.stat().st_mtime <= made for path in made_of if path.exists())
 
 
 def build() -> None:
-    """Build the bundle if that is needed.
+    """Build the bundles if that is needed.
 
     Raises
     ------
     SystemExit
-        If it cannot be built and there is none.
+        If they cannot be built and are not there.
     """
     if is_fresh():
         return
     npm = shutil.which("npm")
     if npm is None:
-        if BUNDLE.exists():
+        if _are_there():
             # An archive that was unpacked with new times, on a machine without Node: what was shipped is good.
             return
         raise SystemExit("loops_nb needs Node 20 or newer with npm to build the page code of its panels, and npm is not on the path.")
@@ -48,7 +50,12 @@ def build() -> None:
         _run([npm, "ci", "--omit=dev", "--loglevel=error"], environment)
     _run([npm, "run", "--silent", "build"], environment)
     # A build that came to the same bytes may have left the old time.
-    os.utime(BUNDLE)
+    for bundle in BUNDLES:
+        os.utime(bundle)
+
+
+def _are_there() -> bool:
+    return all(bundle.exists() for bundle in BUNDLES)
 
 
 def _is_installed() -> bool:
@@ -64,4 +71,5 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
 
 if __name__ == "__main__":
     build()
-    sys.stdout.write(f"{BUNDLE.relative_to(HERE.parent)}: {BUNDLE.stat().st_size / 1000:.1f} kB\n")
+    for built in BUNDLES:
+        sys.stdout.write(f"{built.relative_to(HERE.parent)}: {built.stat().st_size / 1000:.1f} kB\n")

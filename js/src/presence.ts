@@ -1,13 +1,18 @@
 /** Tells the kernel whether anybody can see a view, so that it looks only for those who look. */
 
-import type { Session } from "./session";
+/** What is told. */
+export interface Audience {
+  open(view: string): void;
+  seen(view: string, visible: boolean): void;
+  gone(view: string): void;
+}
 
 /** The kernel takes a view for closed when it hears nothing for 35 seconds. */
 const REPEAT = 10_000;
 /** Where the notebook passes on nothing that a thread sends, each sign of life lets the kernel answer. */
 const COLAB_REPEAT = 3000;
 
-export function announcePresence(session: Session, view: string, host: Element): () => void {
+export function announcePresence(session: Audience, view: string, host: Element): () => void {
   let intersects = false;
   let visible: boolean | null = null;
 

@@ -1,4 +1,4 @@
-"""The page's half of the panels: one JavaScript module, built into the package."""
+"""The page's half of the panels: JavaScript modules, built into the package, one for each kind of widget."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ NAME = "panels.js"
 
 
 @cache
-def page_code() -> str:
-    """Return the module's text.
+def page_code(name: str = NAME) -> str:
+    """Return the text of a module.
 
     It is saved with every widget whose state a notebook keeps, so it is small; and it is a text, not a path, because a watched file would
     keep every widget alive.
+
+    Parameters
+    ----------
+    name
+        Of its file.
 
     Raises
     ------
     LoopsError
         If this copy of the package was not built.
     """
-    path = files("loops_nb") / "static" / NAME
+    path = files("loops_nb") / "static" / name
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -14,7 +14,7 @@ _OUTPUT = ".jp-OutputArea-child"
 _DEAD = ":is(:has(.jupyter-widgets,[data-mime-type='text/plain']),:not(:has([data-mime-type])))"
 # Of the two outputs of a panel exactly one is shown: the live one hides the report; the report hides what is left of a dead one ("Error
 # displaying widget", or its text).  Only an output that can be a panel's is hidden: what a cell prints stays, whatever comes between.
-_ONE_OF_TWO = (
+ONE_OF_TWO = (
     f"{_OUTPUT}:has(.{REPORT_CLASS}):has(+{_OUTPUT} .{LIVE_CLASS}),"
     f"{_OUTPUT}:has(.{REPORT_CLASS})+{_OUTPUT}{_DEAD}:not(:has(.{LIVE_CLASS}))"
     "{display:none!important}"
@@ -44,4 +44,4 @@ def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bo
         parts += rows_html(section.table, section.heading) if section.table.fields else map(sentence, section.table.notes)
     if draft.line:
         parts.append(sentence("To see it live, type in a notebook:", code=draft.line))
-    return page(parts, classes=REPORT_CLASS, style="" if frozen else _ONE_OF_TWO)
+    return page(parts, classes=REPORT_CLASS, style="" if frozen else ONE_OF_TWO)

@@ -1,0 +1,119 @@
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { copy } from "../clipboard";
+import { everySecond } from "../clock";
+import { Chart } from "./chart";
+import { Controls } from "./controls";
+import { Numbers } from "./numbers";
+import { Params } from "./params";
+import type { Session, Standing } from "./session";
+import { firstLook, isLowBest, type Settings } from "./settings";
+import { Twin } from "./twin";
+
+/** Keys of a keyboard come faster than pictures. */
+const ASK_AFTER = 60;
+const QUEUED_AFTER = 1000;
+
+const SAID: Record<Standing, string> = {
+  live: "Live",
+  failing: "Not up to date",
+  over: "Over",
+  gone: "No kernel: as it was",
+  silent: "No word from the kernel",
+  saved: "A saved copy",
+};
+
+export function App({ session, view }: { session: Session; view: string }) {
+  const [, redraw] = useState(0);
+  const [said, setSaid] = useState("");
+  const [width, setWidth] = useState(0);
+  const place = useRef<HTMLDivElement>(null);
+  const [settings, set] = useState<Settings>(() => {
+    const look = firstLook(session.first, 600);
+    return { look, isLog: false, isCut: false, isLowBest: isLowBest(look.key), hidden: new Set(), cursor: null };
+  });
+  const change = (more: Partial<Settings>) => set((before) => ({ ...before, ...more }));
+
+  useEffect(() => session.subscribe(() => redraw((n) => n + 1)), [session]);
+  useEffect(() => everySecond((now) => session.second(now)), [session]);
+  useLayoutEffect(() => {
+    const element = place.current;
+    if (!element) return undefined;
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.round(entry?.contentRect.width ?? 0)));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
+  // What is seen changes at once on the page; the kernel is asked for it a moment later.
+  const look = settings.look;
+  const columns = width ? Math.max(50, width - 70) : 600;
+  const asked = useMemo(() => ({ ...look, columns }), [look, columns]);
+  const isFirst = useRef(true);
+  useEffect(() => {
+    if (!width) return undefined;
+    const timer = setTimeout(() => session.look(view, asked), isFirst.current ? 0 : ASK_AFTER);
+    isFirst.current = false;
+    return () => clearTimeout(timer);
+  }, [asked, width > 0]);
+
+  const { head } = session;
+  const picture = session.picture(view);
+  const drawn = picture?.look ?? look;
+  const standing = session.standing();
+  const waits = session.waiting(view);
+  const runs = head.runs;
+  const lines = useMemo(
+    () => (picture?.lines ?? []).filter((line) => runs[line.run] && !settings.hidden.has(runs[line.run]?.id ?? "")),
+    [picture, runs, settings.hidden],
+  );
+  const take = async (text: string, what: string) => {
+    setSaid((await copy(text)) ? `Copied ${what}: ${text}` : `This page may not write to the clipboard. Copy by hand: ${text}`);
+  };
+  const toggle = (id: string) => {
+    const hidden = new Set(settings.hidden);
+    if (!hidden.delete(id)) hidden.add(id);
+    change({ hidden });
+  };
+  const isQueued = waits > QUEUED_AFTER && standing === "live";
+
+  return (
+    <div class="panel" ref={place} data-standing={standing} data-seen={drawn.key}>
+      <header>
+        <h3>{session.title}</h3>
+        <span class={`standing soft ${standing === "live" ? "" : standing === "over" ? "over" : "bad"}`}>
+          <span class="dot" />
+          {SAID[standing]}
+        </span>
+        {isQueued && <span class="soft">Queued: the kernel is busy</span>}
+      </header>
+      {standing !== "live" && (
+        <p class="banner" data-health={standing}>
+          {session.reason ||
+            (standing === "over" ? "The panel was closed." : "What you see may be old. Run the cell again for a live panel:")}{" "}
+          {standing !== "failing" && session.line && <code>{session.line}</code>}
+        </p>
+      )}
+      {head.missing.length > 0 && <p class="soft">Nothing was recorded yet of {head.missing.join(", ")}.</p>}
+      <Controls keys={head.keys} drawn={drawn} settings={settings} change={change} unknown={picture?.unknown ?? 0} />
+      {picture && width > 0 ? (
+        <Chart head={head} picture={picture} lines={lines} settings={settings} change={change} width={width - 8} take={take} />
+      ) : (
+        <p class="empty" data-empty="nothing">
+          {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : "Nothing was recorded yet."} They appear here as they are
+          recorded: <code>training_client = loops_nb.track(training_client)</code>
+        </p>
+      )}
+      <p class="said soft" role="status">
+        {said}
+      </p>
+      {picture && <Numbers head={head} picture={picture} lines={lines} settings={settings} onToggle={toggle} change={change} />}
+      {(head.more_runs > 0 || head.more_marks > 0) && (
+        <p class="soft">
+          {head.more_runs > 0 && `${head.more_runs} older experiments are not drawn: name those you want. `}
+          {head.more_marks > 0 && `${head.more_marks} older marks are not drawn.`}
+        </p>
+      )}
+      {runs.length > 1 && <Params head={head} />}
+      {picture && <Twin head={head} picture={picture} lines={lines} settings={settings} />}
+    </div>
+  );
+}

@@ -1,0 +1,36 @@
+import { render } from "preact";
+import { freshName } from "../names";
+import { announcePresence } from "../presence";
+import { hideReport } from "../report";
+import { followScheme } from "../scheme";
+import { App } from "./app";
+import type { Session } from "./session";
+import style from "./style.css?inline";
+
+/** Shows a session in an element of the page; returns what takes it away again. */
+export function mount(session: Session, el: HTMLElement): () => void {
+  const host = document.createElement("div");
+  // The static report beside it looks for this name, and steps aside.
+  host.className = "loops-nb-live";
+  // Otherwise keys typed on a button of the panel are commands to the notebook.
+  host.dataset.lmSuppressShortcuts = "true";
+  const root = host.attachShadow({ mode: "open" });
+  const sheet = document.createElement("style");
+  sheet.textContent = style;
+  const place = document.createElement("div");
+  root.append(sheet, place);
+  el.append(host);
+
+  const unfollow = followScheme(host);
+  const view = freshName();
+  render(<App session={session} view={view} />, place);
+  const leave = announcePresence(session, view, host);
+  const showReport = hideReport(host);
+  return () => {
+    leave();
+    showReport();
+    unfollow();
+    render(null, place);
+    host.remove();
+  };
+}

@@ -1,0 +1,47 @@
+import { Swatch } from "./chart";
+import type { CurveHead } from "./contract";
+import { lookOf } from "./looks";
+
+/** What was set differently; what is the same everywhere is only counted. */
+export function Params({ head }: { head: CurveHead }) {
+  const { runs, params, same_params: same, more_params: more } = head;
+  if (!params.length) return same ? <p class="soft">All {same} parameters are the same.</p> : null;
+  return (
+    <details open data-table="params">
+      <summary>
+        Parameters that differ: {params.length + more}
+        {same > 0 && `; ${same} are the same`}
+      </summary>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what can be scrolled is reached by the Tab key */}
+      <section class="rows" aria-label="Parameters that differ" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Parameter</th>
+              {runs.map((run) => (
+                <th key={run.id} scope="col">
+                  <Swatch look={lookOf(run.look)} /> {run.name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {params.map(({ name, values }) => (
+              <tr key={name}>
+                <th scope="row">
+                  <code>{name}</code>
+                </th>
+                {runs.map((run, i) => (
+                  <td key={run.id} class="text">
+                    {values[i] ?? <span class="soft">–</span>}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      {more > 0 && <p class="soft">{more} more that differ are not told.</p>}
+    </details>
+  );
+}

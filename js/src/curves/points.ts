@@ -1,0 +1,108 @@
+/** Points as they travel: 32-bit floats in base64. */
+
+import type { Curve, CurveLine, LineStats, Look } from "./contract";
+
+/** Values that are no numbers, close together: NaN is 0, infinitely high 1, infinitely low 2. */
+export interface Odd {
+  readonly x: number;
+  readonly kind: number;
+  readonly count: number;
+}
+
+export interface Points {
+  readonly x: readonly number[];
+  /** NaN is a gap. */
+  readonly y: readonly number[];
+}
+
+export interface Line {
+  /** Its place among the runs. */
+  readonly run: number;
+  readonly raw: Points;
+  /** Null where nothing was smoothed. */
+  readonly smooth: Points | null;
+  readonly odd: readonly Odd[];
+  readonly stats: LineStats;
+}
+
+/** What a view has to draw. */
+export interface Picture {
+  readonly look: Look;
+  readonly first: number | null;
+  readonly last: number | null;
+  readonly unknown: number;
+  readonly origin: number;
+  readonly lines: readonly Line[];
+}
+
+export function floats(text: string | undefined, origin = 0): number[] {
+  if (!text) return [];
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  return Array.from({ length: bytes.length >> 2 }, (_, i) => origin + view.getFloat32(i * 4, true));
+}
+
+const NOTHING: LineStats = { count: 0, odd: 0, last: null, last_step: 0, low: null, low_step: 0, high: null, high_step: 0 };
+
+function points(x: string | undefined, y: string | undefined, origin: number): Points {
+  return { x: floats(x, origin), y: floats(y) };
+}
+
+function lineOf(line: CurveLine, origin: number, isSmooth: boolean): Line {
+  return {
+    run: line.run,
+    raw: points(line.x, line.y, origin),
+    smooth: isSmooth ? points(line.sx, line.sy, origin) : null,
+    odd: oddOf(line, origin),
+    stats: line.stats ?? NOTHING,
+  };
+}
+
+function oddOf(line: CurveLine, origin: number): Odd[] {
+  return (line.odd ?? []).map(([x, kind, count]) => ({ x: x + origin, kind, count }));
+}
+
+export function pictureOf(curve: Curve): Picture {
+  const { look, first, last, unknown, origin } = curve;
+  return { look, first, last, unknown, origin, lines: curve.lines.map((line) => lineOf(line, origin, look.smoothing > 0)) };
+}
+
+/** A picture with what came to the end of its lines; lines that got nothing are the same objects. */
+export function extended(picture: Picture, added: readonly CurveLine[], last: number | null): Picture {
+  const { origin } = picture;
+  const lines = picture.lines.map((line) => {
+    const more = added.find(({ run }) => run === line.run);
+    if (!more) return line;
+    return {
+      ...line,
+      raw: joined(line.raw, points(more.x, more.y, origin)),
+      smooth: line.smooth && joined(line.smooth, points(more.sx, more.sy, origin)),
+      odd: [...line.odd, ...oddOf(more, origin)],
+      stats: more.stats ?? line.stats,
+    };
+  });
+  return { ...picture, lines, last: Math.max(picture.last ?? Number.NEGATIVE_INFINITY, last ?? Number.NEGATIVE_INFINITY) };
+}
+
+function joined(before: Points, more: Points): Points {
+  return more.x.length ? { x: [...before.x, ...more.x], y: [...before.y, ...more.y] } : before;
+}
+
+/** The place of the point next to where one looks; of two as near the later one.  -1 where there is none. */
+export function nearest({ x, y }: Points, at: number): number {
+  let best = -1;
+  let distance = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < x.length; i++) {
+    const away = Math.abs((x[i] as number) - at);
+    if (away <= distance && !Number.isNaN(y[i])) {
+      distance = away;
+      best = i;
+    }
+  }
+  return best;
+}
+
+/** What is drawn in the foreground: the smoothed line where there is one. */
+export function front(line: Line): Points {
+  return line.smooth ?? line.raw;
+}

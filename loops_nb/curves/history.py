@@ -1,0 +1,134 @@
+"""All points of one key of one experiment, kept in memory while somebody looks, and what is told of them in numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from loops_nb.curves.growing import Growing
+from loops_nb.curves.smoothing import Smoother
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from loops_nb.curves.source import Floats, SeriesLike
+
+#: What lies along the picture: steps, tokens so far, seconds since the experiment began, or the clock (epoch seconds).
+Axis = Literal["step", "tokens", "elapsed", "clock"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+
+
+@dataclass(slots=True)
+class Summary:
+    """A series in numbers.
+
+    Parameters
+    ----------
+    count
+        Its points.
+    odd
+        How many of them are no number.
+    last, last_step
+        The newest one; NaN and infinity as they are.
+    low, low_step, high, high_step
+        The lowest and the highest number, and the steps where each was first; NaN while there is none.
+    """
+
+    count: int = 0
+    odd: int = 0
+    last: float = math.nan
+    last_step: int = 0
+    low: float = math.nan
+    low_step: int = 0
+    high: float = math.nan
+    high_step: int = 0
+
+
+class History:
+    """The points of one series, in the order in which they came.
+
+    Parameters
+    ----------
+    began
+        When its experiment began, in epoch milliseconds.
+    """
+
+    def __init__(self, began: int) -> None:
+        self.summary = Summary()
+        self.mark = 0
+        self._began = began
+        self._step, self._at = Growing(np.int64), Growing(np.int64)
+        self._tokens, self._value = Growing(np.float64), Growing(np.float64)
+        self._attempt = Growing(np.int32)
+        self._smoothed: tuple[Smoother, Growing] | None = None
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def extend(self, series: SeriesLike) -> int:
+        """Take newer points in, and return how many they are."""
+        self.mark = series.mark
+        count = len(series.value)
+        if count:
+            self._step.extend(series.step)
+            self._at.extend(series.at)
+            self._tokens.extend(series.tokens)
+            self._value.extend(series.value)
+            self._attempt.extend(series.attempt)
+            self._sum_up(series.step, series.value)
+        return count
+
+    def x(self, axis: Axis, first: int = 0) -> Floats:
+        """Return where the points lie along an axis, from one of them on."""
+        if axis == "tokens":
+            found: Floats = self._tokens.all[first:]
+            return found
+        if axis == "step":
+            return self._step.all[first:].astype(np.float64)
+        at = self._at.all[first:]
+        return (at - self._began if axis == "elapsed" else at) / 1000.0
+
+    def y(self, first: int = 0) -> Floats:
+        """Return the values, from one of them on."""
+        found: Floats = self._value.all[first:]
+        return found
+
+    def breaks(self, first: int = 0) -> npt.NDArray[np.bool_]:
+        """Return where another attempt begins."""
+        attempt = self._attempt.all[first:]
+        found = np.zeros(len(attempt), dtype=bool)
+        found[1:] = attempt[1:] != attempt[:-1]
+        return found
+
+    def smoothed(self, weight: float, first: int = 0) -> Floats:
+        """Return the smoothed values, from one of them on; only those that are new are worked out."""
+        if self._smoothed is None or self._smoothed[0].weight != weight:
+            self._smoothed = Smoother(weight), Growing(np.float64)
+        smoother, made = self._smoothed
+        if len(made) < len(self):
+            made.extend(smoother.extend(self._value.all[len(made) :]))
+        found: Floats = made.all[first:]
+        return found
+
+    def tokens_at(self, at: float) -> float | None:
+        """Return how many tokens there were at a time, in epoch milliseconds; None if that is not known."""
+        place = int(np.searchsorted(self._at.all, at, side="right")) - 1
+        tokens = float(self._tokens.all[max(place, 0)]) if len(self) else math.nan
+        return tokens if math.isfinite(tokens) else None
+
+    def _sum_up(self, step: npt.NDArray[np.int64], value: Floats) -> None:
+        found = self.summary
+        found.count += len(value)
+        found.last, found.last_step = float(value[-1]), int(step[-1])
+        fine = np.flatnonzero(np.isfinite(value))
+        found.odd += len(value) - len(fine)
+        if not len(fine):
+            return
+        low, high = fine[int(np.argmin(value[fine]))], fine[int(np.argmax(value[fine]))]
+        if not value[low] >= found.low:
+            found.low, found.low_step = float(value[low]), int(step[low])
+        if not value[high] <= found.high:
+            found.high, found.high_step = float(value[high]), int(step[high])

@@ -1,0 +1,1 @@
+"""Tests of `loops_nb.curves` and of the curve panel."""
