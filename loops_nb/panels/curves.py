@@ -19,7 +19,7 @@ from loops_nb.panels import shelf
 from loops_nb.panels.bundle import page_code
 from loops_nb.panels.cells import CLOCK, is_notebook, place, shell
 from loops_nb.panels.curves_core import CurvesCore, plain
-from loops_nb.panels.curves_report import report_of
+from loops_nb.panels.curves_report import plot_of, report_of
 from loops_nb.panels.curves_wire import Look
 from loops_nb.panels.presence import Presence
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from loops_nb.curves.history import Axis
     from loops_nb.curves.source import Source
     from loops_nb.panels.curves_wire import CurvesSnapshot
+    from loops_nb.plots import Plot
 
 #: A report is a result, not a screen: it marks the notebook as changed.
 REPORT_SECONDS = 60.0
@@ -154,6 +155,13 @@ class CurvesPanel(anywidget.AnyWidget):
     def snapshot_now(self) -> CurvesSnapshot:
         """Return everything that is shown now."""
         return self._core.snapshot()
+
+    @property
+    def picture(self) -> Plot:
+        """What is shown now as a picture that needs no page: ``panel.picture.save("curves.svg")``."""
+        self._core.look_now()
+        plot: Plot = self._core.reading(lambda book: plot_of(book, self._core.first))
+        return plot
 
     def __repr__(self) -> str:
         return f"<CurvesPanel of {len(self._core.head.runs)} experiments>"

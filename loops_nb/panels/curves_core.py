@@ -73,8 +73,7 @@ class CurvesCore:
         self._source = source
         self._send = send
         self._presence = presence
-        self._title, self._line = title, line
-        self._first = look
+        self.title, self.line, self.first = title, line, look
         self._book = Book(source, wanted)
         self._views: dict[str, Shown] = {UNASKED: Shown(look)}
         self._state: Literal["live", "failing", "over"] = "live"
@@ -115,13 +114,13 @@ class CurvesCore:
     def snapshot(self) -> CurvesSnapshot:
         """Return everything, as a page begins with it; what comes next is told to the view that has not said anything yet."""
         with self._lock:
-            shown = self._views.get(UNASKED) or Shown(self._first)
+            shown = self._views.get(UNASKED) or Shown(self.first)
             room = MOST_BYTES - 600 - len(msgspec.json.encode(self._book.head))
             curve = self._trying(lambda: self._book.draw(shown, max(room, MOST_BYTES // 4)))
             return CurvesSnapshot(
                 now=_now(),
-                title=self._title,
-                line=self._line,
+                title=self.title,
+                line=self.line,
                 head=self._book.head,
                 curve=curve,
                 seq=shown.seq,

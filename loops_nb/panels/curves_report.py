@@ -1,21 +1,63 @@
-"""What a panel of curves leaves behind in a notebook's file."""
+"""What a panel of curves leaves behind in a notebook's file: the picture it began with, its numbers, and the parameters that differ."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loops_nb.curves.picture import Drawn, Spot, picture
 from loops_nb.drawing.tables import Field, Table, as_text, page, rows_html, sentence
+from loops_nb.drawing.wording import MISSING
 from loops_nb.panels.report.html import ONE_OF_TWO, REPORT_CLASS
 
 if TYPE_CHECKING:
+    from loops_nb.curves.history import Axis
+    from loops_nb.panels.curves_book import Book
     from loops_nb.panels.curves_core import CurvesCore
+    from loops_nb.panels.curves_wire import CurveHead, CurveMark, CurveRun, Look
+    from loops_nb.plots import Plot
 
 _WIDTH = 120
+_MOST_PARAMS = 20
+
+
+def plot_of(book: Book, look: Look) -> Plot:
+    """Draw what a panel shows as a picture that needs no page."""
+    key = book.key(look.key)
+    drawn = [_drawn(book, run, key, look.axis) for run in book.head.runs] if key else []
+    lines = [line for line in drawn if len(line.history)]
+    return picture(lines, key=key, axis=look.axis, smoothing=look.smoothing)
 
 
 def report_of(core: CurvesCore, *, live: bool) -> dict[str, str]:
     """Return the report as HTML and as text."""
-    snapshot = core.snapshot()
-    table = Table([Field("Experiment", [run.name for run in snapshot.head.runs])])
-    html = page([sentence(snapshot.title, is_heading=True), *rows_html(table)], classes=REPORT_CLASS, style=ONE_OF_TWO if live else "")
-    return {"text/html": html, "text/plain": f"{snapshot.title}\n{as_text(table, _WIDTH)}"}
+    plot, head = core.reading(lambda book: (plot_of(book, core.first), book.head))
+    shown = plot._repr_mimebundle_()
+    params = _params(head)
+    parts = [sentence(core.title, is_heading=True), shown["text/html"]]
+    if params.fields:
+        parts += rows_html(params, "Parameters that differ")
+    if core.line:
+        parts.append(sentence("To see it live, type in a notebook:", code=core.line))
+    text = [core.title, shown["text/plain"]]
+    if params.fields:
+        text += ["", "Parameters that differ", as_text(params, _WIDTH)]
+    return {"text/html": page(parts, classes=REPORT_CLASS, style=ONE_OF_TWO if live else ""), "text/plain": "\n".join(text)}
+
+
+def _drawn(book: Book, run: CurveRun, key: str, axis: Axis) -> Drawn:
+    marks = ((mark, _at(mark, run, axis)) for mark in book.head.marks if mark.run == run.id)
+    spots = [Spot(at, f"{mark.name}: {mark.uri}" if mark.uri else mark.name) for mark, at in marks if at is not None]
+    return Drawn(run.name, run.look, book.history(run.id, key), spots)
+
+
+def _at(mark: CurveMark, run: CurveRun, axis: Axis) -> float | None:
+    return {"step": mark.step, "tokens": mark.tokens, "elapsed": (mark.at - run.began) / 1000, "clock": mark.at / 1000}[axis]
+
+
+def _params(head: CurveHead) -> Table:
+    if not head.params:
+        return Table([])
+    rows = head.params[:_MOST_PARAMS]
+    fields = [Field("Parameter", [row.name for row in rows])]
+    fields += [Field(run.name, [row.values[place] or MISSING for row in rows], rank=place) for place, run in enumerate(head.runs)]
+    return Table(fields)
