@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from loops_nb.errors import LoopsError
     from loops_nb.experiments import Experiment, experiment
     from loops_nb.loops import Loops
+    from loops_nb.tracking import track
     from loops_nb.uri import CheckpointURI, parse_uri
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "experiment",
     "load_ipython_extension",
     "parse_uri",
+    "track",
     "unload_ipython_extension",
 ]
 
@@ -41,6 +43,7 @@ _HOME_OF = {
     "RetryPolicy": "loops_nb.client.retry",
     "experiment": "loops_nb.experiments",
     "parse_uri": "loops_nb.uri",
+    "track": "loops_nb.tracking",
 }
 
 

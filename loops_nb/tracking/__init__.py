@@ -10,6 +10,7 @@ from loops_nb.tracking.recorder import TrackingWarning
 from loops_nb.tracking.recording import Recording, begin
 from loops_nb.tracking.rows import MARK_KINDS, ExperimentRow, KeyRow, Mark, Series
 from loops_nb.tracking.store import Store, store_path
+from loops_nb.tracking.tracked import track
 
 __all__ = [
     "MARK_KINDS",
@@ -22,4 +23,5 @@ __all__ = [
     "TrackingWarning",
     "begin",
     "store_path",
+    "track",
 ]

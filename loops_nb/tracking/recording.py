@@ -124,6 +124,15 @@ class Recording:
         """Say that training begins again from an earlier state: what follows belongs to a new attempt."""
         self._add(Turned(self._opening))
 
+    def record(self, values: dict[str, Any], *, step: int, tokens_seen: float, turn: int, at: int) -> None:
+        """Record values of an attempt that is known, in whatever order they come; `turn` counts from 0 in this process."""
+        self._recorder.add(Logged(self._opening, step, at, tokens_seen, self._usable(values), turn))
+        self._tell()
+
+    def mark_saved(self, name: str, *, step: int, turn: int, uri: str | None, target: str, at: int) -> None:
+        """Mark a checkpoint of an attempt that is known."""
+        self._add(Marked(self._opening, "save", step, at, kept_text(name), uri if uri is None else kept_text(uri), target, turn))
+
     def flush(self) -> bool:
         """Write all that was logged until now, and tell whether it is in the file."""
         done = self._recorder.flush()
@@ -151,6 +160,9 @@ class Recording:
 
     def _add(self, entry: Entry) -> None:
         self._recorder.add(entry)
+        self._tell()
+
+    def _tell(self) -> None:
         if self._recorder.is_troubled:
             self._recorder.tell()
 

@@ -76,6 +76,8 @@ class Logged(NamedTuple):
     at: int
     tokens: float
     values: dict[str, Any]
+    #: Which attempt of this opening, where it is known; otherwise the steps tell.
+    turn: int | None = None
 
 
 class Marked(NamedTuple):
@@ -88,6 +90,7 @@ class Marked(NamedTuple):
     text: str
     uri: str | None = None
     target: str | None = None
+    turn: int | None = None
 
 
 class Opened(NamedTuple):
@@ -143,15 +146,15 @@ class Batch:
             of = self._experiments[opening.token] = _OfExperiment(opening)
         of.last_at = max(of.last_at, entry.at)
         if isinstance(entry, Marked):
-            of.marks.append((entry, opening.turn))
+            of.marks.append((entry, opening.turn if entry.turn is None else entry.turn))
             self.size += 1
         elif isinstance(entry, Logged):
-            _, step, at, tokens, values = entry
+            _, step, at, tokens, values, turn = entry
             for key, value in values.items():
                 points = of.series.get(key)
                 if points is None:
                     points = of.series[key] = Points([], [], [], [], [])
-                attempt = opening.attempt(key, step)
+                attempt = opening.attempt(key, step) if turn is None else turn
                 points.step.append(step)
                 points.at.append(at)
                 points.tokens.append(tokens)
