@@ -58,6 +58,8 @@ LOSSES: Mapping[str, Loss] = {
 }
 #: A caller's own loss goes through cross_entropy with this setting, and reads back that it was heeded.
 UNNORMALIZED = "skip_token_normalization"
+_NUMBERS = {int, float, bool, type(None)}
+_UNEVEN = "A tensor has numbers, or lists of numbers of one length, and nothing else."
 _INPUTS = ("target_tokens", "weights", "mask", "logprobs", "advantages", "ref_logprobs")
 
 
@@ -254,9 +256,17 @@ def check_sampling(body: Mapping[str, Any]) -> Sampling:
 
 
 def flat(tensor: Tensor) -> list[Any]:
-    """Return the numbers of a tensor one after the other."""
+    """Return the numbers of a tensor one after the other.
+
+    Raises
+    ------
+    BadRequest
+        If numbers and lists are mixed.
+    """
     data: list[Any] = tensor.data
     while data and isinstance(data[0], list):
+        if set(map(type, data)) != {list}:
+            raise BadRequest(_UNEVEN)
         data = [number for row in data for number in row]
     return data
 
@@ -301,8 +311,8 @@ def _check_tensor(tensor: Tensor, where: str) -> tuple[int, ...]:
     numbers = flat(tensor)
     if any(side < 0 for side in shape) or math.prod(shape) != len(numbers) or not shape:
         raise BadRequest(f"{where} has {len(numbers)} numbers and the shape {_shown(shape)}, which do not fit.")
-    if any(isinstance(number, list) for number in numbers):
-        raise BadRequest(f"{where} is nested unevenly.")
+    if not set(map(type, numbers)) <= _NUMBERS:
+        raise BadRequest(f"{where}: {_UNEVEN}")
     # Logprobs that a trainer returned have holes where nothing was learnt; they may come back so.
     if not where.endswith("logprobs") and None in numbers:
         raise BadRequest(f"{where}[{numbers.index(None)}] is null (NaN); mask a position with the target {MASKED} or the weight 0 instead.")

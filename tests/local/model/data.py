@@ -19,7 +19,7 @@ def tensor(data: Sequence[Any], dtype: str = "float32", shape: Sequence[int] | N
     return {"data": list(data), "dtype": dtype, "shape": list(shape or [len(data)])}
 
 
-def datum(tokens: Sequence[int], targets: Sequence[int] | None = None, **inputs: Sequence[float]) -> dict[str, Any]:
+def datum(tokens: Sequence[Any], targets: Sequence[Any] | None = None, **inputs: Sequence[float]) -> dict[str, Any]:
     """Return a datum; without targets, each token's target is the one after it."""
     if targets is None:
         tokens, targets = tokens[:-1], tokens[1:]
