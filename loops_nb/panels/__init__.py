@@ -14,12 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from loops_nb.panels.curves import CurvesPanel
     from loops_nb.panels.kinds import CheckpointsPanel, DeploymentsPanel, FleetPanel, RunPanel, SamplersPanel
     from loops_nb.panels.panel import Panel
     from loops_nb.panels.shelf import open_panels
 
 _WHERE = {
     "CheckpointsPanel": "kinds",
+    "CurvesPanel": "curves",
     "DeploymentsPanel": "kinds",
     "FleetPanel": "kinds",
     "Panel": "panel",
@@ -27,7 +29,7 @@ _WHERE = {
     "SamplersPanel": "kinds",
     "open_panels": "shelf",
 }
-__all__ = ["CheckpointsPanel", "DeploymentsPanel", "FleetPanel", "Panel", "RunPanel", "SamplersPanel", "open_panels"]
+__all__ = ["CheckpointsPanel", "CurvesPanel", "DeploymentsPanel", "FleetPanel", "Panel", "RunPanel", "SamplersPanel", "open_panels"]
 
 
 def __getattr__(name: str) -> Any:

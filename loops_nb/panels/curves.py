@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from loops_nb.curves.source import Source
     from loops_nb.panels.curves_wire import CurvesSnapshot
     from loops_nb.plots import Plot
+    from loops_nb.tracking import Store
 
 #: A report is a result, not a screen: it marks the notebook as changed.
 REPORT_SECONDS = 60.0
@@ -82,8 +83,11 @@ class CurvesPanel(anywidget.AnyWidget):
         # Colab passes on only what is sent while one of its own messages is handled; its page sends one every few seconds.
         self._waiting: deque[dict[str, Any]] | None = deque(maxlen=_MOST_WAITING) if "google.colab" in sys.modules else None
         CLOCK.listen()
+        self._own_store: Store | None = None
+        if store is None:
+            store = self._own_store = _store()
         self._core = CurvesCore(
-            _store() if store is None else store,
+            store,
             wanted,
             self._tell,
             Presence(time.monotonic, CLOCK.ended),
@@ -138,6 +142,7 @@ class CurvesPanel(anywidget.AnyWidget):
                 self.set_trait("_esm", "export default { render() {} }")
                 self.send_state("snapshot")
             super().close()
+            self._close_store()
 
     def close(self) -> None:
         """End the live view; the report stays where the panel was shown.  Closing twice does no harm."""
@@ -151,10 +156,16 @@ class CurvesPanel(anywidget.AnyWidget):
             if self._marks is not None:
                 self._publish(0, self._report(live=True), update=True)
             super().close()
+            self._close_store()
 
     def snapshot_now(self) -> CurvesSnapshot:
         """Return everything that is shown now."""
         return self._core.snapshot()
+
+    def told(self, width: int = 120) -> str:
+        """Return what is shown now in words, for a terminal."""
+        self._core.look_now()
+        return report_of(self._core, live=False, width=width)["text/plain"]
 
     @property
     def picture(self) -> Plot:
@@ -229,11 +240,11 @@ class CurvesPanel(anywidget.AnyWidget):
         return report_of(self._core, live=live)
 
     def _show_report_alone(self) -> None:
+        if not is_notebook():
+            sys.stdout.write(self.told(shutil.get_terminal_size().columns) + "\n")
+            return
         self._core.look_now()
         report = report_of(self._core, live=False)
-        if not is_notebook():
-            sys.stdout.write(report["text/plain"][: shutil.get_terminal_size().columns * 200] + "\n")
-            return
         from IPython.display import display  # noqa: PLC0415 - only where something is shown
 
         show: Any = display
@@ -252,6 +263,10 @@ class CurvesPanel(anywidget.AnyWidget):
             self._forget_cell()
         shelf.take(self)
         self._core.close(why)
+
+    def _close_store(self) -> None:
+        if self._own_store is not None:
+            self._own_store.close()
 
 
 def _names(runs: Any) -> list[str] | None:
@@ -276,7 +291,7 @@ def _look(key: str, axis: Axis, smoothing: float) -> Look:
     return Look(key=key, axis=axis, smoothing=float(smoothing))
 
 
-def _store() -> Source:
+def _store() -> Store:
     from loops_nb.tracking import Store  # noqa: PLC0415 - only when none was given
 
     return Store()

@@ -28,7 +28,7 @@ def plot_of(book: Book, look: Look) -> Plot:
     return picture(lines, key=key, axis=look.axis, smoothing=look.smoothing)
 
 
-def report_of(core: CurvesCore, *, live: bool) -> dict[str, str]:
+def report_of(core: CurvesCore, *, live: bool, width: int = _WIDTH) -> dict[str, str]:
     """Return the report as HTML and as text."""
     plot, head = core.reading(lambda book: (plot_of(book, core.first), book.head))
     shown = plot._repr_mimebundle_()
@@ -40,7 +40,7 @@ def report_of(core: CurvesCore, *, live: bool) -> dict[str, str]:
         parts.append(sentence("To see it live, type in a notebook:", code=core.line))
     text = [core.title, shown["text/plain"]]
     if params.fields:
-        text += ["", "Parameters that differ", as_text(params, _WIDTH)]
+        text += ["", "Parameters that differ", as_text(params, width)]
     return {"text/html": page(parts, classes=REPORT_CLASS, style=ONE_OF_TWO if live else ""), "text/plain": "\n".join(text)}
 
 

@@ -8,6 +8,7 @@ from loops_nb.magics.verbs import (
     compare,
     connect,
     create,
+    curves,
     deactivate,
     deployment,
     deployments,
@@ -32,7 +33,7 @@ from loops_nb.magics.verbs import (
 
 GROUPS = (
     ("Look", (runs.VERB, samplers.VERB, checkpoints.VERB, files.VERB, deployments.VERB, sessions.VERB, capabilities.VERB, find.VERB)),
-    ("Watch", (watch.VERB,)),
+    ("Watch", (watch.VERB, curves.VERB)),
     ("Checkpoints", (download.VERB, verify.VERB, tensors.VERB, compare.VERB, drift.VERB)),
     ("Sample", (sample.VERB,)),
     ("One thing", (run.VERB, sampler.VERB, deployment.VERB)),
