@@ -13,7 +13,7 @@ from loops_nb.downloads.finishing import Folders, tidy
 from loops_nb.downloads.folder_lock import FolderLock
 from loops_nb.downloads.jobs import Job
 from loops_nb.downloads.marks import MANIFEST
-from loops_nb.downloads.places import There, free_bytes, look
+from loops_nb.downloads.places import Bare, There, free_bytes, look
 from loops_nb.downloads.plans import CheckpointPlan, Plan
 from loops_nb.downloads.progress import Progress, Standing
 from loops_nb.downloads.records import Journal, Record, known_files, read_manifest, write_manifest
@@ -173,10 +173,11 @@ def _prepared(storage: Storage, plan: Plan, folders: Folders, held: contextlib.E
         journal = Journal(planned.folder)
         held.callback(journal.close)
         checkpoint = _Checkpoint(planned, journal, known_files(planned.folder))
+        bare, label = Bare(), planned.ref.folder.as_posix()
         for file_plan in planned.files:
             file, path = file_plan.file, file_plan.path
-            found = look(path, file, checkpoint.known.get(file.name))
-            job = Job(file, path, path.relative_to(plan.into).as_posix(), found, journal, Patience(storage.retry))
+            found = look(path, file, checkpoint.known.get(file.name), bare)
+            job = Job(file, path, f"{label}/{file.name}", found, journal, Patience(storage.retry))
             if found.there is There.WHOLE:
                 job.record = found.record
             job.failure = found.why

@@ -133,8 +133,10 @@ def _of_parts(part_bytes: int) -> Callable[[], Digest]:
 
 def _decoded(text: str | None, width: int) -> bytes | None:
     """Return a Base64 value; None if it is none of that width, for example one of parts."""
+    if text is None:
+        return None
     try:
-        value = base64.b64decode((text or "").strip(), validate=True)
+        value = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
         return None
     return value if len(value) == width else None

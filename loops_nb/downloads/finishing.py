@@ -80,13 +80,7 @@ def finish(job: Job) -> Record:
         If it cannot be moved.
     """
     growth = job.growth
-    descriptor = growth.writer()
-    try:
-        if os.fstat(descriptor).st_size != growth.total:
-            os.ftruncate(descriptor, growth.total or 0)
-        status = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
+    status = growth.settle()
     sha256, other = growth.verdict()
     if other is not None and not is_of_other_parts(part_path(job.path), status.st_size, other):
         raise Mismatch(f"its checksum ({other.label}) is not the one that the server gives")
@@ -113,7 +107,7 @@ def place(job: Job, record: Record) -> None:
         raise DownloadError("something lies in its place by now; move it away, or choose another folder")
     # First written down, then moved: whatever is found there after a sudden end, it is known what it is.
     job.journal.add(record)
-    part_path(job.path).replace(job.path)
+    os.replace(part_path(job.path), job.path)  # noqa: PTH105 - a call for each of many small files
     job.growth.finished()
     job.record = record
 

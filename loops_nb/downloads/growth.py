@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import bisect
-import contextlib
 import os
 import threading
 from pathlib import Path
 
 from loops_nb.downloads.boot import boot
 from loops_nb.downloads.checks import Check, Digests
-from loops_nb.downloads.marks import part_path, state_path
-from loops_nb.downloads.partial import Grown, PartialState, forget
+from loops_nb.downloads.marks import part_path
+from loops_nb.downloads.partial import Grown, PartialState, forget, forget_state
 from loops_nb.downloads.records import write_all
 from loops_nb.storage import StorageFault
 from loops_nb.storage.faults import Kind
@@ -19,6 +18,7 @@ from loops_nb.storage.faults import Kind
 #: So much may have to be fetched again by each connection when everything ends at once.
 NOTE_BYTES = 4 * 1024 * 1024
 _OPEN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_OPEN_NEW = _OPEN | os.O_CREAT | os.O_EXCL
 
 
 class Part:
@@ -75,7 +75,7 @@ class Growth:
         #: Set when others begin this file anew: what still comes in here goes nowhere.
         self.abandoned = False
         self._name = name
-        self._is_there = grown is not None
+        self._is_there = self._may_have_state = grown is not None
         self._lock = threading.Lock()
         self._hashing = threading.Lock()
         self._digests: Digests | None = None
@@ -154,10 +154,34 @@ class Growth:
             if self._is_there:
                 return os.open(growing, _OPEN)
             # What lies there from before cannot be used, or it would have been.
-            forget(self.path)
-            descriptor = os.open(growing, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
+            forget_state(self.path)
+            try:
+                descriptor = os.open(growing, _OPEN_NEW, 0o666)
+            except FileExistsError:
+                forget(self.path)
+                descriptor = os.open(growing, _OPEN_NEW, 0o666)
             self._is_there = True
             return descriptor
+
+    def settle(self) -> os.stat_result:
+        """Give the growing file its length, and return what the system says of it.
+
+        Raises
+        ------
+        OSError
+            If it cannot be changed.
+        StorageFault
+            If it was abandoned.
+        """
+        status = part_path(self.path).lstat()
+        if status.st_size == self.total and not self.abandoned:
+            return status
+        descriptor = self.writer()
+        try:
+            os.ftruncate(descriptor, self.total or 0)
+            return os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
 
     def write(self, descriptor: int, part: Part, data: memoryview) -> None:
         """Write bytes at the place where a part stands; the descriptor stands there too.
@@ -188,6 +212,7 @@ class Growth:
             if self._state is None:
                 grown = Grown(name=self._name, total=self.total, validator=self.validator, checked=self._checked, boot=boot())
                 self._state = PartialState(self.path, grown)
+                self._may_have_state = True
             self._state.note(part.noted, part.pos)
             part.noted = part.pos
 
@@ -254,8 +279,8 @@ class Growth:
             if self._state is not None:
                 self._state.close()
                 self._state = None
-        with contextlib.suppress(FileNotFoundError):
-            state_path(self.path).unlink()
+        if self._may_have_state:
+            forget_state(self.path)
 
     def abandon(self) -> None:
         """Remove it all; workers that still write to it write to nothing."""

@@ -72,9 +72,15 @@ class PartialState:
 
 def forget(path: Path) -> None:
     """Remove what has grown of a file: first what tells of it, so that it never tells of bytes that are not there."""
-    for gone in (state_path(path), part_path(path)):
-        with contextlib.suppress(FileNotFoundError):
-            gone.unlink()
+    forget_state(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part_path(path))  # noqa: PTH108 - a call for each of many small files
+
+
+def forget_state(path: Path) -> None:
+    """Remove what is written down of how far a file has grown."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(state_path(path))  # noqa: PTH108 - as above
 
 
 def read_partial(path: Path, name: str, size: int | None) -> tuple[Grown, list[tuple[int, int]]] | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
 from loops_nb.downloads.boot import boot
-from loops_nb.downloads.marks import part_path
+from loops_nb.downloads.marks import LOCK, part_path
 from loops_nb.downloads.partial import Grown, read_partial
 from loops_nb.downloads.records import Record
 from loops_nb.storage import StoredFile
@@ -49,6 +49,8 @@ class Found:
         What has grown of it, where it is a part.
     why
         Why it is blocked.
+    is_taken
+        Whether a file of ours lies in its place.
     """
 
     there: There
@@ -56,6 +58,7 @@ class Found:
     grown: Grown | None = None
     spans: tuple[tuple[int, int], ...] = ()
     why: str = ""
+    is_taken: bool = False
 
     @property
     def size(self) -> int:
@@ -65,7 +68,21 @@ class Found:
         return self.record.size_bytes if self.record is not None else 0
 
 
-def look(path: Path, file: StoredFile, record: Record | None) -> Found:
+class Bare:
+    """Knows folders that hold nothing yet: nothing has to be looked for in them, file by file."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, bool] = {}
+
+    def __contains__(self, folder: Path) -> bool:
+        """Tell whether a folder is not there, or holds nothing but our lock, as it was when it was asked for first."""
+        known = self._known.get(folder)
+        if known is None:
+            known = self._known[folder] = _is_bare(folder)
+        return known
+
+
+def look(path: Path, file: StoredFile, record: Record | None, bare: Bare) -> Found:
     """Say what is there of a file; reads no content and changes nothing.
 
     Parameters
@@ -76,7 +93,13 @@ def look(path: Path, file: StoredFile, record: Record | None) -> Found:
         As it is listed.
     record
         What is written down of it.
+    bare
+        Folders that hold nothing yet.
     """
+    return Found(There.NOTHING) if record is None and path.parent in bare else _looked(path, file, record)
+
+
+def _looked(path: Path, file: StoredFile, record: Record | None) -> Found:
     is_same = record is not None and (file.size is None or file.size == record.size_bytes)
     try:
         status = path.lstat()
@@ -91,7 +114,7 @@ def look(path: Path, file: StoredFile, record: Record | None) -> Found:
     is_whole = status.st_size == record.size_bytes
     if not (is_same and is_whole):
         # It is a file of ours by its name, and no more what it was or what the service has.
-        return _grown(path, file, None)
+        return replace(_grown(path, file, None), is_taken=True)
     # What was written before this machine was started may not all have reached the disk.
     is_untouched = status.st_mtime_ns == record.mtime_ns and record.boot == boot()
     return Found(There.WHOLE if is_untouched else There.UNSURE, record)
@@ -139,6 +162,16 @@ def free_bytes(into: Path) -> int | None:
             at = at.parent
         except OSError:
             return None
+
+
+def _is_bare(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return all(entry.name == LOCK for entry in entries)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _grown(path: Path, file: StoredFile, record: Record | None) -> Found:

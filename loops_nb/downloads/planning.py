@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from loops_nb.downloads.names import collisions, what_is_wrong
-from loops_nb.downloads.places import Found, There, file_in_the_way, free_bytes, links_on_the_way, look
+from loops_nb.downloads.places import Bare, Found, There, file_in_the_way, free_bytes, links_on_the_way, look
 from loops_nb.downloads.plans import CheckpointPlan, FilePlan, Plan, State
 from loops_nb.downloads.records import known_files, read_manifest
 from loops_nb.downloads.selection import Selection
@@ -93,10 +93,11 @@ def _planned(into: Path, ref: CheckpointRef, files: Sequence[StoredFile]) -> Che
             hint="Choose another folder, or move that one away.",
         )
     known = known_files(folder)
+    bare = Bare()
     planned = []
     for file in files:
-        path = folder.joinpath(*PurePosixPath(file.name).parts)
-        planned.append(_file_plan(file, path, look(path, file, known.get(file.name))))
+        path = folder / file.name
+        planned.append(_file_plan(file, path, look(path, file, known.get(file.name), bare)))
     return CheckpointPlan(ref, folder, tuple(planned))
 
 
@@ -156,24 +157,33 @@ def _refuse_names(selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]
 
 def _refuse_links(into: Path, selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]) -> None:
     wrong: dict[str, str] = {}
-    seen: dict[PurePosixPath, str] = {}
+    bare = Bare()
     for ref, files in selected:
-        for file in files:
-            relative = ref.folder / file.name
-            # Folders are shared by many files.
-            if relative.parent not in seen:
-                said = seen[relative.parent] = links_on_the_way(into, relative.parent)
-                # One link stands in the way of all that lies behind it.
-                if said and said not in wrong.values():
-                    wrong[str(relative.parent)] = said
-            if not seen[relative.parent] and into.joinpath(*relative.parts).is_symlink():
-                wrong[str(relative)] = f"{into.joinpath(*relative.parts)} is a link, which is not followed"
+        # Folders are shared by many files.
+        for parent, names in _by_folder(ref, files).items():
+            said = links_on_the_way(into, parent)
+            # One link stands in the way of all that lies behind it.
+            if said and said not in wrong.values():
+                wrong[str(parent)] = said
+            folder = into / parent
+            for name in names if not said and folder not in bare else ():
+                if (folder / name).is_symlink():
+                    wrong[str(parent / name)] = f"{folder / name} is a link, which is not followed"
     if wrong:
         raise UnsafeNameError(
             f"There are links in the way: {_quoted(wrong)}. Nothing was downloaded, and nothing outside was touched.",
             refused=wrong,
             hint="Remove them, or choose another folder.",
         )
+
+
+def _by_folder(ref: CheckpointRef, files: Sequence[StoredFile]) -> dict[PurePosixPath, list[str]]:
+    """Return the last parts of names by the folder that they lie in."""
+    names: dict[str, list[str]] = {}
+    for file in files:
+        inner, _, last = file.name.rpartition("/")
+        names.setdefault(inner, []).append(last)
+    return {ref.folder / inner: last for inner, last in names.items()}
 
 
 def _refuse_files_in_the_way(into: Path, refs: Sequence[CheckpointRef]) -> None:

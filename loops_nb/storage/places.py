@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from loops_nb.storage.faults import Kind, StorageFault
 
@@ -66,11 +67,27 @@ def presigned(url: str) -> Presigned:
     """
     try:
         parts = urlsplit(url)
-        scheme, host, port = parts.scheme, (parts.hostname or "").encode("idna").decode("ascii"), parts.port
-        has_user = parts.username is not None or parts.password is not None
-        path = quote(parts.path or "/", safe=_AS_IT_IS) + (f"?{quote(parts.query, safe=_AS_IT_IS)}" if parts.query else "")
+        place = _place(parts.scheme, parts.netloc)
+        target = quote(parts.path or "/", safe=_AS_IT_IS) + (f"?{quote(parts.query, safe=_AS_IT_IS)}" if parts.query else "")
     except ValueError:
-        scheme, host, port, has_user, path = "", "", None, False, ""
-    if scheme not in _PORTS or not host or has_user or not host.isprintable() or any(c in host for c in " /\\@"):
+        place, target = None, ""
+    if place is None:
         raise StorageFault("the service gave a URL that is no usable http or https address", Kind.UNFIT)
-    return Presigned(Place(scheme, host, port or _PORTS[scheme]), path)
+    return Presigned(place, target)
+
+
+@lru_cache(64)
+def _place(scheme: str, netloc: str) -> Place | None:
+    """Return the server of a URL, for all files of a listing the same; None for what is none, or with a user name.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    parts = SplitResult(scheme, netloc, "", "", "")
+    host, port = (parts.hostname or "").encode("idna").decode("ascii"), parts.port
+    has_user = parts.username is not None or parts.password is not None
+    if scheme not in _PORTS or not host or has_user or not host.isprintable() or any(c in host for c in " /\\@"):
+        return None
+    return Place(scheme, host, port or _PORTS[scheme])
