@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from loops_nb.local.engine.frames import HEADER, Call, pack, read_reply
+from loops_nb.local.model.environment import ENVIRONMENT
 
 WORKER: tuple[str, ...] = (sys.executable, "-m", "loops_nb.local.engine.worker")
-#: One thread each: matrices this small are slower with more, and the machine is shared by several trainers.
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _READ_AHEAD = 1 << 20
 
 
@@ -65,7 +64,7 @@ class WorkerProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, **dict.fromkeys(_THREADS, "1")},
+                env={**os.environ, **ENVIRONMENT},
                 limit=_READ_AHEAD,
             )
         return cls(process, ended)

@@ -72,7 +72,12 @@ class Worker:
 
     def restore(self, _: bytes, options: dict[str, Any]) -> dict[str, Any]:
         """Go on from the state in a folder."""
-        return {"step": self._trainer().restore(Path(options["folder"]), optimizer=options["optimizer"])}
+        learner = self._trainer()
+        learner.restore(Path(options["folder"]), optimizer=options["optimizer"])
+        if not options["optimizer"]:
+            # The count belongs to the optimizer, which starts anew.
+            learner.step = 0
+        return {"step": learner.step}
 
     def status(self, _: bytes, __: dict[str, Any]) -> dict[str, Any]:
         """Say how many steps the optimizer has taken."""

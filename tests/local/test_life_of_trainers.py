@@ -1,0 +1,234 @@
+"""Trainers sleep, wake, are killed, restarted and refused; what was saved goes on bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from loops_nb.local.engine.engine import Engine
+from tests.local.asking import good, problem, states
+from tests.local.conftest import Clock
+from tests.local.training import RANK, TEXT, TINY, Trainer, datum
+from tests.service import AnyService, ProcessService, ThreadService, running_service
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system says nothing about processes in /proc")
+
+
+@pytest.fixture
+def engine(service: AnyService) -> Engine:
+    assert isinstance(service, ThreadService)
+    found = service.app.state.engine
+    assert isinstance(found, Engine)
+    return found
+
+
+@pytest.fixture
+def trainer(api: httpx.Client, session_id: str, clock: Clock) -> Trainer:
+    return started(api, session_id, clock)
+
+
+def started(api: httpx.Client, session_id: str, clock: Clock, **fields: Any) -> Trainer:
+    made = Trainer(api, session_id, **fields)
+    clock.forward(22)
+    return made.init()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_sleep_and_waking_change_no_bit(api: httpx.Client, session_id: str, clock: Clock, trainer: Trainer, engine: Engine) -> None:
+    awake = started(api, session_id, clock)
+    for each in (trainer, awake):
+        for _ in range(3):
+            each.step()
+        each.do("forward_backward", data=[datum()])  # a gradient that waits for its step
+    run = trainer.run["id"]
+    first = engine.processes()[run]
+    clock.forward(890)
+    awake.do("forward", data=[datum()])
+    clock.forward(20)
+    until(lambda: run not in engine.processes())
+    assert states(api, trainer.run)[1] == "SCALED_TO_ZERO"
+    assert awake.run["id"] in engine.processes()
+    key = trainer.accepted("optim_step", adam_params={"learning_rate": 0.01})
+    assert states(api, trainer.run)[1] == "DEPLOYING"
+    clock.forward(10)
+    assert trainer.poll(key) == {"status": "done", "result": awake.do("optim_step", adam_params={"learning_rate": 0.01})}
+    assert engine.processes()[run] != first
+    assert [trainer.step() for _ in range(3)] == [awake.step() for _ in range(3)]
+    assert good(api.get(trainer.url + "/policy_version")) == {"policy_version": 7}
+    assert any("begins where it stood at step 3" in line for line in trainer.logs())
+
+
+def test_a_checkpoint_goes_on_bit_for_bit(api: httpx.Client, session_id: str, clock: Clock, trainer: Trainer) -> None:
+    for _ in range(3):
+        trainer.step()
+    path = trainer.do("save_state", name="three", ttl_seconds=None)["path"]
+    expected = [trainer.step() for _ in range(3)]
+    # Another run, loaded as training clients do; a third one that starts from the path; and the run itself, taken back.
+    loaded = started(api, session_id, clock, seed=99)
+    assert loaded.do("load_state_with_optimizer", path=path) == {"step": 3}
+    assert [loaded.step() for _ in range(3)] == expected
+    resumed = Trainer(api, session_id, path=path, seed=100)
+    clock.forward(22)
+    assert resumed.do("init_trainer_server", lora_rank=RANK) == {"step": 3, "lora_rank": RANK}
+    assert [resumed.step() for _ in range(3)] == expected
+    assert trainer.do("load_state_with_optimizer", path=path) == {"step": 3}
+    assert [trainer.step() for _ in range(3)] == expected
+    # The weights alone: the same first loss, and another way from there.
+    assert loaded.do("load_state", path=path) == {"step": 0}
+    bare = [loaded.step() for _ in range(3)]
+    assert bare[0] == expected[0]
+    assert bare[1:] != expected[1:]
+
+
+def test_a_killed_trainer_is_told_and_goes_on_from_its_save(trainer: Trainer, engine: Engine) -> None:
+    run = trainer.run["id"]
+    for _ in range(2):
+        trainer.step()
+    trainer.do("save_state", name="two")
+    after_save = trainer.step()
+    heavy = [datum(TEXT * 40) for _ in range(8)]
+    keys = [trainer.accepted("forward_backward", data=heavy) for _ in range(4)]
+    keys.append(trainer.accepted("optim_step", adam_params={}))
+    pid = engine.processes()[run]
+    os.kill(pid, signal.SIGKILL)
+    found = [trainer.poll(key) for key in keys]
+    failed = [each for each in found if each["status"] == "error"]
+    assert found[-1] in failed
+    assert {each["error_class"] for each in failed} == {"RuntimeError"}
+    assert all("signal 9" in each["error"] and "from its checkpoint two" in each["error"] for each in failed)
+    lines = trainer.logs()
+    assert any(f"trainer process {pid} started" in line for line in lines)
+    assert any(f"trainer process {pid} was ended by signal 9" in line for line in lines)
+    # The next one runs at once, and as it ran after the save.
+    assert trainer.step() == after_save
+    assert engine.processes()[run] != pid
+    assert any(f"run {run} begins from its checkpoint two" in line for line in trainer.logs())
+    assert good(trainer.api.get(trainer.url + "/policy_version")) == {"policy_version": 3}
+
+
+def test_steps_that_were_lost_between_two_operations_are_told_once(trainer: Trainer, engine: Engine) -> None:
+    run = trainer.run["id"]
+    first = trainer.step()
+    trainer.step()
+    os.kill(engine.processes()[run], signal.SIGKILL)
+    until(lambda: run not in engine.processes())
+    lost = trainer.fail("forward_backward", data=[datum()])
+    assert lost["error_class"] == "RuntimeError"
+    assert "with a fresh adapter" in lost["error"]
+    assert trainer.step() == first
+    # Nothing is lost with a process that knew nothing else than its checkpoint.
+    trainer.do("save_state", name="one")
+    os.kill(engine.processes()[run], signal.SIGKILL)
+    until(lambda: run not in engine.processes())
+    trainer.do("forward_backward", data=[datum()])
+    # And who begins anew need not hear what was lost.
+    os.kill(engine.processes()[run], signal.SIGKILL)
+    until(lambda: run not in engine.processes())
+    assert trainer.do("init_trainer_server", lora_rank=RANK) == {"step": 0, "lora_rank": RANK}
+    assert trainer.step() == first
+
+
+def test_the_limit_of_live_trainers_is_told(clock: Clock, tmp_path: Path) -> None:
+    with (
+        running_service(in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", max_trainers=1) as service,
+        httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api,
+    ):
+        session = str(good(api.post("/v1/loops/sessions"))["session"]["id"])
+        early = Trainer(api, session)
+        first = started(api, session, clock)
+        body = {"session_id": session, "base_model": TINY}
+        for answer in (api.post("/v1/loops/trainers", json=body), early.submit("init_trainer_server"), api.get(early.url + "/health")):
+            found = problem(answer, 422)
+            assert found["details"] == {"live": [first.run["id"]]}
+            assert "--max-trainers" in found["message"]
+        assert first.step() > 0
+        good(api.post(f"/v1/loops/runs/{first.run['id']}/deactivate"))
+        early.init()
+
+
+def test_an_ended_run_has_no_process_and_leaves_its_checkpoints(
+    trainer: Trainer, engine: Engine, api: httpx.Client, service: AnyService
+) -> None:
+    run = trainer.run["id"]
+    trainer.step()
+    trainer.do("save_state", name="kept")
+    assert engine.processes()[run] > 0
+    good(api.post(f"/v1/loops/deployments/{trainer.run['deployment_id']}/deactivate"))
+    until(lambda: run not in engine.processes())
+    assert [found["checkpoint_id"] for found in good(api.get("/v1/loops/checkpoints", params={"run_id": run}))["checkpoints"]] == ["kept"]
+    assert not (service.data_dir / "engine" / "trainers" / run).exists()
+
+
+def test_a_run_that_takes_a_deployment_over_ends_the_one_before(
+    trainer: Trainer, engine: Engine, api: httpx.Client, session_id: str, clock: Clock
+) -> None:
+    trainer.step()
+    after = started(api, session_id, clock, reuse_from_run_id=trainer.run["id"])
+    until(lambda: trainer.run["id"] not in engine.processes())
+    assert after.step() > 0
+    problem(trainer.submit("optim_step"), 422)
+
+
+def process_ids(trainer: Trainer) -> list[int]:
+    return [int(line.split()[2]) for line in trainer.logs() if line.startswith("trainer process") and "started" in line]
+
+
+def is_there(pid: int) -> bool:
+    """A process that has ended and was not reaped by whoever is its parent now counts as gone."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return False
+
+
+@LINUX
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_service_that_is_started_again(tmp_path: Path, how: str) -> None:
+    service = ProcessService(tmp_path / "data", "--speed", "1000", "--rate-limit", "0")
+    try:
+        with httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
+            session = str(good(api.post("/v1/loops/sessions"))["session"]["id"])
+            straight, stopped = (Trainer(api, session, scale_down_delay_seconds=3600).init() for _ in range(2))
+            for _ in range(2):
+                assert straight.step() == stopped.step()
+            stopped.do("save_state", name="two")
+            expected = [straight.step() for _ in range(4)]
+            seen = [stopped.step() for _ in range(2)]
+            pids = process_ids(stopped)
+        getattr(service, how)()
+        until(lambda: not any(is_there(pid) for pid in pids))
+        service.start()
+        with httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
+            stopped.api, stopped.url = api, f"{service.url}/trainers/{stopped.run['id']}"
+            problem(api.get(f"{stopped.url}/operations/before"), 404)
+            # Stopped politely it stands where it stood; killed, it stands at its last save.
+            assert good(api.get(stopped.url + "/policy_version")) == {"policy_version": 4 if how == "stop" else 2}
+            if how == "kill":
+                assert [stopped.step() for _ in range(2)] == seen == expected[:2]
+            assert [stopped.step() for _ in range(2)] == expected[2:]
+    finally:
+        service.kill()
+
+
+@LINUX
+def test_a_live_run_takes_little_memory(trainer: Trainer, engine: Engine) -> None:
+    for _ in range(3):
+        trainer.do("forward_backward", data=[datum((TEXT * 4)[:129]) for _ in range(4)])
+        trainer.do("optim_step", adam_params={})
+    status = Path(f"/proc/{engine.processes()[trainer.run['id']]}/status").read_text(encoding="ascii")
+    megabytes = int(status.split("VmRSS:")[1].split()[0]) / 1024
+    assert megabytes < 150

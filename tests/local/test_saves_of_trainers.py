@@ -1,0 +1,208 @@
+"""Checkpoints that trainers save: their files, their states, their time, their names."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from tests.local.asking import good, problem
+from tests.local.conftest import Clock
+from tests.local.training import RANK, TINY, Trainer, sample, tokens
+from tests.service import AnyService, ProcessService, running_service
+
+
+@pytest.fixture
+def trainer(api: httpx.Client, session_id: str, clock: Clock) -> Trainer:
+    made = Trainer(api, session_id)
+    clock.forward(22)
+    return made.init()
+
+
+def listed(trainer: Trainer) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = good(trainer.api.get("/v1/loops/checkpoints", params={"run_id": trainer.run["id"]}))["checkpoints"]
+    return found
+
+
+def files_of(api: httpx.Client, checkpoint: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    page = good(api.get(f"/v1/loops/checkpoints/{checkpoint['id']}/files"))["presigned_urls"]
+    return {file["relative_file_name"]: file for file in page}
+
+
+def test_they_are_adapters_as_peft_lays_them_out(trainer: Trainer) -> None:
+    trainer.step()
+    trainer.do("save_state", name="one")
+    trainer.do("save_weights_for_sampler", name="one", ttl_seconds=None, bump_version=False)
+    for checkpoint in listed(trainer):
+        assert checkpoint["lora_adapter_config"]["r"] == RANK
+        files = files_of(trainer.api, checkpoint)
+        assert sum(file["size_bytes"] for file in files.values()) == checkpoint["size_bytes"]
+        config = httpx.get(files["adapter_config.json"]["url"]).json()
+        assert (config["peft_type"], config["r"], config["base_model_name_or_path"]) == ("LORA", RANK, TINY)
+        assert set(config["target_modules"]) == set(checkpoint["lora_adapter_config"]["target_modules"])
+        tensors = load(httpx.get(files["adapter_model.safetensors"]["url"]).content)
+        for name, tensor in tensors.items():
+            assert name.startswith("base_model.model.")
+            assert RANK in tensor.shape
+            assert name.rsplit(".", 3)[-3] in config["target_modules"]
+            assert np.isfinite(tensor).all()
+        assert any(tensor.any() for name, tensor in tensors.items() if "lora_B" in name)
+        # What is needed to go on is in a trainer's checkpoint only.
+        assert any("optimizer" in name for name in files) == (checkpoint["target"] == "trainer")
+
+
+def test_they_are_synced_after_a_while(trainer: Trainer, clock: Clock) -> None:
+    path = trainer.do("save_state", name="one")["path"]
+    assert [found["sync_status"] for found in listed(trainer)] == ["SYNCING"]
+    # It can be found and loaded at once.
+    assert len(good(trainer.api.get("/v1/loops/checkpoints", params={"checkpoint_path": path}))["checkpoints"]) == 1
+    assert trainer.do("load_state_with_optimizer", path=path) == {"step": 0}
+    clock.forward(1.9)
+    assert [found["sync_status"] for found in listed(trainer)] == ["SYNCING"]
+    clock.forward(0.2)
+    assert [found["sync_status"] for found in listed(trainer)] == ["COMPLETE"]
+
+
+def test_they_vanish_when_their_time_is_over(trainer: Trainer, clock: Clock, service: AnyService) -> None:
+    trainer.do("save_state", name="short", ttl_seconds=60)
+    trainer.do("save_weights_for_sampler", name="short", ttl_seconds=90, bump_version=False)
+    trainer.do("save_state", name="kept")
+    short = next(found for found in listed(trainer) if (found["checkpoint_id"], found["target"]) == ("short", "trainer"))
+    file = next(iter(files_of(trainer.api, short).values()))
+    folder = service.data_dir / "checkpoints" / short["id"]
+    assert folder.is_dir()
+    clock.forward(59)
+    assert len(listed(trainer)) == 3
+    clock.forward(2)
+    assert [(found["checkpoint_id"], found["target"]) for found in listed(trainer)] == [("kept", "trainer"), ("short", "sampler")]
+    assert not folder.exists()
+    problem(httpx.get(file["url"]), 404)
+    problem(trainer.api.get(f"/v1/loops/checkpoints/{short['id']}/files"), 404)
+    assert "no checkpoint" in trainer.fail("load_state", path=f"bt://loops:{trainer.run['id']}/weights/short")["error"]
+    clock.forward(30)
+    assert [found["checkpoint_id"] for found in listed(trainer)] == ["kept"]
+
+
+def test_a_name_that_is_used_again_means_the_newer_one(trainer: Trainer, clock: Clock, service: AnyService) -> None:
+    trainer.do("save_state", name="best")
+    before = listed(trainer)
+    trainer.step()
+    clock.forward(5)
+    trainer.do("save_state", name="best")
+    after = listed(trainer)
+    assert [found["checkpoint_id"] for found in after] == ["best"]
+    assert after[0]["id"] != before[0]["id"]
+    assert [path.name for path in (service.data_dir / "checkpoints").iterdir()] == [after[0]["id"]]
+    problem(trainer.api.get(f"/v1/loops/checkpoints/{before[0]['id']}/files"), 404)
+    assert trainer.do("load_state_with_optimizer", path=f"bt://loops:{trainer.run['id']}/weights/best/") == {"step": 1}
+
+
+def test_they_load_from_a_folder_too(trainer: Trainer, tmp_path: Path) -> None:
+    trainer.step()
+    trainer.do("save_state", name="one")
+    for name, file in files_of(trainer.api, listed(trainer)[0]).items():
+        place = tmp_path / "down loaded" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(httpx.get(file["url"]).content)
+    expected = trainer.step()
+    for path in (str(tmp_path / "down loaded"), (tmp_path / "down loaded").as_uri()):
+        assert trainer.do("load_state_with_optimizer", path=path) == {"step": 1}
+        assert trainer.step() == expected
+    assert "step" in trainer.do("load_state", path=path)
+
+
+def test_what_does_not_fit_is_told_and_changes_nothing(trainer: Trainer, api: httpx.Client, session_id: str, clock: Clock) -> None:
+    wide = Trainer(api, session_id, lora_rank=RANK * 2)
+    clock.forward(22)
+    path = wide.do("save_state", name="wide")["path"]
+    trainer.step()
+    trainer.do("save_state", name="mine")
+    expected = trainer.step()
+    trainer.do("load_state_with_optimizer", path=f"bt://loops:{trainer.run['id']}/weights/mine")
+    assert trainer.fail("load_state", path=path)["error_class"] == "ValueError"
+    weights = trainer.do("save_weights_for_sampler", name="mine", bump_version=False)["path"]
+    assert "optimizer" in trainer.fail("load_state_with_optimizer", path=weights)["error"]
+    assert trainer.step() == expected
+
+
+def test_a_disk_that_does_not_take_it(trainer: Trainer, service: AnyService) -> None:
+    trainer.step()
+    place = service.data_dir / "checkpoints"
+    place.rmdir() if place.exists() else None
+    place.write_bytes(b"in the way")
+    failed = trainer.fail("save_state", name="one")
+    assert failed["error_class"].endswith("Error")
+    assert listed(trainer) == []
+    place.unlink()
+    assert trainer.do("save_state", name="one")["path"].endswith("/one")
+
+
+def test_published_weights_outlive_their_checkpoint(trainer: Trainer, clock: Clock, service: AnyService) -> None:
+    for _ in range(20):
+        trainer.step()
+    sampler = trainer.sampler()
+    clock.forward(20)
+    base = tokens(sample(trainer.api, sampler))
+    trainer.do("save_weights_for_sampler", name="short", ttl_seconds=60, bump_version=True)
+    tuned = tokens(sample(trainer.api, sampler))
+    clock.forward(61)
+    assert listed(trainer) == []
+    clock.forward(901)
+    trainer.api.post(sampler["base_url"] + "/wake")
+    clock.forward(8)
+    assert tokens(sample(trainer.api, sampler)) == tuned != base
+    key = trainer.accepted("save_weights_for_sampler", name="next", bump_version=True)
+    clock.forward(10)
+    assert trainer.poll(key)["status"] == "done"
+    assert len(list((service.data_dir / "engine" / "published" / trainer.run["id"]).iterdir())) == 1
+
+
+def test_the_older_records_and_interrupted_saves_of_a_folder(tmp_path: Path) -> None:
+    """A folder of the version before gets its new tables, and what no record tells of is removed."""
+    data = tmp_path / "data"
+    with running_service(data_dir=data) as service:
+        good(httpx.post(service.url + "/v1/loops/sessions", headers=service.headers))
+    with sqlite3.connect(data / "records.sqlite3") as records:
+        records.executescript("DROP TABLE saves; DROP TABLE published; PRAGMA user_version = 1")
+    records.close()
+    (data / "checkpoints" / "halfway").mkdir(parents=True)
+    service = ProcessService(data, "--speed", "1000", "--rate-limit", "0")
+    try:
+        assert not (data / "checkpoints" / "halfway").exists()
+        with httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
+            trainer = Trainer(api, str(good(api.post("/v1/loops/sessions"))["session"]["id"])).init()
+            trainer.do("save_weights_for_sampler", name="one", bump_version=True)
+            until_complete(trainer)
+    finally:
+        service.kill()
+
+
+def until_complete(trainer: Trainer) -> None:
+    deadline = time.monotonic() + 60
+    while {found["sync_status"] for found in listed(trainer)} != {"COMPLETE"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_sample_workspace_trains_too(tmp_path: Path) -> None:
+    """Its runs can be asked, and its checkpoints either load or are refused in words."""
+    with (
+        running_service(sample=True, data_dir=tmp_path / "data") as service,
+        httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api,
+    ):
+        model = "Qwen/Qwen3-8B"
+        saved = good(api.get("/v1/loops/checkpoints", params={"base_model": model}))["checkpoints"]
+        old = next(found for found in saved if found["target"] == "trainer")
+        session = str(good(api.post("/v1/loops/sessions"))["session"]["id"])
+        trainer = Trainer(api, session, base_model=model, lora_rank=old["lora_adapter_config"]["r"])
+        done = trainer.poll(trainer.accepted("load_state", path=f"bt://loops:{old['run_id']}/weights/{old['checkpoint_id']}"))
+        assert done["status"] == "done" or done["error_class"] == "ValueError"
+        assert msgspec.json.encode(done)
+        assert trainer.step(list(range(151_000, 151_040))) > 0
