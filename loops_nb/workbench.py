@@ -217,7 +217,7 @@ def _teller(shown: Progress, opened: Sequence[RemoteCheckpoint], *, reads_all: b
 
     before = sum(one.bytes_fetched for one in opened)
     total = sum(info.nbytes for one in opened for info in one.infos) if reads_all else None
-    what = f"weights of {many(len(opened), 'checkpoint')}"
+    what = f"Weights of {many(len(opened), 'checkpoint')}"
 
     def told(_done: int, _of: int) -> None:
         read = sum(one.bytes_fetched for one in opened) - before

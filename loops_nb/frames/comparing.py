@@ -83,15 +83,15 @@ CHANGED = _kind(
     "changes",
     Column("tensor", _STRING, (), "Name of the tensor, without the wrappers of a trainer."),
     Column("change", _WORD, (), "What happened to it since the baseline.", CHANGES),
+    Column("dtype_before", _WORD, (), "Its number format in the baseline, in the word of the safetensors format.", tuple(BITS)),
+    Column("dtype", _WORD, (), "Its number format in the checkpoint.", tuple(BITS)),
+    Column("shape_before", _STRING, (), "Its shape in the baseline, as 16 x 64; scalar for a single number."),
+    Column("shape", _STRING, (), "Its shape in the checkpoint."),
     _CHECKPOINT,
     _BASELINE,
     replace(_MODULE, meaning="Path of the module in the base model."),
     _MODULE_TYPE,
     _LAYER,
-    Column("dtype_before", _WORD, (), "Its number format in the baseline, in the word of the safetensors format.", tuple(BITS)),
-    Column("dtype", _WORD, (), "Its number format in the checkpoint.", tuple(BITS)),
-    Column("shape_before", _STRING, (), "Its shape in the baseline, as 16 x 64; scalar for a single number."),
-    Column("shape", _STRING, (), "Its shape in the checkpoint."),
 )
 COMPARED = _kind(
     "comparison",
@@ -132,8 +132,8 @@ def changes_frame(changes: Iterable[Change]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns tensor (string), change (category: appeared, vanished, shape, dtype, shape and dtype), checkpoint, baseline, module,
-        module_type (strings), layer (Int64), dtype_before, dtype (categories), shape_before and shape (strings, as ``16 x 64``).
+        Columns tensor (string), change (category: appeared, vanished, shape, dtype, shape and dtype), dtype_before, dtype (categories),
+        shape_before, shape (strings, as ``16 x 64``), checkpoint, baseline, module, module_type (strings) and layer (Int64).
     """
     rows = [{**row._asdict(), "shape_before": _shape(row.shape_before), "shape": _shape(row.shape)} for row in changes]
     return _frame(CHANGED, rows)

@@ -110,6 +110,8 @@ def test_changes_are_said_in_words() -> None:
     before = MemoryCheckpoint("before", {"a": ("I64", np.array(1)), "b": ("F32", np.ones((2, 3)))})
     frame = frames.changes_frame(changes(before, MemoryCheckpoint("now", {"b": ("F16", np.ones(6))})))
     texts = frame[["tensor", "change", "dtype_before", "dtype", "shape_before", "shape"]].astype(object)
+    # What changed stands before what it is of: a page shows only so many columns.
+    assert list(frame.columns[: texts.shape[1]]) == list(texts.columns)
     assert texts.where(texts.notna(), "-").to_numpy().tolist() == [
         ["a", "vanished", "I64", "-", "scalar", "-"],
         ["b", "shape and dtype", "F32", "F16", "2 x 3", "6"],

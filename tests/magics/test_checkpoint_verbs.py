@@ -205,7 +205,7 @@ def test_a_frame_brings_its_rows_home(live: Notebook, run_id: str) -> None:
         ("%loops compare --run RUN --target sampler --by checkpoint", "(100 %): done"),
         ("%loops drift RUN --by checkpoint", "(100 %): done"),
         ("%loops tensors --run RUN", "headers of 28 checkpoints: done"),
-        ("df.loops.duplicates()", "weights of 28 checkpoints, "),
+        ("df.loops.duplicates()", "Weights of 28 checkpoints, "),
         ("df.loops.changes()", "headers of 28 checkpoints: done"),
     ],
 )
