@@ -59,7 +59,8 @@ class Mark:
 
 def number(logprob: float) -> str:
     """Return a log-probability for people."""
-    return f"{logprob:.2f}".replace("-", _MINUS) if math.isfinite(logprob) else f"{_MINUS}∞"
+    # Nearly nothing is no minus nothing.
+    return f"{round(logprob, 2) or 0.0:.2f}".replace("-", _MINUS) if math.isfinite(logprob) else f"{_MINUS}∞"
 
 
 def percent(logprob: float) -> str:

@@ -28,7 +28,7 @@ _STYLE = (
     ".loops-nb-samples .wide{overflow-x:auto}"
     ".loops-nb-samples table{table-layout:fixed;width:100%}"
     ".loops-nb-samples td,.loops-nb-samples th{white-space:normal!important;overflow-wrap:anywhere}"
-    ".loops-nb-samples th.n{width:5.5em}"
+    ".loops-nb-samples th.n{width:7em}"
     ".loops-nb-samples td p,.loops-nb-samples th small{opacity:.8;font-weight:normal;font-size:.9em}"
     ".loops-nb-samples .t{white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.7;"
     "font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,ui-monospace,monospace))}"
@@ -167,11 +167,10 @@ class SideBySide(Sequence[Completions]):
 
     @property
     def _title(self) -> str:
-        most = max(map(len, self._items), default=0)
-        how = (
-            "side by side" if len(self._items) > 1 else f"of {one_line(self._items[0].source, limit=_LONGEST_NAME)}" if self._items else ""
-        )
-        return f"{many(most, 'completion')} {how}".strip()
+        most = many(max(map(len, self._items), default=0), "completion")
+        if len(self._items) == 1:
+            return f"{most} of {one_line(self._items[0].source, limit=_LONGEST_NAME)}"
+        return f"{most} of each, side by side"
 
     @property
     def _notes(self) -> list[str]:
@@ -190,8 +189,9 @@ def _told(item: Completions) -> str:
     parts = []
     if item.policy_version is not None:
         parts.append(f"weights version {item.policy_version}" if item.policy_version else "base model, nothing published")
-    if item.checkpoint is not None and item.checkpoint.removeprefix("bt://loops:") != item.source:
-        parts.append(one_line(item.checkpoint.rsplit("/", 1)[-1], limit=_LONGEST_NAME))
+    named = "" if item.checkpoint is None else item.checkpoint.rsplit("/", 1)[-1]
+    if not item.source.endswith(named):
+        parts.append(one_line(named, limit=_LONGEST_NAME))
     if item.seconds is not None:
         parts.append(f"{item.seconds:.2f} s")
     return ", ".join(parts)

@@ -41,13 +41,21 @@ def pieces_of(tokens: Sequence[int], tokenizer: Tokenizer) -> list[Piece]:
     """
     found: list[Piece] = []
     before = start = 0
+    pending = ""
     for stop in range(1, len(tokens) + 1):
         special = tokenizer.is_special(tokens[stop - 1])
         if special and start < stop - 1:
             found.append(Piece(_new(tokens, before, start, stop - 1, tokenizer), start, stop - 1))
             before = start = stop - 1
+            pending = ""
         text = _new(tokens, before, start, stop, tokenizer)
+        if pending and len(text) > len(pending) and text.startswith(pending):
+            # What waited for the rest of a character has got something else.
+            found.append(Piece(pending, start, stop - 1))
+            before, start = start, stop - 1
+            text = _new(tokens, before, start, stop, tokenizer)
         waits = not special and (not text or text.endswith(_UNFINISHED)) and stop - start < _LONGEST and stop < len(tokens)
+        pending = text if waits else ""
         if not waits:
             found.append(Piece(text, start, stop, special))
             before, start = (stop if special else start), stop

@@ -75,7 +75,7 @@ def _other(desk: Desk, word: str, first: _Source, runs: list[Run], samplers: lis
         known = [*samplers, *(run.id for run in runs), *desk.knowledge.known("uri"), *desk.knowledge.known("name")]
         near = did_you_mean(word, known)
         raise NotFoundError(
-            f"{shown(word)} is no sampler, no run and no sampler checkpoint that could be compared.",
+            f"{shown(word)} is no sampler and no run. {error.message}",
             status=error.status,
             hint=near or error.hint,
         ) from None
@@ -86,7 +86,7 @@ def _other(desk: Desk, word: str, first: _Source, runs: list[Run], samplers: lis
             hint=did_you_mean(word, [*samplers, *(run.id for run in runs)])
             or "%loops samplers, %loops runs and %loops checkpoints list yours.",
         )
-    return _Source(ref.label, first.sampler, ref.uri)
+    return _Source(ref.label if word.startswith("bt:") else word, first.sampler, ref.uri)
 
 
 def _sampler(word: str, runs: list[Run]) -> _Source | None:
