@@ -61,8 +61,6 @@ def test_which_weights_answer(api: httpx.Client, clock: Clock, trainer: Trainer)
     clock.forward(UP)
     base = tokens(sample(api, sampler))
     early = trainer.do("save_weights_for_sampler", name="early", bump_version=False)["path"]
-    # Saved, and not published.
-    assert tokens(sample(api, sampler, headers={"X-Run-Id": run})) == base
     pinned = sample(api, sampler, headers={"X-Run-Id": run, "X-Checkpoint-Path": early})
     assert tokens(pinned) == TEXT[10:18] != base
     assert pinned.headers["x-trainers-policy-version"] == "25"
@@ -72,8 +70,13 @@ def test_which_weights_answer(api: httpx.Client, clock: Clock, trainer: Trainer)
         trainer.step(list(b"the quick dog sleeps"), rate=0.03)
     trainer.do("save_weights_for_sampler", name="late", bump_version=True)
     # With pin and floor it is the checkpoint until the published weights have reached the floor.
-    for headers in ({}, {"X-Run-Id": run}, both, {"X-Min-Policy-Version": "30"}):
+    for headers in (both, {"X-Run-Id": run, "X-Min-Policy-Version": "26"}, {"X-Min-Policy-Version": "30"}):
         assert sample(api, sampler, headers=headers).headers["x-trainers-policy-version"] == "30"
+    # Neither is the base model, as before anything was published.
+    for headers in ({}, {"X-Run-Id": run}, {"X-Min-Policy-Version": "0"}):
+        again = sample(api, sampler, headers=headers)
+        assert tokens(again) == base
+        assert "x-trainers-policy-version" not in again.headers
     assert sample(api, sampler, headers={**both, "X-Min-Policy-Version": "31"}).headers["x-trainers-policy-version"] == "25"
     assert tokens(sample(api, sampler, headers={"X-Checkpoint-Path": early})) == TEXT[10:18]
     assert good(api.get(sampler["base_url"] + "/trainers_policy_version")) == {"policy_version": 30}
@@ -168,9 +171,10 @@ def test_what_begins_like_its_prompt_survives_the_training_client(api: httpx.Cli
     made.do("save_weights_for_sampler", name="a", bump_version=True)
     sampler = made.sampler()
     clock.forward(UP)
-    plain = good(sample(api, sampler, [97], max_tokens=3))["choices"][0]
+    newest = {"X-Min-Policy-Version": "1"}
+    plain = good(sample(api, sampler, [97], max_tokens=3, headers=newest))["choices"][0]
     assert plain["token_ids"] == [97] * 3
-    asked = good(sample(api, sampler, [97], max_tokens=3, headers={"User-Agent": "baseten-loops/0.32.0"}))["choices"][0]
+    asked = good(sample(api, sampler, [97], max_tokens=3, headers={**newest, "User-Agent": "baseten-loops/0.32.0"}))["choices"][0]
     assert asked["token_ids"] == [97] * 4
     assert asked["logprobs"]["token_logprobs"][1:] == plain["logprobs"]["token_logprobs"]
 
@@ -180,11 +184,12 @@ def test_it_sleeps_wakes_and_survives_its_process(api: httpx.Client, clock: Cloc
     sampler = trainer.sampler()
     problem(sample(api, sampler), 408)  # not up yet
     clock.forward(UP)
-    assert tokens(sample(api, sampler)) == TEXT[10:18]
+    newest = {"X-Min-Policy-Version": "1"}
+    assert tokens(sample(api, sampler, headers=newest)) == TEXT[10:18]
     first = engine.processes()[sampler["id"]]
     os.kill(first, signal.SIGKILL)
     until(lambda: sampler["id"] not in engine.processes())
-    assert tokens(sample(api, sampler)) == TEXT[10:18]
+    assert tokens(sample(api, sampler, headers=newest)) == TEXT[10:18]
     path = f"/v1/models/{sampler['model_id']}/deployments/{sampler['deployment_id']}/logs"
     assert any(f"sampler process {first} was ended by signal 9" in line["message"] for line in good(api.get(path))["logs"])
     clock.forward(901)
@@ -192,7 +197,7 @@ def test_it_sleeps_wakes_and_survives_its_process(api: httpx.Client, clock: Cloc
     assert good(api.get(f"/v1/loops/samplers/{sampler['id']}"))["sampler"]["status"]["name"] == "SCALED_TO_ZERO"
     assert api.post(sampler["base_url"] + "/wake").status_code == 202
     clock.forward(8)
-    assert tokens(sample(api, sampler)) == TEXT[10:18]
+    assert tokens(sample(api, sampler, headers=newest)) == TEXT[10:18]
     good(api.post(f"/v1/loops/runs/{trainer.run['id']}/deactivate"))
     clock.forward(3)
     ended = sample(api, sampler)

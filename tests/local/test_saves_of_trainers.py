@@ -151,13 +151,14 @@ def test_published_weights_outlive_their_checkpoint(trainer: Trainer, clock: Clo
     clock.forward(20)
     base = tokens(sample(trainer.api, sampler))
     trainer.do("save_weights_for_sampler", name="short", ttl_seconds=60, bump_version=True)
-    tuned = tokens(sample(trainer.api, sampler))
+    newest = {"X-Min-Policy-Version": "1"}
+    tuned = tokens(sample(trainer.api, sampler, headers=newest))
     clock.forward(61)
     assert listed(trainer) == []
     clock.forward(901)
     trainer.api.post(sampler["base_url"] + "/wake")
     clock.forward(8)
-    assert tokens(sample(trainer.api, sampler)) == tuned != base
+    assert tokens(sample(trainer.api, sampler, headers=newest)) == tuned != base
     key = trainer.accepted("save_weights_for_sampler", name="next", bump_version=True)
     clock.forward(10)
     assert trainer.poll(key)["status"] == "done"

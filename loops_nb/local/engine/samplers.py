@@ -172,7 +172,8 @@ class Sampler:
     def _weights(self, wanted: Wanted) -> Weights | None:
         """Return what a request means now; None while the version that it asks for is still to come.
 
-        With a pin and a floor it is the checkpoint until the published weights reach the floor, and those from then on.
+        A pin is the checkpoint, a floor the weights that the run published, both together the checkpoint until the published weights
+        reach the floor; neither is the base model (or a standalone sampler's own checkpoint).
         """
         sampler = self._record()
         if wanted.run_id not in {None, sampler.run_id}:
@@ -185,7 +186,7 @@ class Sampler:
             if live is not None and (live.version or 0) >= wanted.floor:
                 return live
             return pinned
-        return pinned or live or Weights(sampler.base_model)
+        return pinned or Weights(sampler.base_model)
 
     def _pinned(self, sampler: SamplerRecord, wanted: Wanted) -> Weights:
         text = (wanted.pin or sampler.model_path or "").rstrip("/")
