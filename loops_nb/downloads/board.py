@@ -17,15 +17,15 @@ from loops_nb.storage import Body
 _MIB = 1 << 20
 #: Below that another request costs more than it brings.
 LEAST_CHUNK = 4 * _MIB
-#: Where each worker has so much that it is fetched in two rounds: the first is hashed during the second.
-_LEAST_ROUND = 2 * _MIB
-#: A file is fetched front to back in stretches of at most this, so that its checksum can be computed meanwhile.
+#: A file is fetched front to back in stretches of at most this, and shorter ones towards the end: its checksum is computed meanwhile,
+#: and all workers come to their ends together.
 MOST_CHUNK = 16 * _MIB
 #: What an idle worker takes over has to save some time.
 _WORTH_SECONDS = 0.25
 _WORTH_HASHING = _MIB
+_LEAST_STRETCH = _MIB
 #: So far behind, hashing goes before fetching, for one worker at a time.
-_FAR_BEHIND = 16 * _MIB
+_FAR_BEHIND = 4 * _MIB
 _GLANCE_SECONDS = 0.05
 _TO_BE_LOOKED_AT = frozenset({There.FOREIGN, There.UNSURE, There.UNMOVED})
 
@@ -190,7 +190,7 @@ class Board:
         self._running[job] = None
         if job.found.there in _TO_BE_LOOKED_AT:
             return Look(job)
-        job.chunk = self._chunk_of(job)
+        job.splits = self._is_for_several(job)
         total = job.growth.total
         if total and job.growth.is_whole:
             # All of it was there but for the check: the server says what to check with any byte of it.
@@ -202,20 +202,22 @@ class Board:
             job.gaps = gaps
             if end is not None:
                 return self._cut(job, first, end)
-        elif job.chunk and end is not None and end - first > job.chunk:
-            end = first + job.chunk
+        elif job.splits and end is not None:
+            end = min(end, first + self._length(job, end - first))
         return self._started(job, first, end)
 
-    def _chunk_of(self, job: Job) -> int:
-        """Return how long the stretches of a file should be; 0 when there are files enough for all."""
+    def _is_for_several(self, job: Job) -> bool:
+        """Tell whether several workers should fetch a file: not when there are files enough for all."""
         size = job.growth.total
         busy = sum(len(other.active) for other in self._running)
-        if job.ranges is False or size is None or size < 2 * LEAST_CHUNK or self._workers - busy - len(self._waiting) <= 1:
-            return 0
-        missing = sum(other.growth.total or 0 for other in (*self._running, *self._waiting))
-        share = missing / self._workers
-        aim = min(MOST_CHUNK, max(_LEAST_ROUND, share / 2))
-        return -(-size // max(1, round(size / aim)))
+        return not (job.ranges is False or size is None or size < 2 * LEAST_CHUNK or self._workers - busy - len(self._waiting) <= 1)
+
+    def _length(self, job: Job, gap: int) -> int:
+        """Return how long the next stretch of a file should be, from a gap of that many bytes that is not among its gaps."""
+        missing = gap + sum(other.growth.total or 0 for other in self._waiting)
+        missing += sum(end - first for other in self._running for first, end in other.gaps)
+        share = missing // self._workers
+        return min(MOST_CHUNK, max(share // 2, min(job.pace.worth_asking, share), _LEAST_STRETCH))
 
     def _gap(self) -> Fetch | None:
         """Return a stretch that nobody has yet, of a file that has been begun."""
@@ -226,9 +228,10 @@ class Board:
         return None
 
     def _cut(self, job: Job, first: int, end: int) -> Fetch:
-        if job.chunk and end - first > job.chunk:
-            job.gaps.insert(0, (first + job.chunk, end))
-            end = first + job.chunk
+        length = self._length(job, end - first)
+        if job.splits and end - first > length:
+            job.gaps.insert(0, (first + length, end))
+            end = first + length
         return self._started(job, first, end)
 
     def _started(self, job: Job, first: int, end: int | None) -> Fetch:

@@ -10,6 +10,34 @@ from loops_nb.downloads.places import Found, There
 from loops_nb.downloads.records import Journal, Record
 from loops_nb.storage import Body, Patience, StoredFile
 
+#: A request for a stretch should take no more than this share of the time that its bytes take.
+_MOST_WAITING = 0.1
+_WORTH_ASKING = 2 << 20
+
+
+class Pace:
+    """How fast a server answers, and sends then.
+
+    Several workers write and read here without a lock: each value is whole at any time.
+    """
+
+    def __init__(self) -> None:
+        self._wait = float("inf")
+        self._rate = 0.0
+
+    def answered(self, seconds: float) -> None:
+        """Take note of how long an answer was waited for."""
+        self._wait = min(self._wait, seconds)
+
+    def came(self, count: int, seconds: float) -> None:
+        """Take note of how long bytes took."""
+        self._rate = count / max(seconds, 1e-6)
+
+    @property
+    def worth_asking(self) -> int:
+        """For how many bytes at least a request is worth its while."""
+        return int(self._wait * self._rate / _MOST_WAITING) if self._rate else _WORTH_ASKING
+
 
 class Job:
     """One file of a download.
@@ -38,14 +66,15 @@ class Job:
         self.journal = journal
         self.patience = patience
         #: Whether a file of ours lies in its place that may be replaced.
-        self.replaces = found.there in {There.NOTHING, There.PART} and path.exists()
+        self.replaces = found.is_taken
         self.growth = Growth(path, file.name, file.size, grown=found.grown, spans=found.spans)
         #: Whether the server sends parts; None while that is not known.
         self.ranges: bool | None = None
         #: Stretches that nobody fetches yet.
         self.gaps: list[tuple[int, int]] = []
-        #: How long a stretch should be; 0 for as long as there is.
-        self.chunk = 0
+        #: Whether it is fetched in stretches, by several workers.
+        self.splits = False
+        self.pace = Pace()
         self.active: dict[Part, Body | None] = {}
         self._counting = threading.Lock()
         self.fetched_bytes = 0

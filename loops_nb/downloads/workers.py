@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 
 from loops_nb.downloads.board import Board, Fetch, Help, Look
 from loops_nb.downloads.checks import checks_of
@@ -203,7 +204,10 @@ class Worker:
         last = None if is_all or part.end is None else part.end - 1
         if last is not None and part.pos > last:
             return
+        asked = time.monotonic()
         with self._storage.open(job.file, first=part.pos, last=last, if_range=growth.validator) as body:
+            answered, before = time.monotonic(), part.pos
+            job.pace.answered(answered - asked)
             self._accepted(job, part, body)
             if not self._board.opened(job, part, body):
                 # What has arrived by now is still taken, if it is wanted.
@@ -212,6 +216,7 @@ class Worker:
                 self._copy(job, part, body)
             finally:
                 self._board.closed(job, part)
+        job.pace.came(part.pos - before, time.monotonic() - answered)
 
     def _accepted(self, job: Job, part: Part, body: Body) -> None:
         """Hold an answer against what is known of the file."""
