@@ -1,0 +1,92 @@
+"""A page as the kernel sees it: puts together what it is sent, as ``js/src/curves/session.ts`` does."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from typing import Any
+
+import numpy as np
+
+from loops_nb.panels.curves_core import CurvesCore
+from loops_nb.panels.curves_wire import Look
+from loops_nb.panels.presence import Presence
+from tests.curves.memory import MemoryStore
+
+PATIENCE = 20.0
+
+
+def size(message: Any) -> int:
+    """Return the bytes of a message's content on its way."""
+    return len(json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
+
+
+def floats(text: str) -> list[float]:
+    """Return the numbers of a packed text."""
+    return [float(value) for value in np.frombuffer(base64.b64decode(text), "<f4")]
+
+
+class Page:
+    """One view of one panel."""
+
+    def __init__(self, store: MemoryStore, wanted: list[str] | None = None, *, look: Look | None = None, seen: bool = True) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.curve: dict[str, Any] | None = None
+        self.lines: dict[int, dict[str, list[float]]] = {}
+        self.seq = -1
+        self.lost = 0
+        self._came = threading.Condition()
+        self.seen = seen
+        # Seen while a cell "runs", or never.
+        presence = Presence(lambda: 0.0, lambda: None if self.seen else float("-inf"))
+        if not seen:
+            presence.gone("nobody")
+        self.core = CurvesCore(store, wanted, self._take, presence, title="Curves", line="%loops curves", look=look or Look())
+        self.core.start()
+
+    def look(self, look: Look | None = None, view: str = "v", **how: Any) -> None:
+        """Look at something, and wait for its picture."""
+        asked = {"key": "", "axis": "step", "smoothing": 0.0, "low": None, "high": None, "columns": 600} | how
+        before = len(self.of("curve"))
+        self.core.hear({"type": "look", "view": view, "look": asked})
+        self.wait(lambda: len(self.of("curve")) > before)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """Return the messages of a kind."""
+        return [message for message in list(self.sent) if message["type"] == kind]
+
+    def wait(self, condition: Any) -> None:
+        """Wait until a condition is met; it is looked at whenever a message came."""
+        with self._came:
+            assert self._came.wait_for(condition, timeout=PATIENCE), "waited in vain"
+
+    def close(self) -> None:
+        """Close the panel."""
+        self.core.close("closed")
+
+    def _take(self, message: dict[str, Any]) -> None:
+        with self._came:
+            self.sent.append(message)
+            if message["type"] == "curve":
+                self._whole(message)
+            elif message["type"] == "tail" and message["view"] == "v":
+                self._tail(message)
+            self._came.notify_all()
+
+    def _whole(self, message: dict[str, Any]) -> None:
+        self.curve, self.seq = message["curve"], message["seq"]
+        origin = self.curve["origin"] if self.curve else 0.0
+        self.lines = {
+            line["run"]: {"x": [origin + x for x in floats(line.get("x", ""))], "y": floats(line.get("y", ""))}
+            for line in (self.curve["lines"] if self.curve else [])
+        }
+
+    def _tail(self, message: dict[str, Any]) -> None:
+        if message["base"] != self.seq or self.curve is None:
+            self.lost += 1
+            return
+        self.seq = message["seq"]
+        for line in message["lines"]:
+            self.lines[line["run"]]["x"] += [self.curve["origin"] + x for x in floats(line.get("x", ""))]
+            self.lines[line["run"]]["y"] += floats(line.get("y", ""))

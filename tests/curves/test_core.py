@@ -1,0 +1,278 @@
+"""What a page is sent: all of it once, then what is new, in few bytes; and nothing that nobody sees."""
+
+from __future__ import annotations
+
+import math
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loops_nb.errors import LoopsError
+from loops_nb.panels.curves_book import MOST_MARKS, MOST_NEWEST
+from loops_nb.panels.curves_core import UNASKED, plain
+from tests.curves.memory import MemoryStore
+from tests.curves.page import Page, floats, size
+from tests.frames.documents import ANY_MACHINE
+
+FULL, STEP = 50_000, 1_000
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def pages() -> Iterator[list[Page]]:
+    opened: list[Page] = []
+    yield opened
+    for page in opened:
+        page.close()
+
+
+def test_the_types_of_the_page_are_those_of_the_kernel() -> None:
+    made = runpy.run_path(str(ROOT / "js" / "contract.py"))["curves_contract"]()
+    assert (ROOT / "js" / "src" / "curves" / "contract.ts").read_text("utf-8") == made, "run: python js/contract.py"
+
+
+@pytest.mark.parametrize("runs", [1, 3, 24])
+@pytest.mark.parametrize("smoothing", [0.0, 0.9])
+def test_a_whole_picture_of_any_number_of_points_is_small(runs: int, smoothing: float, store: MemoryStore, pages: list[Page]) -> None:
+    random = np.random.default_rng(0)
+    names = [f"a rather long name of an experiment {number}" for number in range(runs)]
+    for name in names:
+        run = store.begin(name, params={f"parameter {i}": f"{name} {i}" for i in range(40)})
+        values = random.normal(size=60_000)
+        values[random.integers(0, 60_000, 500)] = math.nan
+        store.fill(run, "loss", values)
+        for step in range(0, 1000, 50):
+            store.save(run, step, f"step-{step}")
+    page = Page(store, names)
+    pages.append(page)
+    page.look(columns=1200, smoothing=smoothing)
+    (message,) = page.of("curve")
+    assert size(message) <= FULL
+    assert len(message["curve"]["lines"]) == runs
+    shown = [len(floats(line["x"])) for line in message["curve"]["lines"]]
+    assert min(shown) > 1500 / runs, "as much as fits is shown"
+
+
+def test_what_travels_with_the_widget_is_small_too(store: MemoryStore, pages: list[Page]) -> None:
+    for number in range(8):
+        run = store.begin(f"run {number}", params={f"p{i}": number for i in range(40)})
+        store.fill(run, "loss", np.random.default_rng(number).normal(size=20_000))
+        for step in range(100):
+            store.save(run, step, f"checkpoint-number-{step}")
+    page = Page(store)
+    pages.append(page)
+    snapshot = page.core.snapshot()
+    assert size(plain(snapshot)) <= FULL
+    assert len(snapshot.head.marks) == MOST_MARKS
+    assert snapshot.head.more_marks == 800 - MOST_MARKS
+    assert snapshot.curve is not None
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.9])
+def test_a_new_step_is_a_few_bytes(smoothing: float, store: MemoryStore, pages: list[Page]) -> None:
+    runs = [store.begin(f"run {number}") for number in range(3)]
+    for run in runs:
+        store.fill(run, "loss", np.linspace(3, 1, 500))
+    page = Page(store)
+    pages.append(page)
+    page.look(smoothing=smoothing)
+    for run in runs:
+        store._points[run, "loss"].value = list(store._points[run, "loss"].value)
+        for name in ("step", "at", "tokens", "attempt"):
+            setattr(store._points[run, "loss"], name, list(getattr(store._points[run, "loss"], name)))
+        store.log(run, "loss", [1.2345678], first=500)
+    page.wait(lambda: all(line["x"][-1] == 500 for line in page.lines.values()))
+    tails = page.of("tail")
+    assert tails
+    assert max(map(size, tails)) <= STEP
+    assert len(page.of("curve")) == 1
+
+
+PIECES = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.lists(st.floats(-1e6, 1e6, width=32) | st.sampled_from([math.nan, math.inf]), min_size=1, max_size=6),
+        st.sampled_from([None, 0, 3]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(ANY_MACHINE, max_examples=40)
+@given(PIECES)
+def test_whatever_comes_in_whatever_pieces_the_page_has_all_of_it(pieces: list[tuple[int, list[float], int | None]]) -> None:
+    store = MemoryStore()
+    runs = [store.begin("one"), store.begin("other")]
+    counts = [1, 1]
+    logged: list[list[float]] = [[0.5], [0.5]]
+    for run in runs:
+        store.log(run, "loss", [0.5])
+    page = Page(store)
+    try:
+        page.look()
+        for which, values, back in pieces:
+            if back is not None:
+                counts[which] = back
+            store.log(runs[which], "loss", values, first=counts[which])
+            counts[which] += len(values)
+            logged[which] += values
+            page.core.look_now()
+        for which in (0, 1):
+            wanted = [value for value in logged[which] if math.isfinite(value)]
+            assert [value for value in page.lines[which]["y"] if not math.isnan(value)] == wanted
+        assert page.lost == 0
+        # A page that opens now sees the same gaps.
+        one = [list(map(str, line["y"])) for line in page.lines.values()]
+        page.look()
+        assert [list(map(str, line["y"])) for line in page.lines.values()] == one
+    finally:
+        page.close()
+
+
+def test_where_one_zoomed_in_more_is_seen(store: MemoryStore, pages: list[Page]) -> None:
+    run = store.begin("long")
+    store.fill(run, "loss", np.random.default_rng(0).normal(size=200_000))
+    page = Page(store)
+    pages.append(page)
+    page.look(columns=800)
+    inside = sum(1000 <= x <= 1400 for x in page.lines[0]["x"])
+    page.look(columns=800, low=1000.0, high=1400.0)
+    assert inside < 20
+    assert sum(1000 <= x <= 1400 for x in page.lines[0]["x"]) == 401
+
+
+def test_a_page_that_says_nothing_is_sent_what_is_new_unasked(store: MemoryStore, pages: list[Page]) -> None:
+    run = store.begin("deaf kernel")
+    store.log(run, "loss", [3.0, 2.0])
+    page = Page(store)
+    pages.append(page)
+    seq = page.core.snapshot().seq
+    store.log(run, "loss", [1.0], first=2)
+    page.wait(lambda: page.of("tail"))
+    (tail,) = page.of("tail")
+    assert tail["view"] == UNASKED
+    assert tail["base"] == seq
+
+
+def test_nobody_looks_so_nothing_is_asked_for(store: MemoryStore, pages: list[Page]) -> None:
+    run = store.begin("unseen")
+    store.log(run, "loss", [3.0])
+    page = Page(store, seen=False)
+    pages.append(page)
+    page.core.hear({"type": "seen", "view": "v", "visible": False})
+    asked = len(store.asked)
+    store.log(run, "loss", [2.0], first=1)
+    page.core.hear({"type": "gone", "view": "v"})
+    page.look()
+    assert page.lines[0]["y"] == [3.0, 2.0], "who looks sees the newest at once"
+    assert len(store.asked) - asked < 20
+
+
+def test_runs_that_come_later_are_drawn_and_those_before_keep_their_looks(store: MemoryStore, pages: list[Page]) -> None:
+    first = store.begin("first", run_id="r1")
+    store.log(first, "loss", [1.0, 2.0])
+    page = Page(store, ["r1", "to-come"])
+    pages.append(page)
+    page.look()
+    assert page.core.head.missing == ["to-come"]
+    later = store.begin("to-come", created_at=1)
+    store.log(later, "loss", [5.0])
+    page.wait(lambda: len(page.lines) == 2)
+    assert page.core.head.missing == []
+    assert [(run.name, run.look) for run in page.core.head.runs] == [("to-come", 1), ("first", 0)]
+
+
+def test_without_names_the_newest_are_drawn(store: MemoryStore, pages: list[Page]) -> None:
+    for number in range(MOST_NEWEST + 3):
+        store.log(store.begin(f"run {number}"), "loss", [1.0])
+    page = Page(store)
+    pages.append(page)
+    assert [run.name for run in page.core.head.runs] == [f"run {number}" for number in range(3, MOST_NEWEST + 3)]
+    assert page.core.head.more_runs == 3
+
+
+def test_a_store_that_cannot_be_read_is_a_state_that_passes(store: MemoryStore, pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loops_nb.panels.curves_core.RETRY_SECONDS", 0.01)
+    run = store.begin("a")
+    store.log(run, "loss", [1.0])
+    page = Page(store)
+    pages.append(page)
+    page.look()
+    store.broken = LoopsError("The disk is gone.")
+    page.wait(lambda: any(head["state"] == "failing" for head in page.of("head")))
+    assert page.of("head")[-1]["reason"] == "The disk is gone."
+    store.broken = None
+    store.log(run, "loss", [2.0], first=1)
+    page.wait(lambda: page.of("head")[-1]["state"] == "live")
+    page.wait(lambda: page.lines[0]["y"] == [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        "look",
+        {"type": "look"},
+        {"type": "look", "view": "v", "look": {"axis": "sideways"}},
+        {"type": "order", "what": "deactivate"},
+        {"type": "look", "view": "v", "look": {"columns": "many"}},
+    ],
+)
+def test_what_is_no_message_is_left_alone(message: Any, store: MemoryStore, pages: list[Page]) -> None:
+    store.log(store.begin("a"), "loss", [1.0])
+    page = Page(store)
+    pages.append(page)
+    page.core.hear(message)
+    page.look()
+    assert len(page.of("curve")) == 1
+
+
+@pytest.mark.parametrize(
+    "how", [{"columns": -5}, {"columns": 10**9}, {"low": 5.0, "high": 1.0}, {"smoothing": 7.0}, {"key": "no such key"}]
+)
+def test_what_makes_no_sense_is_made_the_best_of(how: dict[str, Any], store: MemoryStore, pages: list[Page]) -> None:
+    store.fill(store.begin("a"), "loss", np.arange(100_000.0))
+    page = Page(store)
+    pages.append(page)
+    page.look(**how)
+    assert size(page.of("curve")[-1]) <= FULL
+
+
+def test_values_and_steps_of_any_size_travel(store: MemoryStore, pages: list[Page]) -> None:
+    run = store.begin("large")
+    store.log(run, "loss", [1e300, -1e300, 1e-30, 5.0], first=3_000_000_000)
+    page = Page(store)
+    pages.append(page)
+    page.look()
+    assert page.lines[0]["x"] == [3_000_000_000, 3_000_000_001, 3_000_000_002, 3_000_000_003]
+    assert page.curve is not None
+    stats = page.curve["lines"][0]["stats"]
+    assert (stats["low"], stats["high"]) == (-1e300, 1e300)
+    assert all(math.isfinite(y) for y in page.lines[0]["y"])
+
+
+def test_a_closed_panel_is_still(store: MemoryStore) -> None:
+    run = store.begin("a")
+    store.log(run, "loss", [1.0])
+    page = Page(store)
+    page.look()
+    page.close()
+    sent = len(page.sent)
+    store.log(run, "loss", [2.0], first=1)
+    page.core.hear({"type": "look", "view": "w", "look": {}})
+    page.core.look_now()
+    assert len(page.sent) == sent
+    assert page.core.snapshot().state == "over"
+    page.close()
