@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from loops_nb.connections import CONNECTION_ATTR, marked, the_only_one
-from loops_nb.errors import InvalidArgumentError
+from loops_nb.errors import InvalidArgumentError, readable_interrupt
 from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import KINDS
 from loops_nb.frames.derived import DERIVED
@@ -22,7 +22,7 @@ from loops_nb.frames.downloads import downloads_frame, plan_frame
 from loops_nb.references import CheckpointRef
 from loops_nb.steps import step_of
 from loops_nb.uri import format_uri
-from loops_nb.workbench import CONNECTIONS, FOLDER, Patterns, Workbench, refs_of
+from loops_nb.workbench import CONNECTIONS, FOLDER, KEPT, Patterns, Workbench, refs_of
 
 if TYPE_CHECKING:
     from loops_nb.client.exchange import Exchange
@@ -332,7 +332,8 @@ class LoopsAccessor:
             )
         from loops_nb.client.transport import Transport  # noqa: PLC0415 - a frame alone needs no network
 
-        with closing(Transport(exchange)) as transport:
+        then = KEPT if method == "download" else "Nothing was changed."
+        with readable_interrupt(f"df.loops.{method}", then), closing(Transport(exchange)) as transport:
             yield Workbench(transport)
 
     def _only(self, method: str, *kinds: str) -> None:

@@ -40,7 +40,8 @@ readable line, and the cell still counts as failed, so that "Run All" stops.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -306,8 +307,9 @@ class DownloadIncompleteError(DownloadError):
         super().__init__(message, hint=hint)
 
     def _render_traceback_(self) -> list[str]:
-        """Return the sentence, and a line for each file."""
-        return [*super()._render_traceback_(), *(one_line(f"  {name}: {what}") for name, what in self.failures.items())]
+        """Return the sentence, and a line for each file; of one alone the sentence says all."""
+        failures = self.failures if len(self.failures) > 1 else {}
+        return [*super()._render_traceback_(), *(one_line(f"  {name}: {what}") for name, what in failures.items())]
 
 
 class VerificationError(DownloadError):
@@ -340,6 +342,31 @@ class TrackingError(LoopsError):
 
 class LocalServiceError(LoopsError):
     """The embedded local service could not be started, found or stopped."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A person stopped something.  It is shown in one line, not as pages of how the network is read."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
+
+
+@contextmanager
+def readable_interrupt(what: str, then: str) -> Iterator[None]:
+    """Make Ctrl-C say in one line what was stopped.
+
+    Parameters
+    ----------
+    what
+        What a person typed.
+    then
+        What became of it, where what was stopped does not know better.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        said = " ".join(getattr(stop, "__notes__", ())) or then
+        raise Interrupted(f"{what} was interrupted. {said}") from None
 
 
 def with_hint(error: LoopsError, hint: str) -> LoopsError:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Chosen: TypeAlias = "Named | Iterable[Named] | pd.DataFrame | None"
 
 FOLDER = "checkpoints"
+#: What becomes of a download that is stopped.
+KEPT = "What has come is kept; the same line again fetches only what is missing."
 CONNECTIONS = 16
 MOST_CONNECTIONS = 64
 #: For single tensors of one checkpoint.

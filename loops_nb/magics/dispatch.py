@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.errors import InvalidArgumentError, LoopsError
+from loops_nb.errors import InvalidArgumentError, LoopsError, readable_interrupt
 from loops_nb.magics.grammar import HELP_FLAGS, understand
 from loops_nb.magics.help import general_help, verb_help
 from loops_nb.magics.verbs import GROUPS, VERBS, status
@@ -14,7 +13,7 @@ from loops_nb.magics.warming import warm_up
 from loops_nb.magics.words import split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from loops_nb.magics.desk import Desk
     from loops_nb.magics.grammar import Verb
@@ -49,7 +48,7 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str], *, cell: str
     if words and words[0] == "help":
         words = [*words[1:], "--help"]
     if not words:
-        with _readable_interrupt("%loops", _UNTOUCHED), desk.local_hint():
+        with readable_interrupt("%loops", _UNTOUCHED), desk.local_hint():
             status.run(desk)
         return None
     order = understand(VERBS, words)
@@ -62,7 +61,7 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str], *, cell: str
     if order.verb.gives_frames:
         warm_up()
     try:
-        with _readable_interrupt(order.verb.line, order.verb.when_interrupted or _UNTOUCHED), desk.local_hint():
+        with readable_interrupt(order.verb.line, order.verb.when_interrupted or _UNTOUCHED), desk.local_hint():
             return order.verb.run(desk, order.values)
     except LoopsError as error:
         # Python would show "During handling of the above exception": one line is enough here.
@@ -86,23 +85,6 @@ def _check_cell(verb: Verb, cell: str | None) -> None:
             argument="cell",
             hint=f"Write one percent sign: {verb.line}. What takes a cell is {cells}.",
         )
-
-
-class Interrupted(KeyboardInterrupt):
-    """A person stopped a line.  It is shown in one line, not as pages of how the network is read."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"KeyboardInterrupt: {self}"]
-
-
-@contextmanager
-def _readable_interrupt(line: str, then: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        # What was stopped may know better what is kept.
-        said = " ".join(getattr(stop, "__notes__", ())) or then
-        raise Interrupted(f"{line} was interrupted. {said}") from None
 
 
 def _guard_key(error: Exception) -> None:

@@ -78,6 +78,8 @@ def test_a_plan_says_what_stands_in_the_way(live: Notebook, run_id: str) -> None
     (folder / "adapter_config.json").write_text("mine")
     planned = live.html(live.run(f"{line} --dry-run").value)
     assert "adapter_config.json: a file of that name is there already, and nothing tells that it is the same one" in planned
+    failed = live.run(line, fails=True).out
+    assert failed.count("a file of that name is there already") == 1
     (folder / "adapter_config.json").unlink()
     live.run(line)
     whole = (folder / "adapter_model.safetensors").read_bytes()

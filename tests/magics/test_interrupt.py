@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,35 @@ def test_one_line_says_what_became_of_it(notebook: Notebook, monkeypatch: pytest
     with ScriptedServer(script) as server:
         monkeypatch.setenv("LOOPS_BASE_URL", server.url)
         ran = notebook.run(f"%loops {line}", fails=True)
+        never.set()
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert ran.out.strip().startswith("KeyboardInterrupt: ")
+    assert says in ran.out
+    assert len(ran.out.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("df.loops.compare()", "df.loops.compare was interrupted. Nothing was changed."),
+        ("df.loops.download()", "df.loops.download was interrupted. What has come is kept; the same line again fetches only"),
+    ],
+)
+def test_what_a_frame_does_says_it_in_one_line_too(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str, says: str
+) -> None:
+    never = threading.Event()
+
+    def script(_: Received) -> Answer:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Answer(hang_until=never)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
+    with ScriptedServer(script) as server:
+        notebook.run(f"from loops_nb import Loops\nloops = Loops(base_url='{server.url}')")
+        notebook.run("import pandas as pd\ndf = pd.DataFrame({'id': ['c1', 'c2'], 'checkpoint_id': ['a', 'b'], 'uri': ['', '']})")
+        ran = notebook.run(call.replace("()", "(loops=loops)"), fails=True)
         never.set()
     assert isinstance(ran.error, KeyboardInterrupt)
     assert ran.out.strip().startswith("KeyboardInterrupt: ")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb.magics.grammar import Option, Verb
 from loops_nb.magics.verbs.chosen import CHECKPOINTS, OF_RUN, TARGET, refs
-from loops_nb.workbench import FOLDER
+from loops_nb.workbench import FOLDER, KEPT
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -53,5 +53,5 @@ VERB = Verb(
         "%loops download k4q95w5/step-100 k4q95w5/step-200 --target sampler -o /data/loops",
         "%loops download --run k4q95w5 --include '*.json' --dry-run",
     ),
-    when_interrupted="What has come is kept; the same line again fetches only what is missing.",
+    when_interrupted=KEPT,
 )
