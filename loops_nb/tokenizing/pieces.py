@@ -58,7 +58,7 @@ def pieces_of(tokens: Sequence[int], tokenizer: Tokenizer) -> list[Piece]:
         pending = text if waits else ""
         if not waits:
             found.append(Piece(text, start, stop, special))
-            before, start = (stop if special else start), stop
+            before, start = start, stop
     return found
 
 
