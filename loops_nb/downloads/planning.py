@@ -62,7 +62,8 @@ def plan(storage: Storage, refs: Sequence[CheckpointRef], into: Path, *, include
     into = Path(into).expanduser().absolute()
     listings = side_by_side(lambda ref: storage.listing(ref.id), unique, at_a_time=_LISTED_AT_A_TIME)
     _refuse_empty(unique, listings)
-    selected = [(ref, selection.of_files(files, ref.label)) for ref, files in zip(unique, listings, strict=True)]
+    are_many = len(unique) > 1
+    selected = [(ref, selection.of_files(files, ref.label, is_one_of_many=are_many)) for ref, files in zip(unique, listings, strict=True)]
     _refuse_names(selected)
     try:
         _refuse_links(into, selected)

@@ -45,8 +45,8 @@ class Selection:
         """Tell whether a file is meant; a pattern may fit its whole name or the last part of it."""
         return (not self.include or _fits(self.include, name)) and not _fits(self.exclude, name)
 
-    def of_files(self, files: Sequence[StoredFile], label: str) -> list[StoredFile]:
-        """Return the files that are meant.
+    def of_files(self, files: Sequence[StoredFile], label: str, *, is_one_of_many: bool = False) -> list[StoredFile]:
+        """Return the files of a checkpoint that are meant.
 
         Raises
         ------
@@ -60,7 +60,8 @@ class Selection:
             raise InvalidArgumentError(
                 f"No file of {label} fits these patterns; nothing was downloaded.",
                 argument="include" if self.include else "exclude",
-                hint=f"It has {some}{more}.",
+                hint=f"It has {some}{more}."
+                + (" Leave this checkpoint out, for example with --target, or take wider patterns." if is_one_of_many else ""),
             )
         return taken
 

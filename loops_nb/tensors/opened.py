@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -24,6 +25,8 @@ PIECE = 4 * 1024 * 1024
 #: Up to this many bytes, tensors that lie together are read together, with at most the gap between two of them.
 TOGETHER = 4 * 1024 * 1024
 GAP = 32 * 1024
+#: Names are long and much the same; more of them would take a while to compare.
+_COMPARED, _ALIKE = 2000, 0.8
 _EXAMPLES = 4
 
 
@@ -125,7 +128,9 @@ class Opened(ABC):
                 argument="name",
                 hint=f"Say which: file={' or '.join(repr(info.file) for info in found[:_EXAMPLES])}",
             )
-        near = [known for known in self.tensors if name and name in known] or list(self.tensors)
+        names = list(self.tensors)
+        near = [known for known in names if name and name in known]
+        near = near or difflib.get_close_matches(name, names[:_COMPARED], n=_EXAMPLES, cutoff=_ALIKE) or names
         raise InvalidArgumentError(
             f"{self.label} has no tensor {name!r}{f' in {file}' if file else ''}.",
             argument="name",

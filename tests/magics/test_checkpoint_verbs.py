@@ -164,6 +164,7 @@ def test_tensors_compare_and_drift(live: Notebook, run_id: str) -> None:
         ("download --run nosuch1", NotFoundError, "nosuch1"),
         ("download Zz99Zz9", NotFoundError, "Zz99Zz9"),
         ("download RUN/step-525 --target sampler --include x*", InvalidArgumentError, "It has 'adapter_config.json'"),
+        ("download --run RUN --include trainer_state.json", InvalidArgumentError, "Leave this checkpoint out, for example with --target"),
         ("download RUN/step-525 --target weights", InvalidArgumentError, "--target must be trainer or sampler"),
         ("download Zz99Zz9", NotFoundError, "%loops checkpoints "),
         (

@@ -126,6 +126,9 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path
         InvalidArgumentError, match=r"has no tensor 'layers\.1\.self_attn\.v_proj'\. There are base_model\.\S+layers\.1\.self_attn\.v_proj"
     ):
         checkpoint.tensor("layers.1.self_attn.v_proj")
+    typed = "base_model.model.model.layers.1.self_attn.q_proj.lora_C.weight"
+    with pytest.raises(InvalidArgumentError, match=r"lora_C\.weight'\. There are \S+layers\.1\.self_attn\.q_proj\.lora_[AB]\.weight, "):
+        checkpoint.tensor(typed)
     with pytest.raises(InvalidArgumentError, match=r"has no tensor 'nonsense'\. There are base_model"):
         checkpoint.tensor("nonsense")
 
