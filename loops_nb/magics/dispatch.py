@@ -48,6 +48,8 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str], *, cell: str
     if words and words[0] == "help":
         words = [*words[1:], "--help"]
     if not words:
+        if cell is not None:
+            raise InvalidArgumentError("%%loops needs to know what to do with the cell.", argument="cell", hint="See %%loops sample --help")
         with readable_interrupt("%loops", _UNTOUCHED), desk.local_hint():
             status.run(desk)
         return None

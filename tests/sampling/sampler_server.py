@@ -37,6 +37,8 @@ class SamplerServer(ScriptedServer):
         self.answers = list(answers) or [completions()]
         self.statuses = ["ACTIVE"]
         self.paired = True
+        self.name = ""
+        self.twins = 1
         self.model: str | None = MODEL
         self.model_id: str | None = "m1"
         self.base_url: str | None = ""
@@ -75,14 +77,22 @@ class SamplerServer(ScriptedServer):
 
     def _route(self, request: Received) -> Reply:
         path = request.target.split("?")[0]
-        run = {"id": RUN, "session_id": "s1", "base_model": self.model, "status": {"name": "ACTIVE"}, "created_at": "2026-11-20T10:00:00Z"}
+        run = {
+            "id": RUN,
+            "name": self.name or None,
+            "session_id": "s1",
+            "base_model": self.model,
+            "status": {"name": "ACTIVE"},
+            "created_at": "2026-11-20T10:00:00Z",
+        }
         match path:
             case "/v1/loops/samplers":
                 return {"samplers": [self.sampler]}
             case _ if path == f"/v1/loops/samplers/{SAMPLER}":
                 return {"sampler": self.sampler}
             case "/v1/loops/runs":
-                return {"runs": [{**run, "sampler": self.sampler if self.paired else None}]}
+                runs = [run, *({**run, "id": f"{RUN}{at}"} for at in range(1, self.twins))]
+                return {"runs": [{**one, "sampler": self.sampler if self.paired else None} for one in runs]}
             case _ if path == f"/v1/loops/runs/{RUN}":
                 return {"run": {**run, "sampler": self.sampler if self.paired else None}}
             case "/v1/loops/checkpoints":
