@@ -26,7 +26,7 @@ export function App({ session, view }: { session: Session; view: string }) {
   const [, redraw] = useState(0);
   const [said, setSaid] = useState("");
   const [width, setWidth] = useState(0);
-  const place = useRef<HTMLDivElement>(null);
+  const place = useRef<HTMLElement>(null);
   const [settings, set] = useState<Settings>(() => {
     const look = firstLook(session.first, 600);
     return { look, isLog: false, isCut: false, isLowBest: isLowBest(look.key), hidden: new Set(), cursor: null };
@@ -76,7 +76,7 @@ export function App({ session, view }: { session: Session; view: string }) {
   const isQueued = waits > QUEUED_AFTER && standing === "live";
 
   return (
-    <div class="panel" ref={place} data-standing={standing} data-seen={drawn.key}>
+    <section class="panel" ref={place} data-standing={standing} data-seen={drawn.key}>
       <header>
         <h3>{session.title}</h3>
         <span class={`standing soft ${standing === "live" ? "" : standing === "over" ? "over" : "bad"}`}>
@@ -114,6 +114,6 @@ export function App({ session, view }: { session: Session; view: string }) {
       )}
       {runs.length > 1 && <Params head={head} />}
       {picture && <Twin head={head} picture={picture} lines={lines} settings={settings} />}
-    </div>
+    </section>
   );
 }

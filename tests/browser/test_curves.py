@@ -1,0 +1,253 @@
+"""The panel of curves in a real JupyterLab: it moves while a cell trains, and answers while one is busy."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from nbconvert import HTMLExporter
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.cells import busy
+from tests.browser.conftest import Desk
+from tests.browser.notebook import Notebook, wait_for
+from tests.browser.panel import LIVE, REPORT
+from tests.browser.test_look import complaints
+
+ROOT = Path(__file__).resolve().parents[2]
+_BEGIN = f"""
+import sys; sys.path.insert(0, {str(ROOT)!r})
+import math, pathlib, time
+import loops_nb
+from loops_nb.panels import CurvesPanel
+from tests.curves.memory import MemoryStore
+store = MemoryStore()
+slow, fast = (store.begin(name, params={{"lr": lr, "rank": 8}}) for name, lr in (("slow", 1e-4), ("fast", 3e-4)))
+for run, rate in ((slow, 1), (fast, 3)):
+    store.log(run, "loss", [3 / (1 + rate * step / 50) for step in range(300)], tokens=4096)
+    store.log(run, "accuracy", [rate * step / 900 for step in range(300)], tokens=4096)
+store.log(fast, "loss", [math.nan, 8.0], first=300, tokens=4096)
+uri = store.save(fast, 200, "step-200")
+"""
+SHOW = f"{_BEGIN}panel = CurvesPanel(store=store)\npanel"
+
+
+class Curves:
+    """A panel of curves on a page, as a person finds things in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.root = page.locator(LIVE).first
+        self.chart = self.root.locator(".chart")
+        self.hand = self.root.get_by_role("slider", name="Cross-hair")
+
+    def shown(self) -> Curves:
+        """Wait until curves are drawn."""
+        expect(self.line(0)).to_have_attribute("d", re.compile(r"L"))
+        return self
+
+    def line(self, run: int) -> Locator:
+        """Return a curve."""
+        return self.root.locator(f'[data-line="{run}"]')
+
+    def row(self, name: str) -> Locator:
+        """Return the line of the legend of a run."""
+        return self.root.locator('[data-table="numbers"] tbody tr').filter(has_text=name)
+
+    def button(self, name: str) -> Locator:
+        """Return a button."""
+        return self.root.get_by_role("button", name=name, exact=True)
+
+    def draws(self, what: str) -> None:
+        """Wait until that is what is drawn: key, axis and smoothing."""
+        expect(self.chart).to_have_attribute("data-drawn", what)
+
+    def look_at(self, share: float) -> None:
+        """Rest the mouse at a share of the picture's width."""
+        box = self.hand.bounding_box()
+        assert box is not None
+        self.hand.hover(position={"x": box["width"] * share, "y": box["height"] / 2})
+
+    def drag(self, start: float, end: float) -> None:
+        """Draw a box over a part of the picture."""
+        self.look_at(start)
+        self.page.mouse.down()
+        self.look_at(end)
+        self.page.mouse.up()
+
+    def value_now(self) -> str:
+        """Return what the cross-hair tells those who listen."""
+        return self.hand.get_attribute("aria-valuetext") or ""
+
+
+@pytest.mark.parametrize("kernel", ["ipykernel6", "ipykernel74"])
+@pytest.mark.parametrize("kind", ["sleeping", "computing"])
+def test_moves_while_a_cell_trains(kind: str, kernel: str, desk: Desk) -> None:
+    stop = desk.server.root / f"curves-{kind}-{kernel}-stop"
+    work = {"sleeping": "time.sleep(0.05)", "computing": "sum(n * n for n in range(20_000))"}[kind]
+    train = f"step = 302\nwhile not pathlib.Path({stop.name!r}).exists():\n    store.log(slow, 'loss', [1.0], first=step)\n    step += 1\n    {work}"
+    notebook = desk.notebook(SHOW, train, kernel=kernel)
+    notebook.run(0)
+    curves = Curves(notebook.page).shown()
+    expect(curves.row("slow")).to_contain_text("300")
+    cell = notebook.start(1)
+    expect(curves.row("slow")).to_contain_text(re.compile(r"1 @ 3[1-9]\d|1 @ [4-9]\d\d"))
+    assert not cell.over
+    stop.touch()
+    cell.wait()
+
+
+def test_answers_while_a_cell_is_busy(desk: Desk) -> None:
+    stop = desk.server.root / "curves-answers-stop"
+    notebook = desk.notebook(SHOW, busy("sleeping", stop.name), kernel="ipykernel74")
+    notebook.run(0)
+    curves = Curves(notebook.page).shown()
+    cell = notebook.start(1)
+    curves.button("Tokens").click()
+    curves.draws("loss tokens 0")
+    curves.root.get_by_label("Smooth").fill("0.9")
+    curves.draws("loss tokens 0.9")
+    expect(curves.root.locator(".behind")).to_have_count(2)
+    curves.root.get_by_label("Value").select_option("accuracy")
+    curves.draws("accuracy tokens 0.9")
+    expect(curves.row("fast")).to_contain_text("★ best")
+    assert not cell.over
+    stop.touch()
+    cell.wait()
+
+
+def test_by_mouse(desk: Desk) -> None:
+    notebook = desk.notebook(SHOW)
+    notebook.run(0)
+    notebook.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    curves = Curves(notebook.page).shown()
+    curves.look_at(0.5)
+    expect(curves.root.locator(".tip")).to_contain_text("slow")
+    expect(curves.root.locator(".tip")).to_contain_text("fast")
+
+    # NaN and the spike beside it are seen.
+    expect(curves.root.locator('[data-odd="0"]')).to_have_count(1)
+    expect(curves.row("fast")).to_contain_text("8 @ 301")
+
+    before = curves.line(0).get_attribute("d")
+    curves.drag(0.25, 0.5)
+    expect(curves.button("Show all")).to_be_enabled()
+    assert curves.line(0).get_attribute("d") != before
+    curves.button("Show all").click()
+    expect(curves.line(0)).to_have_attribute("d", before or "")
+
+    curves.button("slow").click()
+    expect(curves.line(0)).to_have_count(0)
+    expect(curves.button("slow")).to_have_attribute("aria-pressed", "false")
+    curves.button("slow").click()
+    curves.root.get_by_label("Log scale").check()
+    expect(curves.line(0)).not_to_have_attribute("d", before or "")
+    curves.root.get_by_label("Log scale").uncheck()
+    curves.root.get_by_label("Cut spikes").check()
+    expect(curves.root.locator(".cut")).to_have_count(1)
+
+    curves.root.locator("[data-mark]").click()
+    uri = "bt://loops:r/weights/step-200"
+    expect(curves.root.locator(".said")).to_contain_text(uri)
+    assert notebook.page.evaluate("() => navigator.clipboard.readText()") == uri
+
+    params = curves.root.locator('[data-table="params"]')
+    expect(params).to_contain_text("lr")
+    expect(params).not_to_contain_text("rank")
+    curves.root.get_by_text("The same as a table").click()
+    expect(curves.root.locator('[data-table="twin"] tbody tr')).to_have_count(21)
+
+
+@pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
+def test_by_keyboard(desk: Desk) -> None:
+    notebook = desk.notebook(SHOW)
+    notebook.run(0)
+    curves = Curves(notebook.page).shown()
+    cells = notebook.page.evaluate("() => driver.panel().content.model.cells.length")
+    curves.hand.focus()
+    notebook.page.keyboard.press("Home")
+    wait_for(lambda: "slow 3" in curves.value_now(), "the value of the first step is told", notebook.page)
+    notebook.page.keyboard.press("]")
+    wait_for(lambda: "at 200" in curves.value_now(), "the checkpoint is found", notebook.page)
+    notebook.page.keyboard.press("+")
+    expect(curves.button("Show all")).to_be_enabled()
+    notebook.page.keyboard.press("0")
+    expect(curves.button("Show all")).to_be_disabled()
+    notebook.page.keyboard.type("aabbddx")
+    assert notebook.page.evaluate("() => driver.panel().content.model.cells.length") == cells
+
+
+def test_axe_finds_nothing(theme: str, desk: Desk) -> None:
+    notebook = desk.notebook(SHOW)
+    notebook.run(0)
+    curves = Curves(notebook.page).shown()
+    assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
+    curves.button("slow").click()
+    curves.root.get_by_text("The same as a table").click()
+    curves.look_at(0.4)
+    assert complaints(notebook) == []
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_readable_at_any_width(width: int, desk: Desk) -> None:
+    notebook = desk.notebook(SHOW)
+    notebook.run(0)
+    curves = Curves(notebook.page).shown()
+    curves.root.evaluate("(e, width) => { e.style.width = `${width}px` }", width)
+    expect(curves.root.locator(".chart > svg")).to_have_attribute("width", str(width - 16))
+    assert curves.root.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def _report(notebook: Notebook) -> Locator:
+    return notebook.page.locator(REPORT)
+
+
+def test_a_saved_notebook_keeps_the_picture(desk: Desk) -> None:
+    notebook = desk.notebook(SHOW)
+    notebook.run(0)
+    Curves(notebook.page).shown()
+    expect(_report(notebook)).to_be_hidden()
+    saved = json.dumps(notebook.save())
+    assert len(saved) < 80_000
+    notebook.page.close()
+    desk.server.end_kernels()
+
+    reopened = desk.open(notebook.path)
+    expect(_report(reopened)).to_be_visible()
+    expect(_report(reopened)).to_contain_text("loss by step")
+    expect(_report(reopened).locator("svg path").first).to_be_attached()
+    expect(reopened.page.locator(LIVE)).to_have_count(0)
+    expect(reopened.page.get_by_text("Error displaying widget")).to_be_hidden()
+
+    page = desk.page()
+    exported = notebook.path.with_suffix(".html")
+    exported.write_text(HTMLExporter().from_filename(str(notebook.path))[0], encoding="utf-8")
+    page.goto(exported.as_uri())
+    expect(page.locator(REPORT)).to_contain_text("slow")
+    expect(page.locator(f"{REPORT} svg").first).to_be_visible()
+
+
+def test_the_magic_with_the_real_store(desk: Desk, tmp_path: Path) -> None:
+    stop = desk.server.root / "curves-magic-stop"
+    cell = f"""
+%loops curves sweep
+import pathlib, time
+import loops_nb
+with loops_nb.experiment("sweep", params={{"lr": 1e-4}}) as experiment:
+    step = 0
+    while not pathlib.Path({stop.name!r}).exists():
+        experiment.log(step=step, loss=3 / (1 + step / 20))
+        step += 1
+        time.sleep(0.02)
+"""
+    notebook = desk.notebook("%load_ext loops_nb", cell, kernel="ipykernel74", environment={"LOOPS_NB_HOME": str(tmp_path / "home")})
+    notebook.run(0)
+    run = notebook.start(1)
+    curves = Curves(notebook.page).shown()
+    before = curves.line(0).get_attribute("d") or ""
+    expect(curves.line(0)).not_to_have_attribute("d", before)
+    assert not run.over
+    stop.touch()
+    run.wait()
