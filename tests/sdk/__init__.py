@@ -1,0 +1,1 @@
+"""The official training SDK, unmodified, against the local service; ``python -m tests.sdk`` runs it all."""

@@ -1,0 +1,111 @@
+"""One service for the tests of the SDK, clients that end their runs, and a guard that keeps everything on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.sdk import only_loopback
+from tests.sdk.environment import variables
+from tests.service import AnyService, running_service
+
+#: Left out of an ordinary run, whose Python or environment lacks the SDK; ``python -m tests.sdk`` makes one that has it.
+collect_ignore_glob = [] if importlib.util.find_spec("baseten") and importlib.util.find_spec("baseten.loops") else ["test_*.py"]
+
+MODEL = "loops-local/tiny"
+#: A trainer is up in half a second, and sleeps after eighteen without work.
+SPEED = 50.0
+KEY = "sdk-test-key-0123456789"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _this_machine_only() -> Iterator[None]:
+    only_loopback.guard()
+    yield
+    assert only_loopback.refused == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _silent(tmp_path_factory: pytest.TempPathFactory) -> None:
+    wanted = variables(tmp_path_factory.mktemp("home"))
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    os.environ.update(wanted)
+
+
+@pytest.fixture(scope="session")
+def service(_silent: None) -> Iterator[AnyService]:
+    with running_service(speed=SPEED) as running:
+        yield running
+
+
+@pytest.fixture
+def connected(service: AnyService, monkeypatch: pytest.MonkeyPatch) -> AnyService:
+    """Put the service where the SDK looks for it."""
+    return at(service, monkeypatch)
+
+
+def at(service: AnyService, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> AnyService:
+    """Point the SDK's variables at a service."""
+    monkeypatch.setenv("LOOPS_BASE_URL", url or service.url)
+    monkeypatch.setenv("BASETEN_API_KEY", KEY)
+    return service
+
+
+@pytest.fixture
+def loops(connected: AnyService) -> Iterator[Any]:
+    """Give a ServiceClient whose trainers are ended when the test is over: a service has a limit of live ones."""
+    from baseten.loops import ServiceClient
+
+    with ending_runs(connected.url):
+        yield ServiceClient()
+
+
+@contextlib.contextmanager
+def ending_runs(url: str) -> Iterator[None]:
+    """End, at the end, what is live then, and close what the SDK left open."""
+    from baseten.loops import TrainingClient
+
+    made: list[Any] = []
+    original = TrainingClient.__init__
+
+    def remember(self: Any, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        made.append(self)
+
+    TrainingClient.__init__ = remember
+    try:
+        yield
+    finally:
+        TrainingClient.__init__ = original
+        for client in made:
+            client.close()
+        end_all(url)
+
+
+def end_all(url: str) -> None:
+    """Deactivate every live run and every standalone sampler."""
+    with httpx.Client(base_url=url, headers={"Authorization": f"Api-Key {KEY}"}, timeout=30) as client:
+        for run in client.get("/v1/loops/runs").json()["runs"]:
+            if run["status"]["name"] == "ACTIVE":
+                client.post(f"/v1/loops/runs/{run['id']}/deactivate").raise_for_status()
+        for sampler in client.get("/v1/loops/samplers").json()["samplers"]:
+            if sampler["status"]["name"] in {"ACTIVE", "SCALED_TO_ZERO"}:
+                # A sampler that was paired has ended with its run, and says so.
+                client.post(f"/v1/loops/samplers/{sampler['id']}/deactivate")
+
+
+@pytest.fixture
+def trainer(loops: Any) -> Callable[..., Any]:
+    """Give a maker of training clients."""
+
+    def make(base_model: str = MODEL, **named: Any) -> Any:
+        return loops.create_lora_training_client(base_model, **{"rank": 8, "seed": 7, **named})
+
+    return make
