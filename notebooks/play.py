@@ -1,4 +1,4 @@
-"""Runs the quickstart notebook against the embedded service: for a machine (``demo``) or for a person (``lab``)."""
+"""Runs the first notebooks against the embedded service: for a machine (``demo``) or for a person (``lab``)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from loops_nb.local import launcher
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
+#: Listings, panels and frames; then a run that is trained, saved and sampled here.
+PLAYED = (NOTEBOOK, ROOT / "notebooks" / "train_locally.ipynb")
 BUILD = ROOT / "build"
 SECONDS_A_CELL = 120
 #: The live half of a panel; its report stands before it.
@@ -37,28 +39,34 @@ def sample_service(home: Path) -> Iterator[None]:
 
 
 def demo() -> None:
-    """Execute the notebook from top to bottom in a real kernel, print what it shows, and keep it as HTML."""
+    """Execute the notebooks from top to bottom in real kernels, print what they show, and keep them as HTML."""
+    home = BUILD / "demo"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    with sample_service(home):
+        for path in PLAYED:
+            play(path, home)
+
+
+def play(path: Path, home: Path) -> None:
+    """Execute one notebook, print it, and keep it as HTML."""
     import nbclient  # noqa: PLC0415 - only here
     import nbformat  # noqa: PLC0415
     from nbconvert import HTMLExporter  # noqa: PLC0415
     from traitlets.config import Config  # noqa: PLC0415
 
     started = time.monotonic()
-    home = BUILD / "demo"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    with sample_service(home):
-        # Over files instead of TCP, as Jupyter advises where nobody else is to listen.
-        over_files = Config({"KernelManager": {"transport": "ipc", "ip": str(home / "kernel")}})
-        where = {"metadata": {"path": str(NOTEBOOK.parent)}}
-        client = nbclient.NotebookClient(notebook, config=over_files, timeout=SECONDS_A_CELL, resources=where)
-        # What a panel leaves is its report; the state of the widget would show only where somebody fetches code from elsewhere.
-        client.store_widget_state = False
-        client.execute()
+    notebook = nbformat.read(path, as_version=4)
+    # Over files instead of TCP, as Jupyter advises where nobody else is to listen.
+    over_files = Config({"KernelManager": {"transport": "ipc", "ip": str(home / path.stem)}})
+    where = {"metadata": {"path": str(path.parent)}}
+    client = nbclient.NotebookClient(notebook, config=over_files, timeout=SECONDS_A_CELL, resources=where)
+    # What a panel leaves is its report; the state of the widget would show only where somebody fetches code from elsewhere.
+    client.store_widget_state = False
+    client.execute()
     for cell in notebook.cells:
         show(cell)
-    page = BUILD / "quickstart.html"
+    page = BUILD / f"{path.stem}.html"
     page.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
     print(f"\nThe executed notebook: {page.relative_to(ROOT)} ({page.stat().st_size // 1024} KB), in {time.monotonic() - started:.0f} s.")
 
