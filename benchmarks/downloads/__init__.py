@@ -36,13 +36,15 @@ NOTE = (
 )
 
 
-def run(*, rounds: int | None = None) -> Iterator[str]:
+def run(*, rounds: int | None = None, only: Sequence[str] = ()) -> Iterator[str]:
     """Give the table of ratios with every way's figures below it, then that of headers.
 
     Parameters
     ----------
     rounds
         Rounds of every case; three to five by default.
+    only
+        Keys of cases (see `Case.key`), or ``headers``; all where there are none.
     """
     from benchmarks.downloads import headers
     from benchmarks.downloads.cases import cases, huge
@@ -58,7 +60,8 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
         yield f"## Downloads\n\n{missing}\n"
         return
     sdk = sdk_python()
-    all_cases = (*cases(20 if room >= _ROOM else 8), huge(10**9 if room >= _ROOM else 2 * 10**8))
+    every_case = (*cases(20 if room >= _ROOM else 8), huge(10**9 if room >= _ROOM else 2 * 10**8))
+    all_cases = [case for case in every_case if not only or case.key in only]
     with tempfile.TemporaryDirectory(prefix="loops-nb-downloads-", dir=place) as name:
         folder = Path(name)
         made: dict[str, list[Source]] = {}
@@ -79,14 +82,16 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
                 best = _best(figures)
                 lines += _ratios(case, best)
                 rows += _rows(case, best)
-            opened = headers.run(served, desk.ours, rounds or headers.ROUNDS)
+            opened = headers.run(served, desk.ours, rounds or headers.ROUNDS) if not only or headers.KEY in only else ""
         startup = f"`aria2c --version`: {_startup(programs.aria2c) * 1e3:.0f} ms, curl: {_startup(programs.curl) * 1e3:.0f} ms"
     note = NOTE.format(startup=startup)
     if sdk is None:
         note += f" The Loops SDK wants Python {SDK_PYTHON}, which is not on this machine: its lines are left out."
     head = "| case | way | settings | s | whole process, s | MB/s | CPU s/GB | memory, MB |\n|---|---|---|---|---|---|---|---|"
-    yield table("Downloads", note, lines) + "\n".join(["", head, *rows, ""])
-    yield opened
+    if all_cases:
+        yield table("Downloads", note, lines) + "\n".join(["", head, *rows, ""])
+    if opened:
+        yield opened
 
 
 def _measure(desk: Desk, case: Case, sources: Sequence[Source], rounds: int) -> dict[Way, list[Figures]]:

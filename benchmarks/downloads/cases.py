@@ -60,6 +60,11 @@ class Case(NamedTuple):
     goals: tuple[Goal, ...]
     sparse: bool = False
 
+    @property
+    def key(self) -> str:
+        """What it is chosen by."""
+        return f"{self.folder}-{self.speed}"
+
 
 def _ours(connections: int, suffix: str = "", speed: str = "") -> Way:
     return Way(f"{OURS}, {connections}{suffix}", "ours", (str(connections),), speed)

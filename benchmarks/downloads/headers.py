@@ -14,6 +14,8 @@ from benchmarks.rounds import Ratio, compare, table, take_turns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: What it is chosen by, beside the cases.
+KEY = "headers"
 CHECKPOINTS = 200
 ROUNDS = 3
 #: Of the bytes of all files; adapters of 10 MB and more.
