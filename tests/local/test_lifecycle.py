@@ -6,12 +6,22 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from loops_nb.local.lifecycle import DEPLOYMENT, RUN, SAMPLER, SERVERLESS_SAMPLER, Event, Machine, history, status
+from loops_nb.local.lifecycle import DEPLOYMENT, REMARKS, RUN, SAMPLER, SERVERLESS_SAMPLER, Event, Machine, history, standing, status
 from loops_nb.models import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
 
 MACHINES = {"run": RUN, "deployment": DEPLOYMENT, "sampler": SAMPLER, "serverless": SERVERLESS_SAMPLER}
 DOCUMENTED = {"run": RUN_STATUSES, "deployment": DEPLOYMENT_STATUSES, "sampler": SAMPLER_STATUSES, "serverless": SAMPLER_STATUSES}
-KINDS = ("activity", "attached", "updated", "held", "unhealthy", "recovered", *dict.fromkeys((*RUN.ends, *SAMPLER.ends)))
+KINDS = (
+    "activity",
+    "remark",
+    "trouble",
+    "attached",
+    "updated",
+    "held",
+    "unhealthy",
+    "recovered",
+    *dict.fromkeys((*RUN.ends, *SAMPLER.ends)),
+)
 
 
 @st.composite
@@ -73,6 +83,24 @@ def test_activity_brings_what_lives_back_up(life: tuple[str, list[Event], int]) 
     woken = [*events, Event(at=now, kind="activity", idle_after_seconds=3600, pace=1.0)]
     states = {change.state for change in history(machine, woken, now + longest_way_up) if change.at >= now} | {before}
     assert machine.up in states
+
+
+@given(lives())
+def test_remarks_change_nothing(life: tuple[str, list[Event], int]) -> None:
+    name, events, now = life
+    silent = [event for event in events if event.kind not in REMARKS]
+    assert history(MACHINES[name], events, max(now, events[-1].at)) == history(MACHINES[name], silent, max(now, events[-1].at))
+
+
+@given(lives(), st.integers(0, 10_000_000))
+def test_a_standing_holds_until_it_says(life: tuple[str, list[Event], int], later: int) -> None:
+    name, events, now = life
+    found = standing(MACHINES[name], events, now)
+    assert found.state == status(MACHINES[name], events, now)
+    if found.until is None or max(now, events[-1].at) + later < found.until:
+        assert status(MACHINES[name], events, max(now, events[-1].at) + later) == found.state
+    else:
+        assert history(MACHINES[name], events, found.until)[-1].at == found.until
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from tests.local.conftest import Clock
 from tests.local.training import RANK, TEXT, TINY, Trainer, sample, tokens
 from tests.service import AnyService, ThreadService, running_service
 
+pytestmark = pytest.mark.once
+
 HOLD = 0.3
 UP = 30
 

@@ -18,6 +18,8 @@ from tests.local.conftest import Clock
 from tests.local.training import RANK, TINY, Trainer, sample, tokens
 from tests.service import AnyService, ProcessService, running_service
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def trainer(api: httpx.Client, session_id: str, clock: Clock) -> Trainer:

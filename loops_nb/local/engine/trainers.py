@@ -86,8 +86,8 @@ class Trainer:
 
     @property
     def busy(self) -> bool:
-        """True while there is something to do."""
-        return bool(self._queue)
+        """True while there is something to do for somebody."""
+        return any(operation.name != _PARK for operation in self._queue)
 
     @property
     def live(self) -> bool:
@@ -117,7 +117,7 @@ class Trainer:
 
     def park(self) -> None:
         """Keep the state and end the process, after what is waiting."""
-        if self._process is not None and not self.busy:
+        if self._process is not None and not self._queue:
             self.submit(Operation(_PARK, b"", ""))
 
     async def end(self, text: str) -> None:
@@ -134,7 +134,7 @@ class Trainer:
         self._fail_all("The local service was stopped before this operation was done; start it again and send it again.", keep_first=True)
         if self._work is not None:
             await asyncio.wait({self._work}, timeout=_LAST_WAIT)
-        if self._process is not None and not self.busy and self._unsaved:
+        if self._process is not None and not self._queue and self._unsaved:
             with contextlib.suppress(OperationError, WorkerDiedError, OSError, TimeoutError):
                 async with asyncio.timeout(_LAST_WAIT):
                     await self._keep(self._process)
