@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from loops_nb.errors import InvalidArgumentError, InvalidURIError
+from loops_nb.tensors.awaiting import as_ended
 from loops_nb.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 #: Told from the calling thread how many modules are done, and of how many; a few times a second, also while none gets done.
 Progress = Callable[[int, int], None]
-
-_GLANCE_SECONDS = 0.2
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -81,15 +80,12 @@ def in_parallel(do: Callable[[Item], Result], items: Iterable[Item], *, workers:
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="loops-compare")
     try:
         begun = [pool.submit(do, item) for item in items]
-        pending, done = set(begun), 0
-        while pending:
-            ended, pending = wait(pending, timeout=_GLANCE_SECONDS, return_when=FIRST_COMPLETED)
-            for future in ended:
+        done = 0
+        for future in as_ended(begun):
+            if future is not None:
                 future.result()
                 done += 1
-                if progress is not None:
-                    progress(done, len(begun))
-            if not ended and progress is not None:
+            if progress is not None:
                 progress(done, len(begun))
         return [future.result() for future in begun]
     finally:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from loops_nb.drawing.wording import size
 from loops_nb.errors import InvalidArgumentError, UnreadableTensorsError
 from loops_nb.references import CheckpointRef
 from loops_nb.storage import Storage, StoredFile
+from loops_nb.tensors.awaiting import as_ended
 from loops_nb.tensors.beginning import Beginning, beginning, first_guess
 from loops_nb.tensors.cache import Entry, HeaderCache, KnownFile, seen_of
 from loops_nb.tensors.folder import config_name
@@ -23,7 +24,6 @@ _ENDING = ".safetensors"
 _SYNCING = "SYNCING"
 #: How many pieces of a large tensor are fetched at a time.
 _SIDE_BY_SIDE = 4
-_GLANCE_SECONDS = 0.2
 
 #: Told what is being read (``listings``, ``headers``), how many of them are, and of how many.
 Progress = Callable[[str, int, int], None]
@@ -176,13 +176,14 @@ def open_many(
 
 def _await(what: str, begun: Sequence[Future[Any]], progress: Progress | None) -> None:
     """Wait for all of them, or for one that fails, and tell how far they are."""
-    pending = set(begun)
-    while pending:
-        ended, pending = wait(pending, timeout=_GLANCE_SECONDS, return_when=FIRST_COMPLETED)
-        if any(one.exception() is not None for one in ended):
-            return
+    done = 0
+    for future in as_ended(begun):
+        if future is not None:
+            if future.exception() is not None:
+                return
+            done += 1
         if progress is not None:
-            progress(what, len(begun) - len(pending), len(begun))
+            progress(what, done, len(begun))
 
 
 class _Part(NamedTuple):
