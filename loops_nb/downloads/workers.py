@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import threading
 import time
@@ -51,7 +52,8 @@ class Worker:
     def __init__(self, storage: Storage, board: Board, folders: Folders) -> None:
         self._storage = storage
         self._board = board
-        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        # Pages that nobody has to fill with zeros before the first byte is asked for.
+        self._buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
         self._folders = folders
         self._looker = Looker(storage, self._buffer, board.stopped)
 
