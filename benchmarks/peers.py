@@ -3,7 +3,8 @@
 Each is a plain venv in the project folder, git-ignored, made once and kept: ``.venv-peers-models-3.11`` and so on hold the ``baseten``
 client (its pydantic models) for every Python of the machine that we support, ``.venv-peers-sdk-3.12`` the Loops SDK, and
 ``.venv-peers-cli-3.12`` the truss CLI.  They pin different versions of the same client, so they cannot share one.  What we ourselves
-need is in the first two, and alone with a kernel in ``.venv-peers-user-3.11``.
+need is in the first two, and alone with a kernel in ``.venv-peers-user-3.11``.  ``.venv-peers-torch-3.11`` has PyTorch beside what our
+own model needs, so that both train in one process.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ MODELS = ("baseten==0.13.1", "orjson==3.13.0", "pydantic==2.14.3")
 SDK = ("baseten-loops==0.32.0",)
 #: The newest that this machine's package index can complete.
 CLI = ("truss>=0.18,<=0.18.36",)
+#: A wheel for the CPU, where the package index has one.
+TORCH = ("torch==2.13.0",)
+#: The model's own needs.
+MODEL_NEEDS = ("msgspec", "numpy", "safetensors")
 #: The frames' own needs; the whole client adds its HTTP side.
 FRAME_NEEDS = ("msgspec", "numpy", "pandas")
 
@@ -46,6 +51,12 @@ def user_python() -> Path | None:
 def cli_python() -> Path | None:
     """Return the interpreter of the environment with the truss CLI, made if need be; None where the machine lacks that Python."""
     return _environment(f"cli-{SDK_PYTHON}", SDK_PYTHON, CLI)
+
+
+def torch_python() -> Path | None:
+    """Return the interpreter of the environment with PyTorch and what our own model needs, made if need be."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return _environment(f"torch-{version}", version, (*_pinned_here(MODEL_NEEDS), *TORCH))
 
 
 def find_python(version: str) -> str | None:
@@ -92,4 +103,5 @@ if __name__ == "__main__":
         print(supported, models_python(supported) or "not on this machine")
     print("sdk", sdk_python() or f"no Python {SDK_PYTHON} on this machine")
     print("user", user_python())
+    print("torch", torch_python())
     print("cli", cli_python() or f"no Python {SDK_PYTHON} on this machine")
