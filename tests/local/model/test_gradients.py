@@ -11,6 +11,9 @@ from loops_nb.local.model import requests, sizes
 from loops_nb.local.model.learner import Learner
 from tests.local.model.data import datum, learner, tensor
 
+# Arithmetic alone: no interpreter changes it.
+pytestmark = pytest.mark.once
+
 SKIP = {requests.UNNORMALIZED: 1.0}
 STEP = 1e-6
 
