@@ -6,7 +6,7 @@ Importing this module registers the accessor with pandas.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -61,8 +61,9 @@ _CAN = {
     "changes()": frozenset({"checkpoints"}),
     "drift()": frozenset({"checkpoints"}),
     "duplicates()": frozenset({"checkpoints"}),
+    "with_metrics()": frozenset({"runs", "checkpoints"}),
 }
-_LINE_OF = {"checkpoints": "df = %loops checkpoints RUN", "files": "df = %loops files CHECKPOINT"}
+_LINE_OF = {"runs": "df = %loops runs", "checkpoints": "df = %loops checkpoints RUN", "files": "df = %loops files CHECKPOINT"}
 _MARKS = {name: frozenset(column.name for column in kind.columns) for name, kind in KINDS.items()}
 
 
@@ -279,6 +280,46 @@ class LoopsAccessor:
         """Find those of these checkpoints that hold the same weights; as ``loops.checkpoints.duplicates``."""
         with self._bench("duplicates", loops) as bench:
             return bench.duplicates(self._refs())
+
+    def with_metrics(self, at: str | None = None, *, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return runs or checkpoints with what was recorded of them on this machine; no network.
+
+        Parameters
+        ----------
+        at
+            Which value of each key: of checkpoints ``save``, the last one of its attempt up to the step at which the checkpoint was
+            saved; of runs ``last``, ``min`` or ``max``.  Left out, it is ``save`` and ``last``.
+        keys
+            Only these keys, such as ``["loss"]``; None for all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The same rows and columns, and a column (float64) a key, missing where nothing was recorded; ``metric:`` and its name where
+            the frame has such a column already.  Of checkpoints also ``step`` (Int64): where it was saved, else what its name tells.  Of
+            runs also ``tags`` and ``note`` (strings).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If these are neither runs nor checkpoints, the column with the run's id was dropped, or ``at`` is something else.
+        TrackingError
+            If the file of experiments cannot be read.
+
+        Examples
+        --------
+        >>> df.loops.with_metrics(at="save").sort_values("loss").iloc[0].uri  # doctest: +SKIP
+        """
+        self._only("with_metrics", "runs", "checkpoints")
+        kind = self.kind
+        from loops_nb.experiments.joining import OF_RUN, with_metrics  # noqa: PLC0415 - a listing alone needs no experiments
+        from loops_nb.tracking import Store  # noqa: PLC0415
+
+        can = OF_RUN if kind == "runs" else ("save",)
+        if at is not None and at not in can:
+            raise InvalidArgumentError(f"at must be {' or '.join(can)} for {kind}, not {at!r:.40}.", argument="at")
+        self._needs("id" if kind == "runs" else "run_id", "with_metrics")
+        return with_metrics(self._frame, Store(), kind=kind, at=at or can[0], keys=keys)
 
     def timeline(self, *others: pd.DataFrame) -> pd.DataFrame:
         """Return what happened when, oldest first.

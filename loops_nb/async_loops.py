@@ -11,6 +11,7 @@ from loops_nb.client.async_transport import AsyncTransport
 from loops_nb.client.operations import checkpoints, deployments, runs, samplers, server, sessions
 from loops_nb.client.retry import RetryPolicy
 from loops_nb.errors import NotFoundError, PermissionDeniedError
+from loops_nb.experiments import Metrics
 from loops_nb.handling import AsyncCheckpointsHandling, AsyncRunsHandling
 from loops_nb.loops import DEFAULT_SECONDS, Connection, as_frame, exchange_for, frames_module, marked
 from loops_nb.sampling import AsyncSamplersSampling
@@ -161,6 +162,8 @@ class AsyncLoops(Connection):
         self.teams = awaited.Teams(transport)
         self.model_deployments = awaited.ModelDeployments(transport)
         self.legacy = awaited.Legacy(transport)
+        # On this machine, without a network: nothing to wait for.
+        self.metrics = Metrics()
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""

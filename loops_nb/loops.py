@@ -18,6 +18,7 @@ from loops_nb.client.transport import Transport
 from loops_nb.connections import CONNECTION_ATTR, mark_of
 from loops_nb.credentials import ENV_KEY, FoundKey, Secret, resolve_key
 from loops_nb.errors import CredentialsError, NotFoundError, PermissionDeniedError
+from loops_nb.experiments import Metrics
 from loops_nb.handling import CheckpointsHandling, RunsHandling
 from loops_nb.sampling import SamplersSampling
 from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, SamplersWatch
@@ -276,6 +277,8 @@ class Loops(Connection):
     ----------
     sessions, runs, trainers, samplers, checkpoints, deployments, capabilities, user_config, teams, model_deployments, legacy
         The resources of the API.
+    metrics
+        What was recorded of runs on this machine: `loops_nb.experiments.Metrics`.
 
     Raises
     ------
@@ -312,6 +315,7 @@ class Loops(Connection):
         self.teams = sync.Teams(transport)
         self.model_deployments = sync.ModelDeployments(transport)
         self.legacy = sync.Legacy(transport)
+        self.metrics = Metrics()
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

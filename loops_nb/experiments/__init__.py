@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from loops_nb.experiments.experiment import Experiment, experiment
+from loops_nb.experiments.metrics import Imported, Metrics
 
-__all__ = ["Experiment", "experiment"]
+__all__ = ["Experiment", "Imported", "Metrics", "experiment"]

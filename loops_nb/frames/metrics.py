@@ -7,6 +7,7 @@ A key that is called like one of the frame's own columns is ``metric:`` and its 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,37 @@ MARKS = derived(
             Column("target", Dtype.WORD, (), "What can load the checkpoint.", CHECKPOINT_TARGETS),
             _ATTEMPT,
             _AT,
+        ),
+    )
+)
+BEST = derived(
+    Kind(
+        "best",
+        many=(),
+        one=(),
+        columns=(
+            Column("checkpoint", Dtype.STRING, (), "Name of the checkpoint; missing where an experiment has saved none."),
+            Column("value", Dtype.NUMBER, (), "The metric at the checkpoint: the last value of its attempt up to its step."),
+            _STEP,
+            Column("uri", Dtype.STRING, (), "bt:// URI of the checkpoint, where known."),
+            Column("target", Dtype.WORD, (), "What can load the checkpoint.", CHECKPOINT_TARGETS),
+            Column("metric", Dtype.WORD, (), "The key that was asked for."),
+            _EXPERIMENT,
+            _NAME,
+            _RUN,
+            _ATTEMPT,
+            _AT,
+        ),
+    )
+)
+PARAMS = derived(
+    Kind(
+        "params",
+        many=(),
+        one=(),
+        columns=(
+            Column("parameter", Dtype.STRING, (), "Name of the parameter."),
+            Column("differs", Dtype.FLAG, (), "Whether the experiments do not all have the same value."),
         ),
     )
 )
@@ -229,28 +261,108 @@ def marks_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
     return frame
 
 
-def resolve(store: Store, words: Sequence[str]) -> list[str]:
-    """Return the ids of the experiments that words mean: an id, a run's id, a name; of several with one name all.
+def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest: bool = False) -> pd.DataFrame:
+    """Return checkpoints by a metric, the best first.
+
+    Parameters
+    ----------
+    store, experiments
+        As in `metrics_frame`.
+    metric
+        A key.
+    highest
+        Whether a higher value is a better one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a checkpoint that was saved, with the metric's last value up to its step; of an experiment that has saved none, one row
+        with its best value.  Columns checkpoint, uri (strings), value (float64), step, attempt (Int64), target, metric, experiment, name,
+        run_id (categories) and at (datetime64[us, UTC]).  Values that are no numbers stand last.
 
     Raises
     ------
     TrackingError
-        If a word means none; with the names that are like it.
+        If there is no such experiment, none of them has the metric, or the file cannot be read.
     """
-    rows = store.experiments(archived=True)
-    ids: dict[str, None] = {}
-    for word in words:
-        found = [row.id for row in rows if row.id == word] or [row.id for row in rows if word in (row.run_id, row.name)]
-        if not found:
-            import difflib  # noqa: PLC0415 - only for who mistyped
+    rows = [store.experiment(key) for key in dict.fromkeys(experiments)]
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        series = store.series(row.id, metric)
+        if not len(series.step):
+            continue
+        of = {"metric": metric, "experiment": row.id, "name": row.name, "run_id": row.run_id}
+        saves = [mark for mark in store.marks(row.id) if mark.kind == "save" and mark.step is not None]
+        for mark in saves:
+            value = value_at(series, mark.step or 0, mark.attempt)
+            at = {
+                "checkpoint": mark.text,
+                "uri": mark.uri,
+                "target": mark.target,
+                "step": mark.step,
+                "attempt": mark.attempt,
+                "millis": mark.at,
+            }
+            found.append({**of, **at, "value": value})
+        if not saves and not np.isnan(series.value).all():
+            place = int(np.nanargmax(series.value) if highest else np.nanargmin(series.value))
+            best = {"step": int(series.step[place]), "attempt": int(series.attempt[place]), "millis": int(series.at.item(place))}
+            found.append({**of, **best, "value": float(series.value[place])})
+    if rows and not any(metric == key.key for row in rows for key in store.keys(row.id)):
+        there = dict.fromkeys(key.key for row in rows for key in store.keys(row.id))
+        raise TrackingError(
+            f"Nothing was logged as {metric!r:.60} in {'this experiment' if len(rows) == 1 else 'these experiments'}.",
+            hint=f"There is {', '.join(list(there)[:12])}." if there else "They have no values yet.",
+        )
+    found.sort(key=lambda one: (math.isnan(one["value"]), -one["value"] if highest else one["value"]))
+    values = {column.name: [one.get(column.name) for one in found] for column in BEST.columns}
+    frame = derived_frame(BEST, values)
+    frame["at"] = _times(np.array([one["millis"] for one in found], np.int64))
+    frame.attrs[EMPTY_ATTR] = _NOTHING
+    return frame
 
-            near = difflib.get_close_matches(word, {text for row in rows for text in (row.id, row.run_id, row.name) if text}, n=3)
-            raise TrackingError(
-                f"Nothing is recorded for {word!r:.60} on this machine.",
-                hint=f"Did you mean {', '.join(near)}?" if near else "%loops experiments lists what is.",
-            )
-        ids.update(dict.fromkeys(reversed(found)))
-    return list(ids)
+
+def value_at(series: Series, step: int, attempt: int | None = None) -> float:
+    """Return the last value of a series up to a step, of an attempt where that has any; NaN if there is none."""
+    fits = series.step <= step
+    if attempt is not None and (fits & (series.attempt == attempt)).any():
+        fits &= series.attempt == attempt
+    places = np.flatnonzero(fits)
+    if not len(places):
+        return math.nan
+    nearest = places[series.step[places] == series.step[places].max()]
+    return float(series.value[nearest[-1]])
+
+
+def params_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
+    """Return the parameters of experiments beside each other: one row a parameter, those that differ first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns parameter (string), differs (boolean), and one an experiment (object), called by its name, with its id where several
+        have the same name.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such experiment, or the file cannot be read.
+    """
+    rows = [store.experiment(key) for key in dict.fromkeys(experiments)]
+    names = [row.name for row in rows]
+    texts = {
+        name: [json.dumps(row.params[name], sort_keys=True, ensure_ascii=False) if name in row.params else None for row in rows]
+        for name in dict.fromkeys(name for row in rows for name in row.params)
+    }
+    ordered = sorted(texts, key=lambda name: len(set(texts[name])) == 1)
+    frame = derived_frame(PARAMS, {"parameter": ordered, "differs": [len(set(texts[name])) > 1 for name in ordered]})
+    for row in rows:
+        called = row.name if names.count(row.name) == 1 and row.name not in frame else f"{row.name} ({row.id})"
+        frame[called] = pd.Series([_cell(row.params.get(name)) for name in ordered], dtype=object)
+    frame.attrs[EMPTY_ATTR] = (
+        'No parameters. loops_nb.experiment("name", params={"lr": 1e-4}) gives some, %loops params RUN --set lr=1e-4 too.'
+    )
+    return frame
 
 
 Found = list[tuple["ExperimentRow", list[tuple[str, "Series"]]]]

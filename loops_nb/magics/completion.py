@@ -23,6 +23,9 @@ _LINE = re.compile(r"^(?:\s*(?:[^\s=%][^=%]*=\s*)?%|(?P<cell>%%))loops\s(?P<type
 # The beginning of a name behind $ or {, where a doubled sign is the sign itself.
 _NAME = re.compile(r"(?:(?<!\$)\$|(?<!\{)\{\s*)([A-Za-z_]\w*|)$")
 _MOST = 200
+#: What is known from the file of experiments, not from the service.
+_RECENT = 8
+_RECORDED = ("experiment", "metric")
 #: Where one thing may be named in several ways.
 _KINDS = {"checkpoint": ("uri", "checkpoint", "name"), "sampler_or_run": ("sampler", "run"), "sampled": ("sampler", "run", "uri", "name")}
 
@@ -106,6 +109,9 @@ class Completion:
         if taken.choices:
             return [(choice, "value") for choice in taken.choices]
         knowledge = self._magics.desk.knowledge
+        if taken.knows in _RECORDED:
+            # On this machine: no network to wait for.
+            knowledge.add(taken.knows, _recorded(taken.knows))
         kinds = _KINDS.get(taken.knows, (taken.knows,))
         words = [(word, "value") for word in taken.words]
         return words + [(text, "value") for kind in kinds if kind for text in knowledge.known(kind)]
@@ -125,6 +131,23 @@ class Completion:
         if live is not None:
             self._magics.desk.knowledge.hear(live)
             self._magics.desk.knowledge.look(live)
+
+
+def _recorded(kind: str) -> list[str]:
+    from loops_nb.errors import TrackingError  # noqa: PLC0415 - only for what is recorded
+    from loops_nb.tracking import Store  # noqa: PLC0415
+
+    store = Store(read_only=True)
+    try:
+        rows = store.experiments()[:_MOST]
+        if kind == "metric":
+            return [key.key for row in rows[:_RECENT] for key in store.keys(row.id)]
+        return [text for row in rows for text in (row.name, row.run_id, row.id) if text]
+    except TrackingError:
+        # Tab is no place to say so.
+        return []
+    finally:
+        store.close()
 
 
 def _verb(verbs: Iterable[Verb], word: str) -> Verb | None:

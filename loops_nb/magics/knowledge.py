@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Pairs = tuple[tuple[str, str | None], ...]
 
-KINDS = ("run", "sampler", "deployment", "session", "checkpoint", "base_model", "team")
+KINDS = ("run", "sampler", "deployment", "session", "checkpoint", "base_model", "team", "experiment", "metric")
 _MOST = 2000
 _SECONDS_BETWEEN_LOOKS = 30.0
 
@@ -51,6 +51,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
     "capabilities": {"model_name": "base_model"},
     "sessions": {"id": "session"},
     "teams": {"id": "team"},
+    "experiments": {"id": "experiment", "name": "experiment", "run_id": "experiment"},
 }
 
 

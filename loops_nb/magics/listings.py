@@ -34,11 +34,16 @@ _FIRST = {
     "drift_by_module_type": ("module_type", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first"),
     "drift_by_checkpoint": ("checkpoint", "step", "norm", "relative_change", "relative_change_from_first", "cosine_to_first"),
     "changes": ("tensor", "change", "checkpoint", "dtype_before", "dtype", "shape_before", "shape"),
+    "experiments": ("id", "name", "run_id", "tags", "points", "last_step", "note", "last_at"),
+    "metrics": ("key", "step", "value", "name", "run_id", "attempt"),
+    "metrics_wide": ("step", "name", "run_id", "attempt"),
+    "marks": ("text", "kind", "step", "name", "run_id", "uri", "at"),
+    "best": ("checkpoint", "value", "step", "name", "run_id", "uri", "target"),
     "tensors": ("module", "lora", "shape", "dtype", "rank", "nbytes", "role", "checkpoint", "layer"),
 }
 # What is no listing of the service, and is shown as one.
 _TIMELINE = ("time", "elapsed", "event", "run_id", "id", "detail")
-_CALLED = {"timeline": "events", "planned_files": "files"}
+_CALLED = {"timeline": "events", "planned_files": "files", "metrics": "points", "metrics_wide": "steps", "best": "checkpoints"}
 _PROSE = {"message", "reason_detail", "remediation", "text", "prompt"}
 _LONG = _PROSE | {"relative_file_name", "uri", "detail", "path"}
 _NANOSECONDS = "ns"

@@ -198,7 +198,7 @@ def test_what_does_not_fit_is_refused_in_words(use: Any, says: str) -> None:
 
 
 def test_it_says_what_it_is_and_what_it_can() -> None:
-    assert repr(RUNS.loops) == f"<df.loops: {len(RUNS)} rows of runs. It can latest(), timeline().>"
+    assert repr(RUNS.loops) == f"<df.loops: {len(RUNS)} rows of runs. It can latest(), timeline(), with_metrics().>"
     assert "by_step(), uri, total_bytes" in repr(CHECKPOINTS.loops)
     assert "do nothing more" in repr(frames.capabilities_frame(b'{"supported_models":[]}').loops)
     assert "fit no kind" in repr(pd.DataFrame({"a": [1]}).loops)

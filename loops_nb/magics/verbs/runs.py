@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     frame = desk.loops.runs.frame(run_id=values.run_id, base_model=values.base_model, scope=values.scope, team_id=values.team_id)
+    # What the API has no place for, and a person has said of these runs.
+    from loops_nb.experiments.joining import said_of  # noqa: PLC0415 - pandas is there now
+    from loops_nb.magics.verbs.recorded import metrics  # noqa: PLC0415
+
+    for column, said in said_of(metrics().store, frame["id"].tolist()).items():
+        frame[column] = said
     return desk.listing(
         "runs",
         frame,

@@ -1,0 +1,127 @@
+"""Listings of the service with what was recorded here beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from loops_nb.frames.arrays import STRING_DTYPE
+from loops_nb.frames.metrics import value_at
+from loops_nb.steps import step_of
+
+if TYPE_CHECKING:
+    from loops_nb.tracking import ExperimentRow, Mark, Series, Store
+
+#: What a value of a run is: its last one, its lowest, its highest.
+OF_RUN = ("last", "min", "max")
+
+
+class Recorded:
+    """What is recorded of runs, each read once.
+
+    Parameters
+    ----------
+    store
+        The file of experiments.
+    keys
+        Only these; None for all.
+    """
+
+    def __init__(self, store: Store, keys: Iterable[str] | None = None) -> None:
+        self._store = store
+        self._keys = None if keys is None else list(dict.fromkeys(keys))
+        self._of: dict[str, list[ExperimentRow]] = {}
+        self._series: dict[str, dict[str, Series]] = {}
+        self._marks: dict[str, list[Mark]] = {}
+        for row in reversed(store.experiments(archived=True)):
+            if row.run_id is not None:
+                self._of.setdefault(row.run_id, []).append(row)
+
+    def rows(self, run_id: str) -> list[ExperimentRow]:
+        """Return the experiments of a run, oldest first."""
+        return self._of.get(run_id, [])
+
+    def series(self, row: ExperimentRow) -> dict[str, Series]:
+        """Return the series of an experiment."""
+        if row.id not in self._series:
+            there = [key.key for key in self._store.keys(row.id)]
+            wanted = there if self._keys is None else [key for key in self._keys if key in there]
+            self._series[row.id] = {key: self._store.series(row.id, key) for key in wanted}
+        return self._series[row.id]
+
+    def marks(self, row: ExperimentRow) -> list[Mark]:
+        """Return the marks of an experiment."""
+        if row.id not in self._marks:
+            self._marks[row.id] = self._store.marks(row.id)
+        return self._marks[row.id]
+
+    def at_save(self, run_id: str, uri: str | None, name: str | None) -> tuple[int | None, dict[str, float]]:
+        """Return at which step a checkpoint was saved, and the values there; the step of its name where nobody marked the save."""
+        step, attempt = (step_of(name) if name else None), None
+        found: dict[str, float] = {}
+        for row in self.rows(run_id):
+            for mark in self.marks(row):
+                if mark.kind == "save" and mark.step is not None and uri is not None and mark.uri == uri:
+                    step, attempt = mark.step, mark.attempt
+        if step is not None:
+            for row in self.rows(run_id):
+                found |= {key: value_at(series, step, attempt) for key, series in self.series(row).items()}
+        return step, found
+
+    def of_run(self, run_id: str, which: str) -> dict[str, float]:
+        """Return one value of each key of a run."""
+        return {key: _one(series, which) for row in self.rows(run_id) for key, series in self.series(row).items()}
+
+
+def with_metrics(frame: pd.DataFrame, store: Store, *, kind: str, at: str, keys: Iterable[str] | None) -> pd.DataFrame:
+    """Return a frame of runs or checkpoints with columns of what was recorded; what `LoopsAccessor.with_metrics` does."""
+    recorded = Recorded(store, keys)
+    run_ids = frame["id" if kind == "runs" else "run_id"].tolist()
+    if kind == "runs":
+        values = [recorded.of_run(run_id, at) if isinstance(run_id, str) else {} for run_id in run_ids]
+        added = _words(recorded, run_ids)
+    else:
+        uris = frame["uri"].tolist() if "uri" in frame else [None] * len(frame)
+        names = frame["checkpoint_id"].tolist() if "checkpoint_id" in frame else [None] * len(frame)
+        found = [
+            recorded.at_save(run_id, _text(uri), _text(name)) if isinstance(run_id, str) else (None, {})
+            for run_id, uri, name in zip(run_ids, uris, names, strict=True)
+        ]
+        values = [of for _, of in found]
+        added = {"step": pd.array([step for step, _ in found], dtype="Int64")}
+    for key in dict.fromkeys(key for of in values for key in of):
+        added[f"metric:{key}" if key in frame or key in added else key] = np.array([of.get(key, np.nan) for of in values], np.float64)
+    # A step that somebody added already is theirs.
+    made = frame.assign(**{name: column for name, column in added.items() if name not in frame})
+    made.attrs = dict(frame.attrs)
+    return made
+
+
+def said_of(store: Store, run_ids: list[Any]) -> dict[str, Any]:
+    """Return the columns ``tags`` and ``note`` of runs; nothing where nobody has said anything."""
+    found = _words(Recorded(store), run_ids)
+    return {name: column for name, column in found.items() if not pd.isna(column).all()}
+
+
+def _words(recorded: Recorded, run_ids: list[Any]) -> dict[str, Any]:
+    of = [recorded.rows(run_id) if isinstance(run_id, str) else [] for run_id in run_ids]
+    tags = [", ".join(dict.fromkeys(tag for row in rows for tag in row.tags)) or None for rows in of]
+    notes = [next((row.notes[-1] for row in reversed(rows) if row.notes), None) for rows in of]
+    return {"tags": pd.array(tags, dtype=STRING_DTYPE), "note": pd.array(notes, dtype=STRING_DTYPE)}
+
+
+def _one(series: Series, which: str) -> float:
+    values = series.value
+    if which == "last":
+        return float(values[-1]) if len(values) else np.nan
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return np.nan
+    return float(values.min() if which == "min" else values.max())
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,41 @@
+"""``%loops best``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.magics.grammar import Option, Verb
+from loops_nb.magics.verbs.recorded import RUNS, metrics, or_all
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    import pandas as pd
+
+    from loops_nb.magics.desk import Desk
+
+
+def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
+    if values.lowest and values.highest:
+        raise InvalidArgumentError("Either --min or --max: which values are better?", argument="max")
+    found = metrics().best(values.metric, or_all(values.runs), mode="max" if values.highest else "min")
+    desk.knowledge.add("uri", found["uri"].dropna().tolist())
+    return found
+
+
+VERB = Verb(
+    name="best",
+    summary="checkpoints by a metric, the best first",
+    run=_run,
+    gives_frames=True,
+    arguments=(RUNS,),
+    options=(
+        Option(name="metric", flags=("-m", "--metric"), metavar="KEY", knows="metric", default="loss", help="by what; loss when left out"),
+        Option(name="lowest", flags=("--min",), default=False, help="the lowest first; so it is when nothing is said"),
+        Option(name="highest", flags=("--max",), default=False, help="the highest first"),
+    ),
+    notes="For each checkpoint that was saved while it was recorded: the metric's last value up to its step."
+    " df.loops.with_metrics(at='save') gives the same beside the service's list of checkpoints. Needs no connection.",
+    examples=("%loops best --metric loss --min", "best = %loops best lr-sweep -m eval/accuracy --max", "%loops download {best.uri[0]}"),
+)

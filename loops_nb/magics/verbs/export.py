@@ -1,0 +1,52 @@
+"""``%loops export FILE`` and ``%loops import FILE``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loops_nb.drawing.wording import many
+from loops_nb.magics.grammar import Takes, Verb
+from loops_nb.magics.verbs.recorded import RUNS, metrics, or_all
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from loops_nb.magics.desk import Desk
+
+_FILE = Takes(name="file", metavar="FILE", required=True, help="its name ends in .jsonl, .csv or .parquet (that needs pyarrow)")
+
+
+def _export(desk: Desk, values: SimpleNamespace) -> None:
+    found = metrics()
+    rows = found.export(Path(values.file).expanduser(), or_all(values.runs))
+    count = len(found.find(values.runs)) if values.runs else len(found.store.experiments(archived=True))
+    desk.say(f"Wrote {many(count, 'experiment')} to {values.file}: {many(rows, 'row')}. %loops import {values.file} reads them back.")
+
+
+def _import(desk: Desk, values: SimpleNamespace) -> None:
+    done = metrics().import_(Path(values.file).expanduser())
+    there = (
+        f" {many(len(done.known), 'experiment')} of it {'was' if len(done.known) == 1 else 'were'} here already and stayed as they were."
+    )
+    desk.say(f"Added {many(len(done.new), 'experiment')} from {values.file}.{there if done.known else ''}")
+
+
+EXPORT = Verb(
+    name="export",
+    summary="recorded runs as a file for other programs, or for another machine",
+    run=_export,
+    arguments=(_FILE, RUNS),
+    notes="Everything is in it: points, checkpoints, notes, tags, parameters. Without RUN all experiments, archived ones too.",
+    examples=("%loops export sweep.jsonl", "%loops export sweep.csv k4q95w5 qr8zj20"),
+    when_interrupted="A file that was there is as it was.",
+)
+IMPORT = Verb(
+    name="import",
+    summary="add the experiments of a file that %loops export wrote",
+    run=_import,
+    arguments=(_FILE,),
+    notes="Without loss: ids, times and attempts are those of the file. Experiments that are here already stay as they are.",
+    examples=("%loops import sweep.jsonl",),
+    when_interrupted="Each experiment was added whole or not at all; the same line again adds the others.",
+)

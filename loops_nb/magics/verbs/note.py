@@ -1,0 +1,39 @@
+"""``%loops note RUN TEXT``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.magics.grammar import Option, Takes, Verb
+from loops_nb.magics.values import whole_number
+from loops_nb.magics.verbs.recorded import RUN, metrics, recorded
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from loops_nb.magics.desk import Desk
+
+
+def _run(desk: Desk, values: SimpleNamespace) -> None:
+    text = " ".join(values.text).strip()
+    if not text:
+        raise InvalidArgumentError(
+            "There is no text to note.", argument="text", hint="For example %loops note RUN the loss jumps here --step 40"
+        )
+    run = recorded(desk, values.run)
+    metrics().note(run, text, step=values.step)
+    for row in metrics().find(run):
+        desk.say(f"Noted for {row.label}{'' if values.step is None else f' at step {values.step}'}.")
+
+
+VERB = Verb(
+    name="note",
+    summary="write something down about a run; kept on this machine",
+    run=_run,
+    arguments=(RUN, Takes(name="text", metavar="TEXT", many=True, help="the note")),
+    options=(Option(name="step", flags=("--step",), metavar="N", convert=whole_number, help="at this step; curves show it there"),),
+    notes="The API keeps no notes. %loops runs and %loops experiments show the last one, %loops metrics RUN --marks all of them.",
+    examples=("%loops note k4q95w5 warm-up was too short", "%loops note k4q95w5 'the loss jumps here' --step 40"),
+    when_interrupted="%loops metrics RUN --marks tells what is kept.",
+)
