@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo lab test check bench clean
+.PHONY: help demo lab test test-sdk check bench clean
 
 help:
-	@echo "make demo   runs the quickstart notebook against the embedded service, prints its tables, writes build/quickstart.html"
-	@echo "make lab    opens the notebooks in JupyterLab"
-	@echo "make test   checks format, lint and types, and runs every test"
-	@echo "make bench  prints every speed that this project claims, as a ratio against a named peer"
-	@echo "make clean  removes what these commands made"
+	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
+	@echo "make lab       opens the notebooks in JupyterLab"
+	@echo "make test      checks format, lint and types, and runs every test"
+	@echo "make test-sdk  runs the official SDK against the embedded service, where a Python 3.12 or newer is on the machine"
+	@echo "make bench     prints every speed that this project claims, as a ratio against a named peer"
+	@echo "make clean     removes what these commands made"
 
 demo: $(VENV)/.demo
 	$(BIN)/python js/bundle.py
@@ -25,8 +26,12 @@ test: check
 	$(BIN)/python -m tests.browser.prepare
 	cd js && npm run --silent test
 	$(BIN)/python tests/other_pythons.py
+	$(BIN)/python -m tests.sdk
 	$(BIN)/python -m pytest -n auto --ignore tests/browser
 	$(BIN)/python -m pytest -n auto tests/browser
+
+test-sdk: $(VENV)/.test
+	$(BIN)/python -m tests.sdk
 
 check: $(VENV)/.test $(VENV)/.browser js/node_modules/.tools
 	$(BIN)/python js/bundle.py
