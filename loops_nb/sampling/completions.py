@@ -192,7 +192,7 @@ def completions_of(completed: Completed, *, source: str, prompt: str | None, tok
     """
     chosen, answer = completed.chosen, completed.answer
     if prompt is None and tokenizer is not None:
-        prompt = tokenizer.decode(answer.prompt_tokens)
+        prompt = "".join(piece.text for piece in _pieces(answer.prompt_tokens, tokenizer)) or None
     return Completions(
         [_completion(choice, tokenizer) for choice in answer.choices],
         source=source,
@@ -217,12 +217,21 @@ def _asked_for(completed: Completed, answer: Answer) -> str | None:
 
 
 def _completion(choice: Choice, tokenizer: Tokenizer | None) -> Completion:
-    from loops_nb.tokenizing import pieces_of  # noqa: PLC0415 - only with a tokenizer
-
-    pieces = [] if tokenizer is None else pieces_of(choice.tokens, tokenizer)
+    pieces = _pieces(choice.tokens, tokenizer)
     text = choice.text
     if not text and pieces:
         text = "".join(piece.text for piece in pieces if not piece.is_special)
     elif not text and choice.tokens:
         text = None
     return Completion(choice.tokens, choice.logprobs, text, choice.stop_reason, pieces)
+
+
+def _pieces(tokens: list[int], tokenizer: Tokenizer | None) -> list[Piece]:
+    from loops_nb.tokenizing import pieces_of  # noqa: PLC0415 - only with a tokenizer
+
+    if tokenizer is None:
+        return []
+    try:
+        return pieces_of(tokens, tokenizer)
+    except Exception:  # noqa: BLE001 - of a sampler with another vocabulary; the ids are there all the same
+        return []

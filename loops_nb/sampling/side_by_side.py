@@ -30,7 +30,8 @@ _STYLE = (
     ".loops-nb-samples td,.loops-nb-samples th{white-space:normal!important;overflow-wrap:anywhere}"
     ".loops-nb-samples th.n{width:7em}"
     ".loops-nb-samples td p,.loops-nb-samples th small{opacity:.8;font-weight:normal;font-size:.9em}"
-    ".loops-nb-samples .t{white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.7;"
+    ".loops-nb-samples pre.t{white-space:pre-wrap!important;overflow-wrap:anywhere;line-height:1.7;margin:0;padding:0;"
+    "background:none;color:inherit;border:0;"
     "font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,ui-monospace,monospace))}"
     ".loops-nb-samples u{text-decoration:none}"
     ".loops-nb-samples .p1,.loops-nb-samples .p2,.loops-nb-samples .p3,.loops-nb-samples .p4"
@@ -147,9 +148,9 @@ class SideBySide(Sequence[Completions]):
         body = escape(visible(completion.text or "")) if own_text else marked_html(marks, most)
         more = ""
         if own_text and completion.tokens:
-            ids = f'<div class="t">{marked_html(marks, most)}</div>'
+            ids = _preformatted(marked_html(marks, most))
             more = f"<details><summary>The same as token ids: {escape(many(len(completion.tokens), 'token'))}</summary>{ids}</details>"
-        return f'<td><div class="t">{body}</div><p>{escape(_measures(completion, marks))}</p>{more}</td>'
+        return f"<td>{_preformatted(body)}<p>{escape(_measures(completion, marks))}</p>{more}</td>"
 
     @property
     def _prompt(self) -> str | None:
@@ -160,7 +161,7 @@ class SideBySide(Sequence[Completions]):
         if prompt is None:
             count = len(self._items[0].prompt_tokens)
             return sentence(f"Prompt: {many(count, 'token')} (no tokenizer is known to read them).")
-        shown = f'<div class="t">{escape(visible(prompt[:_LONGEST_PROMPT]))}</div>'
+        shown = _preformatted(escape(visible(prompt[:_LONGEST_PROMPT])))
         if len(prompt) > _LONG_PROMPT:
             return f"<details><summary>Prompt: {len(prompt):,} characters</summary>{shown}</details>"
         return f"<div><b>Prompt</b>{shown}</div>"
@@ -177,6 +178,11 @@ class SideBySide(Sequence[Completions]):
         if any(one.tokens and one.text is None for item in self._items for one in item):
             return ["Token ids are shown: no tokenizer of this model is on this machine (tokenizer=... takes your own)."]
         return []
+
+
+def _preformatted(html: str) -> str:
+    # As an element and not only as a style, so that lines stay lines where styles are taken out; a first line end would be dropped.
+    return f'<pre class="t">\n{html}</pre>'
 
 
 def _head(item: Completions) -> str:

@@ -37,6 +37,7 @@ class SamplerServer(ScriptedServer):
         self.answers = list(answers) or [completions()]
         self.statuses = ["ACTIVE"]
         self.paired = True
+        self.own = True
         self.name = ""
         self.twins = 1
         self.model: str | None = MODEL
@@ -91,6 +92,8 @@ class SamplerServer(ScriptedServer):
             case _ if path == f"/v1/loops/samplers/{SAMPLER}":
                 return {"sampler": self.sampler}
             case "/v1/loops/runs":
+                if not self.own and "scope=org" not in request.target:
+                    return {"runs": []}
                 runs = [run, *({**run, "id": f"{RUN}{at}"} for at in range(1, self.twins))]
                 return {"runs": [{**one, "sampler": self.sampler if self.paired else None} for one in runs]}
             case _ if path == f"/v1/loops/runs/{RUN}":

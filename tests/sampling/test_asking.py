@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from loops_nb import AsyncLoops, Loops, RetryPolicy
+from loops_nb.client.address import Address
+from loops_nb.client.sampling.places import place_of
 from loops_nb.errors import (
     BadRequestError,
     ConflictError,
@@ -26,6 +29,7 @@ from loops_nb.errors import (
     UnreadableAnswerError,
     WaitTimeoutError,
 )
+from loops_nb.models import Sampler
 from loops_nb.sampling import Completions
 from tests.client.scripted_server import HANG_UP, Answer
 from tests.sampling.sampler_server import AT_SAMPLER, NEWEST, PIN, RUN, SAMPLER, SamplerServer, choice, completions
@@ -505,3 +509,75 @@ def test_a_closed_client_opens_anew(server: SamplerServer) -> None:
     loops.close()
     assert loops.samplers.sample(SAMPLER, [1, 2]).texts == ["ab"]
     loops.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals reach a thread on POSIX only")
+def test_ctrl_c_cancels_what_it_asked_for(server: SamplerServer) -> None:
+    server.model_id = None
+    server.answers = [Answer({"operation_id": "op1"}, status=202)]
+    over = threading.Event()
+    server.operations = [Answer(hang_until=over), Answer({}, status=409)]
+    me = threading.get_ident()
+
+    def stop() -> None:
+        assert server.polled.wait(10)
+        signal.pthread_kill(me, signal.SIGINT)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sample_sync(server)
+    finally:
+        over.set()
+        thread.join()
+    assert len(server.at(f"{AT_SAMPLER}/operations/op1/cancel")) == 1
+
+
+def test_a_colleagues_sampler_is_found_too(server: SamplerServer) -> None:
+    server.own = False
+    assert sample_sync(server).run_id == RUN
+
+
+def test_ids_that_a_tokenizer_does_not_know_are_shown_as_ids(server: SamplerServer) -> None:
+    class Two:
+        def encode(self, text: str) -> list[int]:
+            return [0, 1]
+
+        def decode(self, tokens: list[int]) -> str:
+            return "".join("ab"[token] for token in tokens)
+
+    server.answers = [completions({"token_ids": [0, 7]})]
+    (found,) = sample_sync(server, tokenizer=Two())
+    assert (found.text, found.tokens, found.pieces) == (None, [0, 7], [])
+
+
+HOSTED = Address("https://api.baseten.co", "default", is_loopback=False)
+OWN = Address("https://loops.example.com:8443", "argument", is_loopback=False)
+
+
+@pytest.mark.parametrize(
+    ("service", "url", "trusted"),
+    [
+        (HOSTED, "https://model-abc.api.baseten.co/deployment/def/sync", True),
+        (HOSTED, "https://loops.baseten.co/", True),
+        (HOSTED, "https://api.baseten.co/x", True),
+        (HOSTED, "https://MODEL-ABC.api.baseten.co:443/x", True),
+        (HOSTED, "https://model-abc.api.baseten.co:8443/x", False),
+        (HOSTED, "http://model-abc.api.baseten.co/x", False),
+        (HOSTED, "https://api.baseten.co.evil.example/x", False),
+        (HOSTED, "https://evilbaseten.co/x", False),
+        (HOSTED, "http://127.0.0.1:8787/samplers/x", False),
+        (OWN, "https://loops.example.com:8443/samplers/x", True),
+        (OWN, "https://loops.example.com/samplers/x", False),
+        (OWN, "https://other.example.com:8443/samplers/x", False),
+        (OWN, "https://model-abc.api.baseten.co/x", False),
+    ],
+)
+def test_where_the_key_may_go(service: Address, url: str, *, trusted: bool) -> None:
+    sampler = Sampler(id="s1", base_url=url)
+    if trusted:
+        assert place_of(sampler, service).url == url.rstrip("/")
+    else:
+        with pytest.raises(CredentialsError):
+            place_of(sampler, service)

@@ -216,13 +216,17 @@ def _of_run(run: Run) -> Generator[Step, Any, tuple[Sampler, Run]]:
 
 def _run_of(sampler: Sampler) -> Generator[Step, Any, Run | None]:
     """Return the run that a sampler belongs to; the sampler itself does not tell."""
-    try:
-        listed: list[Run] = yield Send(runs.list_(run_id=None, base_model=None, scope=None, team_id=None))
-    except (PermissionDeniedError, NotFoundError):
-        return None
-    served = [run for run in listed if run.sampler is not None and run.sampler.id == sampler.id]
-    # A sampler may have served earlier runs of its deployment.
-    return max(served, key=lambda run: (run.status is None or run.status.name == "ACTIVE", run.created_at or _EARLIEST), default=None)
+    # It may be a colleague's.
+    for scope in (None, "org"):
+        try:
+            listed: list[Run] = yield Send(runs.list_(run_id=None, base_model=None, scope=scope, team_id=None))
+        except (PermissionDeniedError, BadRequestError, NotFoundError):
+            continue
+        served = [run for run in listed if run.sampler is not None and run.sampler.id == sampler.id]
+        if served:
+            # A sampler may have served earlier runs of its deployment.
+            return max(served, key=lambda run: (run.status is None or run.status.name == "ACTIVE", run.created_at or _EARLIEST))
+    return None
 
 
 def _choose(sampler: Sampler, run: Run | None, named: str | None, floor: int | None) -> Generator[Step, Any, Chosen]:
