@@ -82,12 +82,17 @@ class Curves:
         return self.hand.get_attribute("aria-valuetext") or ""
 
 
-@pytest.mark.parametrize("kernel", ["ipykernel6", "ipykernel74"])
-@pytest.mark.parametrize("kind", ["sleeping", "computing"])
+@pytest.mark.parametrize(("kind", "kernel"), [("sleeping", "ipykernel6"), ("computing", "ipykernel74")])
 def test_moves_while_a_cell_trains(kind: str, kernel: str, desk: Desk) -> None:
-    stop = desk.server.root / f"curves-{kind}-{kernel}-stop"
+    stop = desk.server.root / f"curves-{kind}-stop"
     work = {"sleeping": "time.sleep(0.05)", "computing": "sum(n * n for n in range(20_000))"}[kind]
-    train = f"step = 302\nwhile not pathlib.Path({stop.name!r}).exists():\n    store.log(slow, 'loss', [1.0], first=step)\n    step += 1\n    {work}"
+    train = f"""
+step = 302
+while not pathlib.Path({stop.name!r}).exists():
+    store.log(slow, "loss", [1.0], first=step)
+    step += 1
+    {work}
+"""
     notebook = desk.notebook(SHOW, train, kernel=kernel)
     notebook.run(0)
     curves = Curves(notebook.page).shown()
@@ -160,7 +165,6 @@ def test_by_mouse(desk: Desk) -> None:
     expect(curves.root.locator('[data-table="twin"] tbody tr')).to_have_count(21)
 
 
-@pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
 def test_by_keyboard(desk: Desk) -> None:
     notebook = desk.notebook(SHOW)
     notebook.run(0)
@@ -190,14 +194,14 @@ def test_axe_finds_nothing(theme: str, desk: Desk) -> None:
     assert complaints(notebook) == []
 
 
-@pytest.mark.parametrize("width", [360, 1600])
-def test_readable_at_any_width(width: int, desk: Desk) -> None:
+def test_readable_at_any_width(desk: Desk) -> None:
     notebook = desk.notebook(SHOW)
     notebook.run(0)
     curves = Curves(notebook.page).shown()
-    curves.root.evaluate("(e, width) => { e.style.width = `${width}px` }", width)
-    expect(curves.root.locator(".chart > svg")).to_have_attribute("width", str(width - 16))
-    assert curves.root.evaluate("e => e.scrollWidth <= e.clientWidth")
+    for width in (360, 1600):
+        curves.root.evaluate("(e, width) => { e.style.width = `${width}px` }", width)
+        expect(curves.root.locator(".chart > svg")).to_have_attribute("width", str(width - 8))
+        assert curves.root.evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
 def _report(notebook: Notebook) -> Locator:

@@ -38,9 +38,17 @@ export function App({ session, view }: { session: Session; view: string }) {
   useLayoutEffect(() => {
     const element = place.current;
     if (!element) return undefined;
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.round(entry?.contentRect.width ?? 0)));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const observer = new ResizeObserver(([entry]) => {
+      // Later: what is drawn anew at once would be seen to change again in the same breath.
+      clearTimeout(timer);
+      timer = setTimeout(() => setWidth(Math.round(entry?.contentRect.width ?? 0)));
+    });
     observer.observe(element);
-    return () => observer.disconnect();
+    return () => {
+      clearTimeout(timer);
+      observer.disconnect();
+    };
   }, []);
 
   // What is seen changes at once on the page; the kernel is asked for it a moment later.
@@ -95,7 +103,7 @@ export function App({ session, view }: { session: Session; view: string }) {
       {head.missing.length > 0 && <p class="soft">Nothing was recorded yet of {head.missing.join(", ")}.</p>}
       <Controls keys={head.keys} drawn={drawn} settings={settings} change={change} unknown={picture?.unknown ?? 0} />
       {picture && width > 0 ? (
-        <Chart head={head} picture={picture} lines={lines} settings={settings} change={change} width={width - 8} take={take} />
+        <Chart head={head} picture={picture} lines={lines} settings={settings} change={change} width={width} take={take} />
       ) : (
         <p class="empty" data-empty="nothing">
           {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : "Nothing was recorded yet."} They appear here as they are

@@ -58,12 +58,16 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
   const atPixel = (event: PointerEvent | MouseEvent) => event.clientX - (hand.current?.getBoundingClientRect().left ?? 0) + across.from;
   const clamped = (pixel: number) => Math.min(Math.max(pixel, across.from), across.to);
   const nearer = (by: number, around = cursor ?? (low + high) / 2) => {
-    const half = ((high - low) / by) * 0.5;
-    const middle = by > 1 ? around : (low + high) / 2;
-    const [a, b] = [middle - half, middle + half];
-    const [first, last] = [picture.first ?? a, picture.last ?? b];
-    if (a <= first && b >= last) zoom(null, null);
-    else zoom(Math.max(a, first), b >= last && by < 1 ? null : Math.min(b, last));
+    const [first, last] = [picture.first ?? low, picture.last ?? high];
+    const wide = (high - low) / by;
+    if (wide >= last - first) {
+      zoom(null, null);
+      return;
+    }
+    // What one looks at stays where it is.
+    const start = around - (wide * (around - low)) / (high - low);
+    const a = Math.min(Math.max(start, first), last - wide);
+    zoom(a, a + wide);
   };
   const pan = (by: number) => {
     const [first, last] = [picture.first ?? low, picture.last ?? high];

@@ -1,0 +1,425 @@
+import type { AnyModel } from "@anywidget/types";
+import axe from "axe-core";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { page as viewport } from "vitest/browser";
+import bundle from "../../loops_nb/static/curves.js?raw";
+import type { Curve, CurveHead, CurvesFromPage, CurvesSnapshot, CurvesToPage, LineStats, Look, Traits } from "../src/curves/contract";
+import { beads, cutOff, extreme, pathOf, reading, spread, valuesOf } from "../src/curves/geometry";
+import widget from "../src/curves/index";
+import { bestOf } from "../src/curves/numbers";
+import { extended, floats, nearest, pictureOf } from "../src/curves/points";
+import { along, amount, exact, lasting, number, place, type Scale, ticks, valueAt } from "../src/curves/scale";
+import { isLowBest } from "../src/curves/settings";
+import { THEMES } from "./themes";
+
+const LOOK: Look = { key: "loss", axis: "step", smoothing: 0, low: null, high: null, columns: 600 };
+
+function packed(values: number[]): string {
+  return btoa(String.fromCharCode(...new Uint8Array(new Float32Array(values).buffer)));
+}
+
+function stats(y: number[]): LineStats {
+  const fine = y.filter(Number.isFinite);
+  const [low, high] = [Math.min(...fine), Math.max(...fine)];
+  const last = y.at(-1) as number;
+  return {
+    count: y.length,
+    odd: y.length - fine.length,
+    last: Number.isFinite(last) ? last : String(last),
+    last_step: y.length - 1,
+    low,
+    low_step: y.indexOf(low),
+    high,
+    high_step: y.indexOf(high),
+  };
+}
+
+function curve(lines: number[][], more: Partial<Curve> = {}): Curve {
+  return {
+    look: LOOK,
+    origin: 0,
+    first: 0,
+    last: Math.max(...lines.map((y) => y.length)) - 1,
+    unknown: 0,
+    lines: lines.map((y, run) => ({ run, x: packed(y.map((_, i) => i)), y: packed(y), stats: stats(y) })),
+    ...more,
+  };
+}
+
+const HEAD: CurveHead = {
+  runs: ["slow", "fast"].map((name, look) => ({
+    id: `ex-${look}`,
+    name,
+    run_id: null,
+    look,
+    tags: [],
+    began: 1_700_000_000_000,
+    last_at: null,
+  })),
+  keys: ["loss", "accuracy"],
+  marks: [
+    {
+      run: "ex-1",
+      kind: "save",
+      step: 4,
+      at: 1_700_000_004_000,
+      tokens: null,
+      name: "step-4",
+      uri: "bt://loops:r/weights/step-4",
+      target: "trainer",
+    },
+  ],
+  params: [{ name: "lr", values: ["0.0001", null] }],
+  same_params: 2,
+  more_params: 0,
+  more_runs: 0,
+  more_marks: 0,
+  missing: [],
+};
+const SLOW = [3, 2.5, 2, 1.5, 1.2, 1.1, 1, 1, 1];
+const FAST = [3, 1, 0.5, 0.2, 0.1, 5, 0.1, 0.1, 0.1];
+
+/** The widget's model as a kernel would stand behind it. */
+class Kernel {
+  readonly sent: CurvesFromPage[] = [];
+  readonly el = document.createElement("div");
+  readonly #callbacks = new Map<string, Set<(...given: unknown[]) => void>>();
+  readonly #ends: (() => void)[];
+
+  constructor(snapshot: CurvesSnapshot | Record<string, never>, width = 900) {
+    const model = {
+      get: (name: keyof Traits) => {
+        if (name !== "snapshot") throw new Error(`no trait ${name}`);
+        return snapshot;
+      },
+      send: (message: CurvesFromPage) => this.sent.push(structuredClone(message)),
+      on: (event: string, callback: (...given: unknown[]) => void) => this.#of(event).add(callback),
+      off: (event: string, callback: (...given: unknown[]) => void) => this.#of(event).delete(callback),
+    } as unknown as AnyModel<Traits>;
+    this.el.style.width = `${width}px`;
+    document.body.append(this.el);
+    const { initialize, render } = widget();
+    this.#ends = [initialize({ model }), render({ model, el: this.el })];
+    open.add(this);
+  }
+
+  tell(message: CurvesToPage): void {
+    for (const callback of [...this.#of("msg:custom")]) callback(structuredClone(message), []);
+  }
+
+  disconnect(): void {
+    for (const callback of [...this.#of("comm_live_update")]) callback();
+  }
+
+  get root(): ShadowRoot {
+    return this.el.firstElementChild?.shadowRoot as ShadowRoot;
+  }
+
+  all<T extends Element = HTMLElement>(selector: string): T[] {
+    return [...this.root.querySelectorAll<T>(selector)];
+  }
+
+  one<T extends Element = HTMLElement>(selector: string): T {
+    const found = this.root.querySelector<T>(selector);
+    if (!found) throw new Error(`nothing is ${selector}`);
+    return found;
+  }
+
+  get asked() {
+    return this.sent.filter((message) => message.type === "look");
+  }
+
+  /** Answers what the page asked for last. */
+  answer(lines: number[][], seq = 1): void {
+    const { view, look } = this.asked.at(-1) as Extract<CurvesFromPage, { type: "look" }>;
+    this.tell({ type: "curve", view, seq, now: Date.now(), curve: curve(lines, { look: { ...look, key: look.key || "loss" } }) });
+  }
+
+  press(key: string): void {
+    this.one(".hand").dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, composed: true, cancelable: true }));
+  }
+
+  close(): void {
+    for (const end of this.#ends) end();
+    this.el.remove();
+    open.delete(this);
+  }
+
+  #of(event: string) {
+    if (!["msg:custom", "comm_live_update"].includes(event)) throw new Error(`no event ${event}`);
+    const all = this.#callbacks.get(event) ?? new Set();
+    this.#callbacks.set(event, all);
+    return all;
+  }
+}
+
+const open = new Set<Kernel>();
+
+function snapshot(more: Partial<CurvesSnapshot> = {}): CurvesSnapshot {
+  return {
+    type: "snapshot",
+    now: Date.now(),
+    title: "Curves",
+    line: "%loops curves",
+    head: HEAD,
+    curve: curve([SLOW, FAST]),
+    seq: 3,
+    state: "live",
+    reason: "",
+    ...more,
+  };
+}
+
+async function drawn(given: Partial<CurvesSnapshot> = {}): Promise<Kernel> {
+  const kernel = new Kernel(snapshot(given));
+  await vi.waitFor(() => expect(kernel.asked).toHaveLength(1));
+  await vi.waitFor(() => expect(kernel.all("[data-line]")).toHaveLength(2));
+  return kernel;
+}
+
+beforeEach(async () => {
+  await viewport.viewport(1000, 1200);
+  document.documentElement.lang = "en";
+  document.title = "curves";
+});
+afterEach(() => {
+  for (const kernel of [...open]) kernel.close();
+  document.body.removeAttribute("style");
+});
+
+describe("points", () => {
+  it("come as they were packed", () => {
+    fc.assert(
+      fc.property(fc.array(fc.float()), fc.integer({ min: 0, max: 1e9 }), (values, origin) => {
+        expect(floats(packed(values), origin)).toEqual(values.map((value) => value + origin));
+      }),
+    );
+  });
+
+  it("that come to the end leave other lines as they are", () => {
+    const before = pictureOf(curve([SLOW, FAST]));
+    const after = extended(before, [{ run: 1, x: packed([9]), y: packed([0.05]), stats: stats([0.05]) }], 9);
+    expect(after.lines[0]).toBe(before.lines[0]);
+    expect(after.lines[1]?.raw.x.at(-1)).toBe(9);
+    expect(after.last).toBe(9);
+  });
+
+  it("are found by where they are; of two as near the later one", () => {
+    expect(nearest({ x: [0, 1, 2], y: [5, 6, 7] }, 1.4)).toBe(1);
+    expect(nearest({ x: [0, 1, 0, 1], y: [5, 6, 7, 8] }, 1)).toBe(3);
+    expect(nearest({ x: [0, 1], y: [5, Number.NaN] }, 1)).toBe(0);
+    expect(nearest({ x: [], y: [] }, 1)).toBe(-1);
+  });
+});
+
+describe("a scale", () => {
+  const scales = fc
+    .record({
+      a: fc.double({ min: 1e-6, max: 1e6, noNaN: true }),
+      more: fc.double({ min: 1.01, max: 1e6, noNaN: true }),
+      isLog: fc.boolean(),
+    })
+    .map(({ a, more, isLog }): Scale => ({ low: a, high: a * more, isLog, from: 300, to: 10 }));
+
+  it("puts a value where it is read again", () => {
+    fc.assert(
+      fc.property(scales, fc.double({ min: 0, max: 1, noNaN: true }), (scale, share) => {
+        const value = valueAt(scale, scale.from + share * (scale.to - scale.from));
+        expect(place(scale, value)).toBeCloseTo(scale.from + share * (scale.to - scale.from), 3);
+      }),
+    );
+  });
+
+  it("has few marks, inside its bounds, each once, said differently", () => {
+    fc.assert(
+      fc.property(scales, (scale) => {
+        const found = ticks(scale, 6);
+        expect(found.length).toBeLessThanOrEqual(13);
+        for (const { at } of found) expect(at >= scale.low * (1 - 1e-6) && at <= scale.high * (1 + 1e-6)).toBe(true);
+        expect(new Set(found.map(({ label }) => label)).size).toBe(found.length);
+      }),
+    );
+  });
+
+  it("says numbers shortly", () => {
+    expect([number(0), number(0.5), number(1234567), number(0.00001234), number(1e300)]).toEqual([
+      "0",
+      "0.5",
+      "1,234,567",
+      "1.23e-5",
+      "1e300",
+    ]);
+    expect([exact("NaN"), exact("-Infinity"), exact(null), exact(0.123456789)]).toEqual(["NaN", "−∞", "–", "0.12346"]);
+    expect([amount(1500), amount(2e6), amount(12)]).toEqual(["1.5k", "2M", "12"]);
+    expect([lasting(0), lasting(0.25), lasting(90), lasting(90_061)]).toEqual(["0 s", "0.25 s", "1 min 30 s", "1 d 1 h"]);
+    const across = (low: number, high: number): Scale => ({ low, high, isLog: false, from: 0, to: 600 });
+    expect(along("step", across(0, 3), 8).map(({ label }) => label)).toEqual(["0", "1", "2", "3"]);
+    expect(along("elapsed", across(0, 600), 6).map(({ label }) => label)).toEqual(["0 s", "2 min", "4 min", "6 min", "8 min", "10 min"]);
+    expect(along("tokens", across(0, 2e6), 4).map(({ label }) => label)).toEqual(["0", "500k", "1.0M", "1.5M", "2.0M"]);
+  });
+});
+
+describe("geometry", () => {
+  const across: Scale = { low: 0, high: 10, isLog: false, from: 0, to: 100 };
+  const up: Scale = { low: 0, high: 10, isLog: false, from: 100, to: 0 };
+
+  it("lifts the pen where there is no number, and makes a dot of what stands alone", () => {
+    expect(pathOf({ x: [0, 1, 1, 2, 2, 3, 4], y: [0, 1, Number.NaN, 2, Number.NaN, 3, 4] }, across, up)).toBe(
+      "M0.0 100.0L10.0 90.0M20.0 80.0h0M30.0 70.0L40.0 60.0",
+    );
+    const logs: Scale = { low: 1, high: 100, isLog: true, from: 100, to: 0 };
+    expect(pathOf({ x: [0, 1, 2], y: [1, -5, 100] }, across, logs)).toBe("M0.0 100.0h0M20.0 0.0h0");
+  });
+
+  it("shows all that is seen, and without spikes what most of it is", () => {
+    const lines = pictureOf(curve([Array.from({ length: 100 }, (_, i) => (i === 50 ? 1000 : i / 100))])).lines;
+    expect(valuesOf(lines, 0, 99, false, false).high).toBeGreaterThan(1000);
+    const cut = valuesOf(lines, 0, 99, false, true);
+    expect(cut.high).toBeLessThan(10);
+    const scale: Scale = { ...cut, isLog: false, from: 100, to: 0 };
+    expect(cutOff((lines[0] as (typeof lines)[0]).raw, { ...across, high: 99 }, scale)).toEqual([
+      { at: expect.any(Number), isAbove: true },
+    ]);
+  });
+
+  it("reads values and extremes off a line", () => {
+    const [line] = pictureOf(curve([FAST])).lines;
+    if (!line) throw new Error("no line");
+    expect(reading(line, 5.1)).toEqual({ x: 5, y: 5, raw: null });
+    expect(extreme(line, true)).toEqual({ x: 4, y: Math.fround(0.1) });
+    expect(extreme(line, false)).toEqual({ x: 5, y: 5 });
+    expect(beads(line.raw, across, up, 0).length).toBeGreaterThan(0);
+  });
+
+  it("keeps labels apart and inside", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 290 }), { maxLength: 12 }), (wanted) => {
+        const found = spread(wanted, 13, 0, 300).toSorted((a, b) => a - b);
+        for (let i = 1; i < found.length; i++) expect((found[i] as number) - (found[i - 1] as number)).toBeGreaterThanOrEqual(13);
+        expect(found.every((at) => at >= 0 && at <= 300)).toBe(true);
+      }),
+    );
+  });
+
+  it("knows which way is better", () => {
+    expect([isLowBest("loss"), isLowBest("eval/accuracy"), isLowBest("reward_mean")]).toEqual([true, false, false]);
+    const { lines } = pictureOf(curve([SLOW, FAST]));
+    expect([bestOf(lines, true), bestOf(lines, false), bestOf(lines.slice(0, 1), true)]).toEqual([1, 1, null]);
+  });
+});
+
+describe("a panel", () => {
+  it("draws what came with it, and asks for as much as it is wide", async () => {
+    const kernel = await drawn();
+    expect(kernel.asked[0]).toMatchObject({ look: { key: "loss", axis: "step", columns: 900 - 8 - 70 } });
+    kernel.answer([SLOW, FAST]);
+    await vi.waitFor(() => expect(kernel.one(".panel").dataset.standing).toBe("live"));
+    expect(kernel.one('[data-run="ex-1"]').textContent).toContain("★ best");
+    expect(kernel.one('[data-table="params"]').textContent).toContain("0.0001");
+    expect(kernel.all("[data-best]")).toHaveLength(2);
+  });
+
+  it("draws what is sent unasked while it was not answered, and what comes to the end of its own picture", async () => {
+    const kernel = await drawn();
+    const d = () => kernel.one('[data-line="0"]').getAttribute("d");
+    const first = d();
+    const more = { now: Date.now(), lines: [{ run: 0, x: packed([9]), y: packed([0.9]), stats: stats([0.9]) }], last: 9 };
+    kernel.tell({ type: "tail", view: "*", base: 3, seq: 4, ...more });
+    await vi.waitFor(() => expect(d()).not.toBe(first));
+    kernel.answer([SLOW, FAST], 7);
+    await vi.waitFor(() => expect(d()).toBe(first));
+    const { view } = kernel.asked[0] as Extract<CurvesFromPage, { type: "look" }>;
+    kernel.tell({ type: "tail", view: "*", base: 4, seq: 5, ...more });
+    kernel.tell({ type: "tail", view, base: 7, seq: 8, ...more });
+    await vi.waitFor(() => expect(d()).not.toBe(first));
+  });
+
+  it("asks again for what was lost, once a second at most", async () => {
+    const kernel = await drawn();
+    kernel.answer([SLOW, FAST], 1);
+    const { view } = kernel.asked[0] as Extract<CurvesFromPage, { type: "look" }>;
+    await new Promise((done) => setTimeout(done, 1050));
+    for (const seq of [5, 6, 7]) kernel.tell({ type: "tail", view, base: seq - 1, seq, now: Date.now(), lines: [], last: null });
+    kernel.tell({ type: "pulse", now: Date.now(), seqs: { [view]: 7 } });
+    await vi.waitFor(() => expect(kernel.asked).toHaveLength(2));
+  });
+
+  it("zooms on the page at once, and by keys", async () => {
+    const kernel = await drawn();
+    kernel.answer([SLOW, FAST]);
+    const before = kernel.one('[data-line="0"]').getAttribute("d");
+    kernel.press("Home");
+    await vi.waitFor(() => expect(kernel.one(".hand").getAttribute("aria-valuetext")).toContain("slow 3"));
+    kernel.press("+");
+    await vi.waitFor(() => expect(kernel.one('[data-line="0"]').getAttribute("d")).not.toBe(before));
+    await vi.waitFor(() => expect(kernel.asked.at(-1)).toMatchObject({ look: { low: 0 } }));
+    kernel.press("]");
+    await vi.waitFor(() => expect(kernel.one(".hand").getAttribute("aria-valuetext")).toContain("at 4"));
+    kernel.press("0");
+    await vi.waitFor(() => expect(kernel.one('[data-line="0"]').getAttribute("d")).toBe(before));
+  });
+
+  it("hides and shows by the legend", async () => {
+    const kernel = await drawn();
+    kernel.one('[data-run="ex-0"] button').click();
+    await vi.waitFor(() => expect(kernel.all("[data-line]")).toHaveLength(1));
+    kernel.one('[data-run="ex-0"] button').click();
+    await vi.waitFor(() => expect(kernel.all("[data-line]")).toHaveLength(2));
+  });
+
+  it("offers the URI of a checkpoint, in the clipboard or to copy by hand", async () => {
+    const kernel = await drawn();
+    const write = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
+    kernel.one("[data-mark]").click();
+    await vi.waitFor(() => expect(kernel.one(".said").textContent).toContain("Copied the URI: bt://loops:r/weights/step-4"));
+    expect(write).toHaveBeenCalledWith("bt://loops:r/weights/step-4");
+    write.mockRejectedValue(new Error("no"));
+    kernel.one("[data-mark]").click();
+    await vi.waitFor(() => expect(kernel.one(".said").textContent).toContain("Copy by hand"));
+    write.mockRestore();
+  });
+
+  it("says when it is not up to date, and when the kernel is gone", async () => {
+    const kernel = await drawn();
+    kernel.tell({ type: "head", now: Date.now(), head: HEAD, state: "failing", reason: "The disk is gone." });
+    await vi.waitFor(() => expect(kernel.one("[data-health]").textContent).toContain("The disk is gone."));
+    kernel.disconnect();
+    await vi.waitFor(() => expect(kernel.one(".panel").dataset.standing).toBe("gone"));
+    expect(kernel.all("[data-line]")).toHaveLength(2);
+  });
+
+  it("says what to do where nothing is yet, and takes names as text", async () => {
+    const empty = { ...HEAD, runs: [], keys: [], marks: [], params: [], same_params: 0, missing: ["<img src=x onerror=alert(1)>"] };
+    const kernel = new Kernel(snapshot({ head: empty, curve: null }));
+    await vi.waitFor(() => expect(kernel.one("[data-empty]").textContent).toContain("Nothing was recorded yet"));
+    expect(kernel.all("img")).toHaveLength(0);
+    expect(kernel.root.textContent).toContain("<img src=x");
+  });
+
+  it.each(["light", "dark", "none"] as const)("has nothing that axe finds in the theme %s", async (theme) => {
+    if (theme !== "none") {
+      for (const [name, value] of Object.entries(THEMES[theme])) document.body.style.setProperty(name, value);
+      document.body.style.background = "var(--jp-layout-color0)";
+    }
+    const kernel = await drawn();
+    kernel.answer([SLOW, FAST]);
+    for (const details of kernel.all<HTMLDetailsElement>("details")) details.open = true;
+    kernel.press("Home");
+    await vi.waitFor(() => expect(kernel.all(".tip")).toHaveLength(1));
+    const found = await axe.run(kernel.el, {
+      elementRef: true,
+      rules: { region: { enabled: false }, "heading-order": { enabled: false } },
+    });
+    expect(found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+  });
+});
+
+describe("the bundle", () => {
+  it("is at most 60 KB, and asks no host for anything", () => {
+    expect(new TextEncoder().encode(bundle).length).toBeLessThanOrEqual(60_000);
+    const addresses = (bundle.match(/https?:\/\/[^"'`\s)]+/g) ?? []).filter((address) => !address.startsWith("http://www.w3.org/"));
+    expect(addresses).toEqual([]);
+    expect(bundle).not.toMatch(/\beval\(|new Function\(|\bimport\(|\bfetch\(|XMLHttpRequest|@import/);
+  });
+});
