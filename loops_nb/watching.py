@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from loops_nb.client.exchange import Exchange
-    from loops_nb.panels import CheckpointsPanel, DeploymentsPanel, FleetPanel, RunPanel, SamplersPanel
+    from loops_nb.panels import CheckpointsPanel, CurvesPanel, DeploymentsPanel, FleetPanel, RunPanel, SamplersPanel
 
 
 class _Connected(Protocol):
@@ -71,6 +71,27 @@ class RunsWatch:
         if base_model is not None:
             raise InvalidArgumentError("One run is watched by its id alone: leave base_model out.", argument="base_model")
         return panels.RunPanel(self._transport, run_id, scope=scope, team_id=team_id, notify=notify, interval=interval, time_zone=time_zone)
+
+    def curves(
+        self: _Resource, *runs: str, key: str = "", axis: Literal["step", "tokens", "elapsed", "clock"] = "step", smoothing: float = 0.0
+    ) -> CurvesPanel:
+        """Show what was recorded of runs on this machine as curves, in a live panel; nothing is asked of the service.
+
+        Parameters
+        ----------
+        runs
+            Ids of runs or experiments, or names of experiments; none for the newest.
+        key, axis, smoothing
+            As in `loops_nb.panels.CurvesPanel`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used.
+        """
+        from loops_nb import panels  # noqa: PLC0415 - widgets take 40 ms to import
+
+        return panels.CurvesPanel(list(runs) or None, key=key, axis=axis, smoothing=smoothing)
 
 
 class SamplersWatch:

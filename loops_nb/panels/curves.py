@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from loops_nb.drawing.wording import many
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.panels import shelf
 from loops_nb.panels.bundle import page_code
@@ -175,7 +176,7 @@ class CurvesPanel(anywidget.AnyWidget):
         return plot
 
     def __repr__(self) -> str:
-        return f"<CurvesPanel of {len(self._core.head.runs)} experiments>"
+        return f"<CurvesPanel of {many(len(self._core.head.runs), 'experiment')}>"
 
     # What Jupyter uses.
 
@@ -280,13 +281,15 @@ def _names(runs: Any) -> list[str] | None:
     return [str(name).strip() for name in names] or None
 
 
-def _look(key: str, axis: Axis, smoothing: float) -> Look:
+def _look(key: Any, axis: Any, smoothing: Any) -> Look:
     from loops_nb.curves.history import AXES  # noqa: PLC0415 - numpy
     from loops_nb.curves.smoothing import HEAVIEST  # noqa: PLC0415
 
+    if not isinstance(key, str):
+        raise InvalidArgumentError(f"key is a text such as loss, not {key!r}.", argument="key")
     if axis not in AXES:
         raise InvalidArgumentError(f"axis is one of {', '.join(AXES)}, not {axis!r}.", argument="axis")
-    if not 0 <= smoothing <= HEAVIEST:
+    if not isinstance(smoothing, int | float) or not 0 <= smoothing <= HEAVIEST:
         raise InvalidArgumentError(f"smoothing is from 0 to {HEAVIEST}, not {smoothing!r}.", argument="smoothing")
     return Look(key=key, axis=axis, smoothing=float(smoothing))
 

@@ -72,13 +72,19 @@ VERB = Verb(
         Takes(
             name="runs",
             metavar="RUN",
-            knows="run",
+            knows="experiment",
             many=True,
             help="a run's id, or an experiment's id or name, recorded or still to come; without any the newest experiments",
         ),
     ),
     options=(
-        Option(name="key", flags=("--key",), metavar="KEY", help="what is drawn first, as loss or grad_norm; the panel switches"),
+        Option(
+            name="key",
+            flags=("--key",),
+            metavar="KEY",
+            knows="metric",
+            help="what is drawn first, as loss or grad_norm; the panel switches",
+        ),
         Option(name="axis", flags=("--by",), metavar="AXIS", choices=AXES, default="step", help="along what"),
         Option(
             name="smoothing",

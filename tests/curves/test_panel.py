@@ -1,0 +1,164 @@
+"""The widget, its report and its picture, and the line of code that opens it."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import ipywidgets
+import numpy as np
+import pytest
+
+import loops_nb
+from loops_nb import Loops
+from loops_nb.curves.looks import COLOURS, SHAPES
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.panels import CurvesPanel
+from tests.curves.memory import MemoryStore
+from tests.curves.page import size
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = '<script>alert("x")</script>'
+
+
+@pytest.fixture(autouse=True)
+def _page_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A checkout whose page code was not built tests everything else all the same.
+    monkeypatch.setattr("loops_nb.panels.curves.page_code", lambda _: "export default { render() {} }")
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    made = MemoryStore()
+    for name, rate in (("slow", 1), ("fast", 3)):
+        run = made.begin(name, params={"lr": rate / 1e4, "rank": 8}, run_id=f"run-{name}")
+        made.log(run, "loss", [3 / (1 + rate * step / 20) for step in range(100)])
+        made.save(run, 50, f"step-50-{name}")
+    return made
+
+
+@pytest.fixture
+def opened() -> Iterator[list[CurvesPanel]]:
+    panels: list[CurvesPanel] = []
+    yield panels
+    for panel in panels:
+        panel.close()
+
+
+def test_what_it_opens_it_closes(store: MemoryStore) -> None:
+    threads = threading.active_count()
+    panel = CurvesPanel(store=store)
+    name = panel.model_id
+    assert name in ipywidgets.widgets.widget._instances
+    assert threading.active_count() == threads + 1
+    panel.close()
+    panel.close()
+    panel.freeze()
+    assert name not in ipywidgets.widgets.widget._instances
+    assert threading.active_count() == threads
+    assert "over" in json.dumps(panel._core.snapshot().state)
+
+
+def test_a_page_that_opens_gets_everything(store: MemoryStore, opened: list[CurvesPanel]) -> None:
+    panel = CurvesPanel("run-fast", store=store, smoothing=0.5)
+    opened.append(panel)
+    snapshot = panel.get_state("snapshot")["snapshot"]
+    assert [run["name"] for run in snapshot["head"]["runs"]] == ["fast"]
+    assert snapshot["curve"]["look"]["key"] == "loss"
+    assert snapshot["curve"]["lines"][0]["sx"]
+    assert snapshot["head"]["marks"][0]["uri"] == "bt://loops:run-fast/weights/step-50-fast"
+    assert size(snapshot) < 5000
+    assert "1 experiment" in repr(panel)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"runs": [3]}, "by their ids or names"),
+        ({"runs": [" "]}, "by their ids or names"),
+        ({"axis": "sideways"}, "step, tokens, elapsed, clock"),
+        ({"smoothing": 2}, "from 0 to 0.999"),
+        ({"smoothing": "a lot"}, "from 0 to 0.999"),
+        ({"key": 3}, "key is a text"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_words(how: dict[str, Any], said: str, store: MemoryStore) -> None:
+    threads = threading.active_count()
+    with pytest.raises(InvalidArgumentError, match=said):
+        CurvesPanel(**how, store=store)
+    assert threading.active_count() == threads
+
+
+def test_the_picture_tells_what_the_panel_shows(store: MemoryStore, opened: list[CurvesPanel], tmp_path: Path) -> None:
+    bad = store.begin(HOSTILE, params={"lr": HOSTILE})
+    store.log(bad, "loss", [1.0, math.nan, 2.0, math.inf, 5.0])
+    panel = CurvesPanel(store=store)
+    opened.append(panel)
+    plot = panel.picture
+    assert plot.table["experiment"].tolist() == ["slow", "fast", HOSTILE]
+    assert plot.table.set_index("experiment").loc["fast", "lowest"] == pytest.approx(3 / (1 + 3 * 99 / 20))
+    assert plot.table["not_finite"].tolist() == [0, 0, 2]
+    assert "2 values are no number" in " ".join(plot.notes)
+    for look in range(3):
+        assert COLOURS[look] in plot.svg
+        assert SHAPES[look] in plot.svg, "lines differ without colour, too"
+    assert "bt://loops:run-fast/weights/step-50-fast" in plot.svg
+    assert "<script" not in plot.svg
+    ET.fromstring(plot.svg)  # noqa: S314 - our own
+    saved = plot.save(tmp_path / "curves.svg").read_text("utf-8")
+    assert "alert" in saved
+    assert "<script" not in saved
+
+
+def test_the_report_stays_small_whatever_was_recorded(opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    for number in range(8):
+        store.fill(store.begin(f"run {number}"), "loss", np.random.default_rng(number).normal(size=100_000))
+    panel = CurvesPanel(store=store)
+    opened.append(panel)
+    report = panel._report(live=True)
+    assert len(report["text/html"]) < 150_000
+    assert "run 7" in report["text/plain"]
+
+
+@pytest.mark.parametrize("axis", ["step", "tokens", "elapsed", "clock"])
+def test_pictures_along_every_axis(axis: Any, opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    run = store.begin("a")
+    store.log(run, "loss", [3.0, 2.0, 1.0], tokens=1000)
+    store.save(run, 1, "step-1")
+    panel = CurvesPanel(axis=axis, store=store)
+    opened.append(panel)
+    assert panel.picture.svg.count("<path") >= 3
+
+
+def test_where_nothing_was_recorded_it_says_so(opened: list[CurvesPanel]) -> None:
+    panel = CurvesPanel("to-come", store=MemoryStore())
+    opened.append(panel)
+    assert panel.picture.svg == ""
+    assert "Nothing was recorded yet." in panel.told()
+
+
+def test_looks_are_those_of_the_page() -> None:
+    page = (ROOT / "js" / "src" / "curves" / "looks.ts").read_text("utf-8")
+    assert all(f'"{colour}"' in page for colour in COLOURS)
+    assert all(f'"{shape}"' in page for shape in SHAPES)
+    assert page.index(COLOURS[0]) < page.index(COLOURS[-1])
+
+
+def test_from_python_with_the_real_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[CurvesPanel]) -> None:
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
+    with loops_nb.experiment("sweep", params={"lr": 1e-4}) as experiment:
+        for step in range(5):
+            experiment.log(step=step, loss=1 / (step + 1))
+    with Loops("key", "http://127.0.0.1:1") as loops:
+        panel = loops.runs.curves("sweep")
+    opened.append(panel)
+    assert "sweep" in panel.told()
+    assert "0.2 @ 4" in panel.told()
