@@ -30,7 +30,7 @@ _STYLE = (
     ".loops-nb-samples td,.loops-nb-samples th{white-space:normal!important;overflow-wrap:anywhere}"
     ".loops-nb-samples th.n{width:7em}"
     ".loops-nb-samples td p,.loops-nb-samples th small{opacity:.8;font-weight:normal;font-size:.9em}"
-    ".loops-nb-samples pre.t{white-space:pre-wrap!important;overflow-wrap:anywhere;line-height:1.7;margin:0;padding:0;"
+    ".loops-nb-samples pre.t{white-space:pre-wrap!important;word-break:normal;overflow-wrap:anywhere;line-height:1.7;margin:0;padding:0;"
     "background:none;color:inherit;border:0;"
     "font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,ui-monospace,monospace))}"
     ".loops-nb-samples u{text-decoration:none}"
@@ -194,7 +194,7 @@ def _head(item: Completions) -> str:
 def _told(item: Completions) -> str:
     parts = []
     if item.policy_version is not None:
-        parts.append(f"weights version {item.policy_version}" if item.policy_version else "base model, nothing published")
+        parts.append(f"weights version {item.policy_version}" if item.policy_version else "base model")
     named = "" if item.checkpoint is None else item.checkpoint.rsplit("/", 1)[-1]
     if not item.source.endswith(named):
         parts.append(one_line(named, limit=_LONGEST_NAME))

@@ -161,7 +161,7 @@ def test_a_hub_that_does_not_answer_takes_seconds_not_minutes(hub: Hub, monkeypa
     started = time.monotonic()
     with pytest.raises(LoopsError, match="cannot be reached"):
         need_tokenizer(HOSTED)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert len(hub.asked) == 1
 
 
