@@ -43,6 +43,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             seq INTEGER PRIMARY KEY, series INTEGER NOT NULL, start INTEGER NOT NULL, count INTEGER NOT NULL, points BLOB NOT NULL)""",
         "CREATE UNIQUE INDEX chunks_series ON chunks (series, start)",
     ),
+    # How far logs of the SDK were read.
+    ("CREATE TABLE followed (log TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",),
 )
 SCHEMA_VERSION = len(STEPS)
 

@@ -121,6 +121,11 @@ class Store:
             WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
         return [Mark(*row) for row in self._rows(sql, (experiment_id,))]
 
+    def followed(self, log: str) -> int:
+        """Return how far a log was read, in bytes."""
+        rows = self._rows("SELECT offset FROM followed WHERE log = ?", (log,))
+        return int(rows[0][0]) if rows else 0
+
     def version(self) -> int:
         """Return a number that is a higher one as soon as anything was written, by any process; cheap."""
         with self._lock:

@@ -86,14 +86,14 @@ class Tracker:
 
     def _forward(self, arguments: dict[str, Any]) -> Watch:
         with self.careful():
+            data = _size_of(arguments.get("data"))
             place = self._place(0)
 
             def told(result: Any) -> None:
-                self.record(
-                    place, {**{f"forward/{key}": value for key, value in _outcome(result).items()}, "forward/seconds": place.seconds}
-                )
+                outcome = {key: value for key, value in _outcome(result).items() if key not in data}
+                self.record(place, {f"forward/{key}": value for key, value in {**outcome, "seconds": place.seconds}.items()})
 
-            return Operation(self, place, told, {f"forward/{key}": value for key, value in _size_of(arguments.get("data")).items()})
+            return Operation(self, place, told, {f"forward/{key}": value for key, value in data.items()})
         return Nothing()
 
     def _optim_step(self, arguments: dict[str, Any]) -> Watch:
@@ -167,9 +167,15 @@ class Tracker:
         """Return a sampling client, its calls recorded."""
         if client is None or not hasattr(client, "sample") or is_stand_in(client):
             return client
-        return StandIn(client, {"sample": self._sample, f"sample{_ASYNC}": self._sample})
+        return StandIn(client, {"sample": self.sample, f"sample{_ASYNC}": self.sample})
 
-    def _sample(self, arguments: dict[str, Any]) -> Watch:
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was trained yet."""
+        return self._step > 0 or self._tokens > 0 or self._turn > 0
+
+    def sample(self, arguments: dict[str, Any]) -> Watch:
+        """Take a call of a sampler."""
         del arguments
         with self.careful():
             place = self._place(0)

@@ -31,6 +31,7 @@ _UPSERT_SERIES = """
     ON CONFLICT (experiment, key) DO UPDATE SET count = count + excluded.count, first_step = min(first_step, excluded.first_step),
         last_step = max(last_step, excluded.last_step), appended = appended + 1 RETURNING seq, count, appended"""
 _INSERT_CHUNK = "INSERT INTO chunks (series, start, count, points) VALUES (?, ?, ?, ?)"
+_FOLLOWED = "INSERT INTO followed (log, offset) VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET offset = excluded.offset"
 _INSERT_MARK = "INSERT INTO marks (experiment, kind, step, at, text, uri, target, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -106,7 +107,14 @@ class Turned(NamedTuple):
     opening: Opening
 
 
-Entry = Logged | Marked | Opened | Turned
+class Followed(NamedTuple):
+    """How far a log was read: written together with what was read from it."""
+
+    log: str
+    offset: int
+
+
+Entry = Followed | Logged | Marked | Opened | Turned
 
 
 class _OfExperiment:
@@ -132,11 +140,15 @@ class Batch:
 
     def __init__(self, entries: list[Entry]) -> None:
         self._experiments: dict[str, _OfExperiment] = {}
+        self._followed: dict[str, int] = {}
         self.size = 0
         for entry in entries:
             self._take(entry)
 
     def _take(self, entry: Entry) -> None:
+        if isinstance(entry, Followed):
+            self._followed[entry.log] = entry.offset
+            return
         opening = entry.opening
         if isinstance(entry, Turned):
             opening.turn += 1
@@ -173,6 +185,8 @@ class Batch:
         with writing(connection):
             for of in self._experiments.values():
                 _write(connection, of)
+            for log, offset in self._followed.items():
+                connection.execute(_FOLLOWED, (log, offset))
 
 
 def _whole_as_float(value: Any) -> float:

@@ -35,6 +35,7 @@ from loops_nb.magics.verbs import (
     sessions,
     tag,
     tensors,
+    track,
     verify,
     watch,
 )
@@ -46,6 +47,7 @@ GROUPS = (
         "Experiments",
         (
             experiments.VERB,
+            track.VERB,
             metrics.VERB,
             best.VERB,
             params.VERB,

@@ -1,0 +1,188 @@
+"""The SDK's request log, read live, afterwards, twice, cut short and full of odd lines."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loops_nb.tracking import Store
+from loops_nb.tracking.request_log import RequestLog, follow, followed, unfollow
+
+RUN = "abc1234"
+KEY = "a-key-that-must-not-be-kept"
+
+
+class Script:
+    """What a training script writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seq = 0
+        self.at = 0
+
+    def write(self, line: object, end: str = "\n") -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write((line if isinstance(line, str) else json.dumps(line)) + end)
+
+    def request(self, method: str, path: str, body: Any = None) -> int:
+        self.seq += 1
+        headers = {"authorization": f"Api-Key {KEY}", "x-run-id": RUN}
+        line = {
+            "seq": self.seq,
+            "kind": "request",
+            "method": method,
+            "path": path,
+            "url": f"http://x{path}",
+            "headers": headers,
+            "body": body,
+        }
+        self.write({**line, "ts": self._time()})
+        return self.seq
+
+    def response(self, seq: int, status: int, body: Any) -> None:
+        self.write({"seq": seq, "kind": "response", "ts": self._time(), "status": status, "elapsed_ms": 1, "headers": {}, "body": body})
+
+    def submit(self, call: str, body: Any) -> str:
+        operation = f"op-{self.seq}"
+        self.response(self.request("POST", f"/trainers/{RUN}/{call}", body), 202, {"operation_id": operation, "schema_version": 1})
+        return operation
+
+    def result(self, operation: str, result: Any) -> None:
+        self.response(self.request("GET", f"/trainers/{RUN}/operations/{operation}"), 200, {"status": "done", "result": result})
+
+    def made(self) -> None:
+        body = {"run": {"id": RUN, "session_id": "s1", "name": "my run", "base_model": "Qwen/Qwen3-8B", "base_url": "http://x"}}
+        self.response(self.request("POST", "/v1/loops/trainers", {"base_model": "Qwen/Qwen3-8B"}), 200, body)
+        self.result(self.submit("init_trainer_server", {"lora_rank": 8, "run_id": RUN}), {"step": 0, "lora_rank": 8})
+
+    def step(self, loss: float) -> None:
+        chunks = [{"type": "encoded_text", "tokens": [7] * 5}, {"type": "image", "data": "AAAA", "expected_tokens": 3}]
+        forward = self.submit("forward_backward", {"data": [{"model_input": {"chunks": chunks}, "loss_fn_inputs": {}}] * 2, "run_id": RUN})
+        optim = self.submit("optim_step", {"adam_params": {"learning_rate": 0.1}, "run_id": RUN})
+        self.result(forward, {"loss": loss, "metrics": {"entropy": 0.5}, "loss_fn_outputs": []})
+        self.result(optim, {"metrics": {"grad_norm": 2.0}})
+
+    def _time(self) -> str:
+        self.at += 10
+        return f"2026-11-21T10:00:{self.at // 1000:02}.{self.at % 1000:03}Z"
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    return Script(tmp_path / "loops.jsonl")
+
+
+def losses(store: Store) -> list[tuple[int, float, float]]:
+    (row,) = store.experiments()
+    series = store.series(row.id, "loss")
+    return list(zip(series.step.tolist(), series.value.tolist(), series.tokens.tolist(), strict=True))
+
+
+def test_a_finished_script_is_recorded_with_its_own_times(script: Script, store: Store) -> None:
+    script.made()
+    script.step(3.0)
+    script.step(2.0)
+    script.result(script.submit("save_state", {"name": "step-2", "run_id": RUN}), {"path": f"bt://loops:{RUN}/weights/step-2"})
+    script.response(
+        script.request("POST", "/samplers/s/sample", {"prompt": [1]}), 200, {"choices": [{"text": "x", "token_ids": [1, 2]}, {"text": "y"}]}
+    )
+    log = RequestLog(script.path)
+    assert log.read() > 0
+    log.flush()
+    assert log.odd_lines == 0
+    assert losses(store) == [(1, 3.0, 16), (2, 2.0, 32)]
+    (row,) = store.experiments()
+    assert (row.name, row.run_id, row.session_id, row.params) == ("my run", RUN, "s1", {"base_model": "Qwen/Qwen3-8B"})
+    at = {key.key: store.series(row.id, key.key) for key in store.keys(row.id)}
+    assert at["tokens"].value.tolist() == [16, 16]
+    assert at["sample/sequences"].value.tolist() == [2]
+    assert at["sample/tokens"].value.tolist() == [2]
+    assert at["forward_backward_seconds"].value.tolist() == pytest.approx([0.05, 0.05], abs=1e-4)
+    assert row.created_at < int(at["loss"].at[0]) < row.last_at < 1795255201000
+    assert [(mark.text, mark.step, mark.target) for mark in store.marks(row.id)] == [("step-2", 2, "trainer")]
+
+
+def test_a_log_that_is_read_again_is_not_recorded_twice(script: Script, store: Store) -> None:
+    script.made()
+    script.step(3.0)
+    for loss in (2.0, 1.0):
+        log = RequestLog(script.path)
+        log.read()
+        log.read()
+        log.flush()
+        script.step(loss)
+    moved = script.path.rename(script.path.with_name("moved.jsonl"))
+    log = RequestLog(moved)
+    log.read()
+    log.flush()
+    assert losses(store) == [(1, 3.0, 16), (2, 2.0, 32), (3, 1.0, 48)]
+    (row,) = store.experiments()
+    assert store.series(row.id, "loss").attempt.tolist() == [1, 1, 1]
+
+
+def test_an_operation_that_ends_after_the_first_reading_is_recorded_by_the_second(script: Script, store: Store) -> None:
+    script.made()
+    operation = script.submit("forward_backward", {"data": [], "run_id": RUN})
+    save = script.submit("save_state", {"name": "a", "run_id": RUN})
+    first = RequestLog(script.path)
+    first.read()
+    first.flush()
+    del first
+    script.result(operation, {"loss": 4.0})
+    script.result(save, {"path": f"bt://loops:{RUN}/weights/a"})
+    second = RequestLog(script.path)
+    second.read()
+    second.flush()
+    assert losses(store) == [(1, 4.0, 0)]
+    assert [mark.text for mark in store.marks(store.experiments()[0].id)] == ["a"]
+
+
+def test_odd_lines_are_counted_and_left_out(script: Script, store: Store) -> None:
+    script.made()
+    script.write("not json")
+    script.write('{"seq": 1}')
+    script.write({"seq": 99, "kind": "request", "ts": "yesterday", "method": "POST", "path": "/x", "headers": {}, "body": None})
+    script.write('{"kind": "response", "ts": "2026-11-21T10:00:00Z", "seq": 5000, "status": 200, "headers": {}, "body": 3}')
+    script.result("nobody knows this one", {"loss": 1.0})
+    script.response(script.request("POST", f"/trainers/{RUN}/forward_backward", {"data": "no list"}), 202, {"operation_id": "x"})
+    script.response(script.request("POST", f"/trainers/{RUN}/optim_step", {"adam_params": {"learning_rate": 1.0}}), 422, {"error": "no"})
+    script.step(2.0)
+    script.write('{"seq": 100, "kind": "requ', end="")
+    log = RequestLog(script.path)
+    log.read()
+    log.flush()
+    assert log.odd_lines == 4
+    assert losses(store) == [(1, 2.0, 16)]
+
+
+def test_nothing_of_the_data_and_no_key_is_in_the_file(script: Script, store: Store) -> None:
+    script.made()
+    script.step(2.0)
+    log = RequestLog(script.path)
+    log.read()
+    log.flush()
+    store.close()
+    for file in store.path.parent.iterdir():
+        assert KEY.encode() not in file.read_bytes()
+        assert b"encoded_text" not in file.read_bytes()
+
+
+def test_a_log_is_followed_while_it_grows_also_from_before_it_is_there(script: Script, store: Store) -> None:
+    follower = follow(RequestLog(script.path))
+    try:
+        assert followed() == [follower]
+        script.made()
+        script.step(3.0)
+        until = time.monotonic() + 30
+        while not store.experiments() or len(losses(store)) < 1:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert follower.is_alive
+    finally:
+        assert unfollow(script.path)
+    assert not unfollow(script.path)
+    assert followed() == []
