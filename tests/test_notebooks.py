@@ -47,6 +47,11 @@ def test_the_quickstart_shows_tables_and_one_readable_error(tmp_path: Path, monk
         "bt://loops:",
         "adapter_model.safetensors",
         "build/quickstart.html",
+        # A loss that falls, checkpoints that appear, and a sample that changed.
+        "the loss fell from",
+        "sampler_weights/step-180",
+        "fish and chips.",
+        "build/train_locally.html",
     ):
         assert expected in done.stdout
     assert "NotFoundError" in done.stdout
