@@ -94,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="run the local service of the Loops API",
-        description="Run the local service of the Loops API: no key, no network, records and files on this machine. Ends with Ctrl-C.",
+        description="Run the local service of the Loops API: no key, no network; a small, real model that trains and samples, "
+        "records and files on this machine. Ends with Ctrl-C.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on; beyond loopback anybody in the network can use it")

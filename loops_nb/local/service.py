@@ -10,7 +10,7 @@ from loops_nb.local import lifecycle
 from loops_nb.local.lifecycle import DEPLOYMENT, RUN, SAMPLER, SERVERLESS_SAMPLER, Change, Event, Machine
 from loops_nb.local.presign import Signer
 from loops_nb.local.problems import Problem, not_found
-from loops_nb.local.records import DeploymentRecord, ModelDeploymentRecord, Record, RunRecord, SamplerRecord, TeamRecord
+from loops_nb.local.records import DeploymentRecord, ModelDeploymentRecord, Record, RunRecord, SamplerRecord, SaveRecord, TeamRecord
 from loops_nb.local.settings import Settings
 from loops_nb.local.store import Store
 
@@ -49,8 +49,9 @@ class Service:
         self.settings = settings
         self.store = store
         self.signer = Signer(store.data_dir)
-        #: When the next checkpoint settles or expires, in epoch milliseconds.
+        #: When the next checkpoint settles or expires, in epoch milliseconds (0: nobody has looked), and those that will.
         self.due = 0
+        self.under_way: dict[str, SaveRecord] = {}
         self._standing: dict[str, _Standing] = {}
         if store.get(TeamRecord, DEFAULT_TEAM) is None:
             with store.transaction():

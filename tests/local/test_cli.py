@@ -61,6 +61,11 @@ def test_version_where_and_help(tmp_path: Path) -> None:
         ("--url-ttl", "0"),
         ("--rate-limit", "-1"),
         ("--seed", "x"),
+        ("--max-trainers", "0"),
+        ("--max-samplers", "x"),
+        ("--hold-seconds", "0"),
+        ("--hold-seconds", "31"),
+        ("--hold-seconds", "nan"),
     ],
 )
 def test_bad_options_are_named(words: tuple[str, str]) -> None:

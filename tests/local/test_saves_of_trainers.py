@@ -92,6 +92,17 @@ def test_they_vanish_when_their_time_is_over(trainer: Trainer, clock: Clock, ser
     assert [found["checkpoint_id"] for found in listed(trainer)] == ["kept"]
 
 
+def test_who_reads_is_answered_though_nothing_can_be_written(trainer: Trainer, clock: Clock, service: AnyService) -> None:
+    trainer.do("save_state", name="one", ttl_seconds=60)
+    clock.forward(61)
+    with sqlite3.connect(service.data_dir / "records.sqlite3", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")  # nobody else can write now
+        assert [found["checkpoint_id"] for found in listed(trainer)] == ["one"]
+        other.execute("ROLLBACK")
+    other.close()
+    assert listed(trainer) == []
+
+
 def test_a_name_that_is_used_again_means_the_newer_one(trainer: Trainer, clock: Clock, service: AnyService) -> None:
     trainer.do("save_state", name="best")
     before = listed(trainer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -15,10 +16,14 @@ MOST_RESULT_BYTES = 64 << 20
 #: Largest sum of the bodies that wait, and their largest number.
 MOST_WAITING_BYTES = 512 << 20
 MOST_WAITING = 1000
+#: Largest number of finished operations that are known; beyond it a repeat of the oldest is new.
+MOST_FINISHED = 50_000
 
 
 class Operation:
     """Something that a run was asked for."""
+
+    __slots__ = ("answer", "body", "finished", "finished_at", "id", "key", "name", "print", "size")
 
     def __init__(self, name: str, body: bytes, key: str) -> None:
         self.id = secrets.token_hex(16)
@@ -49,6 +54,11 @@ class Operations:
         self._keep_ms = keep_seconds * 1000
         self._by_id: dict[str, Operation] = {}
         self._by_key: dict[str, Operation] = {}
+        self._waiting = 0
+        self._waiting_bytes = 0
+        #: In the order in which they finished; those that still have their answer, and all.
+        self._answered: deque[Operation] = deque()
+        self._finished: deque[Operation] = deque()
         self._result_bytes = 0
 
     def __len__(self) -> int:
@@ -76,10 +86,11 @@ class Operations:
         Problem
             422, if too much is waiting already.
         """
-        waiting = [known.size for known in self._by_id.values() if known.finished_at is None]
-        if len(waiting) >= MOST_WAITING or sum(waiting) + operation.size > MOST_WAITING_BYTES:
-            text = f"{len(waiting)} operations ({sum(waiting)} bytes) of this run are waiting already; take their results first."
+        if self._waiting >= MOST_WAITING or self._waiting_bytes + operation.size > MOST_WAITING_BYTES:
+            text = f"{self._waiting} operations ({self._waiting_bytes} bytes) of this run are waiting already; take their results first."
             raise Problem(422, "TOO_MANY_OPERATIONS", text)
+        self._waiting += 1
+        self._waiting_bytes += operation.size
         self._by_id[operation.id] = operation
         if operation.key:
             self._by_key[operation.key] = operation
@@ -100,28 +111,31 @@ class Operations:
     def forget(self) -> None:
         """Drop what was finished too long ago; so a repeat of it is new."""
         until = self._clock() - self._keep_ms
-        for known in [known for known in self._by_id.values() if known.finished_at is not None and known.finished_at <= until]:
-            self._drop_answer(known)
+        while self._finished and (len(self._finished) > MOST_FINISHED or (self._finished[0].finished_at or 0) <= until):
+            known = self._finished.popleft()
+            if self._answered and self._answered[0] is known:
+                self._drop_oldest_answer()
             del self._by_id[known.id]
             self._by_key.pop(known.key, None)
 
     def _finish(self, operation: Operation, answer: bytes) -> None:
+        self._waiting -= 1
+        self._waiting_bytes -= operation.size
         operation.body = b""
         operation.answer = answer
         operation.finished_at = self._clock()
         operation.finished.set()
+        self._finished.append(operation)
+        self._answered.append(operation)
         self._result_bytes += len(answer)
-        for known in list(self._by_id.values()):
-            if self._result_bytes <= MOST_RESULT_BYTES:
-                break
-            # The record stays, so that a repeat of the request does not run twice.
-            if known is not operation:
-                self._drop_answer(known)
+        # The record stays, so that a repeat of the request does not run twice.
+        while self._result_bytes > MOST_RESULT_BYTES and len(self._answered) > 1:
+            self._drop_oldest_answer()
 
-    def _drop_answer(self, operation: Operation) -> None:
-        if operation.answer is not None:
-            self._result_bytes -= len(operation.answer)
-            operation.answer = None
+    def _drop_oldest_answer(self) -> None:
+        known = self._answered.popleft()
+        self._result_bytes -= len(known.answer or b"")
+        known.answer = None
 
 
 def fingerprint(name: str, body: bytes) -> tuple[str, int, int]:

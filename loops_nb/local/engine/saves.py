@@ -19,6 +19,7 @@ from loops_nb.uri import format_uri
 
 #: How long a checkpoint is SYNCING, in seconds of life.
 SYNCING_SECONDS = 2.0
+NEVER = 2**62
 
 
 class Written(Struct, frozen=True, kw_only=True):
@@ -103,6 +104,9 @@ def record(service: Service, run: RunRecord, written: Written, *, ttl_seconds: i
         )
         store.insert(saved)
         unused = [folder(service, old.id) for old in earlier] + (_publish(service, run, written) if publish else [])
+    for old in earlier:
+        service.under_way.pop(old.id, None)
+    service.under_way[saved.id] = saved
     service.due = min(service.due, saved.settles_at)
     for place in unused:
         shutil.rmtree(place, ignore_errors=True)
@@ -114,26 +118,30 @@ def bring_up_to_date(service: Service) -> None:
     now = service.now()
     if now < service.due:
         return
-    known = service.store.find(SaveRecord)
-    due, gone = [], []
-    for saved in known:
+    if service.due == 0:
+        service.under_way = {saved.id: saved for saved in service.store.find(SaveRecord)}
+    gone, settled = [], []
+    for saved in list(service.under_way.values()):
         checkpoint = service.store.get(CheckpointRecord, saved.id)
         if checkpoint is not None and saved.expires_at is not None and saved.expires_at <= now:
             gone.append(checkpoint)
-        elif checkpoint is not None and checkpoint.sync_status == "SYNCING":
-            due.append((saved, checkpoint))
-    if gone or any(saved.settles_at <= now for saved, _ in due):
+        elif checkpoint is not None and saved.settles_at <= now and checkpoint.sync_status == "SYNCING":
+            settled.append(checkpoint)
+    if gone or settled:
         with service.store.transaction():
             for checkpoint in gone:
                 _forget(service, checkpoint)
-            for saved, checkpoint in due:
-                if saved.settles_at <= now:
-                    _settle(service, checkpoint)
+            for checkpoint in settled:
+                _settle(service, checkpoint)
         for checkpoint in gone:
             shutil.rmtree(folder(service, checkpoint.id), ignore_errors=True)
-    later = [saved.settles_at for saved, _ in due if saved.settles_at > now]
-    later += [saved.expires_at for saved in known if saved.expires_at is not None and saved.expires_at > now]
-    service.due = min(later, default=2**62)
+    service.under_way = {key: saved for key, saved in service.under_way.items() if _next(saved, now) is not None}
+    service.due = min((_next(saved, now) or NEVER for saved in service.under_way.values()), default=NEVER)
+
+
+def _next(saved: SaveRecord, now: int) -> int | None:
+    """Return when something happens to a checkpoint, None if nothing will."""
+    return min((at for at in (saved.settles_at, saved.expires_at) if at is not None and at > now), default=None)
 
 
 def sweep(service: Service) -> None:

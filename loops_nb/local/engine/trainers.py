@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 #: How often an operation looks whether its deployment is up by now.
 _PAUSE = 0.02
+#: How long the end of the service may wait for an operation, and for a state to be written.
+_LAST_WAIT = 5.0
 _NOTE = "state.json"
 #: An operation of the service itself: keep the state, end the process.
 _PARK = "park"
@@ -81,6 +83,7 @@ class Trainer:
         self._step: int | None = None
         #: True when the process knows what no file has.
         self._unsaved = False
+        self._park_again = 0.0
         #: What was lost with a process that ended between two operations; told with the next one.
         self._lost = ""
 
@@ -117,7 +120,10 @@ class Trainer:
 
     def park(self) -> None:
         """Keep the state and end the process, after what is waiting."""
-        if self._process is not None and not self._queue:
+        now = asyncio.get_running_loop().time()
+        if self._process is not None and not self._queue and now > self._park_again:
+            # A disk that was full is not better at once.
+            self._park_again = now + _LAST_WAIT
             self.submit(Operation(_PARK, b"", ""))
 
     async def end(self, text: str) -> None:
@@ -132,7 +138,7 @@ class Trainer:
     async def stop(self) -> None:
         """Keep the state if there is something to keep, then end the process, because the service ends."""
         self._fail_all("The local service was stopped before this operation was done; start it again and send it again.", keep_first=True)
-        if self._work is not None:
+        if self._work is not None and self._process is not None:
             await asyncio.wait({self._work}, timeout=_LAST_WAIT)
         if self._process is not None and not self._queue and self._unsaved:
             with contextlib.suppress(OperationError, WorkerDiedError, OSError, TimeoutError):
@@ -192,7 +198,9 @@ class Trainer:
                 f"The trainer's process {process.how()} before this operation was done. {self._to_come(run)} Send it again."
             ) from None
         self._unsaved = self._unsaved or operation.name in _CHANGES
-        self._touch(run, operation)
+        # It is done, whether that can be noted or not.
+        with contextlib.suppress(Exception):
+            self._touch(run, operation)
         return result
 
     async def _up(self, operation: Operation) -> RunRecord:
@@ -306,6 +314,7 @@ class Trainer:
             if self._unsaved:
                 await self._keep(process)
             await self._end_process()
+        self._park_again = 0.0
         return b""
 
     async def _keep(self, process: WorkerProcess) -> None:
@@ -362,10 +371,6 @@ class Trainer:
             self._unsaved = False
             return msgspec.json.encode({"mode": "lora", "path": uri})
         return msgspec.json.encode({"version": answer["step"], "path": uri})
-
-
-#: How long the end of the service may wait for an operation, and for a state to be written.
-_LAST_WAIT = 5.0
 
 
 def readable_folder(service: Service, path: str) -> Path:

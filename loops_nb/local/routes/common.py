@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 from starlette.requests import Request
 
 from loops_nb.local.engine.engine import Engine
@@ -9,6 +12,7 @@ from loops_nb.local.engine.saves import bring_up_to_date
 from loops_nb.local.ids import is_id
 from loops_nb.local.problems import Problem, not_found
 from loops_nb.local.service import Service
+from loops_nb.local.store import StoreError
 from loops_nb.local.views import Views
 
 #: Training clients wait ten seconds for an answer about readiness, and ten more before they ask again.
@@ -22,7 +26,9 @@ def service_of(request: Request) -> Service:
     found = request.app.state.service
     if not isinstance(found, Service):
         raise Problem(503, "STOPPED", "The local service has been stopped.")
-    bring_up_to_date(found)
+    # A disk that takes nothing must not keep anybody from reading; what is due stays due.
+    with contextlib.suppress(sqlite3.Error, OSError, StoreError):
+        bring_up_to_date(found)
     return found
 
 

@@ -68,9 +68,9 @@ async def submit(request: Request) -> Response:
         check_operation(run, name, body)
         _refuse_ended(service, run)
         engine.need_room(run.id)
+        _touch(service, run, f"POST /{name}")
         operation = Operation(name, body, key)
         trainer.submit(operation)
-        _touch(service, run, f"POST /{name}")
     return json_response({"operation_id": operation.id, "schema_version": 1}, 202, {"Location": f"/operations/{operation.id}"})
 
 

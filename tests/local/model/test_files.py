@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, load_file, save_file
 
 from loops_nb.local import adapters
-from loops_nb.local.model import saved
+from loops_nb.local.model import saved, sizes
 from loops_nb.local.model.environment import ENVIRONMENT
 from loops_nb.local.model.generation import Generator
 from loops_nb.local.model.problems import BadRequest
@@ -158,11 +158,12 @@ def test_a_sampler_refuses_an_adapter_it_cannot_read(tmp_path: Path) -> None:
         Generator(base_model=TINY.name, adapter=folder / "nothing")
 
 
-def test_ids_beyond_the_slots_share_one_that_is_never_sampled(tmp_path: Path) -> None:
+def test_ids_beyond_the_slots_share_one_that_is_never_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "TINY", TINY._replace(slots=64))
     model = learner(base_model="org/name", lora_rank=2)
-    ids = list(range(10_000, 10_000 + TINY.slots + 5))
-    for start in range(0, len(ids), 1000):
-        model.forward([datum(ids[start : start + 1000])], loss_fn="cross_entropy", backward=True)
+    ids = list(range(10_000, 10_000 + 64 + 5))
+    for start in range(0, len(ids), 30):
+        model.forward([datum(ids[start : start + 30])], loss_fn="cross_entropy", backward=True)
     result = model.forward([datum(ids[-10:])], loss_fn="cross_entropy", backward=True)
     assert result["metrics"]["tokens_without_a_slot"] == 5
     for _ in range(3):
@@ -172,10 +173,9 @@ def test_ids_beyond_the_slots_share_one_that_is_never_sampled(tmp_path: Path) ->
     again = learner(base_model="org/name", lora_rank=2)
     again.restore(folder, optimizer=True)
     assert list(again.trainer_files()) == list(model.trainer_files())
-    choice = Generator(base_model="org/name", adapter=folder).complete({"prompt": ids[-5:], "max_tokens": 20, "seed": 1, "top_k": 3})[
-        "choices"
-    ][0]
-    assert set(choice["token_ids"]) <= set(ids[: TINY.slots])
+    asked = {"prompt": ids[-5:], "max_tokens": 20, "seed": 1, "top_k": 3}
+    choice = Generator(base_model="org/name", adapter=folder).complete(asked)["choices"][0]
+    assert set(choice["token_ids"]) <= set(ids[:64])
 
 
 @ANY_MACHINE

@@ -1,0 +1,15 @@
+"""One thread for the arithmetic, as a trainer's process has: more of them wait for each other where the machine is busy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Hold BLAS to one thread."""
+    with threadpool_limits(1):
+        yield
