@@ -83,8 +83,9 @@ class Exchange:
     policy: RetryPolicy
 
     def beside(self, address: Address) -> Exchange:
-        """Return the same key and policy for another address that was checked; there each call says how long it may take."""
-        return replace(self, address=address, seconds=0.0)
+        """Return the same key and policy for the checked address of a sampler; there each call says how long it may take."""
+        # In the form in which models have always taken keys, and in which the official client sends it there.
+        return replace(self, address=address, scheme="Api-Key", seconds=0.0)
 
     def client_options(self) -> dict[str, Any]:
         """Return the options of the httpx client; constructing one costs no certificates twice."""

@@ -91,7 +91,8 @@ def test_the_documented_request_and_answer(sample: Flavour, server: SamplerServe
         "logprobs": 0,
         "return_tokens_as_token_ids": True,
     }
-    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["authorization"] == f"Api-Key {KEY}"
+    assert server.received[0].headers["authorization"] == f"Bearer {KEY}", "of the API itself, as the connection says"
     assert request.headers["idempotency-key"]
     assert [one.tokens for one in found] == [[97, 98], [99]]
     assert found.texts == ["ab", "c"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 
 import pytest
 
-from loops_nb import AsyncLoops
+from loops_nb import AsyncLoops, Loops
 from loops_nb.errors import BadRequestError, NeverReachedError
 from loops_nb.sampling import Completions
 from tests.sampling.conftest import EARLY, LATE, WORDS, Trained
+from tests.service import running_service
 
 PROMPT = "the quick "
 REST = WORDS.decode().removeprefix(PROMPT)
@@ -94,3 +96,13 @@ def test_a_standalone_sampler_and_one_that_has_ended(trained: Trained) -> None:
         loops.samplers.deactivate(made.id)
         with pytest.raises(NeverReachedError, match="has ended"):
             loops.samplers.sample(made, PROMPT)
+
+
+def test_a_sampler_that_sleeps_is_woken(tmp_path: Path) -> None:
+    # So fast that it falls asleep after four seconds without a question, and slow enough to be seen doing so.
+    with running_service(speed=200.0, data_dir=tmp_path) as service, Loops(base_url=service.url) as loops:
+        made = loops.samplers.create(session_id=loops.sessions.create().id, base_model="loops-local/tiny")
+        asleep = loops.samplers.wait(made.id, "SCALED_TO_ZERO", timeout=60, quiet=True)
+        assert asleep.status is not None
+        assert asleep.status.name == "SCALED_TO_ZERO"
+        assert len(loops.samplers.sample(asleep, PROMPT, max_tokens=3, quiet=True)[0].tokens) == 3
