@@ -14,6 +14,7 @@ from loops_nb.sampling import Completions
 from tests.sampling.conftest import EARLY, LATE, WORDS, Trained
 from tests.service import running_service
 
+pytestmark = pytest.mark.once
 PROMPT = "the quick "
 REST = WORDS.decode().removeprefix(PROMPT)
 
