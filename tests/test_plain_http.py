@@ -15,6 +15,8 @@ import pytest
 
 from tests.service import AnyService, running_service
 
+pytestmark = pytest.mark.once
+
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "plain_http.py"
 TEXT = b"plain bytes over plain HTTP"
 

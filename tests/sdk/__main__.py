@@ -1,4 +1,4 @@
-"""Runs the official SDK against the local service: ``python -m tests.sdk [words for pytest]``; ``python -m tests.sdk --figure`` times it.
+"""Runs the official SDK against the local service: ``python -m tests.sdk [words for pytest]``, or ``--figure`` to time it.
 
 Needs nothing but a Python; the one that the SDK wants (3.12 or newer) is looked for, and where there is none, nothing is tested.
 """
@@ -28,7 +28,7 @@ def main(words: list[str]) -> int:
     if words[:1] == ["--figure"]:
         command = [str(python), "-m", "tests.sdk.hundred_steps", *words[1:]]
     else:
-        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNCLOSED, "tests/sdk", *words]
+        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNCLOSED, *(words or ["tests/sdk"])]
     return subprocess.run(command, check=False, cwd=ROOT, env=variables()).returncode
 
 

@@ -45,10 +45,11 @@ def service(_silent: None) -> Iterator[AnyService]:
         yield running
 
 
-@pytest.fixture
-def connected(service: AnyService, monkeypatch: pytest.MonkeyPatch) -> AnyService:
+@pytest.fixture(scope="session")
+def connected(service: AnyService) -> Iterator[AnyService]:
     """Put the service where the SDK looks for it."""
-    return at(service, monkeypatch)
+    with pytest.MonkeyPatch.context() as patch:
+        yield at(service, patch)
 
 
 def at(service: AnyService, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> AnyService:
@@ -69,7 +70,7 @@ def loops(connected: AnyService) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def ending_runs(url: str) -> Iterator[None]:
-    """End, at the end, what is live then, and close what the SDK left open."""
+    """Close and end, at the end, the runs that were made meanwhile, and every standalone sampler."""
     from baseten.loops import TrainingClient
 
     made: list[Any] = []
@@ -84,21 +85,23 @@ def ending_runs(url: str) -> Iterator[None]:
         yield
     finally:
         TrainingClient.__init__ = original
-        for client in made:
-            client.close()
-        end_all(url)
+        with httpx.Client(base_url=url, headers={"Authorization": f"Api-Key {KEY}"}, timeout=30) as http:
+            for client in made:
+                client.close()
+                http.post(f"/v1/loops/runs/{client.run_id}/deactivate").raise_for_status()
+            for sampler in http.get("/v1/loops/samplers").json()["samplers"]:
+                if sampler["status"]["name"] in {"ACTIVE", "SCALED_TO_ZERO"}:
+                    # The sampler of a live run answers that it belongs to one.
+                    http.post(f"/v1/loops/samplers/{sampler['id']}/deactivate")
 
 
-def end_all(url: str) -> None:
-    """Deactivate every live run and every standalone sampler."""
-    with httpx.Client(base_url=url, headers={"Authorization": f"Api-Key {KEY}"}, timeout=30) as client:
-        for run in client.get("/v1/loops/runs").json()["runs"]:
-            if run["status"]["name"] == "ACTIVE":
-                client.post(f"/v1/loops/runs/{run['id']}/deactivate").raise_for_status()
-        for sampler in client.get("/v1/loops/samplers").json()["samplers"]:
-            if sampler["status"]["name"] in {"ACTIVE", "SCALED_TO_ZERO"}:
-                # A sampler that was paired has ended with its run, and says so.
-                client.post(f"/v1/loops/samplers/{sampler['id']}/deactivate")
+@pytest.fixture(scope="module")
+def shared(connected: AnyService) -> Iterator[Any]:
+    """Give a training client that the tests of a file share, because none of them minds what another taught it."""
+    from baseten.loops import ServiceClient
+
+    with ending_runs(connected.url):
+        yield ServiceClient().create_lora_training_client(MODEL, rank=8, seed=7)
 
 
 @pytest.fixture

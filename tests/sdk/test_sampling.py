@@ -19,6 +19,8 @@ Make = Callable[..., Any]
 SENTENCE = b"the cat sat on the mat."
 REST = SENTENCE[7:].decode()
 PROMPT = ModelInput.from_ints(list(SENTENCE[:7]))
+#: So many steps, and a sentence is known by heart.
+LESSONS = 40
 GREEDY = SamplingParams(max_tokens=len(REST), temperature=0.0)
 
 
@@ -28,11 +30,16 @@ def greedy(sampler: Any, prompt: Any = PROMPT) -> str:
     return bytes(token for token in sequence.tokens if token < 256).decode("utf-8", "replace")
 
 
-@pytest.fixture
-def taught(trainer: Make) -> Any:
-    """Give a trainer that knows one sentence by heart."""
-    client = trainer()
-    steps(client, 60, [datum(list(SENTENCE))])
+@pytest.fixture(scope="module")
+def taught(shared: Any) -> Any:
+    """Give a trainer that knows one sentence by heart; nobody teaches it another."""
+    steps(shared, LESSONS, [datum(list(SENTENCE))])
+    return shared
+
+
+def learnt_again(client: Any) -> Any:
+    """Teach a trainer of one's own that sentence."""
+    steps(client, LESSONS, [datum(list(SENTENCE))])
     return client
 
 
@@ -41,7 +48,7 @@ def test_what_was_taught_is_what_comes(taught: Any) -> None:
     (sequence,) = (answer := sampler.sample(PROMPT, sampling_params=GREEDY)).sequences
     assert bytes(sequence.tokens).decode() == sequence.text == REST
     assert sequence.stop_reason == "length"
-    assert answer.policy_version == 60
+    assert answer.policy_version == LESSONS
     assert len(sequence.logprobs) == len(sequence.tokens)
     assert all(-1 < value <= 0 for value in sequence.logprobs)
     assert greedy(sampler) == REST
@@ -52,32 +59,35 @@ def test_before_training_the_base_model_answers_and_later_the_newest_weights(tra
     untaught = client.save_weights_and_get_sampling_client("fresh")
     before = greedy(untaught)
     assert before != REST
-    steps(client, 60, [datum(list(SENTENCE))])
-    newest = client.save_weights_and_get_sampling_client("taught")
+    newest = learnt_again(client).save_weights_and_get_sampling_client("taught")
     assert greedy(newest) == REST
+    # The client made before has no floor and no pin: it goes on asking the base model.
+    assert greedy(untaught) == before
 
 
-def test_a_save_that_is_only_kept_does_not_move_the_sampler(taught: Any) -> None:
-    sampler = taught.save_weights_and_get_sampling_client("live")
+def test_a_save_that_is_only_kept_does_not_move_the_sampler(trainer: Make) -> None:
+    client = learnt_again(trainer())
+    sampler = client.save_weights_and_get_sampling_client("live")
     other = b"the cat ran far, far away"
-    steps(taught, 80, [datum(list(other))])
-    kept = taught.save_weights_for_sampler("kept").result(timeout=60)
+    steps(client, LESSONS, [datum(list(other))])
+    kept = client.save_weights_for_sampler("kept").result(timeout=60)
     answer = sampler.sample(PROMPT, sampling_params=GREEDY)
-    assert answer.policy_version == 60
+    assert answer.policy_version == LESSONS
     assert bytes(answer.sequences[0].tokens).decode() == REST
-    pinned = taught.create_sampling_client(kept.path)
+    pinned = client.create_sampling_client(kept.path)
     assert greedy(pinned) == other[7 : 7 + len(REST)].decode()
 
 
-def test_a_pin_holds_until_newer_weights_are_live(taught: Any) -> None:
-    pinned_path = taught.save_weights_for_sampler("pin").result(timeout=60).path
-    pinned = taught.create_sampling_client(pinned_path)
+def test_a_pin_holds_until_newer_weights_are_live(trainer: Make) -> None:
+    client = learnt_again(trainer())
+    pinned_path = client.save_weights_for_sampler("pin").result(timeout=60).path
+    pinned = client.create_sampling_client(pinned_path)
     assert pinned.checkpoint_name == "pin"
     assert greedy(pinned) == REST
     other = b"the cat climbed a tall tree"
-    steps(taught, 80, [datum(list(other))])
+    steps(client, LESSONS, [datum(list(other))])
     assert greedy(pinned) == REST
-    live = taught.save_weights_and_get_sampling_client("newer")
+    live = client.save_weights_and_get_sampling_client("newer")
     assert greedy(live) == other[7 : 7 + len(REST)].decode()
     assert greedy(pinned) == greedy(live)
 

@@ -75,9 +75,9 @@ def test_the_asynchronous_half_does_the_same(trainer: Make) -> None:
     assert asyncio.run(train(trainer())) == steps(trainer(), 5)
 
 
-def test_every_datum_gets_its_logprobs_and_the_loss_is_their_mean(trainer: Make) -> None:
-    client, batch = trainer(), sentences()
-    out = client.forward(batch).result(timeout=60)
+def test_every_datum_gets_its_logprobs_and_the_loss_is_their_mean(shared: Any) -> None:
+    batch = sentences()
+    out = shared.forward(batch).result(timeout=60)
     assert [row["logprobs"].shape for row in out.loss_fn_outputs] == [row.loss_fn_inputs["target_tokens"].shape for row in batch]
     every = [value for row in out.loss_fn_outputs for value in row["logprobs"].data]
     assert all(value < 0 for value in every)
@@ -109,15 +109,14 @@ def test_gradients_add_up_until_the_step(trainer: Make) -> None:
         np.testing.assert_allclose(row["logprobs"].data, twin["logprobs"].data, rtol=2e-3, atol=2e-3)
 
 
-def test_weights_and_masks_choose_what_is_learnt(trainer: Make) -> None:
-    client = trainer()
+def test_weights_and_masks_choose_what_is_learnt(shared: Any) -> None:
     text = list(b"question: answer")
     weights = [0.0] * 9 + [1.0] * 6
     masked = [-100] * 9 + text[10:]
-    weighted = client.forward([datum(text, weights=tensor(weights))]).result(timeout=60)
-    hidden = client.forward([datum(text, target_tokens=tensor(masked, "int64"))]).result(timeout=60)
+    weighted = shared.forward([datum(text, weights=tensor(weights))]).result(timeout=60)
+    hidden = shared.forward([datum(text, target_tokens=tensor(masked, "int64"))]).result(timeout=60)
     assert weighted.loss == pytest.approx(hidden.loss, rel=1e-5)
-    assert weighted.loss != pytest.approx(client.forward([datum(text)]).result(timeout=60).loss, rel=1e-5)
+    assert weighted.loss != pytest.approx(shared.forward([datum(text)]).result(timeout=60).loss, rel=1e-5)
 
 
 def test_a_request_beyond_the_cap_of_the_sdk_is_split_and_adds_up(trainer: Make) -> None:
@@ -187,22 +186,16 @@ def test_what_is_rewarded_becomes_likelier(trainer: Make, loss_fn: str, config: 
 
 @pytest.mark.parametrize("loss_fn", ["dpo", "dppo"])
 @pytest.mark.timeout(AT_ONCE)
-def test_a_loss_that_is_not_here_says_so_at_once_or_trains(trainer: Make, loss_fn: str) -> None:
-    client = trainer()
+def test_losses_over_pairs_and_distributions_are_computed(shared: Any, loss_fn: str) -> None:
     rows = []
     for text in (b"good words", b"bad habits"):
         zeros, ones = tensor([-3.0] * 9), tensor([1.0] * 9)
         extra = {"ref_logprobs": zeros, "weights": ones} if loss_fn == "dpo" else {"logprobs": zeros, "advantages": ones}
         rows.append(datum(list(text), **extra))
-    try:
-        out = client.forward_backward(rows, loss_fn).result(timeout=60)
-    except (httpx.HTTPStatusError, RemoteOpError) as error:
-        said = str(error)
-    else:
-        assert len(out.loss_fn_outputs) == 2
-        return
-    assert loss_fn in said
-    assert "cross_entropy" in said, "it does not say what there is in its place"
+    out = shared.forward_backward(rows, loss_fn).result(timeout=AT_ONCE)
+    assert math.isfinite(out.loss)
+    assert [row["logprobs"].shape for row in out.loss_fn_outputs] == [[9], [9]]
+    shared.optim_step(adam()).result(timeout=AT_ONCE)
 
 
 def test_a_loss_of_ones_own_is_replayed_on_the_trainer(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +211,7 @@ def test_a_loss_of_ones_own_is_replayed_on_the_trainer(trainer: Make, monkeypatc
 
     plain = client.forward([datum(text)]).result(timeout=60).loss_fn_outputs[0]["logprobs"].data
     distances = []
-    for _ in range(60):
+    for _ in range(30):
         out = client.forward_backward_custom([datum(text)], squared_distance).result(timeout=60)
         client.optim_step(adam()).result(timeout=60)
         distances.append(out.metrics["distance"])
@@ -259,17 +252,16 @@ BAD: dict[str, Callable[[], list[Any]]] = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 @pytest.mark.timeout(AT_ONCE)
-def test_bad_data_are_refused_at_once_and_in_words(trainer: Make, bad: Callable[[], list[Any]]) -> None:
-    client = trainer()
+def test_bad_data_are_refused_at_once_and_in_words(shared: Any, bad: Callable[[], list[Any]]) -> None:
     with pytest.raises((httpx.HTTPStatusError, RemoteOpError)) as error:
-        client.forward_backward(bad()).result(timeout=AT_ONCE)
+        shared.forward_backward(bad()).result(timeout=AT_ONCE)
     if isinstance(error.value, httpx.HTTPStatusError):
         assert error.value.response.status_code == 422
     else:
         assert error.value.error_class == "ValueError"
     assert len(str(error.value)) > 40
     # The trainer is as it was.
-    assert steps(client, 2)[1] > 0
+    assert steps(shared, 2)[1] > 0
 
 
 @pytest.mark.timeout(AT_ONCE)
@@ -279,9 +271,8 @@ def test_a_rank_that_cannot_be_is_refused_at_once(loops: Any) -> None:
             loops.create_lora_training_client("loops-local/tiny", rank=rank)
 
 
-def test_metrics_are_numbers_and_every_loss_is_finite(trainer: Make) -> None:
-    client = trainer()
-    outs = [client.forward_backward(sentences()).result(timeout=60), client.forward(sentences()).result(timeout=60)]
-    step = client.optim_step(adam()).result(timeout=60)
+def test_metrics_are_numbers_and_every_loss_is_finite(shared: Any) -> None:
+    outs = [shared.forward_backward(sentences()).result(timeout=60), shared.forward(sentences()).result(timeout=60)]
+    step = shared.optim_step(adam()).result(timeout=60)
     numbers = itertools.chain(*(out.metrics.values() for out in outs), step.metrics.values(), (out.loss for out in outs))
     assert all(math.isfinite(number) for number in numbers)
