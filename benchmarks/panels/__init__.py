@@ -1,4 +1,4 @@
-"""Live panels: from a change to the pixel, what a look costs, ten thousand rows, and what a saved notebook weighs."""
+"""Live panels: from a change to the pixel, what a look costs, ten thousand rows, curves, and what a saved notebook weighs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
         Changes a case, and looks or updates a figure; as many as the goals are meant for by default.
     """
     # Here, because the measured kernel imports this package too, and has no browser to drive.
-    from benchmarks.panels import latency, polls, rows, sizes
+    from benchmarks.panels import curves, latency, polls, rows, sizes
     from benchmarks.panels.desk import desk
 
     with desk() as opened:
         yield sizes.run(opened)
+        yield curves.run(opened, rounds or curves.STEPS)
         yield polls.run(opened, rounds or polls.LOOKS)
         yield rows.run(opened, min(rounds or rows.OPENINGS, rows.OPENINGS), rounds or rows.UPDATES)
         yield latency.run(opened, rounds or latency.CHANGES)

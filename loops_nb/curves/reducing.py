@@ -71,24 +71,34 @@ def reduce(x: Floats, y: Floats, *, breaks: Flags | None = None, low: float, hig
     """
     fresh = np.zeros(len(x), dtype=bool) if breaks is None else breaks.copy()
     fresh[1:] |= x[1:] < x[:-1]
-    inside = _inside(x, fresh, low, high)
-    x, y, part = x[inside], y[inside], np.cumsum(fresh)[inside]
+    # Nearly every curve is one piece from left to right, and may be a million points long: then no point is looked at twice.
+    is_whole = not fresh.any() and bool(np.isfinite(x).all())
+    if is_whole:
+        seen = slice(max(0, int(np.searchsorted(x, low)) - 1), int(np.searchsorted(x, high, side="right")) + 1)
+        x, y, part = x[seen], y[seen], None
+    else:
+        inside = _inside(x, fresh, low, high)
+        x, y, part = x[inside], y[inside], np.cumsum(fresh)[inside]
     fine = np.isfinite(y)
-    odd = _odd(x[~fine], y[~fine], low, high) if not fine.all() else []
-    # A gap is between two numbers that stood side by side only because what was between them is gone.
-    gaps = np.cumsum(~fine)[fine]
-    x, y, part = x[fine], y[fine], part[fine]
+    odd: list[Odd] = []
+    pieces = part
+    if not fine.all():
+        odd = _odd(x[~fine], y[~fine], low, high)
+        # A gap is between two numbers that stood side by side only because what was between them is gone.
+        gaps = np.cumsum(~fine)[fine]
+        x, y, part = x[fine], y[fine], part if part is None else part[fine]
+        pieces = gaps if part is None else part + gaps
     if not len(x):
         return Reduced(x, y, odd)
     most = max(most, _LEAST)
-    for pieces in (part + gaps, part):
-        found = _picked(x, y, pieces, low, high, most)
+    for cut in (pieces, part):
+        found = _picked(x, y, cut, low, high, most)
         if found is not None:
             return Reduced(*found, odd)
     # So often broken that no picture shows it: one line from left to right.
     order = np.argsort(x, kind="stable")
     x, y = x[order], y[order]
-    found = _picked(x, y, np.zeros(len(x), dtype=np.intp), low, high, most)
+    found = _picked(x, y, None, low, high, most)
     assert found is not None  # noqa: S101 - of one piece there are never too many
     return Reduced(*found, odd)
 
@@ -109,7 +119,7 @@ def _inside(x: Floats, fresh: Flags, low: float, high: float) -> Flags:
     return found
 
 
-def _picked(x: Floats, y: Floats, pieces: Places, low: float, high: float, most: int) -> tuple[Floats, Floats] | None:
+def _picked(x: Floats, y: Floats, pieces: Places | None, low: float, high: float, most: int) -> tuple[Floats, Floats] | None:
     """Return the points to draw; None if the curve is in too many pieces."""
     if len(x) <= most:
         kept = np.arange(len(x))
@@ -117,27 +127,35 @@ def _picked(x: Floats, y: Floats, pieces: Places, low: float, high: float, most:
         kept = _extremes(x, y, pieces, low, high, max(1, (most - 2) // 2))
         if len(kept) > most:
             return None
+    if pieces is None:
+        return x[kept], y[kept]
     ends = np.flatnonzero(pieces[kept][1:] != pieces[kept][:-1]) + 1
     if len(ends) > most:
         return None
     return np.insert(x[kept], ends, x[kept][ends]), np.insert(y[kept], ends, np.nan)
 
 
-def _extremes(x: Floats, y: Floats, pieces: Places, low: float, high: float, columns: int) -> Places:
+def _extremes(x: Floats, y: Floats, pieces: Places | None, low: float, high: float, columns: int) -> Places:
     wide = high - low
-    share = np.clip((x - low) / wide, 0, 1) if wide > 0 else np.zeros(len(x))
-    column = np.minimum((share * columns).astype(np.intp), columns - 1)
-    starts = np.concatenate([[0], np.flatnonzero((column[1:] != column[:-1]) | (pieces[1:] != pieces[:-1])) + 1])
-    group = np.repeat(np.arange(len(starts)), np.diff(np.concatenate([starts, [len(x)]])))
-    lowest = _first_of(y == np.minimum.reduceat(y, starts)[group], group)
-    highest = _first_of(y == np.maximum.reduceat(y, starts)[group], group)
+    if wide <= 0:
+        starts = np.zeros(1, dtype=np.intp)
+    elif pieces is None:
+        # From left to right: each column begins where its left edge is.
+        starts = np.unique(np.searchsorted(x, low + wide / columns * np.arange(1, columns)))
+        starts = np.concatenate([[0], starts[(starts > 0) & (starts < len(x))]])
+    else:
+        column = np.minimum((np.clip((x - low) / wide, 0, 1) * columns).astype(np.intp), columns - 1)
+        starts = np.concatenate([[0], np.flatnonzero((column[1:] != column[:-1]) | (pieces[1:] != pieces[:-1])) + 1])
+    sizes = np.diff(np.concatenate([starts, [len(x)]]))
+    lowest = _first_of(y == np.repeat(np.minimum.reduceat(y, starts), sizes), starts)
+    highest = _first_of(y == np.repeat(np.maximum.reduceat(y, starts), sizes), starts)
     return np.unique(np.concatenate([[0], lowest, highest, [len(x) - 1]]))
 
 
-def _first_of(wanted: Flags, group: Places) -> Places:
-    """Return the first wanted place of each group."""
+def _first_of(wanted: Flags, starts: Places) -> Places:
+    """Return the first wanted place of each group; every group has one."""
     places = np.flatnonzero(wanted)
-    found: Places = places[np.concatenate([[True], np.diff(group[places]) != 0])]
+    found: Places = places[np.searchsorted(places, starts)]
     return found
 
 

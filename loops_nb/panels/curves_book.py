@@ -266,8 +266,13 @@ def _without_times(head: CurveHead) -> Any:
 
 
 def _span(x: Floats) -> tuple[float, float] | None:
-    known = x[np.isfinite(x)]
-    return (float(known.min()), float(known.max())) if len(known) else None
+    if not len(x):
+        return None
+    low, high = float(x.min()), float(x.max())
+    if not math.isfinite(low + high):
+        known = x[np.isfinite(x)]
+        return (float(known.min()), float(known.max())) if len(known) else None
+    return low, high
 
 
 def _line(place: int, history: History, look: Look, shown: Shown, columns: int) -> CurveLine:

@@ -179,6 +179,8 @@ class CurvesCore:
             case LookAt(view=view, look=look):
                 self._presence.saw(view, visible=True)
                 self._views.pop(UNASKED, None)
+                # What came while nobody looked.
+                self._look()
                 former = self._views.pop(view, None)
                 self._views[view] = Shown(look, seq=former.seq if former is not None else 0)
                 # Views of pages that went without a word.

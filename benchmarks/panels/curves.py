@@ -1,0 +1,141 @@
+"""The curve panel: what a picture of a million points takes, what a new step takes, and how soon it is seen while a cell trains."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from benchmarks.panels.desk import service
+from benchmarks.panels.figures import percentile, table, verdict
+from benchmarks.peers import ROOT
+from loops_nb.panels.curves_book import Book, Shown
+from loops_nb.panels.curves_wire import Look
+from tests.curves.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from benchmarks.panels.desk import Desk
+
+POINTS, SERIES, STEPS = 1_000_000, 3, 40
+_FULL, _STEP = 50_000, 1_000
+_REDRAWS = 7
+_AFTER = 300
+_NOTE = f"""{SERIES} series of {POINTS:,} points each, 900 pixels wide, smoothed, in bytes of JSON and milliseconds of the kernel; then a
+new step of every series. Peer: a widget whose trait holds all points as lists, sent whole at each step."""
+_LATENCY_NOTE = """JupyterLab in Chromium, all on this machine. From the call of log() in the cell that trains, through the file of
+experiments, to the second animation frame after the page has drawn the step; p50 / p95 in ms. A log is written after at most half a
+second; the panel looks five times a second. Frame: the largest message of the WebSocket that brought a step, with Jupyter's own headers."""
+_TRAIN = {
+    "sleeps between steps": "time.sleep(0.35)",
+    "computes in Python": "until = time.time() + 0.35\n    while time.time() < until:\n        sum(n * n for n in range(5_000))",
+}
+_PROBE = """() => {
+  const root = document.querySelector(".loops-nb-live").shadowRoot;
+  globalThis.steps = new Map();
+  new MutationObserver(() => {
+    const step = Number(root.querySelector("[data-run] td:nth-child(2) .soft")?.textContent.replace(/[^0-9]/g, ""));
+    if (steps.has(step)) return;
+    steps.set(step, null);
+    requestAnimationFrame(() => requestAnimationFrame(() => steps.set(step, Date.now())));
+  }).observe(root, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+def run(desk: Desk, steps: int = STEPS) -> str:
+    """Measure, and return the tables."""
+    return f"{_sizes()}\n{_latency(desk, steps)}"
+
+
+def _sizes() -> str:
+    store = MemoryStore()
+    random = np.random.default_rng(0)
+    names = [f"run {number}" for number in range(SERIES)]
+    values = {store.begin(name): random.normal(size=POINTS).cumsum() for name in names}
+    for name, found in values.items():
+        store.fill(name, "loss", found)
+    book = Book(store, names)
+    book.read()
+    shown = Shown(Look(columns=900, smoothing=0.9))
+    book.draw(shown)
+    times, size = [], 0
+    for _ in range(_REDRAWS):
+        start = time.perf_counter()
+        size = len(msgspec.json.encode(book.draw(shown)))
+        times.append((time.perf_counter() - start) * 1e3)
+    zoomed = Shown(Look(columns=900, smoothing=0.9, low=5e5, high=5.02e5))
+    start = time.perf_counter()
+    book.draw(zoomed)
+    zoom = (time.perf_counter() - start) * 1e3
+    for more in (1, 2):
+        # The first one after a million has the arrays grow.
+        for name, found in values.items():
+            store.fill(name, "loss", np.append(found, [1.0] * more))
+        book.read()
+        if more == 1:
+            book.tail("v", shown, 0.0)
+    start = time.perf_counter()
+    step = len(msgspec.json.encode(book.tail("v", shown, 0.0)))
+    took = (time.perf_counter() - start) * 1e3
+    start = time.perf_counter()
+    peer = len(json.dumps([[list(range(POINTS)), found.tolist()] for found in values.values()]))
+    peer_took = (time.perf_counter() - start) * 1e3
+    rows = [
+        ("whole picture, bytes", f"{size:,}", f"< {_FULL:,}", verdict(size, _FULL), f"{peer:,}", f"**{peer / size:,.0f}**"),
+        (
+            "whole picture, ms",
+            f"{percentile(times, 0.5):.0f}",
+            "",
+            "",
+            f"{peer_took:,.0f}",
+            f"**{peer_took / percentile(times, 0.5):.1f}**",
+        ),
+        ("zoomed in, ms", f"{zoom:.0f}", "", "", f"{peer_took:,.0f}", f"**{peer_took / zoom:.1f}**"),
+        ("new step, bytes", f"{step:,}", f"< {_STEP:,}", verdict(step, _STEP), f"{peer:,}", f"**{peer / step:,.0f}**"),
+        ("new step, ms", f"{took:.1f}", "", "", f"{peer_took:,.0f}", f"**{peer_took / took:,.0f}**"),
+    ]
+    return table("A million points a curve", _NOTE.replace("\n", " "), ("what", "ours", "goal", "", "peer", "ratio"), rows)
+
+
+def _latency(desk: Desk, steps: int) -> str:
+    rows = []
+    with service() as served, tempfile.TemporaryDirectory() as home:
+        for what, work in _TRAIN.items():
+            begin = f"""
+import os, sys, time, json
+sys.path.insert(0, {str(ROOT)!r})
+os.environ["LOOPS_NB_HOME"] = {str(Path(home) / what[:3])!r}
+import loops_nb
+from loops_nb.panels import CurvesPanel
+experiment = loops_nb.experiment("measured")
+for step in range({_AFTER}):
+    experiment.log(step=step, loss=3 / (1 + step))
+panel = CurvesPanel()
+panel
+"""
+            train = f"""
+logged = {{}}
+for step in range({_AFTER}, {_AFTER + steps}):
+    logged[step] = time.time() * 1e3
+    experiment.log(step=step, loss=3 / (1 + step))
+    {work}
+"""
+            with desk.notebook(served, begin, train) as (notebook, frames):
+                notebook.run(0)
+                notebook.page.wait_for_selector(".loops-nb-live [data-run]", state="attached")
+                notebook.page.evaluate(_PROBE)
+                del frames[:]
+                notebook.run(1)
+                notebook.page.wait_for_function("last => globalThis.steps.get(last)", arg=_AFTER + steps - 1)
+                painted: dict[str, Any] = notebook.page.evaluate("() => Object.fromEntries(steps)")
+                logged = json.loads(notebook.execute("print(json.dumps(logged))"))
+                took = [painted[step] - at for step, at in logged.items() if painted.get(step)]
+                largest = max(len(frame) for frame in frames if b'"tail"' in frame)
+            told = f"{percentile(took, 0.5):.0f} / {percentile(took, 0.95):.0f}"
+            rows.append((what, told, "p95 < 1000", verdict(percentile(took, 0.95), 1000), f"{len(took)} of {steps}", f"{largest:,}"))
+    head = ("the cell", "log() to pixel", "goal", "", "steps seen singly", "frame, bytes")
+    return table("From a logged step to the pixel", _LATENCY_NOTE.replace("\n", " "), head, rows)
