@@ -160,17 +160,25 @@ def test_the_limit_of_live_trainers_is_told(clock: Clock, tmp_path: Path) -> Non
         early.init()
 
 
-def test_an_ended_run_has_no_process_and_leaves_its_checkpoints(
-    trainer: Trainer, engine: Engine, api: httpx.Client, service: AnyService
+def test_an_ended_run_has_no_process_and_leaves_only_its_checkpoints(
+    trainer: Trainer, engine: Engine, api: httpx.Client, service: AnyService, clock: Clock
 ) -> None:
     run = trainer.run["id"]
     trainer.step()
-    trainer.do("save_state", name="kept")
-    assert engine.processes()[run] > 0
+    trainer.do("save_weights_for_sampler", name="kept", bump_version=True)
+    clock.forward(901)
+    until(lambda: run not in engine.processes())
+    kept = [service.data_dir / "engine" / name / run for name in ("trainers", "published")]
+    assert all(folder.is_dir() for folder in kept)
+    key = trainer.accepted("forward", data=[datum()])
+    clock.forward(10)
+    trainer.poll(key)
+    assert run in engine.processes()
     good(api.post(f"/v1/loops/deployments/{trainer.run['deployment_id']}/deactivate"))
     until(lambda: run not in engine.processes())
+    clock.forward(3601)
+    until(lambda: not any(folder.exists() for folder in kept))
     assert [found["checkpoint_id"] for found in good(api.get("/v1/loops/checkpoints", params={"run_id": run}))["checkpoints"]] == ["kept"]
-    assert not (service.data_dir / "engine" / "trainers" / run).exists()
 
 
 def test_a_run_that_takes_a_deployment_over_ends_the_one_before(

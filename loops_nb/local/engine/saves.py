@@ -37,9 +37,14 @@ def folder(service: Service, key: str) -> Path:
     return service.store.data_dir / CHECKPOINTS / key
 
 
+def private_folders(service: Service) -> tuple[Path, Path]:
+    """Return the folders of what trainers keep for themselves, and of what they published; each has one folder a run."""
+    return service.store.data_dir / "engine" / "trainers", service.store.data_dir / "engine" / "published"
+
+
 def published_folder(service: Service, published: PublishedRecord) -> Path:
     """Return the folder of the weights that a run published, which outlives the checkpoint."""
-    return service.store.data_dir / "engine" / "published" / published.id / published.checkpoint_id
+    return private_folders(service)[1] / published.id / published.checkpoint_id
 
 
 def fresh_id(service: Service) -> str:
@@ -145,12 +150,19 @@ def _next(saved: SaveRecord, now: int) -> int | None:
 
 
 def sweep(service: Service) -> None:
-    """Remove the folders of saves that were interrupted: they have no record."""
-    place = service.store.data_dir / CHECKPOINTS
-    if place.is_dir():
-        for found in place.iterdir():
-            if found.is_dir() and service.store.get(CheckpointRecord, found.name) is None:
+    """Remove what nobody will ask for: interrupted saves, which have no record, and what ended runs kept for themselves."""
+    for found in _folders(service.store.data_dir / CHECKPOINTS):
+        if service.store.get(CheckpointRecord, found.name) is None:
+            shutil.rmtree(found, ignore_errors=True)
+    for place in private_folders(service):
+        for found in _folders(place):
+            run = service.store.get(RunRecord, found.name)
+            if run is None or service.ended(run):
                 shutil.rmtree(found, ignore_errors=True)
+
+
+def _folders(place: Path) -> list[Path]:
+    return [found for found in place.iterdir() if found.is_dir()] if place.is_dir() else []
 
 
 def _settle(service: Service, checkpoint: CheckpointRecord) -> None:

@@ -79,7 +79,7 @@ class Trainer:
         self._queue: deque[Operation] = deque()
         self._work: asyncio.Task[None] | None = None
         self._process: WorkerProcess | None = None
-        self._folder = engine.folder / "trainers" / run.id
+        self._folder = saves.private_folders(engine.service)[0] / run.id
         self._step: int | None = None
         #: True when the process knows what no file has.
         self._unsaved = False
@@ -147,8 +147,9 @@ class Trainer:
         await self.end("The local service was stopped before this operation was done; start it again and send it again.")
 
     def drop(self) -> None:
-        """Remove what it kept for itself."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove what it kept for itself and for its sampler, because the run has ended."""
+        for place in saves.private_folders(self._service):
+            shutil.rmtree(place / self.run_id, ignore_errors=True)
 
     # The queue
 

@@ -106,6 +106,35 @@ def test_a_sampler_gives_what_was_learnt(tmp_path: Path) -> None:
     assert Generator(base_model=TINY.name).complete(asked)["choices"][0]["text"] != TEXT[9:45].decode()
 
 
+def test_weights_that_diverged_say_so_and_an_earlier_checkpoint_helps(tmp_path: Path) -> None:
+    model = learner()
+    steps(model, 1)
+    good = written(list(model.trainer_files()), tmp_path / "good")
+    for _ in range(3):
+        model.forward([of_text()], loss_fn="cross_entropy", backward=True)
+        model.optim_step({"learning_rate": 1e30})
+        if not np.isfinite(weights_of(model)).all() or np.abs(weights_of(model)).max() > 1e25:
+            break
+    before = list(model.trainer_files())
+    with pytest.raises(BadRequest, match="the weights have diverged"):
+        model.forward([of_text()], loss_fn="cross_entropy", backward=True)
+    assert list(model.trainer_files()) == before
+    bad = Generator(base_model=TINY.name, adapter=written(before, tmp_path / "bad"))
+    with pytest.raises(BadRequest, match="have diverged"):
+        bad.complete({"prompt": [1, 2], "max_tokens": 2})
+    model.restore(good, optimizer=True)
+    assert steps(model, 1, start=1)[0] < 6
+
+
+def test_data_that_fail_leave_the_vocabulary_alone() -> None:
+    model = learner(base_model="org/name")
+    far = datum([5, 6, 7], logprobs=[-1e4, -1e4], advantages=[1.0, 1.0])
+    before = list(model.trainer_files())
+    with pytest.raises(BadRequest, match="not a finite number"):
+        model.forward([far], loss_fn="importance_sampling", backward=True)
+    assert list(model.trainer_files()) == before
+
+
 def test_a_step_needs_a_gradient() -> None:
     with pytest.raises(BadRequest, match="no forward_backward since"):
         learner().optim_step(None)

@@ -72,7 +72,9 @@ BAD_OPTIM = {
     "beta1": (1.0, "from 0 to below 1"),
     "beta2": (-0.1, "from 0 to below 1"),
     "lr": (1e-4, "no 'lr'; it has learning_rate, "),
-    "eps": ("small", "Expected"),
+    "eps": (0.0, "above 0"),
+    "weight_decay": (float("nan"), "a number from 0 on"),
+    "grad_clip_norm": ("small", "Expected"),
 }
 
 
