@@ -67,6 +67,7 @@ class Adapter:
             at += rows * columns
         yield _named(None, HEAD, "B"), flat[at : at + self.rows * self.rank].reshape(self.rows, self.rank)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def in_force(self, vocabulary: Vocabulary) -> Weights:
         """Return base and adapter as one set of matrices, over the slots of a vocabulary that may be ahead of the adapter."""
         halves = dict(self.tensors(self.flat))

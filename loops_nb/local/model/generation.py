@@ -77,6 +77,12 @@ class Generator:
             raise BadRequest(
                 f"The local sampler has no tokenizer of {self.base_model}, so it cannot find a stop text; send stop_token_ids."
             )
+        return self._answer(asked, return_token_ids=bool(request.get("return_token_ids")))
+
+    # Weights that have diverged overflow; what comes of it is looked at once, as the logprobs.
+    @np.errstate(over="ignore", invalid="ignore")
+    def _answer(self, asked: Sampling, *, return_token_ids: bool) -> dict[str, Any]:
+        prompt = asked.tokens
         vocabulary = self._vocabulary.extended(prompt)
         # Ids that are new in this prompt are forgotten after it, so that an answer depends on its own request alone.
         weights = self._in_force if vocabulary is self._vocabulary else self._adapter.in_force(vocabulary)
@@ -92,7 +98,7 @@ class Generator:
             choice = {"index": number, **writer.choice()}
             if prompt_logprobs is not None:
                 choice |= {"prompt_logprobs": prompt_logprobs, "prompt_token_ids": prompt}
-            elif request.get("return_token_ids"):
+            elif return_token_ids:
                 choice["prompt_token_ids"] = prompt
             choices.append(choice)
         written = sum(len(writer.tokens) for writer in writers)
@@ -102,6 +108,8 @@ class Generator:
     def _write(self, writers: Sequence[_Writer], reading: Reading, hidden: Floats, weights: Weights, most: int) -> None:
         for left in range(most, 0, -1):
             logprobs = log_softmax(hidden @ weights.head.T)
+            if np.isnan(logprobs).any():
+                raise BadRequest("The weights of this adapter have diverged and give no probabilities; sample an earlier checkpoint.")
             slots = np.array([writer.write(row, last=left == 1) for writer, row in zip(writers, logprobs, strict=True)], np.int64)
             if all(writer.finish for writer in writers):
                 return

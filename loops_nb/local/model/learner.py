@@ -99,12 +99,10 @@ class Learner:
         if backward:
             self._waiting.check(kind)
         vocabulary = self._vocabulary.extended(ids_of(asked.data))
-        weights = self._weights(vocabulary)
-        if backward and vocabulary is not self._vocabulary:
+        total, count, sums, outputs, gradient = self._pass(asked, vocabulary, backward=backward)
+        if backward:
             self._vocabulary = vocabulary
             self._adapter.grow(len(vocabulary))
-        total, count, sums, outputs, gradient = self._pass(asked, vocabulary, weights, backward=backward)
-        if backward:
             self._add(gradient, kind, count)
         shared = vocabulary.without_slot(ids_of(asked.data)) if vocabulary.is_full else 0
         return _result(asked, total, count, sums, outputs, shared)
@@ -214,9 +212,12 @@ class Learner:
             self._in_force = self._adapter.in_force(vocabulary)
         return self._in_force
 
+    # Weights that have diverged overflow; what comes of it is looked at once, as the loss.
+    @np.errstate(over="ignore", invalid="ignore")
     def _pass(
-        self, asked: Training, vocabulary: Vocabulary, weights: Weights, *, backward: bool
+        self, asked: Training, vocabulary: Vocabulary, *, backward: bool
     ) -> tuple[float, int, dict[str, float], list[dict[str, Any]], Gradient]:
+        weights = self._weights(vocabulary)
         total, count = 0.0, 0
         sums: dict[str, float] = {}
         outputs: list[dict[str, Any]] = []
@@ -225,12 +226,12 @@ class Learner:
             hidden, trace = self._network.forward(weights, batch.slots, batch.groups, remember=backward)
             head = Head(weights.head, hidden, batch.rows, batch.targets)
             scored = head.score(asked.top_k_logprobs)
-            with np.errstate(over="ignore", invalid="ignore"):
-                found = outcome(asked.loss_fn, scored.logprobs[batch.counts], batch.read, asked.settings)
+            found = outcome(asked.loss_fn, scored.logprobs[batch.counts], batch.read, asked.settings)
             if not math.isfinite(found.total) or not np.isfinite(found.gradient).all():
                 raise BadRequest(
-                    f"{asked.loss_fn} is not a finite number on these data: the policy is too far from the logprobs that were sent. "
-                    "Nothing was added to the gradient."
+                    f"{asked.loss_fn} is not a finite number on these data: the weights have diverged, or the logprobs that were sent are "
+                    "too far from the model's. Nothing was added to the gradient; load an earlier checkpoint and take a smaller "
+                    "learning_rate."
                 )
             total += found.total
             count += found.counted

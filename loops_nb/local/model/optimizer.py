@@ -37,7 +37,7 @@ class Adam:
         params
             As `requests.ADAM`, with all names.
         """
-        norm = math.sqrt(float(np.dot(gradient, gradient)))
+        norm = float(np.linalg.norm(gradient.astype(np.float64)))
         # The addend is torch's, so that both clip alike.
         shrink = params["grad_clip_norm"] / (norm + 1e-6)
         if 0 < shrink < 1:

@@ -34,6 +34,8 @@ _BEYOND = {
     "echo": "The local sampler answers without the prompt",
 }
 
+#: A smaller eps is zero in 32 bits, and divides nothing by nothing.
+_LEAST_EPS = 1e-30
 #: Adam's parameters with their defaults, as the SDK has them.
 ADAM = {"learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.95, "eps": 1e-12, "weight_decay": 0.0, "grad_clip_norm": 1.0}
 
@@ -222,9 +224,11 @@ def check_optim(body: Mapping[str, Any]) -> Optim:
     if unknown:
         raise BadRequest(f"adam_params has no {unknown[0]!r}; it has {', '.join(ADAM)}.")
     for name, value in asked.params.items():
-        below_one = name in {"beta1", "beta2"}
-        if not math.isfinite(value) or value < 0 or (below_one and value >= 1):
-            raise BadRequest(f"adam_params.{name} is {value}; it is {'from 0 to below 1' if below_one else 'a number from 0 on'}.")
+        lowest, words = (_LEAST_EPS, "a number above 0") if name == "eps" else (0.0, "a number from 0 on")
+        if name in {"beta1", "beta2"}:
+            words = "from 0 to below 1"
+        if not lowest <= value < (1.0 if name.startswith("beta") else math.inf):
+            raise BadRequest(f"adam_params.{name} is {value}; it is {words}.")
     return asked
 
 
