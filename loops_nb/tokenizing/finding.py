@@ -68,7 +68,9 @@ def need_tokenizer(base_model: str | None, base_checkpoint: str | None = None) -
         return _kept(name, revision)
     except _Missing as missing:
         if missing.package:
-            raise _none(f"Tokens of {name} need the package tokenizers, which is not installed.", "pip install tokenizers, or ") from None
+            raise _none(
+                f"Tokens of {name} need the package tokenizers, which is not installed.", "install it (pip install tokenizers), or "
+            ) from None
     return _fetched(name, revision)
 
 

@@ -504,6 +504,12 @@ def test_prompt_logprobs(server: SamplerServer) -> None:
     assert found.top_prompt_logprobs == [None, {97: -0.25, 99: -2.0}, {100: -1.0}, None]
 
 
+def test_the_word_that_stands_for_a_key_is_no_secret(server: SamplerServer) -> None:
+    server.answers = [Answer({"message": "the local trainer says no"}, status=422)]
+    with Loops(base_url=server.url) as loops, pytest.raises(BadRequestError, match="the local trainer says no"):
+        loops.samplers.sample(SAMPLER, "say")
+
+
 def test_a_closed_client_opens_anew(server: SamplerServer) -> None:
     loops = Loops(KEY, server.url)
     assert loops.samplers.sample(SAMPLER, "say").texts == ["ab"]

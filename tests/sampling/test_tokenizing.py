@@ -104,7 +104,7 @@ def test_what_is_no_tokenizer() -> None:
 
 def test_without_packages_a_person_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loops_nb.tokenizing.finding._package", lambda _: None)
-    with pytest.raises(LoopsError, match="Pip install tokenizers, or give token ids"):
+    with pytest.raises(LoopsError, match="Install it \\(pip install tokenizers\\), or give token ids"):
         need_tokenizer("org/nobody-has-this")
     assert find_tokenizer("org/nobody-has-this") is None
 

@@ -7,6 +7,7 @@ are live; then those".
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
@@ -282,7 +283,7 @@ def _ready(chosen: Chosen, place: Address, exchange: Exchange, ends: float, cloc
             reply = None
         if reply is not None and 400 <= reply.status < 500:  # noqa: PLR2004 - HTTP statuses are their own names
             raise failure(call, reply.status, reply.headers, reply.body, secret=exchange.key.secret)
-    yield WaitUntilActive(sampler.id, max(_LEAST_SECONDS, ends - clock()))
+    yield WaitUntilActive(sampler.id, float(math.ceil(max(_LEAST_SECONDS, ends - clock()))))
     return False
 
 
