@@ -133,9 +133,11 @@ for step in range({_AFTER}, {_AFTER + steps}):
                 notebook.page.wait_for_function("last => globalThis.steps.get(last)", arg=_AFTER + steps - 1)
                 painted: dict[str, Any] = notebook.page.evaluate("() => Object.fromEntries(steps)")
                 logged = json.loads(notebook.execute("print(json.dumps(logged))"))
-                took = [painted[step] - at for step, at in logged.items() if painted.get(step)]
+                # A step that came together with a later one was seen when that one was.
+                seen = {int(step): at for step, at in painted.items() if at}
+                took = [min(when for step, when in seen.items() if step >= int(logged_step)) - at for logged_step, at in logged.items()]
                 largest = max(len(frame) for frame in frames if b'"tail"' in frame)
             told = f"{percentile(took, 0.5):.0f} / {percentile(took, 0.95):.0f}"
-            rows.append((what, told, "p95 < 1000", verdict(percentile(took, 0.95), 1000), f"{len(took)} of {steps}", f"{largest:,}"))
-    head = ("the cell", "log() to pixel", "goal", "", "steps seen singly", "frame, bytes")
+            rows.append((what, told, "p95 < 1000", verdict(percentile(took, 0.95), 1000), f"{largest:,}"))
+    head = ("the cell", "log() to pixel", "goal", "", "frame, bytes")
     return table("From a logged step to the pixel", _LATENCY_NOTE.replace("\n", " "), head, rows)
