@@ -9,7 +9,7 @@ import numpy as np
 
 from loops_nb.local.model.base import Floats, Precision
 
-_BLOCK = 128
+_BLOCK = 64
 #: Probabilities of all heads together that are kept for the way back; more are worked out again.
 _KEPT = 1 << 20
 
