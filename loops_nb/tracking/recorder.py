@@ -144,7 +144,7 @@ class Recorder:
             self._unwritten.append(Batch(entries))
         while self._unwritten:
             try:
-                self._unwritten[0].write(self._open())
+                self._unwritten[0].write(self._open(), self.path)
             except Exception as error:
                 self._forget()
                 if not _may_pass(error):

@@ -45,7 +45,7 @@ def restore(path: Path, row: ExperimentRow, series: Mapping[str, Points], marks:
     """
     connection = open_store(path)
     try:
-        with writing(connection):
+        with writing(connection, path):
             if connection.execute("SELECT 1 FROM experiments WHERE id = ?", (row.id,)).fetchone():
                 return False
             _write(connection, row, series, marks)

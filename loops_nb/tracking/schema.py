@@ -28,8 +28,9 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX experiments_run ON experiments (run_id)",
         "CREATE TABLE tags (experiment INTEGER NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (experiment, tag)) WITHOUT ROWID",
         # `number` is what points carry; `opening` tells which opening of the experiment it belongs to, so that a retried write finds it.
+        # The key's columns stand first: SQLite 3.40 checks the others of such a table wrongly.
         """CREATE TABLE attempts (
-            experiment INTEGER NOT NULL, number INTEGER NOT NULL, opening TEXT NOT NULL,
+            experiment INTEGER NOT NULL, opening TEXT NOT NULL, number INTEGER NOT NULL,
             PRIMARY KEY (experiment, opening)) WITHOUT ROWID""",
         """CREATE TABLE marks (
             seq INTEGER PRIMARY KEY AUTOINCREMENT, experiment INTEGER NOT NULL, kind TEXT NOT NULL, step INTEGER, at INTEGER NOT NULL,
@@ -85,10 +86,17 @@ def open_store(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do everything inside or nothing."""
+def writing(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Do everything inside or nothing.
+
+    Raises
+    ------
+    TrackingError
+        If a newer version of ``loops_nb`` has upgraded the file since it was opened.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
+        _version(connection, path)
         yield
         connection.execute("COMMIT")
     except BaseException:
@@ -160,7 +168,7 @@ def _version(connection: sqlite3.Connection, path: Path, *, oldest: int = 0) -> 
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    with writing(connection):
+    with writing(connection, path):
         # Another process may have done it since.
         for number in range(_version(connection, path), SCHEMA_VERSION):
             for statement in STEPS[number]:

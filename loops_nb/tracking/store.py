@@ -193,7 +193,7 @@ class Store:
             connection = self._open()
             if connection is None:
                 raise _unknown(experiment_id)
-            with writing(connection):
+            with writing(connection, self.path):
                 found = connection.execute("SELECT seq FROM experiments WHERE id = ?", (experiment_id,)).fetchone()
                 if found is None:
                     raise _unknown(experiment_id)

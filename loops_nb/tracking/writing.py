@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from loops_nb.tracking.chunks import Points, pack, repack
@@ -174,15 +175,15 @@ class Batch:
                 points.attempt.append(attempt)
             self.size += len(values)
 
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Write everything or nothing.
+    def write(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Write everything or nothing, to the file that the connection has open.
 
         Raises
         ------
         sqlite3.Error
             If nothing was written.
         """
-        with writing(connection):
+        with writing(connection, path):
             for of in self._experiments.values():
                 _write(connection, of)
             for log, offset in self._followed.items():

@@ -1,0 +1,227 @@
+"""What was acknowledged is there: after kill -9, with several processes at a time, after any sequence of logs, crashes and reopenings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loops_nb import experiment
+from loops_nb.tracking import Recording, Store, TrackingWarning, begin
+from loops_nb.tracking.recorder import Recorder
+from loops_nb.tracking.writing import Opening
+from tests.frames.documents import ANY_MACHINE
+
+
+@contextmanager
+def writer(name: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-m", "tests.tracking.writer", name], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def acknowledged(process: subprocess.Popen[str], times: int) -> int:
+    assert process.stdout is not None
+    found = 0
+    for _ in range(times):
+        found = int(process.stdout.readline())
+    return found
+
+
+def test_several_processes_killed_in_the_middle_lose_nothing_that_was_written(store: Store) -> None:
+    experiment("shared").close()
+    rounds = 3
+    total = 0
+    for _ in range(rounds):
+        with writer("shared") as one, writer("shared") as other:
+            surely = [acknowledged(one, 3), acknowledged(other, 3)]
+            os.kill(one.pid, signal.SIGKILL)
+            surely[1] = acknowledged(other, 2)
+            os.kill(other.pid, signal.SIGKILL)
+        total += sum(surely)
+    (row,) = store.experiments()
+    loss, other_key = store.series(row.id, "loss"), store.series(row.id, "other")
+    # A batch is there with all of its keys, or not at all.
+    assert loss.step.tolist() == other_key.step.tolist()
+    assert loss.value.tolist() == [-value for value in other_key.value.tolist()] == [float(step) for step in loss.step]
+    assert len(loss.step) >= total
+    of_attempt: dict[int, list[int]] = {}
+    for attempt, step in zip(loss.attempt.tolist(), loss.step.tolist(), strict=True):
+        of_attempt.setdefault(attempt, []).append(step)
+    # One attempt a process, and within it every step from the first on.
+    assert len(of_attempt) == 2 * rounds
+    assert all(steps == list(range(len(steps))) for steps in of_attempt.values())
+    connection = sqlite3.connect(store.path)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+def test_a_process_that_ends_without_a_word_has_written_all(store: Store) -> None:
+    program = "from loops_nb import experiment\ne = experiment('short')\nfor i in range(100): e.log(loss=i)\n"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    (row,) = store.experiments()
+    assert store.series(row.id, "loss").value.tolist() == list(range(100))
+
+
+def test_what_is_logged_reaches_the_file_by_itself(store: Store) -> None:
+    exp = experiment("by itself")
+    exp.log(loss=1)
+    until = time.monotonic() + 30
+    reader = sqlite3.connect(store.path)
+    # Not through the store, which would write first.
+    while reader.execute("SELECT count(*) FROM series").fetchone()[0] == 0:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    reader.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_logs_beside_its_parent(store: Store) -> None:
+    exp = experiment("forked")
+    exp.log(step=1, parent=1)
+    child = os.fork()
+    if child == 0:
+        try:
+            exp.log(step=1, child=1)
+            os._exit(0 if exp.flush() else 1)
+        except BaseException:  # noqa: BLE001 - the child must not go on as a test
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    exp.log(step=2, parent=2)
+    exp.close()
+    assert store.series(exp.id, "child").step.tolist() == [1]
+    assert store.series(exp.id, "parent").step.tolist() == [1, 2]
+
+
+def test_a_full_disk_is_told_once_and_what_waits_is_written_when_there_is_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    exp = experiment("full")
+    exp.log(step=0, loss=0)
+    assert exp.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_open", _full)
+        exp.log(step=1, loss=1)
+        with pytest.warns(TrackingWarning, match=r"cannot be written to .* for now \(database or disk is full\)"):
+            exp.flush()
+        # Warnings are errors here: a second one would be one.
+        for step in range(2, 100):
+            exp.log(step=step, loss=step)
+            assert not exp.flush()
+    assert exp.flush()
+    assert store.series(exp.id, "loss").step.tolist() == list(range(100))
+    assert set(store.series(exp.id, "loss").attempt.tolist()) == {1}
+
+
+def _full(self: Recorder) -> sqlite3.Connection:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_nothing_raises(home: Path) -> None:
+    home.parent.mkdir(exist_ok=True)
+    # A file where the folder should be: also root cannot write below it.
+    home.write_text("in the way")
+    with pytest.warns(TrackingWarning, match="cannot be written"):
+        exp = experiment("nowhere")
+    # Warnings are errors here: a second one would be one.
+    for step in range(10):
+        exp.log(step=step, loss=1)
+    exp.note("x")
+    home.unlink()
+    assert exp.flush()
+    assert Store().series(exp.id, "loss").step.tolist() == list(range(10))
+
+
+def test_a_file_that_is_removed_meanwhile_is_made_again(store: Store) -> None:
+    exp = experiment("removed", tags=["kept"])
+    exp.log(step=0, loss=0)
+    exp.flush()
+    store.close()
+    for file in store.path.parent.glob("experiments.sqlite*"):
+        file.unlink()
+    exp.log(step=1, loss=1)
+    exp.flush()
+    (row,) = store.experiments()
+    assert (row.id, row.tags) == (exp.id, ("kept",))
+    assert store.series(exp.id, "loss").step.tolist() == [1]
+
+
+VALUES = st.floats(width=64) | st.integers(-(2**80), 2**80) | st.booleans()
+KEYS = st.sampled_from(["loss", "'; DROP TABLE series; --", "\N{ROCKET}", "a\x00b", "eval/loss"])
+LOGS = st.tuples(st.just("log"), st.integers(-(2**62), 2**62) | st.integers(0, 5), st.dictionaries(KEYS, VALUES, max_size=4))
+DOES = st.lists(LOGS | st.tuples(st.sampled_from(["flush", "crash", "reopen"]), st.none(), st.none()), max_size=60)
+
+
+@ANY_MACHINE
+@given(does=DOES)
+def test_any_sequence_of_logs_crashes_and_reopenings_gives_back_what_was_acknowledged(
+    does: list[tuple[str, int, dict[str, float]]],
+) -> None:
+    # Only this test says when something is written.
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(Recorder, "_wake", lambda _: None)
+        path = Path(folder) / "e.sqlite"
+        first = begin(Recording, "any", path=path)
+        recording = first
+        sure: dict[str, list[tuple[int, float]]] = {}
+        waiting: list[tuple[int, dict[str, float]]] = []
+
+        def acknowledge() -> None:
+            assert recording.flush()
+            for step, values in waiting:
+                for key, value in values.items():
+                    sure.setdefault(key, []).append((step, float(value)))
+            waiting.clear()
+
+        for what, step, values in does:
+            if what == "log":
+                recording.log(values, step=step)
+                waiting.append((step, values))
+            elif what == "flush":
+                acknowledge()
+            elif what == "crash":
+                # As kill -9: what waits in memory is gone, and another process goes on.
+                recording._recorder.drop()
+                waiting.clear()
+                recording = begin(Recording, "any", path=path, resume=first.id)
+            else:
+                acknowledge()
+                recording = begin(Recording, "any", path=path, resume=first.id)
+        acknowledge()
+        store = Store(path)
+        assert {key.key for key in store.keys(first.id)} == set(sure)
+        for key, points in sure.items():
+            series = store.series(first.id, key)
+            assert list(zip(series.step.tolist(), map(repr, series.value.tolist()), strict=True)) == [(s, repr(v)) for s, v in points]
+            # Within an attempt steps never go backwards, and attempts never do.
+            pairs = list(zip(series.attempt.tolist(), series.step.tolist(), strict=True))
+            assert pairs == sorted(pairs)
+        store.close()
+
+
+def test_an_opening_counts_attempts_by_steps_that_go_back() -> None:
+    opening = Opening("i", "n", None, None, 0, "{}", "t")
+    assert [opening.attempt(key, step) for key, step in [("a", 1), ("b", 1), ("a", 5), ("a", 2), ("b", 2), ("b", 1), ("a", 3)]] == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]

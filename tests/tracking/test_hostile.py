@@ -1,0 +1,222 @@
+"""Keys and values of every kind, files of other versions, and secrets that must not be kept."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loops_nb import experiment
+from loops_nb.errors import TrackingError
+from loops_nb.tracking import Store, TrackingWarning
+from loops_nb.tracking.schema import SCHEMA_VERSION, STEPS
+
+SENTINEL = "sentinel-key-9f8e7d6c5b4a"
+
+
+class Tensor:
+    """A tensor with one element, on a device."""
+
+    def __float__(self) -> float:
+        raise RuntimeError("not on this device")
+
+    def item(self) -> float:
+        return 2.5
+
+
+class Bad:
+    """An object that nobody can look at."""
+
+    def __float__(self) -> float:
+        raise MemoryError
+
+    def __getattr__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (1, 1.0),
+        (True, 1.0),
+        (-0.0, -0.0),
+        (math.nan, math.nan),
+        (math.inf, math.inf),
+        (-math.inf, -math.inf),
+        (10**400, math.inf),
+        (-(10**400), -math.inf),
+        (2**53, 2.0**53),
+        (5e-324, 5e-324),
+        (np.float32(0.5), 0.5),
+        (np.int64(-3), -3.0),
+        (np.bool_(1), 1.0),
+        (np.array(4.0), 4.0),
+        (Decimal("0.25"), 0.25),
+        (Fraction(1, 4), 0.25),
+        (Tensor(), 2.5),
+    ],
+    ids=repr,
+)
+def test_whatever_is_a_number_is_kept_as_it_is(store: Store, given: Any, kept: float) -> None:
+    exp = experiment("values")
+    exp.log(step=0, value=given)
+    (value,) = store.series(exp.id, "value").value.tolist()
+    assert repr(value) == repr(kept)
+
+
+@pytest.mark.parametrize(
+    "value", ["0.5", None, b"1", [1, 2], {"a": 1}, object(), np.zeros(3), 1j, Bad()], ids=lambda value: type(value).__name__
+)
+def test_what_is_no_number_is_left_out_and_told_once(store: Store, value: Any) -> None:
+    exp = experiment("no numbers")
+    with pytest.warns(TrackingWarning, match="'value' is no number"):
+        exp.log(step=0, value=value, loss=1)
+    # Warnings are errors here: a second one would be one.
+    exp.log(step=1, value=value, loss=2)
+    assert store.series(exp.id, "loss").value.tolist() == [1, 2]
+    assert [key.key for key in store.keys(exp.id)] == ["loss"]
+
+
+KEYS = [
+    "step",
+    "self",
+    "values",
+    "eval/loss",
+    "'; DROP TABLE chunks; --",
+    "\N{ROCKET}\N{VARIATION SELECTOR-16}",
+    "a\x00b",
+    "line\nbreak",
+    "\u202eright to left",
+    " ",
+    "%s{}$x",
+    "x" * 1000,
+    "NULL",
+]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=ascii)
+def test_any_text_can_be_a_key(store: Store, key: str) -> None:
+    exp = experiment(key if key.strip() and len(key) <= 500 else "keys", tags=[key], params={key: key}, run=key)
+    exp.log({key: 1.5}, step=3)
+    exp.note(key)
+    assert [found.key for found in store.keys(exp.id)] == [key]
+    assert store.series(exp.id, key).value.tolist() == [1.5]
+    row = store.experiment(exp.id)
+    assert (row.tags, row.params, row.notes, row.run_id) == ((key,), {key: key}, (key,), key)
+
+
+def test_what_cannot_be_a_key_is_left_out_and_told(store: Store) -> None:
+    exp = experiment("bad keys")
+    for key in ["", "x" * 1001, 3, None]:
+        with pytest.warns(TrackingWarning, match="cannot be a key"):
+            exp.log({key: 1.0}, step=0)  # type: ignore[dict-item]
+    exp.log({"half a surrogate \ud83d": 1.0}, step=0)
+    assert [key.key for key in store.keys(exp.id)] == ["half a surrogate \\ud83d"]
+
+
+def test_ten_thousand_keys_in_one_call(store: Store) -> None:
+    exp = experiment("wide")
+    for step in range(3):
+        exp.log({f"layer/{key}": float(key) for key in range(10_000)}, step=step)
+    found = store.keys(exp.id)
+    assert len(found) == 10_000
+    assert {(key.count, key.first_step, key.last_step) for key in found} == {(3, 0, 2)}
+    assert store.series(exp.id, "layer/9999").value.tolist() == [9999.0] * 3
+
+
+def test_parameters_of_every_kind_become_plain_ones(store: Store) -> None:
+    params = {
+        "lr": np.float32(0.5),
+        "rank": np.int64(8),
+        "path": Path("a/b"),
+        "set": {3},
+        "deep": {"x": (1, None, True)},
+        "nan": math.nan,
+        "bad": Bad(),
+    }
+    row = store.experiment(experiment("params", params=params).id)
+    assert math.isnan(row.params.pop("nan"))
+    assert row.params == {"lr": 0.5, "rank": 8, "path": "a/b", "set": [3], "deep": {"x": [1, None, True]}, "bad": "<Bad>"}
+
+
+def test_the_key_is_nowhere_in_the_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASETEN_API_KEY", SENTINEL)
+    url = f"https://bucket.example/x?X-Amz-Signature={SENTINEL[::-1]}&X-Amz-Date=1"
+    exp = experiment(
+        f"name {SENTINEL}",
+        tags=[SENTINEL],
+        params={"api_key": "another-secret-1", "header": f"Api-Key {SENTINEL}", "deep": {"password": "p4ssw0rd-x", "url": url}},
+    )
+    exp.log({f"key {SENTINEL}": 1.0, "loss": 1.0}, step=0)
+    exp.note(f"it is {SENTINEL}")
+    exp.saved(SENTINEL, uri=url)
+    store.tag(exp.id, f"later {SENTINEL}")
+    store.note(exp.id, SENTINEL)
+    store.set_params(exp.id, {"token": SENTINEL})
+    store.close()
+    exp.close()
+    for file in store.path.parent.iterdir():
+        for secret in (SENTINEL, SENTINEL[::-1], "another-secret-1", "p4ssw0rd-x"):
+            assert secret.encode() not in file.read_bytes()
+    assert Store().experiment(exp.id).params["header"] == "Api-Key <api key>"
+
+
+def test_a_file_of_a_newer_version_is_refused_in_words(store: Store) -> None:
+    experiment("now").close()
+    connection = sqlite3.connect(store.path)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.close()
+    with pytest.raises(TrackingError, match=f"newer version of loops_nb .schema {SCHEMA_VERSION + 1}, this one knows {SCHEMA_VERSION}"):
+        Store().experiments()
+    with pytest.raises(TrackingError, match="newer version"):
+        experiment("then")
+
+
+def test_a_file_of_an_older_version_is_upgraded_and_keeps_what_it_has(store: Store) -> None:
+    store.path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(store.path)
+    for statement in STEPS[0]:
+        connection.execute(statement)
+    connection.execute("INSERT INTO experiments (id, name, created_at, last_at, params) VALUES ('old', 'from then', 1, 2, '{}')")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    with pytest.raises(TrackingError, match=r"older form \(schema 1"):
+        Store(read_only=True).experiments()
+    assert [row.name for row in store.experiments()] == ["from then"]
+    assert store.followed("x") == 0
+    with experiment("from then", resume=True) as exp:
+        exp.log(loss=1)
+    assert exp.id == "old"
+    assert [row.name for row in Store(read_only=True).experiments()] == ["from then"]
+
+
+def test_a_reader_changes_nothing(store: Store) -> None:
+    exp = experiment("read")
+    exp.log(loss=1)
+    exp.close()
+    reader = Store(read_only=True)
+    assert reader.series(exp.id, "loss").value.tolist() == [1]
+    with pytest.raises(TrackingError, match="for reading only"):
+        reader.tag(exp.id, "x")
+    reader.close()
+
+
+def test_what_is_no_file_of_experiments_is_left_alone(store: Store) -> None:
+    store.path.parent.mkdir(parents=True)
+    letter = b"a letter to a friend, long enough to be no database" * 50
+    store.path.write_bytes(letter)
+    with pytest.raises(TrackingError, match="is not a file of experiments"):
+        experiment("x")
+    with pytest.raises(TrackingError, match="is not a file of experiments"):
+        store.experiments()
+    assert store.path.read_bytes() == letter

@@ -1,0 +1,256 @@
+"""Experiments as frames, beside listings of the service, and as files."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from loops_nb import AsyncLoops, Loops, experiment, frames
+from loops_nb.errors import InvalidArgumentError, TrackingError
+from loops_nb.experiments import Metrics
+from loops_nb.frames.derived import DERIVED
+from loops_nb.frames.metrics import experiments_frame, marks_frame
+from loops_nb.tracking import Store
+from tests.frames.test_table import PANDAS
+
+FORMATS = [
+    ".jsonl",
+    ".csv",
+    pytest.param(".parquet", marks=pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not installed")),
+]
+
+
+def sweep() -> Metrics:
+    for number, rate in enumerate((0.1, 0.2, 0.3)):
+        with experiment(f"lr-{rate}", params={"lr": rate, "rank": 8}, tags=["sweep"], run=f"run000{number}") as exp:
+            for step in range(1, 11):
+                exp.log(step=step, loss=10 / step - rate, grad_norm=rate, tokens_seen=step * 100)
+                if step % 5 == 0:
+                    exp.saved(f"step-{step}", uri=f"bt://loops:run000{number}/weights/step-{step}", target="trainer")
+            exp.note("done")
+    return Metrics()
+
+
+def keeps_dtypes(frame: pd.DataFrame) -> None:
+    for column in DERIVED[frame.attrs["loops_kind"]].columns:
+        dtype = frame[column.name].dtype
+        assert (PANDAS.get(column.dtype) or (lambda found: found == np.float64))(dtype), f"{column.name} is {dtype}"
+
+
+def test_long_and_wide_frames_have_every_point_and_their_dtypes() -> None:
+    exp = experiment("points", run="run0001")
+    for step, loss in [(1, 1.0), (2, 2.0), (2, 2.5), (1, math.nan)]:
+        exp.log(step=step, loss=loss)
+    exp.log(step=2, other=7, at=8)
+    long = exp.frame(wide=False)
+    keeps_dtypes(long)
+    assert long[long["key"] == "loss"][["step", "attempt"]].to_numpy().tolist() == [[1, 1], [2, 1], [2, 1], [1, 2]]
+    wide = exp.frame()
+    keeps_dtypes(wide)
+    assert wide[["attempt", "step", "repeat"]].to_numpy().tolist() == [[1, 1, 1], [1, 2, 1], [1, 2, 2], [2, 1, 1], [2, 2, 1]]
+    assert wide["loss"].tolist()[:3] == [1.0, 2.0, 2.5]
+    assert wide["other"].tolist()[-1] == 7
+    # A key that is called like a column of the frame.
+    assert wide["metric:at"].tolist()[-1] == 8
+    assert exp.frame(keys=["other"])["other"].tolist() == [7]
+
+
+def test_frames_without_rows_have_their_columns_and_dtypes() -> None:
+    metrics = Metrics()
+    for frame in (metrics.experiments(), metrics.frame(), metrics.frame(wide=True), metrics.marks(), metrics.params()):
+        assert len(frame) == 0
+        keeps_dtypes(frame)
+    exp = experiment("nothing yet")
+    assert len(exp.frame()) == len(exp.frame(wide=False)) == 0
+
+
+def test_experiments_tell_parameters_tags_and_how_far_they_came() -> None:
+    frame = sweep().experiments()
+    keeps_dtypes(frame)
+    assert frame["name"].tolist() == ["lr-0.3", "lr-0.2", "lr-0.1"]
+    assert frame["params.lr"].tolist() == [0.3, 0.2, 0.1]
+    assert set(frame["tags"]) == {"sweep"}
+    assert set(frame["note"]) == {"done"}
+    assert set(frame["points"]) == {20}
+    assert set(frame["last_step"]) == {10}
+    assert frame.loops.kind == "experiments"
+
+
+def test_the_best_checkpoint_is_the_first_row() -> None:
+    metrics = sweep()
+    best = metrics.best("loss")
+    keeps_dtypes(best)
+    assert best.iloc[0][["name", "checkpoint", "uri"]].tolist() == ["lr-0.3", "step-10", "bt://loops:run0002/weights/step-10"]
+    assert best["value"].tolist() == sorted(best["value"])
+    assert len(best) == 6
+    assert metrics.best("grad_norm", ["lr-0.1", "run0001"], mode="max").iloc[0]["name"] == "lr-0.2"
+    with experiment("no checkpoint") as exp:
+        for value in (math.nan, 3, -5, 4):
+            exp.log(loss=value)
+    assert metrics.best("loss").iloc[0][["name", "value", "step"]].tolist() == ["no checkpoint", -5, 2]
+    with pytest.raises(TrackingError, match="Nothing was logged as 'los'"):
+        metrics.best("los")
+    with pytest.raises(InvalidArgumentError, match="min or max"):
+        metrics.best("loss", mode="lowest")
+
+
+def test_parameters_stand_beside_each_other_what_differs_first() -> None:
+    metrics = sweep()
+    metrics.set_params("lr-0.1", {"data": "v2"})
+    frame = metrics.params()
+    assert frame["parameter"].tolist() == ["lr", "data", "rank"]
+    assert frame["differs"].tolist() == [True, True, False]
+    assert frame["lr-0.2"].tolist() == [0.2, None, 8]
+
+
+def test_words_mean_ids_runs_and_names() -> None:
+    metrics = sweep()
+    first = experiment("twice")
+    second = experiment("twice")
+    assert metrics.ids("twice") == [first.id, second.id]
+    assert metrics.ids([second.id, "run0000"])[0] == second.id
+    with pytest.raises(TrackingError, match=r"Nothing is recorded for 'lr-0\.4'.*Did you mean"):
+        metrics.ids("lr-0.4")
+    metrics.archive("twice")
+    assert "twice" not in set(metrics.experiments()["name"])
+    assert "twice" in set(metrics.experiments(archived=True)["name"])
+    metrics.tag("run0000", "a", "b")
+    metrics.tag("run0000", "a", remove=True)
+    metrics.note("run0000", "look", step=3)
+    row = metrics.find("run0000")[0]
+    assert (row.tags, row.notes) == (("b", "sweep"), ("done", "look"))
+
+
+def listing(kind: str, *rows: dict[str, object]) -> pd.DataFrame:
+    frame: pd.DataFrame = getattr(frames, f"{kind}_frame")(json.dumps({kind: list(rows)}).encode())
+    return frame
+
+
+def test_checkpoints_stand_beside_the_loss_at_their_save() -> None:
+    sweep()
+    lora = {"r": 8}
+    rows = [
+        {
+            "id": f"c{run}{step}",
+            "run_id": run,
+            "checkpoint_id": f"step-{step}",
+            "checkpoint_type": "lora",
+            "created_at": "2026-11-21T10:00:00Z",
+            "base_model": "m",
+            "lora_adapter_config": lora,
+            "target": target,
+            "size_bytes": 1,
+        }
+        for run, step, target in [
+            ("run0000", 5, "trainer"),
+            ("run0002", 10, "trainer"),
+            ("run0002", 7, "sampler"),
+            ("strange", 1, "trainer"),
+        ]
+    ]
+    frame = listing("checkpoints", *rows)
+    joined = frame.loops.with_metrics(at="save")
+    assert joined.loops.kind == "checkpoints"
+    assert joined["step"].tolist() == [5, 10, 7, 1]
+    # A checkpoint whose save nobody marked: by the step that its name tells.
+    assert joined["loss"].tolist()[:3] == pytest.approx([1.9, 0.7, 10 / 7 - 0.3])
+    assert math.isnan(joined["loss"].tolist()[3])
+    assert joined.sort_values("loss").iloc[0].uri == "bt://loops:run0002/weights/step-10"
+    assert "loss" not in frame
+    assert "grad_norm" not in frame.loops.with_metrics(keys=["loss"])
+    with pytest.raises(InvalidArgumentError, match="at must be save"):
+        frame.loops.with_metrics(at="last")
+
+
+def test_runs_stand_beside_their_numbers_tags_and_notes() -> None:
+    sweep()
+    base = {
+        "base_model": "m",
+        "created_at": "2026-11-21T10:00:00Z",
+        "session_id": "s",
+        "status": {"name": "ACTIVE"},
+        "base_url": "http://x",
+    }
+    frame = listing("runs", {"id": "run0001", **base}, {"id": "strange", **base})
+    joined = frame.loops.with_metrics()
+    assert joined["loss"].tolist()[0] == pytest.approx(0.8)
+    assert joined[["tags", "note"]].iloc[0].tolist() == ["sweep", "done"]
+    assert pd.isna(joined["tags"]).tolist() == [False, True]
+    assert frame.loops.with_metrics("max", keys=["loss"])["loss"].tolist()[0] == pytest.approx(9.8)
+    with pytest.raises(InvalidArgumentError, match="for runs and checkpoints"):
+        listing("samplers", {"id": "x", "base_model": "m"}).loops.with_metrics()
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_what_is_exported_is_imported_without_loss(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = sweep()
+    with experiment('odd, "name"\r\n', params={"deep": {"x": [1.5, None, "é"]}}, tags=["a,b", "\N{ROCKET}"]) as exp:
+        for step, value in [(5, math.nan), (3, math.inf), (3, -math.inf), (-(2**62), 0.1 + 0.2), (7, 5e-324)]:
+            exp.log({"k,\n": value}, step=step)
+        exp.note("")
+        exp.note("two\nlines")
+        exp.saved("no uri")
+    metrics.archive("lr-0.1")
+    path = tmp_path / f"all{ending}"
+    before = snapshot(Store())
+    rows = metrics.export(path)
+    assert rows == 4 + 60 + 5 + 12
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "elsewhere"))
+    assert len(metrics.import_(path).new) == 4
+    assert snapshot(Store()) == before
+    # A second time nothing is added, and what is there may be gone on with.
+    assert metrics.import_(path) == ([], metrics.import_(path).known)
+    assert snapshot(Store()) == before
+    with experiment("lr-0.2", resume=True) as exp:
+        exp.log(loss=1)
+    assert Store().series(exp.id, "loss").attempt.tolist() == [1] * 10 + [2]
+
+
+def snapshot(store: Store) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for row in store.experiments(archived=True):
+        series = {key.key: [repr(column.tolist()) for column in store.series(row.id, key.key)[:5]] for key in store.keys(row.id)}
+        found[row.id] = (row, series, store.marks(row.id))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("x.jsonl", "not json\n", "after row 0 it cannot be read"),
+        ("x.jsonl", '{"record": "point", "experiment": "a"}\n', "after row 1"),
+        ("x.jsonl", "[]\n", "after row 0"),
+        ("x.csv", "a,b\n1,2\n", "its columns are others"),
+        ("x.txt", "", "tells no format"),
+    ],
+)
+def test_a_file_that_is_none_of_ours_changes_nothing(tmp_path: Path, name: str, content: str, says: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises((TrackingError, InvalidArgumentError), match=says):
+        Metrics().import_(path)
+    assert Metrics().store.experiments() == []
+    with pytest.raises(TrackingError, match="cannot be read"):
+        Metrics().import_(tmp_path / "absent.jsonl")
+
+
+def test_every_connection_has_the_same_metrics() -> None:
+    sweep()
+    with Loops("key", "http://127.0.0.1:1") as loops:
+        assert len(loops.metrics.frame("lr-0.1", keys=["loss"])) == 10
+    assert len(AsyncLoops("key", "http://127.0.0.1:1").metrics.frame("lr-0.1", keys=["loss"])) == 10
+
+
+def test_marks_tell_saves_and_notes() -> None:
+    metrics = sweep()
+    frame = metrics.marks("lr-0.1")
+    keeps_dtypes(frame)
+    assert frame["text"].tolist() == ["step-5", "step-10", "done"]
+    assert marks_frame(metrics.store, []).empty
+    assert len(experiments_frame(metrics.store)) == 3
