@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.once
+BUNDLES = ("panels.js", "curves.js")
 
 
 def built(kind: str, into: Path) -> Path:
@@ -30,7 +31,7 @@ def test_the_wheel_carries_the_package_and_nothing_else(tmp_path: Path) -> None:
         names = wheel.namelist()
     assert "loops_nb/py.typed" in names
     assert "loops_nb/local/launcher.py" in names
-    assert "loops_nb/static/panels.js" in names
+    assert {f"loops_nb/static/{name}" for name in BUNDLES} <= set(names)
     assert [n for n in names if not n.startswith(("loops_nb/", "loops_nb-"))] == []
     assert any(n.endswith("entry_points.txt") for n in names)
 
@@ -54,7 +55,8 @@ def test_the_sdist_can_be_tested(tmp_path: Path) -> None:
         names = {n.split("/", 1)[1] for n in sdist.getnames() if "/" in n}
     assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "tests/test_package.py", "notebooks/quickstart.ipynb"} <= names
     # Whoever builds from it needs no Node, and whoever changes the page has its sources.
-    assert {"loops_nb/static/panels.js", "js/package-lock.json", "js/hatch_build.py", "js/bundle.py", "js/src/contract.ts"} <= names
+    assert {f"loops_nb/static/{name}" for name in BUNDLES} <= names
+    assert {"js/package-lock.json", "js/hatch_build.py", "js/bundle.py", "js/src/contract.ts"} <= names
     assert [n for n in names if n.startswith((".venv", "build/", ".ci", "js/node_modules"))] == []
 
 
@@ -69,18 +71,21 @@ def test_without_node_the_page_code_that_is_there_is_taken_and_a_missing_one_is_
     refused = build()
     assert refused.returncode == 1
     assert "needs Node 20 or newer" in refused.stderr
-    bundle = tmp_path / "loops_nb" / "static" / "panels.js"
-    bundle.parent.mkdir(parents=True)
-    bundle.write_text("shipped")
+    bundles = [tmp_path / "loops_nb" / "static" / name for name in BUNDLES]
+    bundles[0].parent.mkdir(parents=True)
     (tmp_path / "js" / "src").mkdir()
     (tmp_path / "js" / "src" / "newer.ts").write_text("")
-    os.utime(bundle, (1, 1))
+    for bundle in bundles:
+        assert build().returncode == 1, "one is missing"
+        bundle.write_text("shipped")
+        os.utime(bundle, (1, 1))
     assert build().returncode == 0
-    assert bundle.read_text() == "shipped"
+    assert [bundle.read_text() for bundle in bundles] == ["shipped"] * len(bundles)
 
 
-def test_the_page_code_is_small_and_asks_no_host_for_anything() -> None:
-    code = (ROOT / "loops_nb" / "static" / "panels.js").read_text("utf-8")
+@pytest.mark.parametrize("name", BUNDLES)
+def test_the_page_code_is_small_and_asks_no_host_for_anything(name: str) -> None:
+    code = (ROOT / "loops_nb" / "static" / name).read_text("utf-8")
     # It is saved with every widget whose state a notebook keeps.
     assert len(code.encode()) <= 60_000
     allowed = {
