@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from loops_nb.local.engine import operations
 from tests.local.asking import good, problem
 from tests.local.conftest import Clock
 from tests.local.training import RANK, TEXT, TINY, Trainer, datum
@@ -175,6 +176,40 @@ def test_results_are_forgotten_after_an_hour(trainer: Trainer, clock: Clock, ser
         time.sleep(0.01)
     assert trainer.submit("forward", key=key, data=[datum()]).json()["operation_id"] != first
     problem(trainer.api.get(f"{trainer.url}/operations/nothere"), 404)
+
+
+def test_only_so_much_waits(api: httpx.Client, session_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "MOST_WAITING", 3)
+    trainer = Trainer(api, session_id)
+    keys = [
+        trainer.accepted("init_trainer_server"),
+        trainer.accepted("forward", data=[datum()]),
+        trainer.accepted("forward", data=[datum()]),
+    ]
+    assert "waiting already" in problem(trainer.submit("forward", data=[datum()]), 422)["message"]
+    clock.forward(22)
+    assert {trainer.poll(key)["status"] for key in keys} == {"done"}
+    monkeypatch.setattr(operations, "MOST_WAITING_BYTES", 10_000)
+    trainer.do("forward", data=[datum()])
+    problem(trainer.submit("forward", data=[datum()] * 50), 422)
+
+
+def test_only_so_much_is_kept(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest results go first; what was done is known a while longer, so that a repeat does not do it again."""
+    trainer.do("forward_backward", data=[datum()])
+    key = uuid.uuid4().hex
+    step = trainer.submit("optim_step", key=key, adam_params={}).json()["operation_id"]
+    trainer.poll(step)
+    monkeypatch.setattr(operations, "MOST_RESULT_BYTES", 1000)
+    last = trainer.accepted("forward", data=[datum()])
+    assert trainer.poll(last)["status"] == "done"
+    problem(trainer.api.get(f"{trainer.url}/operations/{step}"), 404)
+    assert trainer.submit("optim_step", key=key, adam_params={}).json()["operation_id"] == step
+    assert trainer.do("save_weights_for_sampler", name="x")["version"] == 1
+    monkeypatch.setattr(operations, "MOST_FINISHED", 1)
+    deadline = time.monotonic() + 60
+    while trainer.submit("optim_step", key=key, adam_params={}).json()["operation_id"] == step:
+        assert time.monotonic() < deadline
 
 
 def test_an_ended_run_is_final(trainer: Trainer, clock: Clock) -> None:
