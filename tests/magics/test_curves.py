@@ -1,0 +1,54 @@
+"""``%loops curves``, and ``%loops compare`` where runs are named: nothing is asked of any service."""
+
+from __future__ import annotations
+
+import pytest
+
+import loops_nb
+from loops_nb.errors import InvalidArgumentError, LoopsError
+from tests.magics.conftest import Notebook
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
+
+
+@pytest.fixture
+def recorded(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> Notebook:
+    """Two experiments were recorded, and the page's code need not be built."""
+    monkeypatch.setattr("loops_nb.panels.curves.page_code", lambda _: "export default { render() {} }")
+    for name, rate in (("slow", 1), ("fast", 3)):
+        with loops_nb.experiment(name, params={"lr": rate / 1e4, "rank": 8}) as experiment:
+            for step in range(21):
+                experiment.log(step=step, loss=3 / (1 + rate * step / 20), accuracy=step / 20)
+    return notebook
+
+
+def test_a_terminal_gets_the_numbers_in_words(recorded: Notebook) -> None:
+    out = recorded.run("%loops curves").out
+    assert "loss by step" in out
+    assert "1.5 @ 20" in out
+    assert "0.75 @ 20" in out
+    assert "lr" in out.split("Parameters that differ")[1]
+    assert "rank" not in out
+
+
+def test_one_run_another_key_another_axis(recorded: Notebook) -> None:
+    out = recorded.run("%loops curves fast --key accuracy --by elapsed --smooth 0.9").out
+    assert "accuracy by time since the beginning" in out
+    assert "slow" not in out
+
+
+def test_compare_takes_runs_of_which_something_was_recorded(recorded: Notebook) -> None:
+    out = recorded.run("%loops compare slow fast").out
+    assert "Curves of slow, fast" in out
+    # What is no experiment is a checkpoint still, for which somebody has to be asked.
+    assert isinstance(recorded.run("%loops compare slow neither", fails=True).error, LoopsError)
+
+
+@pytest.mark.parametrize("line", ["--smooth 7", "--smooth much", "--by sideways"])
+def test_what_makes_no_sense_is_refused(line: str, recorded: Notebook) -> None:
+    assert isinstance(recorded.run(f"%loops curves {line}", fails=True).error, InvalidArgumentError)
+
+
+def test_where_nothing_was_recorded_it_says_so(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loops_nb.panels.curves.page_code", lambda _: "export default { render() {} }")
+    assert "Nothing was recorded yet." in notebook.run("%loops curves to-come").out
