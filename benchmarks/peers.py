@@ -4,7 +4,7 @@ Each is a plain venv in the project folder, git-ignored, made once and kept: ``.
 client (its pydantic models) for every Python of the machine that we support, ``.venv-peers-sdk-3.12`` the Loops SDK, and
 ``.venv-peers-cli-3.12`` the truss CLI.  They pin different versions of the same client, so they cannot share one.  What we ourselves
 need is in the first two, and alone with a kernel in ``.venv-peers-user-3.11``.  ``.venv-peers-torch-3.11`` has PyTorch beside what our
-own model needs, so that both train in one process.
+own model needs, so that both train in one process; ``.venv-peers-trackers-3.11`` other trackers of experiments.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ SDK = ("baseten-loops==0.32.0",)
 CLI = ("truss>=0.18,<=0.18.36",)
 #: A wheel for the CPU, where the package index has one.
 TORCH = ("torch==2.13.0",)
+#: Trackers of experiments; each keeps what is logged on this machine.
+TRACKERS = ("mlflow>=3,<4", "trackio>=0.5", "wandb>=0.20")
+#: Ours needs no more than this to log.
+TRACKING_NEEDS = ("msgspec", "platformdirs")
 #: The model's own needs.
 MODEL_NEEDS = ("msgspec", "numpy", "safetensors")
 #: The frames' own needs; the whole client adds its HTTP side.
@@ -57,6 +61,12 @@ def torch_python() -> Path | None:
     """Return the interpreter of the environment with PyTorch and what our own model needs, made if need be."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return _environment(f"torch-{version}", version, (*_pinned_here(MODEL_NEEDS), *TORCH))
+
+
+def trackers_python() -> Path | None:
+    """Return the interpreter of an environment with other trackers of experiments, made if need be."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return _environment(f"trackers-{version}", version, (*_pinned_here(TRACKING_NEEDS), *TRACKERS))
 
 
 def find_python(version: str) -> str | None:
@@ -104,4 +114,5 @@ if __name__ == "__main__":
     print("sdk", sdk_python() or f"no Python {SDK_PYTHON} on this machine")
     print("user", user_python())
     print("torch", torch_python())
+    print("trackers", trackers_python())
     print("cli", cli_python() or f"no Python {SDK_PYTHON} on this machine")
