@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from loops_nb.client.async_transport import AsyncTransport
-from loops_nb.client.sampling import Ask, Encode, Pause, Send, Step, WaitUntilActive
+from loops_nb.client.sampling import Ask, Encode, Pause, Send, Step, Tell
 from loops_nb.client.transport import Transport
 from loops_nb.tokenizing import Tokenizer, need_tokenizer
+
+if TYPE_CHECKING:
+    from loops_nb.live.waiting.line import Line
 
 T = TypeVar("T")
 
@@ -29,6 +32,7 @@ def drive(steps: Generator[Step, Any, T], transport: Transport, *, tokenizer: To
     quiet
         Write nothing while waiting for a sampler.
     """
+    told = _Told(quiet=quiet)
     answer: Any = None
     error: BaseException | None = None
     while True:
@@ -37,15 +41,20 @@ def drive(steps: Generator[Step, Any, T], transport: Transport, *, tokenizer: To
         except StopIteration as end:
             result: T = end.value
             return result
+        except BaseException:
+            told.end()
+            raise
         answer = error = None
         try:
-            answer = _do(step, transport, tokenizer, quiet=quiet)
+            told.hear(step)
+            answer = _do(step, transport, tokenizer)
         except BaseException as caught:  # noqa: BLE001 - the steps decide what becomes of it, Ctrl-C too
             error = caught
 
 
 async def drive_async(steps: Generator[Step, Any, T], transport: AsyncTransport, *, tokenizer: Tokenizer | None, quiet: bool) -> T:
     """Do the same as `drive`, awaiting."""
+    told = _Told(quiet=quiet)
     answer: Any = None
     error: BaseException | None = None
     while True:
@@ -54,14 +63,46 @@ async def drive_async(steps: Generator[Step, Any, T], transport: AsyncTransport,
         except StopIteration as end:
             result: T = end.value
             return result
+        except BaseException:
+            told.end()
+            raise
         answer = error = None
         try:
-            answer = await _do_async(step, transport, tokenizer, quiet=quiet)
+            told.hear(step)
+            answer = await _do_async(step, transport, tokenizer)
         except BaseException as caught:  # noqa: BLE001 - the steps decide what becomes of it, a cancelled task too
             error = caught
 
 
-def _do(step: Step, transport: Transport, tokenizer: Tokenizer | None, *, quiet: bool) -> Any:
+class _Told:
+    """The one line that says how a sampler stands; there is none as long as nothing is waited for."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._line: Line | None = None
+
+    def hear(self, step: Step) -> None:
+        """Show what a step tells, if it tells something."""
+        if not isinstance(step, Tell):
+            return
+        # Who need not wait needs no poller, which comes along with these.
+        from loops_nb.live.waiting.line import Line  # noqa: PLC0415
+        from loops_nb.live.waiting.vigil import News  # noqa: PLC0415
+
+        if self._line is None:
+            self._line = Line(f"sampler {step.sampler_id}", "ACTIVE", quiet=self._quiet)
+        if step.is_up:
+            self._line.end("is ACTIVE")
+        else:
+            self._line.show(News(step.status, None))
+
+    def end(self) -> None:
+        """Say that nothing came of it."""
+        if self._line is not None:
+            self._line.end()
+
+
+def _do(step: Step, transport: Transport, tokenizer: Tokenizer | None) -> Any:
     match step:
         case Send(call):
             return transport.send(call)
@@ -69,15 +110,13 @@ def _do(step: Step, transport: Transport, tokenizer: Tokenizer | None, *, quiet:
             return transport.beside(address).ask(call)
         case Pause(seconds):
             return time.sleep(seconds)
-        case WaitUntilActive(sampler_id, seconds):
-            from loops_nb.live import waiting  # noqa: PLC0415 - who need not wait needs no poller
-
-            return waiting.wait(transport.exchange, waiting.SamplerAim(sampler_id, "ACTIVE"), timeout=seconds, quiet=quiet)
+        case Tell():
+            return None
         case Encode(text, base_model, base_checkpoint):
             return (tokenizer or need_tokenizer(base_model, base_checkpoint)).encode(text)
 
 
-async def _do_async(step: Step, transport: AsyncTransport, tokenizer: Tokenizer | None, *, quiet: bool) -> Any:
+async def _do_async(step: Step, transport: AsyncTransport, tokenizer: Tokenizer | None) -> Any:
     match step:
         case Send(call):
             return await transport.send(call)
@@ -85,10 +124,8 @@ async def _do_async(step: Step, transport: AsyncTransport, tokenizer: Tokenizer 
             return await transport.beside(address).ask(call)
         case Pause(seconds):
             return await asyncio.sleep(seconds)
-        case WaitUntilActive(sampler_id, seconds):
-            from loops_nb.live import waiting  # noqa: PLC0415 - who need not wait needs no poller
-
-            return await waiting.wait_async(transport.exchange, waiting.SamplerAim(sampler_id, "ACTIVE"), timeout=seconds, quiet=quiet)
+        case Tell():
+            return None
         case Encode(text, base_model, base_checkpoint):
             if tokenizer is None:
                 # To find one may mean to read files, or to ask the hub.

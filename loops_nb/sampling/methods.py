@@ -78,7 +78,8 @@ class SamplersSampling:
             left out, a run's sampler answers with the weights that the run published last, or with its newest sampler checkpoint where none
             are live, and a standalone one as it was made.
         min_policy_version
-            Live weights of at least this version; waits until they are there.  Together with ``checkpoint``: that one until then.
+            Live weights of at least this version; waits until they are there.  Together with ``checkpoint``: that one until then.  0 alone
+            asks a run's sampler for the base model.
         tokenizer
             Your own: anything with ``encode(text)`` and ``decode(ids)``.
         timeout

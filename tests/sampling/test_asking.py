@@ -151,6 +151,17 @@ def test_a_floor_alone_is_a_floor_alone(server: SamplerServer) -> None:
     assert "x-checkpoint-path" not in headers
 
 
+def test_the_base_model_of_a_runs_sampler(server: SamplerServer) -> None:
+    sample_sync(server, min_policy_version=0)
+    assert {"x-checkpoint-path", "x-min-policy-version"} & server.asked[-1].headers.keys() == set()
+
+
+def test_on_shared_capacity_no_weights_are_live(server: SamplerServer) -> None:
+    server.model_id = None
+    assert "Name a checkpoint instead" in refused(server, InvalidArgumentError, min_policy_version=4)
+    assert server.asked == []
+
+
 def test_a_standalone_sampler_says_who_it_is(server: SamplerServer) -> None:
     server.paired = False
     assert sample_sync(server).run_id is None

@@ -51,6 +51,13 @@ def test_checkpoints_answer_for_themselves(trained: Trained) -> None:
     assert scores[1] > scores[0] + 10, "more steps know the sentence better"
 
 
+def test_the_base_model_has_learnt_nothing(trained: Trained) -> None:
+    with trained.client() as loops:
+        found = loops.samplers.sample(trained.run_id, PROMPT, temperature=0, max_tokens=len(REST), min_policy_version=0)
+    assert found.texts != [REST]
+    assert not found.policy_version
+
+
 def test_seeds_and_several(trained: Trained) -> None:
     with trained.client() as loops:
         one, two = (loops.samplers.sample(trained.run_id, "the ", n=3, seed=5, temperature=1.5, max_tokens=12) for _ in range(2))

@@ -7,7 +7,6 @@ are live; then those".
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
@@ -24,7 +23,7 @@ from loops_nb.client.exchange import Exchange, Lost, Reply
 from loops_nb.client.operations import checkpoints, runs, samplers
 from loops_nb.client.sampling.places import place_of, wake_place
 from loops_nb.client.sampling.reading import Answer, decoded, read_answer, read_completions
-from loops_nb.client.sampling.steps import Ask, Encode, Pause, Send, Step, WaitUntilActive
+from loops_nb.client.sampling.steps import Ask, Encode, Pause, Send, Step, Tell
 from loops_nb.client.sampling.wish import Wish
 from loops_nb.errors import (
     APIError,
@@ -48,6 +47,9 @@ _HELD_SECONDS = 0.5
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 _LEAST_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
+_WAKE_SECONDS = 30.0
+#: Between two looks at a sampler that comes up: one on this machine is there at once, others take minutes.
+_LOOKS = (0.1, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TRIED_AGAIN = frozenset({429, 502, 503, 504})
 _PENDING = 408
 _ACCEPTED = 202
@@ -241,6 +243,12 @@ def _choose(sampler: Sampler, run: Run | None, named: str | None, floor: int | N
                 )
             named = checks.checkpoint_uri("checkpoint", format_uri(run.id, "sampler", named), target="sampler")
         return Chosen(sampler, run, named, floor or None, by_caller=True)
+    if floor and sampler.model_id is None:
+        raise InvalidArgumentError(
+            f"Sampler {sampler.id} is on shared capacity, where no weights are live: min_policy_version has no meaning there.",
+            argument="min_policy_version",
+            hint="Name a checkpoint instead.",
+        )
     if run is None or floor is not None:
         return Chosen(sampler, run, None, floor or None, by_caller=False)
     saved = yield from _saved(run)
@@ -259,32 +267,51 @@ def _saved(run: Run) -> Generator[Step, Any, str | None]:
 
 
 def _ready(chosen: Chosen, place: Address, exchange: Exchange, ends: float, clock: Callable[[], float]) -> Generator[Step, Any, bool]:
-    """Wait until the sampler is up, waking it where it sleeps; tell whether it was up at once."""
-    sampler = chosen.sampler
-    status = sampler.status.name if sampler.status is not None else None
-    if status in {None, "ACTIVE"} or chosen.is_serverless:
-        return True
+    """Wait until the sampler is up, waking it whenever it sleeps; tell whether it was up at once."""
+    sampler, looks, started = chosen.sampler, 0, clock()
+    while not chosen.is_serverless and (status := sampler.status.name if sampler.status is not None else None) not in {None, "ACTIVE"}:
+        _check_alive(sampler.id, str(status))
+        yield Tell(sampler.id, str(status))
+        if clock() >= ends:
+            raise WaitTimeoutError(
+                f"Sampler {sampler.id} is not ACTIVE after {clock() - started:.0f} s: it was {status} when last seen. "
+                "Nothing was changed, it goes on.",
+                status=status,
+                hint=f'Wait on: loops.samplers.wait("{sampler.id}"), or ask again with a longer timeout.',
+            )
+        if status == "SCALED_TO_ZERO":
+            yield from _wake(chosen, place, exchange)
+        yield Pause(max(0.0, min(_LOOKS[min(looks, len(_LOOKS) - 1)], ends - clock())))
+        looks += 1
+        try:
+            sampler = yield Send(samplers.get(sampler.id))
+        except (ServiceUnreachableError, ServerError):
+            # It may be back before the time is over.
+            continue
+    if looks:
+        yield Tell(sampler.id, "ACTIVE", is_up=True)
+    return looks == 0
+
+
+def _check_alive(sampler_id: str, status: str) -> None:
     if status in SAMPLER_TERMINAL or status == "DEACTIVATING":
         how = "it has ended" if status in {"INACTIVE", "DEACTIVATING"} else "it failed"
         raise NeverReachedError(
-            f"Nothing can be sampled from sampler {sampler.id}: {how} ({status}).",
+            f"Nothing can be sampled from sampler {sampler_id}: {how} ({status}).",
             status=status,
             hint="A new one for saved weights: %loops create sampler --session SESSION --path bt://loops:RUN/sampler_weights/NAME",
         )
-    if status == "SCALED_TO_ZERO":
-        wake = wake_place(place)
-        call: Call[bytes] = Call(
-            "POST", "", bytes, f"wake sampler {sampler.id}", body={}, headers=_who(chosen), seconds=_CANCEL_SECONDS * 6
-        )
-        try:
-            reply = yield Ask(call, wake)
-        except (Lost, ServiceUnreachableError):
-            # It may come up all the same; waiting tells.
-            reply = None
-        if reply is not None and 400 <= reply.status < 500:  # noqa: PLR2004 - HTTP statuses are their own names
-            raise failure(call, reply.status, reply.headers, reply.body, secret=exchange.key.secret)
-    yield WaitUntilActive(sampler.id, float(math.ceil(max(_LEAST_SECONDS, ends - clock()))))
-    return False
+
+
+def _wake(chosen: Chosen, place: Address, exchange: Exchange) -> Steps:
+    call: Call[bytes] = Call("POST", "", bytes, f"wake sampler {chosen.sampler.id}", body={}, headers=_who(chosen), seconds=_WAKE_SECONDS)
+    try:
+        reply = yield Ask(call, wake_place(place))
+    except (Lost, ServiceUnreachableError):
+        # It may come up all the same; the next look tells.
+        return
+    if 400 <= reply.status < 500:  # noqa: PLR2004 - HTTP statuses are their own names
+        raise failure(call, reply.status, reply.headers, reply.body, secret=exchange.key.secret)
 
 
 def _who(chosen: Chosen) -> dict[str, str]:

@@ -32,11 +32,12 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitUntilActive:
-    """Wait until a sampler is up, for so many seconds at most."""
+class Tell:
+    """Tell the person how a sampler stands that is waited for."""
 
     sampler_id: str
-    seconds: float
+    status: str
+    is_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +49,4 @@ class Encode:
     base_checkpoint: str | None
 
 
-Step: TypeAlias = Send | Ask | Pause | WaitUntilActive | Encode
+Step: TypeAlias = Send | Ask | Pause | Tell | Encode
