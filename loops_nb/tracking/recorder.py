@@ -48,12 +48,14 @@ class Recorder:
         self.trouble = ""
         #: The error that says that this file can never be written by this version, if that is so.
         self.refusal: TrackingError | None = None
+        #: Whether there is something to tell that nobody was told.
+        self.untold = False
         self._told = False
         self._entries: deque[Entry] = deque()
         self._unwritten: list[Batch] = []
         self._lost = 0
         self._awake = threading.Event()
-        self._stopped = False
+        self._is_awake = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
@@ -65,19 +67,14 @@ class Recorder:
             self._lost += 1
             return
         self._entries.append(entry)
-        if not self._awake.is_set():
+        if not self._is_awake:
             self._wake()
 
     def tell(self) -> None:
         """Warn of what keeps the recorder from writing, once for each trouble; to be called by who logs."""
-        if self.trouble and not self._told:
-            self._told = True
+        if self.untold:
+            self._told, self.untold = True, False
             warnings.warn(self.trouble, TrackingWarning, stacklevel=3)
-
-    @property
-    def is_troubled(self) -> bool:
-        """Whether there is something to tell that nobody was told."""
-        return bool(self.trouble) and not self._told
 
     def flush(self) -> bool:
         """Write all that was taken until now, on this thread; tell whether it is in the file."""
@@ -87,7 +84,7 @@ class Recorder:
     def close(self) -> None:
         """Write all that was taken, and say how much could not be written."""
         if not self.flush():
-            self._told = False
+            self.untold = True
             waiting = sum(batch.size for batch in self._unwritten) + self._lost
             self.trouble = f"{self.trouble} {waiting:,} values are lost with this process."
             self.tell()
@@ -102,7 +99,7 @@ class Recorder:
         with self._lock:
             self._entries.clear()
             self._unwritten.clear()
-            self.trouble, self._told = "", False
+            self._relieved()
 
     def begin_again(self) -> None:
         """Begin empty, in a child process: what the parent has not written yet, the parent will write."""
@@ -111,6 +108,7 @@ class Recorder:
         self._begin()
 
     def _wake(self) -> None:
+        self._is_awake = True
         self._awake.set()
         if self._thread is None or not self._thread.is_alive():
             with self._lock:
@@ -127,6 +125,7 @@ class Recorder:
             # Collect what comes in the meantime: one transaction for all of it.
             time.sleep(pause)
             self._awake.clear()
+            self._is_awake = False
             try:
                 done = self.flush()
             except Exception as error:  # noqa: BLE001 - a fault in here must neither end the thread nor reach a stranger's cell
@@ -134,33 +133,47 @@ class Recorder:
                 done = False
             pause = PAUSE_SECONDS if done else min(_LONGEST_PAUSE, 2 * pause)
             if not done:
+                self._is_awake = True
                 self._awake.set()
 
     def _write(self) -> bool:
+        if sum(batch.size for batch in self._unwritten) < MOST_WAITING:
+            self._gather()
+        is_faulty = False
+        while self._unwritten:
+            try:
+                self._unwritten[0].write(self._open(), self.path)
+            except Exception as error:  # noqa: BLE001 - told, and not raised into a training
+                self._forget()
+                if not _may_pass(error):
+                    # No second try would do better, and all that comes after would wait for it.
+                    self._lost += self._unwritten.pop(0).size
+                    self._troubled(f"{type(error).__name__}: {error}")
+                    is_faulty = True
+                    continue
+                self.refusal = error if isinstance(error, TrackingError) else None
+                self._troubled(error.message if isinstance(error, LoopsError) else str(error))
+                return False
+            del self._unwritten[0]
+        if is_faulty:
+            return False
+        self._relieved()
+        return True
+
+    def _gather(self) -> None:
         entries = []
         while self._entries:
             entries.append(self._entries.popleft())
         if entries:
             self._unwritten.append(Batch(entries))
-        while self._unwritten:
-            try:
-                self._unwritten[0].write(self._open(), self.path)
-            except Exception as error:
-                self._forget()
-                if not _may_pass(error):
-                    # No second try would do better, and all that comes after would wait for it.
-                    self._lost += self._unwritten.pop(0).size
-                    raise
-                self.refusal = error if isinstance(error, TrackingError) else None
-                self._troubled(error.message if isinstance(error, LoopsError) else str(error))
-                return False
-            del self._unwritten[0]
-        self.trouble, self._told = "", False
-        return True
+
+    def _relieved(self) -> None:
+        self.trouble, self._told, self.untold = "", False, False
 
     def _troubled(self, why: str) -> None:
         why = one_line(why).rstrip(".")
         self.trouble = f"What is logged cannot be written to {self.path} for now ({why}). It is kept in memory and tried again."
+        self.untold = not self._told
 
     def _open(self) -> sqlite3.Connection:
         # A file that was removed while it was open would take points and keep none.

@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from time import time_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -77,17 +78,16 @@ class Recording:
         """
         if values is not None:
             more = {**values, **more}
-        known = self._keys
-        for key, value in more.items():
-            if type(value) not in _PLAIN or key not in known:
-                more = self._usable(more)
-                break
+        # All of a usual call at once: it costs what a training loop can overlook.
+        if not (self._keys.issuperset(more) and _PLAIN.issuperset(map(type, more.values()))):
+            more = self._usable(more)
         if type(step) is not int or not -_FAR < step < _FAR:
             step = self._next_step() if step is None else as_step(step)
         self._last_step = step
-        self._recorder.add(Logged(self._opening, step, now(), _NAN if tokens_seen is None else float(tokens_seen), more))
-        if self._recorder.is_troubled:
-            self._recorder.tell()
+        recorder = self._recorder
+        recorder.add(Logged(self._opening, step, time_ns() // 1_000_000, _NAN if tokens_seen is None else float(tokens_seen), more))
+        if recorder.untold:
+            recorder.tell()
 
     def note(self, text: str, *, step: int | None = None) -> None:
         """Write something down, at a step or about the whole experiment."""
@@ -163,7 +163,7 @@ class Recording:
         self._tell()
 
     def _tell(self) -> None:
-        if self._recorder.is_troubled:
+        if self._recorder.untold:
             self._recorder.tell()
 
     def _next_step(self) -> int:
