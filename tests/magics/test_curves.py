@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import loops_nb
 from loops_nb.errors import InvalidArgumentError, LoopsError
 from tests.magics.conftest import Notebook
+from tests.magics.test_kernel import executed, kernel_environment  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
 
@@ -52,3 +55,16 @@ def test_what_makes_no_sense_is_refused(line: str, recorded: Notebook) -> None:
 def test_where_nothing_was_recorded_it_says_so(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loops_nb.panels.curves.page_code", lambda _: "export default { render() {} }")
     assert "Nothing was recorded yet." in notebook.run("%loops curves to-come").out
+
+
+def test_an_executed_notebook_ends_with_the_whole_picture(kernel_environment: Path) -> None:  # noqa: F811 - the fixture
+    book = executed(
+        kernel_environment,
+        "%load_ext loops_nb",
+        "p = %loops curves sweep",
+        "import loops_nb\nwith loops_nb.experiment('sweep') as e:\n    for i in range(40):\n        e.log(step=i, loss=1 / (i + 1))",
+    )
+    report, live = book.cells[1].outputs
+    assert "<svg" in report.data["text/html"]
+    assert "0.025 @ 39" in report.data["text/html"], "what the cells below recorded, too"
+    assert live.data["text/plain"] == "(live panel: needs a running kernel)"
