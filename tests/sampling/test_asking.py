@@ -367,6 +367,12 @@ def test_a_sampler_that_sleeps_is_woken_and_waited_for(sample: Flavour, server: 
     assert (woken.method, woken.headers["x-run-id"]) == ("POST", RUN)
 
 
+def test_a_sampler_is_woken_once_and_again_when_it_fell_asleep_anew(server: SamplerServer) -> None:
+    server.statuses = [*["SCALED_TO_ZERO"] * 3, "WAKING_UP", "SCALED_TO_ZERO", "SCALED_TO_ZERO", "ACTIVE"]
+    assert sample_sync(server).texts == ["ab"]
+    assert len(server.at(f"{AT_SAMPLER}/wake")) == 2
+
+
 def test_the_address_that_wakes_takes_the_place_of_sync(server: SamplerServer) -> None:
     server.base_url = f"{server.url}{AT_SAMPLER}/sync"
     server.statuses = ["SCALED_TO_ZERO", "SCALED_TO_ZERO", "ACTIVE"]

@@ -48,6 +48,7 @@ _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 _LEAST_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
 _WAKE_SECONDS = 30.0
+_AGAIN_SECONDS = 5.0
 #: Between two looks at a sampler that comes up: one on this machine is there at once, others take minutes.
 _LOOKS = (0.1, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TRIED_AGAIN = frozenset({429, 502, 503, 504})
@@ -268,7 +269,7 @@ def _saved(run: Run) -> Generator[Step, Any, str | None]:
 
 def _ready(chosen: Chosen, place: Address, exchange: Exchange, ends: float, clock: Callable[[], float]) -> Generator[Step, Any, bool]:
     """Wait until the sampler is up, waking it whenever it sleeps; tell whether it was up at once."""
-    sampler, looks, started = chosen.sampler, 0, clock()
+    sampler, looks, started, woken = chosen.sampler, 0, clock(), float("-inf")
     while not chosen.is_serverless and (status := sampler.status.name if sampler.status is not None else None) not in {None, "ACTIVE"}:
         _check_alive(sampler.id, str(status))
         yield Tell(sampler.id, str(status))
@@ -279,7 +280,11 @@ def _ready(chosen: Chosen, place: Address, exchange: Exchange, ends: float, cloc
                 status=status,
                 hint=f'Wait on: loops.samplers.wait("{sampler.id}"), or ask again with a longer timeout.',
             )
-        if status == "SCALED_TO_ZERO":
+        if status != "SCALED_TO_ZERO":
+            woken = float("-inf")
+        elif clock() - woken > _AGAIN_SECONDS:
+            # What is still asleep a moment later is on its way; what slept again in between was not asked in time.
+            woken = clock()
             yield from _wake(chosen, place, exchange)
         yield Pause(max(0.0, min(_LOOKS[min(looks, len(_LOOKS) - 1)], ends - clock())))
         looks += 1
