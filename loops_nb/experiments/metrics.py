@@ -197,7 +197,7 @@ class Metrics:
             fits = [row for row in rows if row.id == word] or [row for row in rows if word in (row.run_id, row.name)]
             if not fits:
                 known = dict.fromkeys(text for row in rows for text in (row.name, row.run_id, row.id) if text)
-                near = difflib.get_close_matches(word, known, n=3)
+                near = difflib.get_close_matches(word, known, n=2)
                 raise TrackingError(
                     f"Nothing is recorded for {word!r:.60} on this machine.",
                     hint=f"Did you mean {' or '.join(near)}?" if near else "%loops experiments lists what is.",

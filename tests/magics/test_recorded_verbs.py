@@ -1,0 +1,98 @@
+"""Experiments by lines: what was recorded, what is best, what a person says about it; most of it without any connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loops_nb import experiment
+from tests.magics.conftest import Notebook
+from tests.tracking.test_request_log import Script
+
+
+@pytest.fixture
+def sweep(home: Path) -> None:
+    for rate in (0.1, 0.2):
+        with experiment(f"lr-{rate}", params={"lr": rate, "rank": 8}, tags=["sweep"], run=f"run-{rate}") as exp:
+            for step in range(1, 4):
+                exp.log(step=step, loss=3 / step - rate)
+            exp.saved("step-3", uri=f"bt://loops:run-{rate}/weights/step-3", target="trainer")
+
+
+@pytest.mark.usefixtures("sweep")
+def test_what_was_recorded_is_listed_without_a_connection(notebook: Notebook) -> None:
+    frame = notebook.run("df = %loops experiments\ndf").value
+    assert frame["name"].tolist() == ["lr-0.2", "lr-0.1"]
+    assert "params.lr" in notebook.html(frame)
+    assert len(notebook.run("%loops metrics").value) == 6
+    wide = notebook.run("%loops metrics lr-0.1 --keys loss --wide").value
+    assert wide["loss"].tolist() == pytest.approx([2.9, 1.4, 0.9])
+    assert notebook.run("%loops metrics run-0.1 --marks").value["text"].tolist() == ["step-3"]
+    assert notebook.run("%loops best --metric loss --min").value["uri"].tolist()[0] == "bt://loops:run-0.2/weights/step-3"
+    assert notebook.run("%loops best --max").value["name"].tolist()[0] == "lr-0.1"
+    assert notebook.run("%loops params").value["parameter"].tolist() == ["lr", "rank"]
+    assert notebook.desk.connection.live is None
+
+
+@pytest.mark.usefixtures("sweep")
+def test_a_person_says_something_about_a_run(notebook: Notebook) -> None:
+    assert notebook.run("%loops tag lr-0.1 good").text == "lr-0.1 (run-0.1): good, sweep.\n"
+    assert notebook.run("%loops tag lr-0.1 sweep --remove").text == "lr-0.1 (run-0.1): good.\n"
+    assert notebook.run("%loops experiments --tag good").value["name"].tolist() == ["lr-0.1"]
+    assert "No experiment has the tag 'none'" in notebook.plain(notebook.run("%loops experiments --tag none").value)
+    assert "at step 2" in notebook.run("%loops note lr-0.1 it jumps here --step 2").text
+    assert notebook.run("%loops metrics lr-0.1 --marks").value["text"].tolist() == ["step-3", "it jumps here"]
+    params = notebook.run("%loops params lr-0.1 --set data=v2 --set steps=10").value
+    assert dict(zip(params["parameter"], params["lr-0.1"], strict=True)) == {"lr": 0.1, "rank": 8, "data": "v2", "steps": 10}
+    assert "1 experiment put out of sight" in notebook.run("%loops archive lr-0.1").text
+    assert notebook.run("%loops experiments").value["name"].tolist() == ["lr-0.2"]
+    assert "brought back" in notebook.run("%loops archive lr-0.1 --undo").text
+
+
+@pytest.mark.usefixtures("sweep")
+def test_faults_are_one_line_with_the_way_out(notebook: Notebook) -> None:
+    assert "Did you mean lr-0.2 or lr-0.1?" in notebook.run("%loops metrics lr-0.3", fails=True).text
+    assert "There is loss." in notebook.run("%loops best -m los", fails=True).text
+    assert "Either --min or --max" in notebook.run("%loops best --min --max", fails=True).text
+    assert "There is no text to note" in notebook.run("%loops note lr-0.1", fails=True).text
+    assert "must be NAME=VALUE" in notebook.run("%loops params lr-0.1 --set data", fails=True).text
+    assert "tells no format" in notebook.run("%loops export sweep.txt", fails=True).text
+    assert "which file to follow" in notebook.run("%loops track", fails=True).text
+    assert "There is no file" in notebook.run("%loops track --request-log absent.jsonl --once", fails=True).text
+
+
+@pytest.mark.usefixtures("sweep")
+def test_experiments_go_to_a_file_and_come_back(notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sweep.csv"
+    assert "Wrote 2 experiments" in notebook.run(f"%loops export {path}").text
+    assert "2 experiments of it were here already" in notebook.run(f"%loops import {path}").text
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "elsewhere"))
+    assert "Added 2 experiments" in notebook.run(f"%loops import {path}").text
+    assert len(notebook.run("%loops metrics").value) == 6
+
+
+def test_a_request_log_is_read_and_followed(notebook: Notebook, tmp_path: Path) -> None:
+    script = Script(tmp_path / "loops.jsonl")
+    assert "There is no file" in notebook.run(f"%loops track --request-log {script.path}").text
+    script.made()
+    script.step(2.0)
+    assert "followed" in notebook.run("%loops track").text
+    assert "tells of my run (abc1234)" in notebook.run(f"%loops track --request-log {script.path} --once").text
+    assert notebook.run("%loops metrics abc1234 --keys loss").value["value"].tolist() == [2.0]
+    assert "was not followed" in notebook.run(f"%loops track --request-log {script.path} --stop").text
+
+
+@pytest.mark.usefixtures("sweep")
+def test_tab_knows_what_was_recorded(notebook: Notebook) -> None:
+    assert "%loops metrics lr-0.1" in notebook.completions("%loops metrics lr-")
+    assert "%loops tag run-0.2" in notebook.completions("%loops tag run-")
+    assert "%loops best --metric loss" in notebook.completions("%loops best --metric l")
+
+
+def test_a_run_of_the_service_gets_its_tags_and_shows_them(live: Notebook) -> None:
+    run = live.run("df = %loops runs\ndf").value["id"].tolist()[0]
+    assert "baseline" in live.run(f"%loops tag {run} baseline").text
+    listing = live.run("%loops runs").value
+    assert listing[listing["id"] == run]["tags"].tolist() == ["baseline"]
+    assert "Nothing is recorded for 'nobody'" in live.run("%loops tag nobody x", fails=True).text
