@@ -68,15 +68,15 @@ def compare(
     what, peer, goal
         As in `Ratio`.
     ours, theirs
-        Figures by round: seconds for ``s`` and ``ms``, bytes for ``MB``.
+        Figures by round: seconds for ``s``, ``ms`` and ``us``, bytes for ``MB``.
     unit
-        ``"s"``, ``"ms"`` or ``"MB"``.
+        ``"s"``, ``"ms"``, ``"us"`` or ``"MB"``.
     invert
         Show ours by theirs instead: for a floor, or a share of the peer's memory.
     """
     pairs = list(zip(ours, theirs, strict=True))
     ratios = sorted(mine / other if invert else other / mine for mine, other in pairs)
-    scale = {"s": 1.0, "ms": 1e3, "MB": 1e-6}[unit]
+    scale = {"s": 1.0, "ms": 1e3, "us": 1e6, "MB": 1e-6}[unit]
     return Ratio(
         what,
         peer,

@@ -59,9 +59,13 @@ def run(rounds: int | None = None) -> Iterator[str]:
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             figures.setdefault(name, []).append(_one(python, name))
     ours = figures["ours"]
-    lines: list[Ratio] = [compare("log() of five values", f"{LIMIT_SECONDS * 1e6:.0f} us", ours, [LIMIT_SECONDS] * count, goal=">= 1")]
-    lines += [compare("log() of five values", peer, ours, figures[peer], goal=f">= {goal}") for peer, goal in GOALS.items()]
-    lines.append(compare("the same, with flush", "mlflow.log_metrics", figures["ours, with flush"], figures["mlflow.log_metrics"]))
+    lines: list[Ratio] = [
+        compare("log() of five values", f"{LIMIT_SECONDS * 1e6:.0f} us", ours, [LIMIT_SECONDS] * count, goal=">= 1", unit="us")
+    ]
+    lines += [compare("log() of five values", peer, ours, figures[peer], goal=f">= {goal}", unit="us") for peer, goal in GOALS.items()]
+    lines.append(
+        compare("the same, with flush", "mlflow.log_metrics", figures["ours, with flush"], figures["mlflow.log_metrics"], unit="us")
+    )
     yield table("tracking: log", NOTE, lines)
     reads = [_answer([sys.executable, "-c", _READ]) for _ in range(min(count, 3))]
     limit = [MILLION_SECONDS] * len(reads)

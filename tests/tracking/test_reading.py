@@ -25,6 +25,8 @@ FORMATS = [
     pytest.param(".parquet", marks=pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not installed")),
 ]
 
+pytestmark = pytest.mark.once
+
 
 def sweep() -> Metrics:
     for number, rate in enumerate((0.1, 0.2, 0.3)):

@@ -15,6 +15,8 @@ from loops_nb.tracking.request_log import RequestLog, follow, followed, unfollow
 RUN = "abc1234"
 KEY = "a-key-that-must-not-be-kept"
 
+pytestmark = pytest.mark.once
+
 
 class Script:
     """What a training script writes."""
