@@ -156,6 +156,7 @@ class Engine:
             trainer.park()
 
     async def _look_at_sampler(self, sampler: Sampler) -> None:
+        sampler.queue.forget()
         record = self.service.store.get(SamplerRecord, sampler.sampler_id)
         if record is None or self.service.ended(record):
             await sampler.close()

@@ -108,8 +108,9 @@ class Operations:
         """Finish an operation with an error."""
         self._finish(operation, msgspec.json.encode({"status": "error", "error": text, "error_class": error_class}))
 
-    def forget(self) -> None:
-        """Drop what was finished too long ago; so a repeat of it is new."""
+    def forget(self) -> list[str]:
+        """Drop what was finished too long ago, so that a repeat of it is new; return the ids."""
+        gone: list[str] = []
         until = self._clock() - self._keep_ms
         while self._finished and (len(self._finished) > MOST_FINISHED or (self._finished[0].finished_at or 0) <= until):
             known = self._finished.popleft()
@@ -117,6 +118,8 @@ class Operations:
                 self._drop_oldest_answer()
             del self._by_id[known.id]
             self._by_key.pop(known.key, None)
+            gone.append(known.id)
+        return gone
 
     def _finish(self, operation: Operation, answer: bytes) -> None:
         self._waiting -= 1

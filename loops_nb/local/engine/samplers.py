@@ -13,6 +13,7 @@ from msgspec import Struct
 from loops_nb.errors import InvalidURIError
 from loops_nb.local.engine import saves
 from loops_nb.local.engine.process import OperationError, WorkerDiedError, WorkerProcess
+from loops_nb.local.engine.queued import Queue
 from loops_nb.local.problems import Problem
 from loops_nb.local.records import CheckpointRecord, PublishedRecord, SamplerRecord, SaveRecord
 from loops_nb.local.rules.checkpoints import find_by_uri
@@ -72,6 +73,7 @@ class Sampler:
         self._process: WorkerProcess | None = None
         self._start = asyncio.Lock()
         self._under_way = 0
+        self.queue = Queue(self, engine.service)
         self._answers: OrderedDict[str, tuple[bytes, asyncio.Task[tuple[bytes, Weights]]]] = OrderedDict()
 
     @property
@@ -129,6 +131,10 @@ class Sampler:
             self._answers.pop(key, None)
             raise
 
+    def check(self, wanted: Wanted) -> None:
+        """Refuse with 422 what no weights can answer."""
+        self._weights(wanted)
+
     async def weights(self, wanted: Wanted) -> Weights:
         """Return the weights that a request means, waiting for a version that is still to come."""
         deadline = asyncio.get_running_loop().time() + self._service.settings.hold_seconds
@@ -156,6 +162,7 @@ class Sampler:
 
     async def close(self) -> None:
         """End the process and whoever waits for it."""
+        self.queue.close()
         for _, task in self._answers.values():
             task.cancel()
         await self.end()

@@ -33,6 +33,11 @@ class _Init(Struct):
     base_model: str | None = None
 
 
+class _Shared(Struct):
+    model: str | None = None
+    lora: str | None = None
+
+
 def check_operation(run: RunRecord, name: str, body: bytes) -> None:
     """Refuse what can be seen to be wrong.
 
@@ -66,6 +71,24 @@ def check_sample(body: bytes) -> None:
         check_sampling(read_json(body))
     except BadRequest as error:
         raise Problem(422, "INVALID_REQUEST", str(error), details={"operation": "sample"}) from None
+
+
+def asked_of_shared(body: bytes, base_model: str) -> str | None:
+    """Return the checkpoint that a ``/sample`` on shared capacity names; it names the base model too.
+
+    Raises
+    ------
+    Problem
+        422, if that is not the sampler's, or either is no text.
+    """
+    try:
+        asked = msgspec.json.decode(body.strip() or b"{}", type=_Shared)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(422, "INVALID_REQUEST", f"The body is not as it should be: {error}.", details={"operation": "sample"}) from None
+    if asked.model is not None and catalogue.name_of(asked.model) != base_model:
+        text = f"The request names base model {asked.model[:200]}, and the sampler is of {base_model}."
+        raise Problem(422, "OTHER_BASE_MODEL", text)
+    return asked.lora
 
 
 def read_json(body: bytes) -> dict[str, Any]:

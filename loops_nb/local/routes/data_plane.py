@@ -17,10 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from loops_nb.local.engine.engine import Engine
 from loops_nb.local.engine.operations import Operation
 from loops_nb.local.engine.process import OperationError, WorkerDiedError
+from loops_nb.local.engine.queued import Queue
 from loops_nb.local.engine.samplers import Wanted
-from loops_nb.local.engine.submitting import check_operation, check_sample
+from loops_nb.local.engine.submitting import asked_of_shared, check_operation, check_sample
 from loops_nb.local.ids import is_id
 from loops_nb.local.problems import Problem, conflict, json_response
 from loops_nb.local.records import DeploymentRecord, RunRecord, SamplerRecord
@@ -71,13 +73,17 @@ async def submit(request: Request) -> Response:
         _touch(service, run, f"POST /{name}")
         operation = Operation(name, body, key)
         trainer.submit(operation)
-    return json_response({"operation_id": operation.id, "schema_version": 1}, 202, {"Location": f"/operations/{operation.id}"})
+    return _accepted(operation)
 
 
 async def poll(request: Request) -> Response:
     """Return how an operation went; held while it is pending, then 408."""
     engine, run = engine_of(request), _run(request)
     operation = engine.trainer(run).operations.get(request.path_params["operation_id"])
+    return await _finished(engine, operation)
+
+
+async def _finished(engine: Engine, operation: Operation | None) -> Response:
     if operation is None:
         raise Problem(404, "UNKNOWN_OPERATION", "There is no such operation, or its result is no longer kept; send the request again.")
     if not await engine.wait(operation):
@@ -106,7 +112,7 @@ async def wake(request: Request) -> Response:
 
 
 async def sample(request: Request) -> Response:
-    """Complete a prompt."""
+    """Complete a prompt; on shared capacity it is accepted with 202 and fetched when it is done."""
     record, engine = _sampler(request), engine_of(request)
     body = await request.body()
     if engine.stopping:
@@ -121,15 +127,39 @@ async def sample(request: Request) -> Response:
         sampler_id=headers.get("x-sampler-id"),
         repeat_prompt=headers.get("user-agent", "").startswith(TRAINING_CLIENT),
     )
+    key = headers.get("idempotency-key", "")
+    if record.model_id is None:
+        wanted = msgspec.structs.replace(wanted, pin=asked_of_shared(body, record.base_model) or wanted.pin)
+        return _accepted(engine.sampler(record).queue.submit(body, wanted, key))
     try:
-        answer, weights = await engine.sampler(record).sample(body, wanted, headers.get("idempotency-key", ""))
+        answer, weights = await engine.sampler(record).sample(body, wanted, key)
     except OperationError as error:
         status, code = (422, "INVALID_REQUEST") if error.error_class == "ValueError" else (500, "SAMPLER_FAILED")
         raise Problem(status, code, str(error), details={"error_class": error.error_class}) from None
     except WorkerDiedError as error:
         raise Problem(502, "SAMPLER_DIED", f"The sampler's process {error} before it answered; send the request again.") from None
-    version = {} if weights.version is None else {"x-trainers-policy-version": str(weights.version)}
-    return Response(answer, media_type="application/json", headers=version)
+    return Response(answer, media_type="application/json", headers=_version(weights.version))
+
+
+async def poll_sample(request: Request) -> Response:
+    """Return how a request on shared capacity went; held while it is pending, then 408."""
+    engine, queue = _queue(request)
+    asked = queue.get(request.path_params["operation_id"])
+    answer = await _finished(engine, asked)
+    if asked is not None:
+        answer.headers.update(_version(asked.version))
+    return answer
+
+
+async def cancel_sample(request: Request) -> Response:
+    """Give up a request on shared capacity; 409 when it is finished already."""
+    _, queue = _queue(request)
+    asked = queue.get(request.path_params["operation_id"])
+    if asked is None:
+        raise Problem(404, "UNKNOWN_OPERATION", "There is no such operation, or its result is no longer kept.")
+    if not queue.cancel(asked):
+        raise conflict(f"The operation {asked.id} is finished already.", operation_id=asked.id)
+    return json_response({"operation_id": asked.id, "status": "cancelled"})
 
 
 async def list_served(request: Request) -> Response:
@@ -168,6 +198,19 @@ def _sampler(request: Request) -> SamplerRecord:
     if found is None:
         raise refuse_data_plane("sampler", key)
     return found
+
+
+def _queue(request: Request) -> tuple[Engine, Queue]:
+    record, engine = _sampler(request), engine_of(request)
+    return engine, engine.sampler(record).queue
+
+
+def _accepted(operation: Operation) -> Response:
+    return json_response({"operation_id": operation.id, "schema_version": 1}, 202, {"Location": f"/operations/{operation.id}"})
+
+
+def _version(version: int | None) -> dict[str, str]:
+    return {} if version is None else {"x-trainers-policy-version": str(version)}
 
 
 def _touch(service: Service, run: RunRecord, note: str) -> str:
@@ -215,6 +258,8 @@ ROUTES = [
     Route("/trainers/{run_id}", no_such_call, methods=_METHODS),
     Route("/samplers/{sampler_id}/wake", wake, methods=["POST"]),
     Route("/samplers/{sampler_id}/sample", sample, methods=["POST"]),
+    Route("/samplers/{sampler_id}/operations/{operation_id}", poll_sample, methods=["GET"]),
+    Route("/samplers/{sampler_id}/operations/{operation_id}/cancel", cancel_sample, methods=["POST"]),
     Route("/samplers/{sampler_id}/v1/models", list_served, methods=["GET"]),
     Route("/samplers/{sampler_id}/trainers_policy_version", served_version, methods=["GET"]),
     Route("/samplers/{sampler_id}/{operation:path}", no_such_call, methods=_METHODS),
