@@ -64,7 +64,7 @@ class Bad:
         (Fraction(1, 4), 0.25),
         (Tensor(), 2.5),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_whatever_is_a_number_is_kept_as_it_is(store: Store, given: Any, kept: float) -> None:
     exp = experiment("values")

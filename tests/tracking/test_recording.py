@@ -164,7 +164,9 @@ def test_reading_makes_no_file(store: Store) -> None:
     assert not store.path.exists()
 
 
-@pytest.mark.parametrize("step", [0.5, "3", 1 << 70, float("nan"), float("inf"), object()], ids=repr)
+@pytest.mark.parametrize(
+    "step", [0.5, "3", 1 << 70, float("nan"), float("inf"), object()], ids=["half", "text", "huge", "nan", "inf", "object"]
+)
 def test_a_step_that_is_no_whole_number_is_refused(step: object) -> None:
     with pytest.raises(InvalidArgumentError, match="whole number"):
         experiment("bad step").log(step=step, loss=1)  # type: ignore[arg-type]
