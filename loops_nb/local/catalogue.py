@@ -18,6 +18,8 @@ from loops_nb.local.model.sizes import SMALL, TARGET_MODULES, TINY, size_of
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_.-]{1,95}")
 GIB = 1024
+#: What the names of the models that compute here begin with.
+LOCAL = "loops-local/"
 
 
 class Hardware(Struct, frozen=True):

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from loops_nb.local import catalogue
 from loops_nb.local.ids import is_id
+from loops_nb.local.model.sizes import LONGEST_RANK
 from loops_nb.local.problems import Problem, invalid
 
 _INT64 = 2**63 - 1
@@ -51,7 +52,7 @@ class CreateTrainer(Struct, kw_only=True):
     base_model: str
     name: Name | None = None
     max_seq_len: Positive | None = None
-    lora_rank: Annotated[int, Meta(ge=1, le=1_000_000)] = 64
+    lora_rank: Annotated[int, Meta(ge=1, le=LONGEST_RANK)] = 64
     seed: Int | None = None
     scale_down_delay_seconds: Annotated[int, Meta(ge=1, le=MAX_SCALE_DOWN_DELAY)] = DEFAULT_SCALE_DOWN_DELAY
     availability_model: Availability = "dedicated"
@@ -134,7 +135,7 @@ class LegacyCreateTrainer(Struct):
 
     model: str
     max_seq_len: Positive | None = None
-    lora_rank: Annotated[int, Meta(ge=1, le=1_000_000)] = 64
+    lora_rank: Annotated[int, Meta(ge=1, le=LONGEST_RANK)] = 64
     seed: Int | None = None
     scale_down_delay_seconds: Positive = LEGACY_SCALE_DOWN_DELAY
     checkpoint_path: str | None = None

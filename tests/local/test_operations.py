@@ -116,8 +116,11 @@ def test_what_is_wrong_is_refused_in_words(trainer: Trainer, service: AnyService
         ("optim_step", {"adam_params": {"learning_rate": -1}}, "learning_rate"),
         ("save_state", {"name": "a/b"}, "name is 1 to 255 letters"),
         ("save_state", {"name": ""}, "name is 1 to 255 letters"),
+        ("save_state", {"name": ".."}, "not dots alone"),
+        ("save_weights_for_sampler", {"name": "a\n"}, "name is 1 to 255 letters"),
+        ("save_state", {"name": "../../x", "padding": "x" * 300_000}, "only forward and forward_backward"),
         ("save_state", {}, "name"),
-        ("save_state", {"name": "a", "ttl_seconds": 0}, "ttl_seconds"),
+        ("save_state", {"name": "a", "ttl_seconds": 0}, "The body is not as it should be: Expected `int` >= 1 - at `$.ttl_seconds`."),
         ("load_state", {"path": "s3://bucket/x"}, "S3"),
         ("load_state", {}, "path"),
         ("init_trainer_server", {"lora_rank": RANK + 1}, f"lora_rank {RANK}"),
@@ -154,6 +157,15 @@ def test_what_only_the_trainer_can_see_becomes_an_error(trainer: Trainer) -> Non
     long["loss_fn_inputs"]["target_tokens"]["data"][-1] = -7
     many = [datum([65] * 4000) for _ in range(15)]
     assert trainer.fail("forward", data=[*many, long])["error_class"] == "ValueError"
+    for body, words in (
+        ({"data": many, "run_id": "another"}, "The body names run another"),
+        ({"datums": many}, "The body has no data"),
+    ):
+        failed = trainer.fail("forward", **body)
+        assert failed["error_class"] == "ValueError"
+        assert words in failed["error"]
+    cut = trainer.api.post(trainer.url + "/forward", content=b"[" + b"1, " * 100_000).json()["operation_id"]
+    assert "not a JSON object" in trainer.poll(cut)["error"]
     assert trainer.do("forward", data=[datum()])["loss"] > 0
 
 

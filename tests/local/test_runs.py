@@ -80,7 +80,9 @@ def test_listing_filters_combine_and_the_newest_comes_first(api: httpx.Client, c
         ("max_seq_len", 0),
         ("max_seq_len", 131_073),
         ("max_seq_len", 2**70),
+        ("base_model", "loops-local/tinny"),
         ("lora_rank", 0),
+        ("lora_rank", 257),
         ("lora_rank", 1.5),
         ("lora_rank", None),
         ("seed", "x"),
@@ -114,7 +116,7 @@ def test_a_run_needs_a_session_that_is_there(api: httpx.Client) -> None:
 
 
 def test_bounds_that_pass(api: httpx.Client, session_id: str) -> None:
-    limits = {"name": "é" * 255, "max_seq_len": 131_072, "lora_rank": 1, "seed": -5, "scale_down_delay_seconds": 3600, "replicas": 2}
+    limits = {"name": "é" * 255, "max_seq_len": 131_072, "lora_rank": 256, "seed": -5, "scale_down_delay_seconds": 3600, "replicas": 2}
     new_run(api, session_id, **limits, availability_model="spot", sampler_num_replicas=1, surprise={"deep": [1]})
     nulls = dict.fromkeys(("name", "max_seq_len", "seed", "path", "reuse_from_run_id", "reuse_from_session_id", "sampler_num_replicas"))
     new_run(api, session_id, **nulls)

@@ -139,7 +139,9 @@ def test_what_does_not_fit_is_told_and_changes_nothing(trainer: Trainer, api: ht
     trainer.do("save_state", name="mine")
     expected = trainer.step()
     trainer.do("load_state_with_optimizer", path=f"bt://loops:{trainer.run['id']}/weights/mine")
-    assert trainer.fail("load_state", path=path)["error_class"] == "ValueError"
+    refused = trainer.fail("load_state", path=path)
+    assert refused["error_class"] == "ValueError"
+    assert f"lora_rank {RANK * 2}, and this run {RANK}" in refused["error"]
     weights = trainer.do("save_weights_for_sampler", name="mine", bump_version=False)["path"]
     assert "optimizer" in trainer.fail("load_state_with_optimizer", path=weights)["error"]
     assert trainer.step() == expected

@@ -14,12 +14,14 @@ from loops_nb.local.model.requests import check_optim, check_sampling, check_tra
 from loops_nb.local.problems import Problem
 from loops_nb.local.records import RunRecord
 
+#: The operations that carry data.
+TRAINING = frozenset({"forward", "forward_backward"})
 #: Larger bodies are read by the worker alone: reading them here would keep everybody else waiting.
 LARGEST_CHECKED = 256 << 10
 
 
 class _Named(Struct):
-    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,255}$")]
+    name: Annotated[str, Meta(pattern=r"^(?!\.+$)[A-Za-z0-9_.-]{1,255}\Z")]
     ttl_seconds: Annotated[int, Meta(ge=1, le=10**10)] | None = None
     bump_version: bool | None = None
 
@@ -53,14 +55,20 @@ def check_operation(run: RunRecord, name: str, body: bytes) -> None:
             422, "UNKNOWN_OPERATION", f"A trainer has no operation {name[:80]!r}; it has {known}.", details={"operation": name[:80]}
         )
     if len(body) > LARGEST_CHECKED:
-        return
+        if name in TRAINING:
+            return
+        text = f"The body of {name} has {len(body)} bytes; only forward and forward_backward take more than {LARGEST_CHECKED}."
+        raise Problem(422, "INVALID_REQUEST", text, details={"operation": name})
     wanted = read_json(body)
     if wanted.get("run_id") not in {None, run.id}:
         raise Problem(422, "OTHER_RUN", f"The body names run {str(wanted['run_id'])[:80]}; this is the trainer of run {run.id}.")
     try:
         check(run, wanted)
-    except (BadRequest, msgspec.ValidationError) as error:
+    except BadRequest as error:
         raise Problem(422, "INVALID_REQUEST", str(error), details={"operation": name}) from None
+    except msgspec.ValidationError as error:
+        text = f"The body is not as it should be: {error}."
+        raise Problem(422, "INVALID_REQUEST", text, details={"operation": name}) from None
 
 
 def check_sample(body: bytes) -> None:
@@ -122,7 +130,7 @@ def _save(_: RunRecord, wanted: Mapping[str, Any]) -> None:
         msgspec.convert(wanted, _Named)
     except msgspec.ValidationError as error:
         if str(error).endswith("`$.name`"):
-            raise BadRequest("name is 1 to 255 letters, digits, dots, dashes and underscores.") from None
+            raise BadRequest("name is 1 to 255 letters, digits, dots, dashes and underscores, and not dots alone.") from None
         raise
 
 

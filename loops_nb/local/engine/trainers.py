@@ -18,6 +18,7 @@ from loops_nb.errors import InvalidURIError
 from loops_nb.local.engine import saves
 from loops_nb.local.engine.operations import Operation, Operations
 from loops_nb.local.engine.process import OperationError, WorkerDiedError, WorkerProcess
+from loops_nb.local.engine.submitting import TRAINING
 from loops_nb.local.files import private_folder, write_private
 from loops_nb.local.records import DeploymentRecord, RunRecord
 from loops_nb.local.rules.checkpoints import find_by_uri
@@ -333,8 +334,8 @@ class Trainer:
 
     async def _ask(self, process: WorkerProcess, run: RunRecord, operation: Operation) -> bytes:
         name = operation.name
-        if name in {"forward", "forward_backward"}:
-            return await process.call("forward", operation.body, backward=name == "forward_backward")
+        if name in TRAINING:
+            return await process.call("forward", operation.body, backward=name == "forward_backward", run_id=run.id)
         if name == "optim_step":
             result = await process.call("optim_step", operation.body)
             self._step = self.step() + 1

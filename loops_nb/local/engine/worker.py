@@ -22,6 +22,7 @@ import msgspec
 
 from loops_nb.local.engine.frames import Call, Reply, pack, read_call
 from loops_nb.local.files import AdapterFile, private_folder, sync_folder
+from loops_nb.local.model.problems import BadRequest
 
 if TYPE_CHECKING:
     from loops_nb.local.model.generation import Generator
@@ -51,7 +52,12 @@ class Worker:
 
     def forward(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
         """Run the model over data, and back if asked for."""
-        wanted = msgspec.json.decode(body)
+        wanted = _read(body)
+        # What the service looked at before need not be looked at again; a large body it passes on as it is.
+        if wanted.get("run_id") not in {None, options["run_id"]}:
+            raise BadRequest(f"The body names run {str(wanted['run_id'])[:80]}; this is the trainer of run {options['run_id']}.")
+        if "data" not in wanted:
+            raise BadRequest("The body has no data; send at least one datum.")
         return self._trainer().forward(
             wanted["data"],
             loss_fn=wanted.get("loss_fn") or "cross_entropy",
@@ -85,7 +91,7 @@ class Worker:
 
     def sample(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
         """Complete a prompt."""
-        asked = msgspec.json.decode(body)
+        asked = _read(body)
         found = self._generator(options["base_model"], options["folder"]).complete(asked)
         if options["repeat_prompt"]:
             for choice in found["choices"]:
@@ -108,6 +114,13 @@ class Worker:
                 self._generators.popitem(last=False)
         self._generators.move_to_end((base_model, folder))
         return found
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"The request body is not a JSON object: {error}.") from None
 
 
 def _repeat_prompt(choice: dict[str, Any], prompt: list[int]) -> None:

@@ -185,6 +185,7 @@ class Learner:
             If the files are of another rank or size, or not all there; nothing is changed then.
         """
         vocabulary = saved.read_vocabulary(folder, self._size)
+        saved.check_rank(folder, self.lora_rank)
         adapter = Adapter(self._base, self.lora_rank, 0)
         adapter.grow(len(vocabulary))
         saved.read_tensors(folder / saved.ADAPTER, dict(adapter.tensors(adapter.flat)))

@@ -119,7 +119,8 @@ def read_vocabulary(folder: Path, size: Size) -> Vocabulary:
         words = msgspec.json.decode((folder / VOCABULARY).read_bytes(), type=_Words)
     except FileNotFoundError:
         raise BadRequest(
-            f"This checkpoint has no {VOCABULARY}: the local trainer did not save it, and can go on only from what it saved itself."
+            f"This checkpoint has no {VOCABULARY}: the local trainer did not save it; the sample workspace brought it, or somebody else. "
+            "It can be compared and downloaded; training and sampling need one that was saved here."
         ) from None
     except msgspec.MsgspecError as error:
         raise BadRequest(f"{VOCABULARY} of this checkpoint cannot be read: {error}.") from None
@@ -184,6 +185,19 @@ def read_rank(folder: Path) -> int:
         return int(config["r"])
     except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError):
         raise BadRequest(f"{CONFIG} of this checkpoint cannot be read.") from None
+
+
+def check_rank(folder: Path, rank: int) -> None:
+    """Refuse an adapter of another rank.
+
+    Raises
+    ------
+    BadRequest
+        Naming both.
+    """
+    found = read_rank(folder)
+    if found != rank:
+        raise BadRequest(f"This checkpoint has lora_rank {found}, and this run {rank}; start a run with lora_rank {found} for it.")
 
 
 def _json_file(name: str, value: Any) -> AdapterFile:

@@ -122,7 +122,10 @@ def check_team(session: SessionRecord, team_id: str | None) -> None:
 
 
 def check_base_model(name: str, *, field: str = "base_model") -> None:
-    """Refuse what cannot be a model id; the catalogue is no allowlist."""
+    """Refuse what cannot be a model id; the catalogue is no allowlist, but for the models of this machine."""
+    if name.startswith(catalogue.LOCAL) and name not in catalogue.MODELS:
+        known = " and ".join(one for one in catalogue.MODELS if one.startswith(catalogue.LOCAL))
+        raise invalid(field, f"{field}: there is no {name[:200]}; the models of this machine are {known}.")
     if not catalogue.is_model_id(name):
         raise invalid(field, f"{field} must be a Hugging Face model id such as Qwen/Qwen3-8B, not {name[:200]!r}.")
 

@@ -114,7 +114,7 @@ def a_tensor_more(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (another_rank, "take the same base model and lora_rank"),
+        (another_rank, "has lora_rank 5, and this run 4; start a run with lora_rank 5"),
         (another_size, "is of another model"),
         (made_elsewhere, "has no vocabulary.json: the local trainer did not save it"),
         (cut_short, "adapter_model.safetensors of this checkpoint cannot be read"),
