@@ -220,6 +220,7 @@ def test_the_limit_of_live_samplers_is_told(clock: Clock, tmp_path: Path) -> Non
         found = problem(sample(api, second), 422)
         assert found["details"] == {"live": [first["id"]]}
         assert "--max-samplers" in found["message"]
+        assert f"%loops deactivate sampler {first['id']}" in found["message"]
         good(api.post(f"/v1/loops/samplers/{first['id']}/deactivate"))
         clock.forward(3)
         until(lambda: sample(api, second).status_code == 200)

@@ -355,6 +355,10 @@ def test_an_answer_that_takes_too_long(sample: Flavour, server: SamplerServer) -
     try:
         assert "no answer within 1 s" in refused(server, WaitTimeoutError, sample, timeout=1)
         assert len(server.asked) == 1, "what may still be at work is not started a second time"
+        server.answers = [Answer(hang_until=over)]
+        text = refused(server, WaitTimeoutError, sample, timeout=1, min_policy_version=12)
+        assert "no answer within 1 s, for weights of version 12 or later" in text
+        assert "Publish such weights first" in text
     finally:
         over.set()
 
@@ -400,6 +404,9 @@ def test_a_sampler_that_is_over(sample: Flavour, server: SamplerServer, status: 
     assert words in text
     assert status in text
     assert server.asked == []
+    # That is told before anything about its tokenizer, which would not help.
+    server.model = "org/nobody-has-a-tokenizer"
+    assert words in refused(server, NeverReachedError, sample)
 
 
 def test_a_sampler_that_fails_on_its_way_up(sample: Flavour, server: SamplerServer) -> None:

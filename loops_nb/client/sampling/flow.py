@@ -159,6 +159,9 @@ def sampling(
     found, run = yield from _find(sampler)
     chosen = yield from _choose(found, run, named, floor)
     place = place_of(found, exchange.address)
+    if not chosen.is_serverless and found.status is not None:
+        # Before anything else is asked for: with one that has ended, no tokenizer helps.
+        _check_alive(found.id, str(found.status.name))
     if wish.text is not None:
         ids = yield Encode(wish.text, found.base_model, found.base_checkpoint)
         wish = replace(wish, tokens=tuple(ids))
@@ -436,6 +439,14 @@ class _Asking:
         return found
 
     def _too_slow(self) -> LoopsError:
+        if (self.chosen.floor or 0) > 1 and not self.chosen.is_serverless:
+            # A request is held while the weights are behind, so this may well be all that is slow.
+            return WaitTimeoutError(
+                f"Could not sample from {self.name}: no answer within {self.timeout:g} s, for weights of version {self.chosen.floor} or"
+                " later. Nothing was changed; it may still be at work.",
+                status="ACTIVE",
+                hint="Publish such weights first (save_weights_for_sampler), name a checkpoint, or wait longer (timeout).",
+            )
         return WaitTimeoutError(
             f"Could not sample from {self.name}: no answer within {self.timeout:g} s. Nothing was changed; it may still be at work.",
             status="ACTIVE",

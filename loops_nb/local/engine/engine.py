@@ -170,6 +170,7 @@ class Engine:
 def _full(what: str, names: str, live: list[str], option: str) -> Problem:
     text = (
         f"{len(live)} {what} are live already ({names} {', '.join(live)}), which is all that this machine was given. "
-        f"Deactivate one, wait until one scales to zero, or start the service with a higher {option}."
+        f"Deactivate one (%loops deactivate {names.removesuffix('s')} {live[0]}), wait until one scales to zero, "
+        f"or start the service with a higher {option}."
     )
     return Problem(422, "TOO_MANY_LIVE", text, details={"live": live})

@@ -20,6 +20,8 @@ from loops_nb.local.model.requests import Sampling, check_sampling
 from loops_nb.local.model.sizes import END_OF_TEXT, ends_of_text, is_bytes, size_of
 from loops_nb.local.model.vocabulary import Vocabulary, new_vocabulary
 
+#: Seeds are counted around from here, so that negative ones are seeds of their own.
+_SEEDS = 2**64
 #: Length of a completion where the caller names none.
 MAX_TOKENS = 256
 #: Prompts are scored in parts, so that a large vocabulary fits into memory.
@@ -89,7 +91,7 @@ class Generator:
         reading = Reading(self._network, weights)
         hidden = reading.read(np.array([vocabulary.slots(prompt)], np.int64))
         prompt_logprobs = self._of_prompt(asked, vocabulary, weights, hidden)
-        seed = np.random.SeedSequence().entropy if asked.seed is None else abs(asked.seed)
+        seed = np.random.SeedSequence().entropy if asked.seed is None else asked.seed % _SEEDS
         writers = [_Writer(asked, vocabulary, self.base_model, number, seed) for number in range(asked.n)]
         most = min(asked.max_tokens or MAX_TOKENS, self._size.longest - len(prompt))
         self._write(writers, reading.copies(asked.n), np.repeat(hidden[-1:], asked.n, axis=0), weights, most)

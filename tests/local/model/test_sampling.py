@@ -68,6 +68,7 @@ def test_a_seed_repeats_a_sample_whatever_was_asked_before(tuned: tuple[Learner,
     choices(sampler, prompt=[9, 9, 9])
     assert choices(sampler, seed=3, n=4) == first
     assert choices(sampler, seed=4, n=4) != first
+    assert choices(sampler, seed=-3, n=4) == choices(sampler, seed=-3, n=4) != first
     assert len({tuple(choice["token_ids"]) for choice in first}) > 1
     # Each choice has draws of its own, so more of them do not change the first.
     assert [choice["token_ids"] for choice in choices(sampler, seed=3, n=2)] == [choice["token_ids"] for choice in first[:2]]
