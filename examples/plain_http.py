@@ -16,6 +16,18 @@ from typing import Any
 import httpx
 
 
+class RefusedError(RuntimeError):
+    """The service said no; ``status`` is the number that it said it with."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        try:
+            words = answer.json()["message"]
+        except (ValueError, KeyError, TypeError):
+            words = answer.text
+        super().__init__(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {words}")
+        self.status = answer.status_code
+
+
 class PlainLoops:
     """A connection to Loops, hosted or local.
 
@@ -34,7 +46,7 @@ class PlainLoops:
         """Return an answer, or raise with the words of the service; 408 and 502 are answers, they mean "ask again"."""
         answer = self._http.request(method, url if url.startswith("http") else self.base_url + url, json=body, headers=headers)
         if answer.is_error and answer.status_code not in {408, 502}:
-            raise RuntimeError(f"{method} {answer.request.url.path}: {answer.status_code} {answer.text}")
+            raise RefusedError(answer)
         return answer
 
     def session(self) -> str:
@@ -69,13 +81,12 @@ class PlainRun:
         """Wait for the trainer; any answer but 200 means "not yet", one that the gateway marks (``06``) means "never"."""
         while True:
             try:
-                self._loops.ask("GET", f"{self.base_url}/health").raise_for_status()
-            except (RuntimeError, httpx.HTTPStatusError) as error:
-                if "422" in str(error):
+                if self._loops.ask("GET", f"{self.base_url}/health").is_success:
+                    return
+            except RefusedError as error:
+                if error.status == httpx.codes.UNPROCESSABLE_ENTITY:
                     raise
-                time.sleep(1.0)
-            else:
-                return
+            time.sleep(1.0)
 
     def submit(self, operation: str, /, **fields: Any) -> str:
         """Send an operation and return its id at once: several can be on their way, they are done in the order of their arrival."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.client.scripted_server import Answer, serving
 from tests.service import AnyService, running_service
 
 pytestmark = pytest.mark.once
@@ -94,3 +95,21 @@ def test_several_operations_can_be_on_their_way(plain: ModuleType, run: Any) -> 
 def test_what_is_wrong_is_said_in_words(plain: ModuleType, run: Any) -> None:
     with pytest.raises(RuntimeError, match="target"):
         run.forward_backward([plain.datum(TEXT, [1, 2, 3])])
+    with pytest.raises(plain.RefusedError, match=r"/forward_backward: 422 data is empty; send at least one datum\.$"):
+        run.forward_backward([])
+
+
+def test_only_a_final_answer_ends_the_wait_for_a_trainer(plain: ModuleType) -> None:
+    said = [
+        Answer({"message": "The trainer of run a422b is not ready."}, status=503),
+        Answer({"message": "422 bad gateways"}, status=502),
+        Answer({}),
+        Answer(["run_ended"], status=422),
+    ]
+    with serving(*said) as server:
+        loops = plain.PlainLoops(server.url, "local")
+        run = plain.PlainRun(loops, {"id": "a422b", "session_id": "s", "base_url": f"{server.url}/trainers/a422b"})
+        run.wait_until_up()
+        with pytest.raises(plain.RefusedError, match="run_ended"):
+            run.wait_until_up()
+        loops.close()
