@@ -90,8 +90,18 @@ class Recording:
             recorder.tell()
 
     def note(self, text: str, *, step: int | None = None) -> None:
-        """Write something down, at a step or about the whole experiment."""
-        self._add(Marked(self._opening, "note", None if step is None else as_step(step), now(), kept_text(str(text))))
+        """Write something down, at a step or about the whole experiment.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the text is none, or empty; or the step no whole number.
+        """
+        if not (isinstance(text, str) and text.strip()):
+            raise InvalidArgumentError(
+                "A note must be a text that is not empty.", argument="text", hint="For example exp.note('lr halved')"
+            )
+        self._add(Marked(self._opening, "note", None if step is None else as_step(step), now(), kept_text(text)))
 
     def saved(self, name: str, *, step: int | None = None, uri: str | None = None, target: str | None = None) -> None:
         """Mark that a checkpoint was saved, so that tables and curves show it at its step.
@@ -227,6 +237,9 @@ def begin(
     name = kept_text(name) if isinstance(name, str) else ""
     if not 0 < len(name.strip()) <= _LONGEST_NAME:
         raise InvalidArgumentError("name must be a text of 1 to 500 characters.", argument="name", hint="For example lr-sweep")
+    _refuse_others(params, tags)
+    # A text is a row of letters to Python, and never meant so.
+    tags = (tags,) if isinstance(tags, str) else tags
     store = Store(path)
     run_id, session_id = _id_of(run, "run"), _id_of(session, "session")
     found = _found(store, name, run_id, resume=resume)
@@ -257,6 +270,15 @@ def begin(
         raise refusal
     recorder.tell()
     return made
+
+
+def _refuse_others(params: Any, tags: Any) -> None:
+    if params is not None and not isinstance(params, Mapping):
+        hint = 'For example params={"lr": 1e-4}'
+        raise InvalidArgumentError(f"params must be a dictionary, not {type(params).__name__}.", argument="params", hint=hint)
+    if not isinstance(tags, Iterable):
+        hint = 'For example tags=["baseline"]'
+        raise InvalidArgumentError(f"tags must be a list of texts, not {type(tags).__name__}.", argument="tags", hint=hint)
 
 
 def _found(store: Store, name: str, run_id: str | None, *, resume: bool | str) -> ExperimentRow | None:

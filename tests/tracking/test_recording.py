@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,3 +177,27 @@ def test_a_step_that_is_no_whole_number_is_refused(step: object) -> None:
 def test_a_name_that_cannot_be_one_is_refused(name: object) -> None:
     with pytest.raises(InvalidArgumentError, match="1 to 500"):
         experiment(name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"params": 3}, {"params": ["lr"]}, {"tags": 3}, {"tags": None}], ids=str)
+def test_parameters_and_tags_that_cannot_be_some_are_refused_in_words(store: Store, given: dict[str, Any]) -> None:
+    (wrong,) = given
+    with pytest.raises(InvalidArgumentError, match=f"{wrong} must be .* not ") as caught:
+        experiment("sweep", **given)
+    assert "For example" in str(caught.value)
+    assert store.experiments() == []
+
+
+def test_one_tag_may_stand_alone(store: Store) -> None:
+    experiment("sweep", tags="baseline").close()
+    (row,) = store.experiments()
+    assert row.tags == ("baseline",)
+
+
+@pytest.mark.parametrize("text", ["", "  \n", None, 3])
+def test_a_note_that_says_nothing_is_refused(store: Store, text: Any) -> None:
+    recording = experiment("sweep")
+    with pytest.raises(InvalidArgumentError, match="A note must be a text"):
+        recording.note(text)
+    recording.close()
+    assert not store.marks(recording.id)
