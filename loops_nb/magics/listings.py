@@ -103,13 +103,14 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
     own = _own_columns(kind)
     fields = _index_fields(head)
     empty = []
+    # A column that the person added is wanted; parameters are as many as one likes, and come after how far an experiment is.
+    added = first.index("last_step") if kind == "experiments" else 1
     for name in head.columns:
         column = _field(str(name), head[name], time_zone)
         if name in own and name not in first and all(cell == MISSING for cell in column.cells):
             empty.append(str(name))
             continue
-        # A column that the person added is wanted.
-        rank = 1 if name not in own else first.index(name) if name in first else len(first) + len(fields)
+        rank = added if name not in own else first.index(name) if name in first else len(first) + len(fields)
         fields.append(replace(column, rank=rank))
     notes = []
     if len(head) < count:

@@ -35,6 +35,15 @@ def test_what_was_recorded_is_listed_without_a_connection(notebook: Notebook) ->
     assert notebook.desk.connection.live is None
 
 
+def test_how_far_an_experiment_is_stands_before_its_parameters_where_room_is_short(notebook: Notebook, home: Path) -> None:
+    with experiment("many", params={f"parameter-{number}": "a long value" for number in range(9)}) as exp:
+        exp.log(step=41, loss=1.0)
+    assert home.is_dir()
+    heads = notebook.plain(notebook.run("%loops experiments").value).splitlines()[0].split()
+    assert {"id", "name", "points", "last_step"} <= set(heads)
+    assert any(head.startswith("params.parameter-") for head in heads)
+
+
 @pytest.mark.usefixtures("sweep")
 def test_a_person_says_something_about_a_run(notebook: Notebook) -> None:
     assert notebook.run("%loops tag lr-0.1 good").text == "lr-0.1 (run-0.1): good, sweep.\n"
