@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from loops_nb.curves.source import Floats
 
 _LEFT, _RIGHT = 12.0, 98.0
+_LARGEST = sys.float_info.max
 _HIGH, _TICKS_UP, _TICKS_ACROSS = 260, 6, 7
 #: The drawing is this many units wide, whatever it is on a page.
 _WIDE = 1000
@@ -163,8 +165,8 @@ def _drawing(lines: Sequence[Drawn], axis: Axis, smoothing: float, zone: tzinfo 
     front = [_reduced(line, axis, low, high, most // 2, smoothing) for line in lines] if smoothing else raw
     values = np.concatenate([each.y[np.isfinite(each.y)] for each in raw])
     bottom, top = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    room = (top - bottom) * 0.05 or abs(top) * 0.1 or 1.0
-    up = _Up(bottom - room, top + room, _HIGH)
+    room = (top / 2 - bottom / 2) * 0.1 or abs(top) * 0.1 or 1.0
+    up = _Up(max(bottom - room, -_LARGEST), min(top + room, _LARGEST), _HIGH)
     across = Scale(low, high, _LEFT, _RIGHT)
 
     canvas = Canvas()
@@ -209,7 +211,13 @@ class _Up(NamedTuple):
     pixels: float
 
     def at(self, value: float) -> float:
-        return self.pixels * (self.high - value) / (self.high - self.low)
+        # Halves and shares: the largest of floats would overflow otherwise.
+        return self.pixels * ((self.high / 2 - value / 2) / (self.high / 2 - self.low / 2))
+
+    def at_all(self, values: Floats) -> Floats:
+        """Do the same for many values."""
+        placed: Floats = self.pixels * ((self.high / 2 - values / 2) / (self.high / 2 - self.low / 2))
+        return placed
 
 
 def _span(x: Floats) -> tuple[float, float] | None:
@@ -248,7 +256,7 @@ def _sign(look: int) -> str:
 
 def _path(found: Reduced, low: float, high: float, up: _Up, look: int, *, opacity: float | None, width: float) -> str:
     drawn, is_down = [], False
-    for x, y in zip((found.x - low) / (high - low) * _WIDE, up.pixels * (up.high - found.y) / (up.high - up.low), strict=True):
+    for x, y in zip((found.x - low) / (high - low) * _WIDE, up.at_all(found.y), strict=True):
         if math.isnan(y):
             is_down = False
             continue

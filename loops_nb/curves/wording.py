@@ -25,7 +25,7 @@ def number(value: float) -> str:
 
 def value_ticks(low: float, high: float, most: int) -> list[Tick]:
     """Return round values between two."""
-    step = _round_step((high - low) / most)
+    step = _round_step(high / most - low / most)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first = math.ceil(low / step - 1e-9)
     last = min(math.floor(high / step + 1e-9), first + _MOST)

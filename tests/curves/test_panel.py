@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,18 @@ def test_pictures_along_every_axis(axis: Any, opened: list[CurvesPanel]) -> None
     panel = CurvesPanel(axis=axis, store=store)
     opened.append(panel)
     assert panel.picture.svg.count("<path") >= 3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", [[1.0, 1e308, 2.0], [-1.7e308, 1.7e308], [1.7e308], [5e-324, 1e-323]], ids=str)
+def test_the_largest_and_the_smallest_of_floats_are_drawn(values: list[float], opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    store.log(store.begin("a"), "loss", values)
+    panel = CurvesPanel(store=store)
+    opened.append(panel)
+    svg = panel.picture.svg
+    assert "<path" in svg
+    assert not re.search(r"[ \"L](?:nan|inf)", svg)
 
 
 def test_where_nothing_was_recorded_it_says_so(opened: list[CurvesPanel]) -> None:
