@@ -208,6 +208,20 @@ def _report(notebook: Notebook) -> Locator:
     return notebook.page.locator(REPORT)
 
 
+def test_names_beside_the_curves_are_whole(desk: Desk) -> None:
+    names = ["sweep-0.0001", "sweep-0.0003", "QwenModel-1e-05"]
+    begin = _BEGIN.replace("uri =", f"[store.log(store.begin(name), 'loss', [1.0, 2.0]) for name in {names!r}]\nuri =")
+    notebook = desk.notebook(f"{begin}panel = CurvesPanel(store=store)\npanel")
+    notebook.run(0)
+    curves = Curves(notebook.page).shown()
+    expect(curves.chart.locator("text.name")).to_have_count(5)
+    ends = curves.chart.locator("text.name").evaluate_all(
+        "all => all.map(it => [it.textContent, it.getBoundingClientRect().right, it.ownerSVGElement.getBoundingClientRect().right])"
+    )
+    assert {name for name, _, _ in ends} >= set(names)
+    assert [name for name, end, edge in ends if end > edge] == []
+
+
 def test_a_saved_notebook_keeps_the_picture(desk: Desk) -> None:
     notebook = desk.notebook(SHOW)
     notebook.run(0)

@@ -32,6 +32,9 @@ interface Spot {
   readonly words: string;
 }
 
+/** What a bold letter of a name takes at most, on average: wide fonts must not lose the end that tells two runs apart. */
+const LETTER = 7.8;
+
 export function Chart({ head, picture, lines, settings, change, width, take }: Props) {
   const { look, isLog, isCut, isLowBest, cursor } = settings;
   const drawn = picture.look;
@@ -40,7 +43,7 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
   const isWide = width > 560;
   const named = useMemo(() => lines.map((line) => head.runs[line.run]?.name ?? ""), [lines, head]);
   const right =
-    isWide && lines.length > 1 && lines.length < 13 ? Math.min(150, 24 + Math.max(...named.map((name) => name.length)) * 6.4) : 14;
+    isWide && lines.length > 1 && lines.length < 13 ? Math.min(170, 24 + Math.max(...named.map((name) => name.length)) * LETTER) : 14;
   const across: Scale = { low, high, isLog: false, from: 58, to: width - right };
   const values = useMemo(() => valuesOf(lines, low, high, isLog, isCut), [lines, low, high, isLog, isCut]);
   const up: Scale = { ...values, isLog, from: BOTTOM, to: TOP };
@@ -201,7 +204,7 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
             <g key={line.run} style={tone(looks(line))}>
               <path class="bead" d={looks(line).shape} transform={`translate(${across.to + 11} ${(labels[i] as number) - 4})`} />
               <text class="name" x={across.to + 19} y={labels[i]}>
-                {cutText(named[i] as string, (right - 22) / 6.2)}
+                {cutText(named[i] as string, (right - 22) / LETTER)}
               </text>
             </g>
           ))}
