@@ -97,7 +97,7 @@ class Recording:
         InvalidArgumentError
             If the text is none, or empty; or the step no whole number.
         """
-        if not (isinstance(text, str) and text.strip()):
+        if not (isinstance(text, str) and text):
             raise InvalidArgumentError(
                 "A note must be a text that is not empty.", argument="text", hint="For example exp.note('lr halved')"
             )

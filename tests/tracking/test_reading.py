@@ -195,7 +195,7 @@ def test_what_is_exported_is_imported_without_loss(ending: str, tmp_path: Path, 
     with experiment('odd, "name"\r\n', params={"deep": {"x": [1.5, None, "é"]}}, tags=["a,b", "\N{ROCKET}"]) as exp:
         for step, value in [(5, math.nan), (3, math.inf), (3, -math.inf), (-(2**62), 0.1 + 0.2), (7, 5e-324)]:
             exp.log({"k,\n": value}, step=step)
-        exp.note("")
+        Store().note(exp.id, "")
         exp.note("two\nlines")
         exp.saved("no uri")
     metrics.archive("lr-0.1")
