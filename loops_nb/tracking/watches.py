@@ -55,8 +55,8 @@ class Place:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the call was made."""
-        return self._clock.seconds() - self._began
+        """Seconds since the call was made; microseconds are what clocks can tell, all below is what subtracting makes."""
+        return round(self._clock.seconds() - self._began, 6)
 
 
 class Nothing:

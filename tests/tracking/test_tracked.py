@@ -14,6 +14,7 @@ import pytest
 from loops_nb import experiment, track
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.tracking import Store, TrackingWarning, store_path
+from loops_nb.tracking.watches import Clock, Place
 from tests.tracking.stand_ins import Client, Sampler, adam, data
 
 
@@ -199,3 +200,16 @@ def test_an_experiment_that_is_begun_already_is_used(store: Store) -> None:
     assert points(store, "loss", "mine") == [(1, 1.0, 1, 1)]
     track(Client(run_id=None), experiment="named").forward_backward(data(1)).result()
     assert points(store, "loss", "named") == [(1, 1.0, 1, 1)]
+
+
+def test_seconds_have_no_digits_that_only_subtracting_made() -> None:
+    class Told(Clock):
+        at = 1_763_742_342.136
+
+        def seconds(self) -> float:
+            return self.at
+
+    clock = Told()
+    place = Place(0, 0, 0.0, clock)
+    clock.at += 0.018
+    assert place.seconds == 0.018
