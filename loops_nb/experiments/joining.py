@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from loops_nb.frames.arrays import STRING_DTYPE
-from loops_nb.frames.metrics import value_at
+from loops_nb.frames.metrics import told_first, value_at
 from loops_nb.steps import step_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def with_metrics(frame: pd.DataFrame, store: Store, *, kind: str, at: str, keys:
         ]
         values = [of for _, of in found]
         added = {"step": pd.array([step for step, _ in found], dtype="Int64")}
-    for key in dict.fromkeys(key for of in values for key in of):
+    logged = dict.fromkeys(key for of in values for key in of)
+    for key in logged if keys is not None else told_first(logged):
         added[f"metric:{key}" if key in frame or key in added else key] = np.array([of.get(key, np.nan) for of in values], np.float64)
     # A step that somebody added already is theirs.
     made = frame.assign(**{name: column for name, column in added.items() if name not in frame})

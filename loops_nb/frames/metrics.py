@@ -140,6 +140,8 @@ PARAMS = derived(
         ),
     )
 )
+# What `loops_nb.track` keeps beside the numbers of training itself.
+_ASIDE = ("sample/", "forward_backward/", "optim_step/")
 _NOTHING = "Nothing was logged for these experiments yet, or nothing under these keys."
 
 
@@ -219,7 +221,10 @@ def metrics_frame(store: Store, experiments: Iterable[str], *, keys: Iterable[st
     """
     wanted = None if keys is None else list(dict.fromkeys(keys))
     rows = [store.experiment(key) for key in dict.fromkeys(experiments)]
-    found = [(row, [(key, store.series(row.id, key)) for key in _keys_of(store, row, wanted)]) for row in rows]
+    keys_of = [(row, _keys_of(store, row, wanted)) for row in rows]
+    if wide and wanted is None:
+        keys_of = [(row, told_first(there)) for row, there in keys_of]
+    found = [(row, [(key, store.series(row.id, key)) for key in there]) for row, there in keys_of]
     frame = _wide(found) if wide else _long(found)
     frame.attrs[EMPTY_ATTR] = _NOTHING
     return frame
@@ -366,6 +371,16 @@ def params_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
 
 
 Found = list[tuple["ExperimentRow", list[tuple[str, "Series"]]]]
+
+
+def told_first(keys: Iterable[str]) -> list[str]:
+    """Return keys in the order in which columns of them stand: the loss first, how long things took last."""
+    return sorted(keys, key=lambda key: (is_aside(key), key != "loss"))
+
+
+def is_aside(name: str) -> bool:
+    """Tell whether a key, or a column of it, is about how the work went, not about what was learned."""
+    return name.endswith("_seconds") or name.startswith(_ASIDE)
 
 
 def _keys_of(store: Store, row: ExperimentRow, wanted: list[str] | None) -> list[str]:

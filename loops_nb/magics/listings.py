@@ -92,6 +92,8 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
     time_zone
         As in the setting of that name.
     """
+    from loops_nb.frames.metrics import is_aside  # noqa: PLC0415 - pandas is there when a frame is there
+
     count = len(frame)
     said = _notes_of(frame)
     if not count:
@@ -110,7 +112,10 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
         if name in own and name not in first and all(cell == MISSING for cell in column.cells):
             empty.append(str(name))
             continue
-        rank = added if name not in own else first.index(name) if name in first else len(first) + len(fields)
+        if name not in own:
+            rank = len(first) if is_aside(str(name)) else added
+        else:
+            rank = first.index(name) if name in first else len(first) + len(fields)
         fields.append(replace(column, rank=rank))
     notes = []
     if len(head) < count:

@@ -44,6 +44,18 @@ def test_how_far_an_experiment_is_stands_before_its_parameters_where_room_is_sho
     assert any(head.startswith("params.parameter-") for head in heads)
 
 
+def test_the_loss_stands_before_how_long_things_took(notebook: Notebook, home: Path) -> None:
+    with experiment("tracked") as exp:
+        exp.log({"save_seconds": 0.1, "sample/seconds": 0.2, "sample/tokens": 3, "grad_norm": 4, "loss": 5}, step=0)
+    assert home.is_dir()
+    frame = notebook.run("%loops metrics tracked --wide").value
+    assert frame.columns[-5:].tolist() == ["loss", "grad_norm", "save_seconds", "sample/seconds", "sample/tokens"]
+    asked = notebook.run("%loops metrics tracked --wide --keys save_seconds,loss").value
+    assert asked.columns[-2:].tolist() == ["save_seconds", "loss"]
+    heads = notebook.plain(frame.assign(**{f"sample/{number}-of-many": 1.0 for number in range(9)})).splitlines()[0].split()
+    assert {"step", "name", "loss", "grad_norm"} <= set(heads)
+
+
 @pytest.mark.usefixtures("sweep")
 def test_a_person_says_something_about_a_run(notebook: Notebook) -> None:
     assert notebook.run("%loops tag lr-0.1 good").text == "lr-0.1 (run-0.1): good, sweep.\n"
@@ -67,6 +79,7 @@ def test_faults_are_one_line_with_the_way_out(notebook: Notebook) -> None:
     assert "There is no text to note" in notebook.run("%loops note lr-0.1", fails=True).text
     assert "must be NAME=VALUE" in notebook.run("%loops params lr-0.1 --set data", fails=True).text
     assert "tells no format" in notebook.run("%loops export sweep.txt", fails=True).text
+    assert "Meant is %loops export sweep.csv lr-0.1" in notebook.run("%loops export lr-0.1 sweep.csv", fails=True).text
     assert "which file to follow" in notebook.run("%loops track", fails=True).text
     assert "There is no file" in notebook.run("%loops track --request-log absent.jsonl --once", fails=True).text
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loops_nb.drawing.wording import many
+from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.grammar import Takes, Verb
 from loops_nb.magics.verbs.recorded import RUNS, metrics, or_all
 
@@ -14,10 +16,17 @@ if TYPE_CHECKING:
 
     from loops_nb.magics.desk import Desk
 
+_ENDINGS = (".jsonl", ".csv", ".parquet")
 _FILE = Takes(name="file", metavar="FILE", required=True, help="its name ends in .jsonl, .csv or .parquet (that needs pyarrow)")
 
 
 def _export(desk: Desk, values: SimpleNamespace) -> None:
+    if Path(values.file).suffix.lower() not in _ENDINGS and any(Path(word).suffix.lower() in _ENDINGS for word in values.runs):
+        # The other way round, as in most lines about a run.
+        others = [word for word in values.runs if Path(word).suffix.lower() in _ENDINGS]
+        raise InvalidArgumentError(
+            "The file stands before the runs.", argument="file", hint=f"Meant is %loops export {others[0]} {values.file}"
+        )
     found = metrics()
     rows = found.export(Path(values.file).expanduser(), or_all(values.runs))
     count = len(found.find(values.runs)) if values.runs else len(found.store.experiments(archived=True))
@@ -36,8 +45,8 @@ EXPORT = Verb(
     name="export",
     summary="recorded runs as a file for other programs, or for another machine",
     run=_export,
-    arguments=(_FILE, RUNS),
-    notes="Everything is in it: points, checkpoints, notes, tags, parameters. Without RUN all experiments, archived ones too.",
+    arguments=(_FILE, replace(RUNS, help="id of a run, or id or name of an experiment; all, archived ones too, when left out")),
+    notes="Everything is in it: points, checkpoints, notes, tags, parameters.",
     examples=("%loops export sweep.jsonl", "%loops export sweep.csv k4q95w5 qr8zj20"),
     when_interrupted="A file that was there is as it was.",
 )
