@@ -45,3 +45,12 @@ def derived_frame(kind: Kind, values: Mapping[str, Sequence[Any]]) -> pd.DataFra
     frame = pd.DataFrame({column.name: array(list(values[column.name]), column, place=kind.name) for column in kind.columns}, copy=False)
     frame.attrs[KIND_ATTR] = kind.name
     return frame
+
+
+# What `loops_nb.track` keeps beside the numbers of training itself.
+_ASIDE = ("sample/", "forward_backward/", "optim_step/")
+
+
+def is_aside(name: str) -> bool:
+    """Tell whether a key, or a column of it, is about how the work went, not about what was learned."""
+    return name.endswith("_seconds") or name.startswith(_ASIDE)

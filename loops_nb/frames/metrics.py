@@ -17,7 +17,7 @@ import pandas as pd
 from loops_nb.errors import TrackingError
 from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.derived import EMPTY_ATTR, derived, derived_frame
+from loops_nb.frames.derived import EMPTY_ATTR, derived, derived_frame, is_aside
 from loops_nb.models import CHECKPOINT_TARGETS
 from loops_nb.tracking.rows import MARK_KINDS
 
@@ -140,8 +140,6 @@ PARAMS = derived(
         ),
     )
 )
-# What `loops_nb.track` keeps beside the numbers of training itself.
-_ASIDE = ("sample/", "forward_backward/", "optim_step/")
 _NOTHING = "Nothing was logged for these experiments yet, or nothing under these keys."
 
 
@@ -376,11 +374,6 @@ Found = list[tuple["ExperimentRow", list[tuple[str, "Series"]]]]
 def told_first(keys: Iterable[str]) -> list[str]:
     """Return keys in the order in which columns of them stand: the loss first, how long things took last."""
     return sorted(keys, key=lambda key: (is_aside(key), key != "loss"))
-
-
-def is_aside(name: str) -> bool:
-    """Tell whether a key, or a column of it, is about how the work went, not about what was learned."""
-    return name.endswith("_seconds") or name.startswith(_ASIDE)
 
 
 def _keys_of(store: Store, row: ExperimentRow, wanted: list[str] | None) -> list[str]:

@@ -92,7 +92,7 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
     time_zone
         As in the setting of that name.
     """
-    from loops_nb.frames.metrics import is_aside  # noqa: PLC0415 - pandas is there when a frame is there
+    from loops_nb.frames.derived import is_aside  # noqa: PLC0415 - pandas is there when a frame is there
 
     count = len(frame)
     said = _notes_of(frame)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,20 @@ def test_the_loss_stands_before_how_long_things_took(notebook: Notebook, home: P
     assert asked.columns[-2:].tolist() == ["save_seconds", "loss"]
     heads = notebook.plain(frame.assign(**{f"sample/{number}-of-many": 1.0 for number in range(9)})).splitlines()[0].split()
     assert {"step", "name", "loss", "grad_norm"} <= set(heads)
+
+
+def test_a_listing_of_the_service_is_drawn_without_opening_what_was_recorded() -> None:
+    code = """
+import sys
+import pandas as pd
+from loops_nb.frames.arrays import KIND_ATTR
+from loops_nb.magics.listings import listing_table
+frame = pd.DataFrame({"id": ["a"], "mine": [1]})
+frame.attrs[KIND_ATTR] = "runs"
+listing_table(frame, "runs", row_limit=5, time_zone="UTC")
+sys.exit("sqlite3" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.usefixtures("sweep")
