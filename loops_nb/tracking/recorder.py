@@ -31,6 +31,9 @@ class TrackingWarning(UserWarning):
     """Something cannot be recorded for now; the code that logs goes on."""
 
 
+_TRIED_AGAIN = " It is kept in memory and tried again."
+
+
 class Recorder:
     """What writes to one file in this process.
 
@@ -86,7 +89,8 @@ class Recorder:
         if not self.flush():
             self.untold = True
             waiting = sum(batch.size for batch in self._unwritten) + self._lost
-            self.trouble = f"{self.trouble} {waiting:,} values are lost with this process."
+            why = self.trouble.removesuffix(_TRIED_AGAIN)
+            self.trouble = f"{why} {waiting:,} value{' is' if waiting == 1 else 's are'} lost with this process."
             self.tell()
         elif self._lost:
             lost, self._lost = self._lost, 0
@@ -172,7 +176,7 @@ class Recorder:
 
     def _troubled(self, why: str) -> None:
         why = one_line(why).rstrip(".")
-        self.trouble = f"What is logged cannot be written to {self.path} for now ({why}). It is kept in memory and tried again."
+        self.trouble = f"What is logged cannot be written to {self.path} for now ({why}).{_TRIED_AGAIN}"
         self.untold = not self._told
 
     def _open(self) -> sqlite3.Connection:

@@ -12,6 +12,7 @@ import pytest
 from loops_nb import experiment
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking import KeyRow, Mark, Store
+from loops_nb.tracking.recorder import Recorder, TrackingWarning
 
 
 def test_values_steps_times_and_tokens_come_back(store: Store) -> None:
@@ -201,3 +202,11 @@ def test_a_note_that_says_nothing_is_refused(store: Store, text: Any) -> None:
         recording.note(text)
     recording.close()
     assert not store.marks(recording.id)
+
+
+def test_at_the_end_nothing_is_said_to_be_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(store.path)
+    recorder.trouble = ""
+    monkeypatch.setattr(recorder, "flush", lambda: recorder._troubled("the disk is full"))
+    with pytest.warns(TrackingWarning, match=r"the disk is full\)\. 0 values are lost with this process\.$"):
+        recorder.close()
