@@ -16,7 +16,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SENTINEL = "sentinel-key-in-the-environment-0123456789"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=[] if path.stem == "quickstart" else [pytest.mark.once], id=path.stem) for path in NOTEBOOKS]
+)
 def test_runs_and_keeps_its_secrets(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
     monkeypatch.setenv("BASETEN_API_KEY", SENTINEL)
@@ -38,6 +40,7 @@ def test_runs_and_keeps_its_secrets(path: Path, tmp_path: Path, monkeypatch: pyt
         subprocess.run(stop, check=True, env=os.environ | {"LOOPS_NB_HOME": str(tmp_path)})
 
 
+@pytest.mark.once
 def test_the_quickstart_shows_tables_and_one_readable_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run([sys.executable, str(ROOT / "notebooks" / "play.py"), "demo"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -19,6 +19,8 @@ from loops_nb.storage import Body, Patience, Storage, StorageFault
 from loops_nb.storage.faults import Kind
 
 BUFFER_BYTES = 1 << 20
+#: How long what came may gather before it is written: little is lost by an end, and the progress moves on a slow line too.
+_GATHER_SECONDS = 0.25
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -264,17 +266,8 @@ class Worker:
             os.lseek(descriptor, part.pos, os.SEEK_SET)
             is_over = False
             while not is_over:
-                filled = 0
-                fault: StorageFault | None = None
-                try:
-                    while filled < room and (part.end is None or part.pos + filled < part.end):
-                        count = body.readinto(buffer[filled:])
-                        if not count:
-                            is_over = True
-                            break
-                        filled += count
-                except StorageFault as error:
-                    fault = error
+                wanted = room if part.end is None else min(room, part.end - part.pos)
+                filled, is_over, fault = _gathered(body, buffer[:wanted])
                 job.fetched(filled)
                 end = part.end
                 if growth.abandoned:
@@ -303,6 +296,20 @@ class Worker:
             part.end = growth.total = part.pos
         elif part.pos < part.end:
             raise StorageFault(f"it ended after {part.pos:,} of {part.end:,} bytes")
+
+
+def _gathered(body: Body, view: memoryview) -> tuple[int, bool, StorageFault | None]:
+    """Fill a buffer as far as bytes come for a while; return how many came, whether that was the end, and what broke off."""
+    filled, until = 0, time.monotonic() + _GATHER_SECONDS
+    try:
+        while filled < len(view) and time.monotonic() < until:
+            count = body.readinto(view[filled:])
+            if not count:
+                return filled, True, None
+            filled += count
+    except StorageFault as fault:
+        return filled, False, fault
+    return filled, False, None
 
 
 def full(error: OSError) -> NoSpaceError:

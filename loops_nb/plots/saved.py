@@ -61,6 +61,10 @@ class Saved:
         return MISSING if self.at is None else moment(datetime.fromtimestamp(self.at, UTC), zone)
 
 
+#: Bytes; whatever says more is no size, and its logarithm would only flatten the others.
+_NO_FILE_IS_LARGER = 2.0**63
+
+
 def saved_in(frame: pd.DataFrame, plot: str, *, needs: tuple[str, ...], has_times: bool) -> list[Saved]:
     """Return the checkpoints of a frame, in its order.
 
@@ -92,7 +96,7 @@ def saved_in(frame: pd.DataFrame, plot: str, *, needs: tuple[str, ...], has_time
             name,
             uri or (format_uri(run_id, target or "", name) if run_id and name else None),
             at if at is not None and EARLIEST <= at <= LATEST else None,
-            weight if weight is not None and weight >= 0 else None,
+            weight if weight is not None and 0 <= weight < _NO_FILE_IS_LARGER else None,
             step_of(name) if step is None and name is not None else step,
         )
         for row, (run_id, base_model, target, name, uri, at, weight, step) in enumerate(columns)

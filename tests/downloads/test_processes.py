@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from loops_nb.downloads.marks import OURS
 from loops_nb.errors import DownloadError
 from tests.downloads import replies
 from tests.downloads.hostile_server import LONGEST_WAIT, Json
@@ -68,10 +69,19 @@ def half_of_the_weights_and_all_others(lab: Scene) -> bool:
     )
 
 
+def wait_until_some_is_written(lab: Scene) -> None:
+    """Wait for the first of the weights on the disk: what a buffer still gathers is not kept."""
+    until = time.monotonic() + LONGEST_WAIT
+    while not any(path.stat().st_size > len(lab.weights.body) // 4 for path in lab.folder.glob(f"{OURS}*")):
+        assert time.monotonic() < until, "nothing was written"
+        time.sleep(0.01)
+
+
 def test_ctrl_c_in_the_middle_of_a_body(lab: Scene) -> None:
     gate = hold_the_weights(lab)
     with a_person(lab) as process:
         lab.server.wait_for(lambda: half_of_the_weights_and_all_others(lab))
+        wait_until_some_is_written(lab)
         process.send_signal(signal.SIGINT)
         (came,) = said(process)
     gate.set()

@@ -28,7 +28,8 @@ HOSTILE = (
     "\ufffe\ud7ff\U0010ffff",
     "url(#lp) 漢字かな" * 20,
 )
-texts = st.one_of(st.sampled_from(HOSTILE), st.text(alphabet=st.characters(), max_size=30))
+#: No lone surrogates: a column of Arrow's cannot hold them, and no answer in UTF-8 brings them.
+texts = st.one_of(st.sampled_from(HOSTILE), st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30))
 ELEMENTS = {
     "svg",
     "title",
