@@ -67,7 +67,9 @@ def test_what_a_frame_does_says_it_in_one_line_too(
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
     with ScriptedServer(script) as server:
         notebook.run(f"from loops_nb import Loops\nloops = Loops(base_url='{server.url}')")
-        notebook.run("import pandas as pd\ndf = pd.DataFrame({'id': ['c1', 'c2'], 'checkpoint_id': ['a', 'b'], 'uri': ['', '']})")
+        notebook.run(
+            "import loops_nb.accessor\nimport pandas as pd\ndf = pd.DataFrame({'id': ['c1', 'c2'], 'checkpoint_id': ['a', 'b'], 'uri': ['', '']})"
+        )
         ran = notebook.run(call.replace("()", "(loops=loops)"), fails=True)
         never.set()
     assert isinstance(ran.error, KeyboardInterrupt)
