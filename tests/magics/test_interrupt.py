@@ -29,12 +29,13 @@ from tests.magics.conftest import Notebook
     ],
 )
 def test_one_line_says_what_became_of_it(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, line: str, says: str) -> None:
-    never = threading.Event()
+    never, first = threading.Event(), threading.Lock()
 
     def script(request: Received) -> Answer:
         if "s1" in request.target and request.method == "GET":
             return Answer({"sampler": {"id": "s1"}})
-        os.kill(os.getpid(), signal.SIGINT)
+        if first.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGINT)
         return Answer(hang_until=never)
 
     with ScriptedServer(script) as server:
@@ -57,19 +58,20 @@ def test_one_line_says_what_became_of_it(notebook: Notebook, monkeypatch: pytest
 def test_what_a_frame_does_says_it_in_one_line_too(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str, says: str
 ) -> None:
-    never = threading.Event()
+    never, first = threading.Event(), threading.Lock()
 
+    # Several things are asked for at the same time, and a person stops them once.
     def script(_: Received) -> Answer:
-        os.kill(os.getpid(), signal.SIGINT)
+        if first.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGINT)
         return Answer(hang_until=never)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
     with ScriptedServer(script) as server:
         notebook.run(f"from loops_nb import Loops\nloops = Loops(base_url='{server.url}')")
-        notebook.run(
-            "import loops_nb.accessor\nimport pandas as pd\ndf = pd.DataFrame({'id': ['c1', 'c2'], 'checkpoint_id': ['a', 'b'], 'uri': ['', '']})"
-        )
+        notebook.run("import loops_nb.accessor, pandas as pd")
+        notebook.run("df = pd.DataFrame({'id': ['c1', 'c2'], 'checkpoint_id': ['a', 'b'], 'uri': ['', '']})")
         ran = notebook.run(call.replace("()", "(loops=loops)"), fails=True)
         never.set()
     assert isinstance(ran.error, KeyboardInterrupt)
