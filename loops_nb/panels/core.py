@@ -37,6 +37,7 @@ from loops_nb.panels.wire import (
     Snapshot,
     Tick,
     ToPage,
+    plain,
 )
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Core:
         """Return the snapshot that travels with the widget."""
         found = self.snapshot(ROWS_AT_OPENING)
         self._opened_seq = found.seq
-        return _plain(found)
+        return plain(found)
 
     def frame(self) -> pd.DataFrame | None:
         """Return the newest data as a frame; None when none came yet."""
@@ -419,7 +420,7 @@ class Core:
 
     def _give(self, message: ToPage) -> None:
         if not self._closed:
-            self._send(_plain(message))
+            self._send(plain(message))
 
     def _now(self) -> float:
         return round(self._wall() * 1000)
@@ -447,8 +448,3 @@ def says_something(change: Change) -> bool:
     """Tell whether a change changes anything."""
     parts = (change.facts, change.run, change.health, change.notices, change.acts, change.ready)
     return bool(change.tables) or any(part is not None for part in parts)
-
-
-def _plain(message: ToPage) -> dict[str, Any]:
-    built: dict[str, Any] = msgspec.to_builtins(message)
-    return built

@@ -23,6 +23,7 @@ from loops_nb.panels.curves_wire import (
     ViewGone,
     ViewSeen,
 )
+from loops_nb.panels.wire import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,6 +111,10 @@ class CurvesCore:
         """Read what there is now, whoever sees it, and tell the views."""
         with self._lock:
             self._look()
+
+    def opening(self) -> dict[str, Any]:
+        """Return the snapshot that travels with the widget."""
+        return plain(self.snapshot())
 
     def snapshot(self) -> CurvesSnapshot:
         """Return everything, as a page begins with it; what comes next is told to the view that has not said anything yet."""
@@ -245,12 +250,6 @@ class CurvesCore:
     def _give(self, message: CurvesToPage) -> None:
         if not self._closed and self._thread is not None:
             self._send(plain(message))
-
-
-def plain(message: CurvesToPage) -> dict[str, Any]:
-    """Return a message as JSON has it."""
-    found: dict[str, Any] = msgspec.to_builtins(message)
-    return found
 
 
 def _now() -> float:

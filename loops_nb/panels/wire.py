@@ -10,9 +10,9 @@ which is not its own ``seq`` has lost a message and asks again.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 Cell = str | int | float | bool | None
 #: The cells of a row, in the order of its kind's columns; the first is its id.
@@ -306,3 +306,9 @@ class Draw(Struct, kw_only=True, tag_field="type", tag="draw"):
 #: Kernel to page, and page to kernel.
 ToPage = Snapshot | Change | Tick | Picture
 FromPage = Hello | Seen | Gone | Resync | Pause | Refresh | Order | Draw
+
+
+def plain(message: Struct) -> dict[str, Any]:
+    """Return a message as JSON has it."""
+    found: dict[str, Any] = to_builtins(message)
+    return found

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from loops_nb.errors import LoopsError
 from loops_nb.panels.curves_book import MOST_MARKS, MOST_NEWEST
-from loops_nb.panels.curves_core import UNASKED, plain
+from loops_nb.panels.curves_core import UNASKED
+from loops_nb.panels.wire import plain
 from tests.curves.memory import MemoryStore
 from tests.curves.page import Page, floats, size
 from tests.frames.documents import ANY_MACHINE

@@ -1,0 +1,234 @@
+"""What every live panel is in a notebook: a widget with a static report beside it, and the life of both."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import threading
+import time
+import uuid
+from abc import abstractmethod
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anywidget
+import traitlets
+
+from loops_nb.panels import shelf
+from loops_nb.panels.cells import CLOCK, is_notebook, place, shell
+from loops_nb.panels.presence import Presence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Tell = Callable[[dict[str, Any]], None]
+
+#: A report is a result, not a screen: it marks the notebook as changed.
+REPORT_SECONDS = 60.0
+#: Messages that wait for a page that has to fetch them; what is more is lost, and the page asks for everything.
+_MOST_WAITING = 50
+_LIVE_TEXT = "(live panel: needs a running kernel)"
+
+
+class LiveCore(Protocol):
+    """What a panel shows, and talks about with its pages."""
+
+    def opening(self) -> dict[str, Any]:
+        """Return the snapshot that travels with the widget."""
+
+    def hear(self, content: Any) -> None:
+        """Take a message of a page."""
+
+    def close(self, why: str) -> None:
+        """End it, and tell the pages why."""
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """A live panel, whatever it shows.
+
+    Showing makes two outputs, of which one is seen: a static report that stays in the saved notebook, and the live view, which the page
+    puts in its place.
+
+    Parameters
+    ----------
+    make
+        Makes what is shown, given where its messages go and who knows whether somebody looks.
+    page
+        Code of the page.
+    """
+
+    snapshot = traitlets.Dict().tag(sync=True)
+    _core: LiveCore
+
+    def __init__(self, make: Callable[[Tell, Presence], LiveCore], page: str) -> None:
+        self._closing = threading.RLock()
+        self._is_closed = False
+        self._marks: tuple[str, str] | None = None
+        self._shown_in: Any = None
+        self._reported_at = float("-inf")
+        self._forget_cell: Any = None
+        # Colab passes on only what is sent while one of its own messages is handled; its page sends one every few seconds.
+        self._waiting: deque[dict[str, Any]] | None = deque(maxlen=_MOST_WAITING) if "google.colab" in sys.modules else None
+        CLOCK.listen()
+        self._core = make(self._tell, Presence(time.monotonic, CLOCK.ended))
+        self._before_opening()
+        try:
+            # Not an argument: anywidget makes a trait of it only where it finds it.
+            self._esm = page
+            super().__init__()
+        except BaseException:
+            self._core.close("")
+            raise
+        self._answer_beside_the_cell()
+        self.on_msg(self._heard)
+
+    # What people use.
+
+    def show(self) -> None:
+        """Show the panel below the cell that runs now; outside of a notebook, print its report."""
+        if not is_notebook() or self._is_closed:
+            self._show_report_alone()
+            return
+        here = place()
+        if self._shown_in is not None and here is not None and self._shown_in == here[:2]:
+            # The magics show at once; as the last line of its cell a panel is not shown again.
+            return
+        self._shown_in = here[:2] if here is not None else None
+        if here is not None:
+            shelf.put(self, here)
+        self._marks = (uuid.uuid4().hex, uuid.uuid4().hex)
+        self._publish(0, self._report(live=True), update=False)
+        view = self._repr_mimebundle_()
+        data = dict(view[0] if isinstance(view, tuple) else view or {})
+        data["text/plain"] = _LIVE_TEXT
+        self._publish(1, data, update=False)
+        self._reported_at = time.monotonic()
+        if self._forget_cell is None:
+            self._forget_cell = CLOCK.at_end(self._cell_ended)
+        self._after_showing()
+
+    def freeze(self) -> None:
+        """End the live view and leave the report, as of now, as the result."""
+        with self._closing:
+            if self._is_closed:
+                return
+            self._look_now()
+            marks, self._marks = self._marks, None
+            self._end("Frozen: this is how it was.")
+            if marks is not None:
+                self._marks = marks
+                self._publish(0, self._report(live=False), update=True)
+                # Nothing is left of the live view but an empty place.
+                self._publish(1, {"text/html": "", "text/plain": ""}, update=True)
+            self._drop_state()
+            super().close()
+            self._let_go()
+
+    def close(self) -> None:
+        """End the live view; the report stays where the panel was shown.  Closing twice does no harm."""
+        if getattr(self, "_core", None) is None:
+            # It was refused before it was made.
+            return
+        with self._closing:
+            if self._is_closed:
+                return
+            self._end("The panel was closed.")
+            if self._marks is not None:
+                self._publish(0, self._report(live=True), update=True)
+            super().close()
+            self._let_go()
+
+    # What a kind of panel says for itself.
+
+    @abstractmethod
+    def _report(self, *, live: bool) -> dict[str, str]:
+        """Return the static report as Jupyter shows it."""
+
+    @abstractmethod
+    def _words(self, width: int) -> str:
+        """Return the report for a terminal."""
+
+    @abstractmethod
+    def _cell_ended(self) -> None:
+        """Bring the report up to date at the end of a cell: a notebook that is executed without a page ends here."""
+
+    def _before_opening(self) -> None:
+        """Do what has to be done before the page gets its first snapshot."""
+
+    def _after_showing(self) -> None:
+        """Take in that the panel is shown now."""
+
+    def _look_now(self) -> None:
+        """Bring what is shown up to now, for a last report."""
+
+    def _let_go(self) -> None:
+        """Close what only this panel used."""
+
+    # What Jupyter uses.
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - the parent's
+        """Return the widget's state; the snapshot is always the newest, so that a reloaded page starts with it."""
+        state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
+        if "snapshot" in state:
+            state["snapshot"] = {} if self._is_closed else self._core.opening()
+        return state
+
+    def _ipython_display_(self, **_: Any) -> None:
+        self.show()
+
+    def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        self._core.hear(content)
+        while self._waiting:
+            self._send_now(self._waiting.popleft())
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        if self._waiting is not None:
+            self._waiting.append(message)
+        else:
+            self._send_now(message)
+
+    def _send_now(self, message: dict[str, Any]) -> None:
+        # A kernel that is on its way out, or a page that went: nobody is left to be told.
+        with contextlib.suppress(Exception):
+            self.send(message)
+
+    def _answer_beside_the_cell(self) -> None:
+        """Let the page's messages be heard while a cell runs.
+
+        ipykernel 7.4 sends them to the shell that the comm last published from; the thread that tells of news counts as the cell's.
+        Without the private name (any other version) nothing is touched.
+        """
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - there is no public way
+
+    def _show_report_alone(self) -> None:
+        if not is_notebook():
+            # In a script IPython's display would print the bundle, HTML and all; in a terminal the short text that a notebook keeps.
+            sys.stdout.write(self._words(shutil.get_terminal_size().columns) + "\n")
+            return
+        self._look_now()
+        from IPython.display import display  # noqa: PLC0415 - only where something is shown
+
+        show: Any = display
+        show(self._report(live=False), raw=True)
+
+    def _publish(self, which: int, data: dict[str, Any], *, update: bool) -> None:
+        marks, ip = self._marks, shell()
+        if marks is None or ip is None:
+            return
+        with contextlib.suppress(Exception):
+            ip.display_pub.publish(data=data, metadata={}, transient={"display_id": marks[which]}, update=update)
+
+    def _end(self, why: str) -> None:
+        self._is_closed = True
+        if self._forget_cell is not None:
+            self._forget_cell()
+        shelf.take(self)
+        self._core.close(why)
+
+    def _drop_state(self) -> None:
+        """Take the code and the rows out of what a notebook may have kept of this widget."""
+        with contextlib.suppress(Exception):
+            self.set_trait("_esm", "export default { render() {} }")
+            self.send_state("snapshot")
