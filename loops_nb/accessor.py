@@ -319,7 +319,8 @@ class LoopsAccessor:
         if at is not None and at not in can:
             raise InvalidArgumentError(f"at must be {' or '.join(can)} for {kind}, not {at!r:.40}.", argument="at")
         self._needs("id" if kind == "runs" else "run_id", "with_metrics")
-        return with_metrics(self._frame, Store(), kind=kind, at=at or can[0], keys=keys)
+        with Store() as store:
+            return with_metrics(self._frame, store, kind=kind, at=at or can[0], keys=keys)
 
     def timeline(self, *others: pd.DataFrame) -> pd.DataFrame:
         """Return what happened when, oldest first.

@@ -32,7 +32,8 @@ class Experiment(Recording):
         """
         from loops_nb.frames.metrics import metrics_frame  # noqa: PLC0415 - logging needs no pandas
 
-        return metrics_frame(Store(self.path), [self.id], keys=keys, wide=wide)
+        with Store(self.path) as store:
+            return metrics_frame(store, [self.id], keys=keys, wide=wide)
 
 
 def experiment(

@@ -137,17 +137,15 @@ def _recorded(kind: str) -> list[str]:
     from loops_nb.errors import TrackingError  # noqa: PLC0415 - only for what is recorded
     from loops_nb.tracking import Store  # noqa: PLC0415
 
-    store = Store(read_only=True)
     try:
-        rows = store.experiments()[:_MOST]
-        if kind == "metric":
-            return [key.key for row in rows[:_RECENT] for key in store.keys(row.id)]
-        return [text for row in rows for text in (row.name, row.run_id, row.id) if text]
+        with Store(read_only=True) as store:
+            rows = store.experiments()[:_MOST]
+            if kind == "metric":
+                return [key.key for row in rows[:_RECENT] for key in store.keys(row.id)]
+            return [text for row in rows for text in (row.name, row.run_id, row.id) if text]
     except TrackingError:
         # Tab is no place to say so.
         return []
-    finally:
-        store.close()
 
 
 def _verb(verbs: Iterable[Verb], word: str) -> Verb | None:

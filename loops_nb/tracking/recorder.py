@@ -97,6 +97,8 @@ class Recorder:
             warnings.warn(
                 f"{lost:,} calls of log were not kept: {self.path} could not be written for too long.", TrackingWarning, stacklevel=2
             )
+        with self._lock:
+            self._forget()
 
     def drop(self) -> None:
         """Forget what was taken and not written: who gave it was told that it cannot be kept."""

@@ -240,28 +240,28 @@ def begin(
     _refuse_others(params, tags)
     # A text is a row of letters to Python, and never meant so.
     tags = (tags,) if isinstance(tags, str) else tags
-    store = Store(path)
     run_id, session_id = _id_of(run, "run"), _id_of(session, "session")
-    found = _found(store, name, run_id, resume=resume)
-    recorder = recorder_for(store.path)
-    began = now()
-    opening = Opening(
-        id=secrets.token_hex(4) if found is None else found.id,
-        name=name if found is None else found.name,
-        run_id=run_id if found is None else found.run_id or run_id,
-        session_id=session_id if found is None else found.session_id or session_id,
-        created_at=began if found is None else found.created_at,
-        params=kept_params(params if found is None else {**found.params, **(params or {})}),
-        tags=tuple(kept_text(str(tag)) for tag in tags),
-        token=secrets.token_hex(8),
-    )
-    last_step = -1
-    if found is not None:
-        last_step = max((key.last_step for key in store.keys(found.id)), default=-1)
-        if params:
-            store.set_params(found.id, params)
-        if opening.tags:
-            store.tag(found.id, *opening.tags)
+    with Store(path) as store:
+        found = _found(store, name, run_id, resume=resume)
+        recorder = recorder_for(store.path)
+        began = now()
+        opening = Opening(
+            id=secrets.token_hex(4) if found is None else found.id,
+            name=name if found is None else found.name,
+            run_id=run_id if found is None else found.run_id or run_id,
+            session_id=session_id if found is None else found.session_id or session_id,
+            created_at=began if found is None else found.created_at,
+            params=kept_params(params if found is None else {**found.params, **(params or {})}),
+            tags=tuple(kept_text(str(tag)) for tag in tags),
+            token=secrets.token_hex(8),
+        )
+        last_step = -1
+        if found is not None:
+            last_step = max((key.last_step for key in store.keys(found.id)), default=-1)
+            if params:
+                store.set_params(found.id, params)
+            if opening.tags:
+                store.tag(found.id, *opening.tags)
     made = kind(recorder, opening, last_step=last_step)
     recorder.add(Opened(opening, began))
     if not recorder.flush() and recorder.refusal is not None:

@@ -148,6 +148,9 @@ def _read_only(path: Path) -> sqlite3.Connection:
         # A folder that nobody can write has no room for the shared memory of WAL; then nobody writes the file either.
         connection.close()
         return sqlite3.connect(f"{uri}?immutable=1", isolation_level=None, check_same_thread=False, uri=True)
+    except sqlite3.DatabaseError:
+        # No file of ours: the next question is told the same, and whoever asks it says so in words.
+        pass
     return connection
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from loops_nb.errors import TrackingError, one_line
 from loops_nb.home import home_dir
@@ -67,6 +67,18 @@ class Store:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # A store that is made within a line and dropped, as people do, leaves no open file behind.
+        if getattr(self, "_connection", None) is not None:
+            self._leave_to_parent()
+            self.close()
 
     # What is there
 
@@ -210,10 +222,7 @@ class Store:
             raise TrackingError(f"The experiments in {self.path} cannot be used for now ({why}). Nothing was harmed.") from None
 
     def _open(self) -> sqlite3.Connection | None:
-        if self._process != os.getpid():
-            # A child process: what the parent has open is left alone, also by the lock that another of its threads may have held.
-            _of_parents.append(self._connection)
-            self._connection, self._process = None, os.getpid()
+        self._leave_to_parent()
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -226,6 +235,12 @@ class Store:
             self._file = self.path.stat()
             self._opened += 1
         return self._connection
+
+    def _leave_to_parent(self) -> None:
+        """Leave alone, in a child process, what the parent has open, also by the lock that another of its threads may have held."""
+        if self._process != os.getpid():
+            _of_parents.append(self._connection)
+            self._connection, self._process = None, os.getpid()
 
 
 # Held on to for good: closing a connection of the parent could harm what the parent does with it.

@@ -119,6 +119,7 @@ def _steps_done(client: Any) -> int:
 
 def _tokens_done(recording: Recording) -> float:
     """Return how many tokens an experiment that goes on has seen already."""
-    series = Store(recording.path).series(recording.id, "tokens")
+    with Store(recording.path) as store:
+        series = store.series(recording.id, "tokens")
     known = [float(tokens) for tokens in series.tokens[-1:] if not math.isnan(tokens)]
     return known[0] if known else 0.0

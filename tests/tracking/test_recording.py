@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from loops_nb import experiment
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking import KeyRow, Mark, Store
 from loops_nb.tracking.recorder import Recorder, TrackingWarning
+from loops_nb.tracking.schema import open_store
 
 
 def test_values_steps_times_and_tokens_come_back(store: Store) -> None:
@@ -210,3 +214,23 @@ def test_at_the_end_nothing_is_said_to_be_tried_again(store: Store, monkeypatch:
     monkeypatch.setattr(recorder, "flush", lambda: recorder._troubled("the disk is full"))
     with pytest.warns(TrackingWarning, match=r"the disk is full\)\. 0 values are lost with this process\.$"):
         recorder.close()
+
+
+def test_a_store_that_is_dropped_closes_what_it_opened(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment("short").close()
+    opened: list[sqlite3.Connection] = []
+
+    def open_and_remember(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+        opened.append(open_store(path, read_only=read_only))
+        return opened[-1]
+
+    monkeypatch.setattr("loops_nb.tracking.store.open_store", open_and_remember)
+    assert len(Store().experiments()) == 1
+    with Store() as another:
+        assert len(another.experiments()) == 1
+    gc.collect()
+    assert len(opened) == 2
+    # Python 3.13 warns of what is left open, and warnings are errors here.
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")

@@ -41,11 +41,8 @@ def are_recorded(words: Sequence[str]) -> bool:
 
     if not words or any("/" in word for word in words):
         return False
-    store = Store(read_only=True)
-    try:
+    with Store(read_only=True) as store:
         rows = store.experiments(archived=True)
-    finally:
-        store.close()
     known = {name for row in rows for name in (row.id, row.run_id, row.name)}
     return all(word in known for word in words)
 
