@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from loops_nb.client.async_transport import AsyncTransport
 from loops_nb.client.sampling import Ask, Encode, Pause, Send, Step, Tell
@@ -32,46 +32,64 @@ def drive(steps: Generator[Step, Any, T], transport: Transport, *, tokenizer: To
     quiet
         Write nothing while waiting for a sampler.
     """
-    told = _Told(quiet=quiet)
-    answer: Any = None
-    error: BaseException | None = None
-    while True:
+    course = _Course(steps, quiet=quiet)
+    while (step := course.step) is not None:
         try:
-            step = steps.throw(error) if error is not None else steps.send(answer)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        except BaseException:
-            told.end()
-            raise
-        answer = error = None
-        try:
-            told.hear(step)
+            course.tell()
             answer = _do(step, transport, tokenizer)
-        except BaseException as caught:  # noqa: BLE001 - the steps decide what becomes of it, Ctrl-C too
-            error = caught
+        except BaseException as error:  # noqa: BLE001 - the steps decide what becomes of it, Ctrl-C too
+            course.failed(error)
+        else:
+            course.answered(answer)
+    return course.result
 
 
 async def drive_async(steps: Generator[Step, Any, T], transport: AsyncTransport, *, tokenizer: Tokenizer | None, quiet: bool) -> T:
     """Do the same as `drive`, awaiting."""
-    told = _Told(quiet=quiet)
-    answer: Any = None
-    error: BaseException | None = None
-    while True:
+    course = _Course(steps, quiet=quiet)
+    while (step := course.step) is not None:
         try:
-            step = steps.throw(error) if error is not None else steps.send(answer)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        except BaseException:
-            told.end()
-            raise
-        answer = error = None
-        try:
-            told.hear(step)
+            course.tell()
             answer = await _do_async(step, transport, tokenizer)
-        except BaseException as caught:  # noqa: BLE001 - the steps decide what becomes of it, a cancelled task too
-            error = caught
+        except BaseException as error:  # noqa: BLE001 - the steps decide what becomes of it, a cancelled task too
+            course.failed(error)
+        else:
+            course.answered(answer)
+    return course.result
+
+
+class _Course(Generic[T]):
+    """How far the steps are: the next one, or, when there is none, what came of them."""
+
+    result: T
+
+    def __init__(self, steps: Generator[Step, Any, T], *, quiet: bool) -> None:
+        self._steps = steps
+        self._told = _Told(quiet=quiet)
+        self.step: Step | None = None
+        self.answered(None)
+
+    def tell(self) -> None:
+        """Show what the step tells, if it tells something."""
+        if self.step is not None:
+            self._told.hear(self.step)
+
+    def answered(self, answer: Any) -> None:
+        """Go on with what the step brought."""
+        self._go_on(lambda: self._steps.send(answer))
+
+    def failed(self, error: BaseException) -> None:
+        """Go on after a step that failed: the steps catch it, or it is raised."""
+        self._go_on(lambda: self._steps.throw(error))
+
+    def _go_on(self, move: Callable[[], Step]) -> None:
+        try:
+            self.step = move()
+        except StopIteration as end:
+            self.step, self.result = None, end.value
+        except BaseException:
+            self._told.end()
+            raise
 
 
 class _Told:
