@@ -85,16 +85,6 @@ class _Sums:
         """Number of files that are there."""
         return sum(1 for file in self._files() if file.state == "there")
 
-    @property
-    def partial_count(self) -> int:
-        """Number of files of which a part is there."""
-        return sum(1 for file in self._files() if file.state == "partial")
-
-    @property
-    def missing_count(self) -> int:
-        """Number of files of which nothing is there."""
-        return sum(1 for file in self._files() if file.state == "missing")
-
 
 @dataclass(frozen=True, slots=True)
 class CheckpointPlan(_Sums):

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 #: Takes a frame of checkpoints and returns how their weights move, a frame that `loops_nb.plots.drift` draws; it may take long.
 Measure: TypeAlias = "Callable[[pd.DataFrame], pd.DataFrame]"
 #: Makes one for a connection.
-Maker: TypeAlias = "Callable[[Exchange], Measure]"
 
 _SYNCING = "SYNCING"
 _SAMPLER = "sampler"
@@ -41,20 +40,6 @@ def over_the_network(exchange: Exchange) -> Measure:
             transport.close()
 
     return measure
-
-
-_maker: list[Maker] = [over_the_network]
-
-
-def measure_with(maker: Maker) -> Maker:
-    """Have panels that are made from now on measure in another way; return the way it was."""
-    former, _maker[0] = _maker[0], maker
-    return former
-
-
-def measure_for(exchange: Exchange) -> Measure:
-    """Return what measures for a connection."""
-    return _maker[0](exchange)
 
 
 def measured_ids(rows: Mapping[str, Row]) -> list[str]:

@@ -11,7 +11,7 @@ from loops_nb.errors import InvalidArgumentError
 from loops_nb.live import poller_for
 from loops_nb.panels.bundle import page_code
 from loops_nb.panels.core import Core
-from loops_nb.panels.measuring import measure_for
+from loops_nb.panels.measuring import over_the_network
 from loops_nb.panels.report import report_html, report_text
 from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
 
@@ -75,7 +75,7 @@ class Panel(LiveWidget):
             self._poller.interval = interval
 
         def made(tell: Callable[[dict[str, Any]], None], presence: Presence) -> Core:
-            measure = measure_for(loops.exchange)
+            measure = over_the_network(loops.exchange)
             core = Core(view, self._poller, tell, presence, notify=notify, measure=measure, time_zone=time_zone)
             core.on_turn = self._turn
             return core

@@ -33,11 +33,6 @@ class Presence:
         self._heard = False
         self._seen: dict[str, float] = {}
 
-    @property
-    def was_heard(self) -> bool:
-        """Whether a view ever said anything."""
-        return self._heard
-
     def saw(self, view: str, *, visible: bool) -> None:
         """Take in what a view says."""
         self._heard = True

@@ -12,7 +12,7 @@ import pytest
 
 from loops_nb import Loops
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.panels import CheckpointsPanel, measuring
+from loops_nb.panels import CheckpointsPanel
 from loops_nb.panels.core import Core
 from loops_nb.panels.fleet import FleetView
 from loops_nb.panels.listings import CheckpointsView
@@ -324,11 +324,3 @@ def test_the_sample_is_drawn_and_its_weights_are_followed(panel: Any) -> None:
     found = ask("drift", measure=True, states=("drawn", "failed"))
     assert found["state"] == "drawn", found["text"]
     assert found["svg"].startswith("<svg")
-
-
-def test_another_way_to_measure_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "_maker", [measuring.over_the_network])
-    former = measuring.measure_with(lambda _exchange: drifted)
-    assert former is measuring.over_the_network
-    with Loops("key", "http://127.0.0.1:1") as loops:
-        assert measuring.measure_for(loops.exchange) is drifted
