@@ -20,6 +20,7 @@ _LEAST_OF_LONG = 30
 # A name that is longer would push the other columns off the page, and the other rows.
 _LONGEST_LINE = 120
 _LONGEST_NAME = 240
+_MOST_NAMED = 24
 # Only what a notebook's own style for tables lacks; where styles are taken out (GitHub) the table stays readable.
 _STYLE = (
     ".loops-nb th,.loops-nb td{text-align:left!important;vertical-align:top;white-space:nowrap}"
@@ -97,7 +98,7 @@ def rows_html(table: Table, caption: str = "") -> list[str]:
     marks = [_mark(f) for f in table.fields]
     inner = [f"{mark} nowrap" if f.is_short else mark for f, mark in zip(table.fields, marks, strict=True)]
     most_of = [_LONGEST if f.is_long else _LONGEST_NAME for f in table.fields]
-    heads = "".join(f'<th scope="col"{mark}>{_safe(f.heading)}</th>' for f, mark in zip(table.fields, marks, strict=True))
+    heads = "".join(f'<th scope="col"{mark}>{_safe(f.heading, _LONGEST_NAME)}</th>' for f, mark in zip(table.fields, marks, strict=True))
     lines = [f'<table class="dataframe">{_caption(caption)}<thead><tr>{heads}</tr></thead>', "<tbody>"]
     for row in zip(*(f.cells for f in table.fields), strict=True):
         cells = "".join(f"<td{mark}>{_safe(cell, most)}</td>" for mark, most, cell in zip(inner, most_of, row, strict=True))
@@ -137,8 +138,15 @@ def as_text(table: Table, width: int) -> str:
     notes = list(table.notes)
     hidden = [f.heading for f in table.fields if all(f is not shown for shown, _ in sized)]
     if hidden:
-        notes += textwrap.wrap(f"Columns that did not fit: {', '.join(hidden)}.", width)
+        notes += textwrap.wrap(f"Columns that did not fit: {_named(hidden)}.", width)
     return "\n".join([*lines, *notes])
+
+
+def _named(headings: list[str]) -> str:
+    # A key that somebody logged may be as long as a page, and there may be thousands of them.
+    names = [_cut(_clean(heading), _WIDEST) for heading in headings[:_MOST_NAMED]]
+    more = len(headings) - len(names)
+    return f"{', '.join(names)}{f' and {more:,} more' if more else ''}"
 
 
 def _fitting(fields: list[Field], width: int) -> list[tuple[Field, int]]:
@@ -218,9 +226,7 @@ def _width(column: Field) -> int:
 
 
 def _cell(text: str, width: int, column: Field) -> str:
-    line = _clean(text)
-    if _places(line) > width:
-        line = _shortened(line, width - 1) + "…"
+    line = _cut(_clean(text), width)
     gap = " " * (width - _places(line))
     return gap + line if column.is_number else line + gap
 
@@ -234,6 +240,10 @@ def _places_of(character: str) -> int:
     if unicodedata.category(character) in {"Mn", "Me"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def _cut(line: str, width: int) -> str:
+    return _shortened(line, width - 1) + "…" if _places(line) > width else line
 
 
 def _shortened(text: str, width: int) -> str:

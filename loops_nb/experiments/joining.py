@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from loops_nb.frames.arrays import STRING_DTYPE
+from loops_nb.frames.logged import marked_one
 from loops_nb.frames.metrics import told_first, value_at
 from loops_nb.steps import step_of
 
@@ -117,7 +118,7 @@ def _words(recorded: Recorded, run_ids: list[Any]) -> dict[str, Any]:
 def _one(series: Series, which: str) -> float:
     values = series.value
     if which == "last":
-        return float(values[-1]) if len(values) else np.nan
+        return marked_one(float(values[-1])) if len(values) else np.nan
     values = values[~np.isnan(values)]
     if not len(values):
         return np.nan

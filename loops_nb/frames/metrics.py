@@ -1,6 +1,7 @@
 """Experiments and their numbers as DataFrames: a row a point (long), a row a step (wide), a row an experiment, a row a mark.
 
 In the wide frame every point has its place too: where a key has several points of one attempt and step, ``repeat`` counts them from 1.
+A NaN that was logged and a cell where nothing was logged are both NaN there; listings tell them apart (`loops_nb.frames.logged`).
 A key that is called like one of the frame's own columns is ``metric:`` and its name there.
 """
 
@@ -18,6 +19,7 @@ from loops_nb.errors import TrackingError
 from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import Column, Dtype, Kind
 from loops_nb.frames.derived import EMPTY_ATTR, derived, derived_frame, is_aside
+from loops_nb.frames.logged import marked, marked_one
 from loops_nb.models import CHECKPOINT_TARGETS
 from loops_nb.tracking.rows import MARK_KINDS
 
@@ -334,7 +336,7 @@ def value_at(series: Series, step: int, attempt: int | None = None) -> float:
     if not len(places):
         return math.nan
     nearest = places[series.step[places] == series.step[places].max()]
-    return float(series.value[nearest[-1]])
+    return marked_one(float(series.value[nearest[-1]]))
 
 
 def params_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
@@ -399,7 +401,7 @@ def _long(found: Found) -> pd.DataFrame:
             "run_id": each([row.run_id for row, _, _ in parts]),
             "key": each([key for _, key, _ in parts]),
             "step": _counts(joined(lambda series: series.step, np.int64)),
-            "value": joined(lambda series: series.value, np.float64),
+            "value": marked(joined(lambda series: series.value, np.float64)),
             "attempt": _counts(joined(lambda series: series.attempt, np.int64)),
             "tokens": joined(lambda series: series.tokens, np.float64),
             "at": _times(joined(lambda series: series.at, np.int64)),
@@ -471,7 +473,7 @@ def _aligned(all_series: list[tuple[str, Series]]) -> _Table:
         where = np.split(row_of, np.cumsum([place.shape[1] for place in places])[:-1])
     for (key, series), rows in zip(all_series, where, strict=True):
         values = table.columns[key] = np.full(len(table.step), np.nan)
-        values[rows] = series.value
+        values[rows] = marked(series.value)
         table.tokens[rows] = np.fmax(table.tokens[rows], series.tokens)
         table.times[rows] = np.maximum(table.times[rows], series.at)
     return table
@@ -511,4 +513,6 @@ def _times(millis: npt.NDArray[np.int64]) -> Any:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return marked_one(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value

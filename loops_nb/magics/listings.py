@@ -188,7 +188,15 @@ def _time_field(name: str, cells: list[Any], missing: list[bool], time_zone: str
 
 def _is_missing(cell: Any) -> bool:
     # NaN and NaT differ from themselves; NA does not compare, and pandas is not imported for its name alone.
-    return cell is None or type(cell).__name__ == "NAType" or cell != cell  # noqa: PLR0124
+    if cell is None or type(cell).__name__ == "NAType":
+        return True
+    return bool(cell != cell) and not _was_logged(cell)  # noqa: PLR0124
+
+
+def _was_logged(cell: Any) -> bool:
+    from loops_nb.frames.logged import is_logged_nan  # noqa: PLC0415 - numpy is there when a frame is there
+
+    return is_logged_nan(cell)
 
 
 def _plain(value: Any) -> str:
@@ -197,4 +205,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         more = ", …" if len(value) > _MOST_OF_A_LIST else ""
         return f"[{', '.join(map(_plain, value[:_MOST_OF_A_LIST]))}{more}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "NaN" if value != value else f"{value:g}"  # noqa: PLR0124 - only NaN is not itself
+    return str(value)
