@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loops_nb.errors import TrackingError
 from loops_nb.tracking import Recording, Store, begin
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ class Experiment(Recording):
         Raises
         ------
         TrackingError
-            If the file of experiments cannot be read.
+            If the file of experiments cannot be read, or could not be written yet.
         """
         from loops_nb.frames.metrics import metrics_frame  # noqa: PLC0415 - logging needs no pandas
 
         with Store(self.path) as store:
+            if not store.has(self.id) and self.trouble:
+                raise TrackingError(f"{self.name!r:.60} is not on the disk yet. {self.trouble}")
             return metrics_frame(store, [self.id], keys=keys, wide=wide)
 
 

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections import deque
 from pathlib import Path
+from typing import Protocol
 
 from loops_nb.errors import LoopsError, TrackingError, one_line
 from loops_nb.tracking.schema import open_store
@@ -29,6 +30,20 @@ MOST_WAITING = 500_000
 
 class TrackingWarning(UserWarning):
     """Something cannot be recorded for now; the code that logs goes on."""
+
+
+class TakesEntries(Protocol):
+    """What `Recording` gives its entries to: a recorder, or what stands before one."""
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102 - as in `Recorder`, and so is all of this
+    @property
+    def trouble(self) -> str: ...  # noqa: D102
+    @property
+    def untold(self) -> bool: ...  # noqa: D102
+    def add(self, entry: Entry) -> None: ...  # noqa: D102
+    def tell(self) -> None: ...  # noqa: D102
+    def flush(self) -> bool: ...  # noqa: D102
 
 
 _TRIED_AGAIN = " It is kept in memory and tried again."
@@ -83,6 +98,21 @@ class Recorder:
         """Write all that was taken until now, on this thread; tell whether it is in the file."""
         with self._lock:
             return self._write()
+
+    def bring(self) -> None:
+        """Write what was taken, for somebody who is about to look: at once where that is easy, else it comes as it always does.
+
+        Never raises and never waits for another thread that writes.  While something is in the way the recorder's own thread alone tries
+        again, at its own pace.
+        """
+        if not self._entries or self.trouble or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._write()
+        except Exception as error:  # noqa: BLE001 - whoever looks is not who logs, and is told nothing of it
+            self._troubled(f"{type(error).__name__}: {error}")
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Write all that was taken, and say how much could not be written."""
@@ -228,6 +258,13 @@ def flush(path: Path) -> bool:
     """Write what this process has logged for a file, if anything; tell whether it is there."""
     found = _recorders.get(path.absolute())
     return found is None or found.flush()
+
+
+def bring(path: Path) -> None:
+    """Write what this process has logged for a file, if that is easy; see `Recorder.bring`."""
+    found = _recorders.get(path.absolute())
+    if found is not None:
+        found.bring()
 
 
 def _at_exit() -> None:

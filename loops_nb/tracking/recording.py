@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from loops_nb.errors import InvalidArgumentError, TrackingError
-from loops_nb.tracking.recorder import Recorder, TrackingWarning, recorder_for
+from loops_nb.tracking.recorder import TakesEntries, TrackingWarning, recorder_for
 from loops_nb.tracking.store import Store, now
 from loops_nb.tracking.values import as_number, as_step, kept_params, kept_text, usable_key
-from loops_nb.tracking.writing import Entry, Logged, Marked, Opened, Opening, Turned
+from loops_nb.tracking.writing import Entry, Logged, Marked, Opened, Opening
 
 if TYPE_CHECKING:
     from loops_nb.tracking.rows import ExperimentRow
@@ -39,7 +39,7 @@ class Recording:
         Its name.
     """
 
-    def __init__(self, recorder: Recorder, opening: Opening, *, last_step: int = -1) -> None:
+    def __init__(self, recorder: TakesEntries, opening: Opening, *, last_step: int = -1) -> None:
         self.id = opening.id
         self.name = opening.name
         self._recorder = recorder
@@ -130,10 +130,6 @@ class Recording:
             )
         )
 
-    def new_attempt(self) -> None:
-        """Say that training begins again from an earlier state: what follows belongs to a new attempt."""
-        self._add(Turned(self._opening))
-
     def record(self, values: dict[str, Any], *, step: int, tokens_seen: float, turn: int, at: int) -> None:
         """Record values of an attempt that is known, in whatever order they come; `turn` counts from 0 in this process."""
         self._recorder.add(Logged(self._opening, step, at, tokens_seen, self._usable(values), turn))
@@ -157,6 +153,11 @@ class Recording:
     def path(self) -> Path:
         """The file that it is written to."""
         return self._recorder.path
+
+    @property
+    def trouble(self) -> str:
+        """What keeps what was logged from the file for now, in words; empty where nothing does."""
+        return self._recorder.trouble
 
     def __enter__(self) -> Self:
         return self

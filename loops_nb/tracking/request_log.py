@@ -26,7 +26,7 @@ from loops_nb.tracking.store import Store
 from loops_nb.tracking.tracker import Tracker
 from loops_nb.tracking.values import kept_params, kept_text
 from loops_nb.tracking.watches import Clock
-from loops_nb.tracking.writing import Followed, Opened, Opening
+from loops_nb.tracking.writing import Entry, Followed, Logged, Marked, Opened, Opening
 
 _OPERATION = re.compile(r"/operations/([^/?]+)")
 _CALL = re.compile(r"/([a-z_]+)(?:\?.*)?$")
@@ -38,6 +38,8 @@ _INIT = "init_trainer_server"
 _SAMPLE = "sample"
 _CALLS = frozenset({*_TRAINS, _INIT, _SAMPLE})
 _AT_ONCE = 8 << 20
+# So many entries at most are written in one transaction, so that other writers need not wait for the whole of a long log.
+_MOST_ENTRIES = 20_000
 _PAUSE_SECONDS = 0.5
 
 
@@ -74,8 +76,55 @@ class _Result:
         return self.value
 
 
+class _Found:
+    """What was found in a log, line by line, until it is handed to the recorder in one piece, together with how far that is."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        #: The end of the line that is being read.
+        self.offset = 0
+        self._recorder = recorder
+        self._entries: list[tuple[int, Logged | Marked | Opened]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def path(self) -> Path:
+        """The file of experiments."""
+        return self._recorder.path
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the recorder from writing, in words."""
+        return self._recorder.trouble
+
+    @property
+    def untold(self) -> bool:
+        """Always false: nobody waits for a thread that reads a log, and a warning of it would land under a stranger's cell."""
+        return False
+
+    def add(self, entry: Entry) -> None:
+        """Take what the line says."""
+        if not isinstance(entry, Followed):
+            self._entries.append((self.offset, entry))
+
+    def hand_over(self, log: str) -> None:
+        """Give all of it to the recorder."""
+        self._recorder.add(Followed(log, self.offset, self._entries))
+        self._entries = []
+
+    def tell(self) -> None:
+        """Do nothing; see `untold`."""
+
+    def flush(self) -> bool:
+        """Write what was handed over."""
+        return self._recorder.flush()
+
+
 class RequestLog:
-    """One request log, read as far as it has grown; what was read before is not recorded twice, by no process.
+    """One request log, read as far as it has grown; what was read before is not recorded twice, whichever process read it.
+
+    Several processes may follow one log at the same time: what a line says is written by the first of them and by no other.
 
     Parameters
     ----------
@@ -101,7 +150,7 @@ class RequestLog:
         self.odd_lines = 0
         self._clock = _LogClock()
         self._identity = ""
-        self._offset = 0
+        self._found = _Found(self._recorder)
         self._known = 0
         self._made: dict[str, dict[str, Any]] = {}
         self._trackers: dict[str, Tracker] = {}
@@ -121,23 +170,33 @@ class RequestLog:
         count = 0
         try:
             with self.log.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._offset:
+                if os.fstat(file.fileno()).st_size < self._found.offset:
                     # Begun anew: another log under the same name.
                     self._begin()
                 for line, end in self._lines(file):
                     count += 1
-                    self._offset = end
+                    self._found.offset = end
                     self._take(line)
+                    if len(self._found) >= _MOST_ENTRIES:
+                        self._hand_over()
         except FileNotFoundError:
             return 0
-        if count and self._offset > self._known:
-            self._recorder.add(Followed(self._identity, self._offset))
-            self._known = self._offset
+        self._hand_over()
         return count
+
+    def _hand_over(self) -> None:
+        if self._found.offset > self._known:
+            self._found.hand_over(self._identity)
+            self._known = self._found.offset
 
     def flush(self) -> bool:
         """Write what was read, and tell whether it is in the file."""
         return self._recorder.flush()
+
+    @property
+    def trouble(self) -> str:
+        """What keeps what was read from the file, in words; empty where nothing does."""
+        return self._recorder.trouble
 
     def _lines(self, file: Any) -> Iterator[tuple[bytes, int]]:
         if not self._identity:
@@ -147,8 +206,8 @@ class RequestLog:
             # The first line has a time and an address: no other log begins alike, wherever this one is moved to.
             self._identity = hashlib.blake2b(first, digest_size=16).hexdigest()
             self._known = self._store.followed(self._identity)
-        file.seek(self._offset)
-        at = self._offset
+        at = self._found.offset
+        file.seek(at)
         while lines := file.readlines(_AT_ONCE):
             for line in lines:
                 if not line.endswith(b"\n"):
@@ -245,11 +304,16 @@ class RequestLog:
                 params=kept_params(params),
                 token=token,
             )
-            recording = self.experiments[run_id] = Recording(self._recorder, opening)
+            recording = self.experiments[run_id] = Recording(self._found, opening)
             if not self.is_known:
-                self._recorder.add(Opened(opening, self._clock.millis()))
+                self._found.add(Opened(opening, self._clock.millis()))
             found = self._trackers[run_id] = _Replay(recording, self)
         return found
+
+    @property
+    def offset(self) -> int:
+        """How far it was read, in bytes."""
+        return self._found.offset
 
     @property
     def clock(self) -> _LogClock:
@@ -259,7 +323,7 @@ class RequestLog:
     @property
     def is_known(self) -> bool:
         """Whether the line that is being read was recorded before."""
-        return self._offset <= self._known
+        return self._found.offset <= self._known
 
 
 class _Replay(Tracker):

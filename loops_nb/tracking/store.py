@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from loops_nb.errors import TrackingError, one_line
 from loops_nb.home import home_dir
 from loops_nb.tracking.chunks import unpack
-from loops_nb.tracking.recorder import flush
+from loops_nb.tracking.recorder import bring, flush
 from loops_nb.tracking.rows import ExperimentRow, KeyRow, Mark, Series
 from loops_nb.tracking.schema import open_store, writing
 from loops_nb.tracking.values import kept_params, kept_text, read_params
@@ -106,6 +106,10 @@ class Store:
                     return _with_words(connection, rows)[0]
         raise _unknown(experiment_id)
 
+    def has(self, experiment_id: str) -> bool:
+        """Tell whether there is an experiment with this id."""
+        return bool(self._rows("SELECT 1 FROM experiments WHERE id = ?", (experiment_id,)))
+
     def keys(self, experiment_id: str) -> list[KeyRow]:
         """Return the keys of an experiment, in the order in which they first came."""
         sql = """SELECT key, count, first_step, last_step FROM series
@@ -139,8 +143,13 @@ class Store:
         return int(rows[0][0]) if rows else 0
 
     def version(self) -> int:
-        """Return a number that is a higher one as soon as anything was written, by any process; cheap."""
-        with self._lock:
+        """Return a number that is a higher one as soon as anything was logged in this process, or written by any; cheap.
+
+        What this process has logged is written before, unless something is in the way of that: then it comes later, and whoever logs is
+        told, not whoever looks.
+        """
+        bring(self.path)
+        with self._lock, self._in_words():
             connection = self._open()
             seen = None
             if connection is not None:

@@ -19,6 +19,9 @@ _ENV_KEY = "BASETEN_API_KEY"
 _SIGNED = re.compile(r"(?i)([?&](?:x-amz-[a-z-]+|x-goog-[a-z-]+|signature|sig|token|awsaccesskeyid)=)[^&\s\"']+")
 _SECRET_NAME = re.compile(r"(?i)(?:^|[_.-])(?:api[_-]?key|secret|password|passwd|access[_-]?token|auth[_-]?token|credentials?)$")
 _HIDDEN = "<not kept>"
+# Where an object lay in memory tells nothing the next day, and makes two runs differ that do not.
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+_LOCALS = "<locals>."
 
 
 def as_number(value: Any) -> float | None:
@@ -126,6 +129,14 @@ def _plain(name: object, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - 
     if number is not None:
         return int(number) if number.is_integer() and "int" in str(getattr(value, "dtype", "")) else number
     try:
-        return kept_text(str(value))
+        return kept_text(_name_of(value))
     except Exception:  # noqa: BLE001 - a stranger's object
         return f"<{type(value).__name__}>"
+
+
+def _name_of(value: Any) -> str:
+    """Return what an object is called: of a function its name, of anything else its own words without an address."""
+    name = getattr(value, "__qualname__", None)
+    if isinstance(name, str) and callable(value) and not isinstance(value, type):
+        return name.rpartition(_LOCALS)[2]
+    return _ADDRESS.sub("", str(value))

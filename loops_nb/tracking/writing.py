@@ -32,7 +32,7 @@ _UPSERT_SERIES = """
     ON CONFLICT (experiment, key) DO UPDATE SET count = count + excluded.count, first_step = min(first_step, excluded.first_step),
         last_step = max(last_step, excluded.last_step), appended = appended + 1 RETURNING seq, count, appended"""
 _INSERT_CHUNK = "INSERT INTO chunks (series, start, count, points) VALUES (?, ?, ?, ?)"
-_FOLLOWED = "INSERT INTO followed (log, offset) VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET offset = excluded.offset"
+_FOLLOWED = "INSERT INTO followed (log, offset) VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET offset = max(offset, excluded.offset)"
 _INSERT_MARK = "INSERT INTO marks (experiment, kind, step, at, text, uri, target, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -102,20 +102,27 @@ class Opened(NamedTuple):
     at: int
 
 
-class Turned(NamedTuple):
-    """From here on, points belong to a new attempt."""
-
-    opening: Opening
-
-
 class Followed(NamedTuple):
-    """How far a log was read: written together with what was read from it."""
+    """What was read from a log, and how far: written together, so that whoever reads on begins where this ends.
+
+    Several processes may follow the same log, and all of them make the same of it: of each line only the first one writes what it says.
+
+    Parameters
+    ----------
+    log
+        Tells it from all others.
+    offset
+        How far it was read, in bytes.
+    entries
+        What to write, each with the end of the line that it was read from; ``turn`` is known for all of them.
+    """
 
     log: str
     offset: int
+    entries: list[tuple[int, Logged | Marked | Opened]]
 
 
-Entry = Followed | Logged | Marked | Opened | Turned
+Entry = Followed | Logged | Marked | Opened
 
 
 class _OfExperiment:
@@ -140,20 +147,39 @@ class Batch:
     """
 
     def __init__(self, entries: list[Entry]) -> None:
-        self._experiments: dict[str, _OfExperiment] = {}
-        self._followed: dict[str, int] = {}
-        self.size = 0
+        self._gathered = _Gathered()
+        self._followed: list[Followed] = []
         for entry in entries:
-            self._take(entry)
+            if isinstance(entry, Followed):
+                self._followed.append(entry)
+            else:
+                self._gathered.take(entry)
+        self.size = self._gathered.size + sum(len(entry.entries) for entry in self._followed)
 
-    def _take(self, entry: Entry) -> None:
-        if isinstance(entry, Followed):
-            self._followed[entry.log] = entry.offset
-            return
+    def write(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Write everything or nothing, to the file that the connection has open.
+
+        Raises
+        ------
+        sqlite3.Error
+            If nothing was written.
+        """
+        with writing(connection, path):
+            self._gathered.write(connection)
+            for entry in self._followed:
+                _write_followed(connection, entry)
+
+
+class _Gathered:
+    """Entries by opening and series."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._experiments: dict[str, _OfExperiment] = {}
+
+    def take(self, entry: Logged | Marked | Opened) -> None:
+        """Put an entry to its series."""
         opening = entry.opening
-        if isinstance(entry, Turned):
-            opening.turn += 1
-            return
         of = self._experiments.get(opening.token)
         if of is None:
             of = self._experiments[opening.token] = _OfExperiment(opening)
@@ -175,19 +201,22 @@ class Batch:
                 points.attempt.append(attempt)
             self.size += len(values)
 
-    def write(self, connection: sqlite3.Connection, path: Path) -> None:
-        """Write everything or nothing, to the file that the connection has open.
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all of it, within a transaction."""
+        for of in self._experiments.values():
+            _write(connection, of)
 
-        Raises
-        ------
-        sqlite3.Error
-            If nothing was written.
-        """
-        with writing(connection, path):
-            for of in self._experiments.values():
-                _write(connection, of)
-            for log, offset in self._followed.items():
-                connection.execute(_FOLLOWED, (log, offset))
+
+def _write_followed(connection: sqlite3.Connection, read: Followed) -> None:
+    # Asked here, where nobody else can write until this is: two that read the same lines would both write them otherwise.
+    found = connection.execute("SELECT offset FROM followed WHERE log = ?", (read.log,)).fetchone()
+    known = 0 if found is None else found[0]
+    gathered = _Gathered()
+    for end, entry in read.entries:
+        if end > known:
+            gathered.take(entry)
+    gathered.write(connection)
+    connection.execute(_FOLLOWED, (read.log, read.offset))
 
 
 def _whole_as_float(value: Any) -> float:
@@ -205,21 +234,20 @@ def _write(connection: sqlite3.Connection, of: _OfExperiment) -> None:
         for tag in opening.tags:
             connection.execute("INSERT OR IGNORE INTO tags (experiment, tag) VALUES (?, ?)", (found[0], tag))
     experiment = found[0]
-    numbers: dict[int, int] = {}
-
-    def number(turn: int) -> int:
-        if turn not in numbers:
-            token = f"{opening.token}/{turn}"
-            connection.execute(_NEXT_ATTEMPT, (experiment, token, experiment))
-            found = connection.execute("SELECT number FROM attempts WHERE experiment = ? AND opening = ?", (experiment, token))
-            numbers[turn] = int(found.fetchone()[0])
-        return numbers[turn]
-
+    turns = {turn for _, turn in of.marks}.union(*(points.attempt for points in of.series.values()))
+    # In their own order, whichever key or mark they are met at first: a later attempt has a higher number.
+    numbers = {turn: _number(connection, experiment, f"{opening.token}/{turn}") for turn in sorted(turns)}
     for key, points in of.series.items():
-        append(connection, experiment, key, points._replace(attempt=[number(turn) for turn in points.attempt]))
+        append(connection, experiment, key, points._replace(attempt=[numbers[turn] for turn in points.attempt]))
     for mark, turn in of.marks:
-        values = (experiment, mark.kind, mark.step, mark.at, mark.text, mark.uri, mark.target, number(turn))
+        values = (experiment, mark.kind, mark.step, mark.at, mark.text, mark.uri, mark.target, numbers[turn])
         connection.execute(_INSERT_MARK, values)
+
+
+def _number(connection: sqlite3.Connection, experiment: int, token: str) -> int:
+    connection.execute(_NEXT_ATTEMPT, (experiment, token, experiment))
+    found = connection.execute("SELECT number FROM attempts WHERE experiment = ? AND opening = ?", (experiment, token))
+    return int(found.fetchone()[0])
 
 
 def append(connection: sqlite3.Connection, experiment: int, key: str, points: Points) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from loops_nb import experiment
@@ -58,6 +60,40 @@ def test_the_loss_stands_before_how_long_things_took(notebook: Notebook, home: P
     assert {"step", "name", "loss", "grad_norm"} <= set(heads)
 
 
+def test_a_nan_that_was_logged_is_told_from_a_value_that_is_missing(notebook: Notebook, home: Path) -> None:
+    with experiment("odd", params={"nan": math.nan}) as exp:
+        for step, values in enumerate([{"loss": math.nan, "other": 1.0}, {"loss": 0.5}, {"loss": -math.inf}]):
+            exp.log(values, step=step)
+        exp.saved("first", step=0)
+    assert home.is_dir()
+    wide = notebook.run("%loops metrics odd --wide").value
+    assert wide["loss"].isna().tolist() == [True, False, False]
+    rows = [line.split()[-2:] for line in notebook.plain(wide).splitlines() if " odd " in line]
+    assert [row[0] for row in rows] == ["NaN", "0.5", "-inf"]
+    assert [row[1] for row in rows] == ["1", "-", "-"]
+    # However it was filtered, sorted and put together since.
+    turned = pd.concat([wide[wide["step"] < 1], wide[wide["step"] >= 1]]).sort_values("step", ascending=False)
+    turned.attrs = wide.attrs
+    assert '<td class="n">NaN</td>' in notebook.html(turned)
+    assert notebook.html(turned).count("NaN") == 1
+    long = notebook.run("%loops metrics odd").value
+    assert notebook.html(long).count("NaN") == 1
+    assert "NaN" in notebook.html(notebook.run("%loops best odd").value)
+    assert "NaN" in notebook.html(notebook.run("%loops experiments").value)
+
+
+def test_long_keys_do_not_flood_what_is_said_of_columns_without_room(notebook: Notebook, home: Path) -> None:
+    with experiment("keys") as exp:
+        exp.log({f"{'a very long key ' * 60}{number}": 1.0 for number in range(200)}, step=0)
+    assert home.is_dir()
+    frame = notebook.run("%loops metrics keys --wide").value
+    text = notebook.plain(frame)
+    told = text.split("Columns that did not fit:")[1]
+    assert len(told) < 1500
+    assert "more." in told
+    assert len(notebook.html(frame)) < 200 * 400
+
+
 def test_a_listing_of_the_service_is_drawn_without_opening_what_was_recorded() -> None:
     code = """
 import sys
@@ -84,7 +120,13 @@ def test_a_person_says_something_about_a_run(notebook: Notebook) -> None:
     assert dict(zip(params["parameter"], params["lr-0.1"], strict=True)) == {"lr": 0.1, "rank": 8, "data": "v2", "steps": 10}
     assert "1 experiment put out of sight" in notebook.run("%loops archive lr-0.1").text
     assert notebook.run("%loops experiments").value["name"].tolist() == ["lr-0.2"]
-    assert "brought back" in notebook.run("%loops archive lr-0.1 --undo").text
+    assert notebook.run("%loops archive lr-0.1").text == "lr-0.1 (run-0.1) was archived already: nothing was changed.\n"
+    some = notebook.run("%loops archive lr-0.1 lr-0.2").text
+    assert "lr-0.1 (run-0.1) was archived already" in some
+    assert "1 experiment put out of sight" in some
+    assert "2 experiments brought back" in notebook.run("%loops archive lr-0.1 lr-0.2 --undo").text
+    again = notebook.run("%loops archive lr-0.1 lr-0.2 --undo").text
+    assert again == "lr-0.1 (run-0.1), lr-0.2 (run-0.2) were not archived: nothing was changed.\n"
 
 
 @pytest.mark.usefixtures("sweep")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from loops_nb import experiment
 from loops_nb.tracking import Recording, Store, TrackingWarning, begin
-from loops_nb.tracking.recorder import Recorder
+from loops_nb.tracking.recorder import Recorder, recorder_for
 from loops_nb.tracking.writing import Opening
 from tests.frames.documents import ANY_MACHINE
 
@@ -196,7 +196,7 @@ def test_any_sequence_of_logs_crashes_and_reopenings_gives_back_what_was_acknowl
                 acknowledge()
             elif what == "crash":
                 # As kill -9: what waits in memory is gone, and another process goes on.
-                recording._recorder.drop()
+                recorder_for(path).drop()
                 waiting.clear()
                 recording = begin(Recording, "any", path=path, resume=first.id)
             else:

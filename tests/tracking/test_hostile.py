@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sqlite3
 from decimal import Decimal
@@ -133,7 +134,14 @@ def test_ten_thousand_keys_in_one_call(store: Store) -> None:
     assert store.series(exp.id, "layer/9999").value.tolist() == [9999.0] * 3
 
 
+def _cosine(step: float) -> float:
+    return math.cos(step)
+
+
 def test_parameters_of_every_kind_become_plain_ones(store: Store) -> None:
+    def kept() -> None:
+        """Be called by a short name."""
+
     params = {
         "lr": np.float32(0.5),
         "rank": np.int64(8),
@@ -142,10 +150,35 @@ def test_parameters_of_every_kind_become_plain_ones(store: Store) -> None:
         "deep": {"x": (1, None, True)},
         "nan": math.nan,
         "bad": Bad(),
+        "lambda": lambda step: step,
+        "schedule": _cosine,
+        "local": kept,
+        "method": Decimal(1).sqrt,
+        "builtin": math.cos,
+        "class": Tensor,
+        "partial": functools.partial(_cosine, 1),
+        "object": object(),
+        "said": "an address such as <x at 0x7f00aa> that a person wrote",
     }
     row = store.experiment(experiment("params", params=params).id)
     assert math.isnan(row.params.pop("nan"))
-    assert row.params == {"lr": 0.5, "rank": 8, "path": "a/b", "set": [3], "deep": {"x": [1, None, True]}, "bad": "<Bad>"}
+    assert row.params == {
+        "lr": 0.5,
+        "rank": 8,
+        "path": "a/b",
+        "set": [3],
+        "deep": {"x": [1, None, True]},
+        "bad": "<Bad>",
+        "lambda": "<lambda>",
+        "schedule": "_cosine",
+        "local": "kept",
+        "method": "Decimal.sqrt",
+        "builtin": "cos",
+        "class": "<class 'tests.tracking.test_hostile.Tensor'>",
+        "partial": "functools.partial(<function _cosine>, 1)",
+        "object": "<object object>",
+        "said": "an address such as <x at 0x7f00aa> that a person wrote",
+    }
 
 
 def test_the_key_is_nowhere_in_the_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
 import sqlite3
 import time
@@ -15,7 +16,7 @@ import pytest
 from loops_nb import experiment
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking import KeyRow, Mark, Store
-from loops_nb.tracking.recorder import Recorder, TrackingWarning
+from loops_nb.tracking.recorder import Recorder, TrackingWarning, recorder_for
 from loops_nb.tracking.schema import open_store
 
 
@@ -81,6 +82,16 @@ def test_a_step_that_goes_backwards_begins_a_new_attempt_and_one_that_comes_agai
         assert series.step.tolist() == [1, 2, 2, 3, 2, 3]
         assert series.value.tolist() == [1.0, 2.0, 2.5, 3.0, 9.0, 9.5]
         assert series.attempt.tolist() == [1, 1, 1, 1, 2, 2]
+
+
+def test_attempts_are_counted_in_their_order_whichever_key_came_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_wake", lambda _: None)
+        exp = experiment("turns")
+        for step, values in [(3, {"a": 1, "b": 1}), (2, {"b": 2}), (1, {"b": 3}), (0, {"a": 4})]:
+            exp.log(values, step=step)
+    assert store.series(exp.id, "a").attempt.tolist() == [1, 3]
+    assert store.series(exp.id, "b").attempt.tolist() == [1, 2, 3]
 
 
 def test_a_resumed_experiment_keeps_all_and_counts_a_new_attempt(store: Store) -> None:
@@ -161,6 +172,90 @@ def test_the_version_changes_with_every_writer_and_only_then(store: Store) -> No
     store.tag(exp.id, "y")
     assert store.version() > tagged
     other.close()
+
+
+def test_who_asks_for_the_version_sees_what_was_logged_a_moment_ago(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    exp = experiment("watched live")
+    before = store.version()
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_wake", lambda _: None)
+        exp.log(loss=1)
+        assert store.version() > before
+        other = sqlite3.connect(store.path)
+        assert other.execute("SELECT sum(count) FROM series").fetchone() == (1,)
+        other.close()
+        exp.log(loss=2)
+        with recorder_for(store.path)._lock:
+            # Another thread writes: whoever looks does not wait for it.
+            store.version()
+    assert store.series(exp.id, "loss").value.tolist() == [1, 2]
+
+
+def test_a_disk_trouble_is_not_told_to_who_looks_and_told_once_to_who_logs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    exp = experiment("watched in trouble")
+    tried = []
+
+    def full(self: Recorder) -> sqlite3.Connection:
+        tried.append(self.path)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_wake", lambda _: None)
+        patch.setattr(Recorder, "_open", full)
+        exp.log(step=0, loss=0)
+        for _ in range(5):
+            store.version()
+        # Who looks five times a second does not try five times a second.
+        assert len(tried) == 1
+        with pytest.warns(TrackingWarning, match="disk is full"):
+            exp.log(step=1, loss=1)
+        # Warnings are errors here: a second one would be one.
+        store.version()
+        exp.log(step=2, loss=2)
+        assert exp.trouble
+    assert exp.flush()
+    assert not exp.trouble
+    assert store.series(exp.id, "loss").step.tolist() == [0, 1, 2]
+
+
+def test_a_file_that_a_newer_version_took_over_is_told_to_who_logs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    exp = experiment("watched and upgraded")
+    store.version()
+    monkeypatch.setattr(Recorder, "_wake", lambda _: None)
+    connection = sqlite3.connect(store.path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    exp.log(loss=1)
+    store.version()
+    with pytest.warns(TrackingWarning, match="newer version of loops_nb"):
+        exp.log(loss=2)
+    store.version()
+    exp.log(loss=3)
+    recorder_for(store.path).drop()
+
+
+def test_whatever_goes_wrong_in_writing_does_not_reach_who_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    exp = experiment("watched and faulty")
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_wake", lambda _: None)
+        patch.setattr(Recorder, "_write", lambda _: json.loads("a fault of ours"))
+        exp.log(loss=1)
+        store.version()
+        with pytest.warns(TrackingWarning, match="JSONDecodeError"):
+            exp.log(loss=2)
+    assert exp.flush()
+
+
+def test_an_experiment_that_is_not_on_the_disk_yet_says_so_and_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("loops_nb.tracking.recorder.open_store", lambda _: (_ for _ in ()).throw(sqlite3.OperationalError("disk is full")))
+        with pytest.warns(TrackingWarning, match="disk is full"):
+            exp = experiment("held in the hand")
+        with pytest.raises(TrackingError, match=r"'held in the hand' is not on the disk yet\. .*\(disk is full\)"):
+            exp.frame()
+    assert len(exp.frame()) == 0
+    with pytest.raises(TrackingError, match="no experiment 'x'"):
+        store.experiment("x")
 
 
 def test_reading_makes_no_file(store: Store) -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +17,7 @@ import pytest
 
 from loops_nb.tracking import Store
 from loops_nb.tracking.request_log import RequestLog, follow, followed, unfollow
+from loops_nb.tracking.writing import Followed
 
 RUN = "abc1234"
 KEY = "a-key-that-must-not-be-kept"
@@ -124,6 +131,94 @@ def test_a_log_that_is_read_again_is_not_recorded_twice(script: Script, store: S
     assert losses(store) == [(1, 3.0, 16), (2, 2.0, 32), (3, 1.0, 48)]
     (row,) = store.experiments()
     assert store.series(row.id, "loss").attempt.tolist() == [1, 1, 1]
+
+
+def test_what_two_have_read_is_written_by_the_first(script: Script, store: Store) -> None:
+    script.made()
+    script.step(3.0)
+    first, second = RequestLog(script.path), RequestLog(script.path)
+    first.read()
+    script.step(2.0)
+    script.result(script.submit("save_state", {"name": "a", "run_id": RUN}), {"path": f"bt://loops:{RUN}/weights/a"})
+    # Neither knows of the other yet, and one is further than the other.
+    second.read()
+    assert first.flush()
+    first.read()
+    script.step(1.0)
+    second.read()
+    assert second.flush()
+    assert losses(store) == [(1, 3.0, 16), (2, 2.0, 32), (3, 1.0, 48)]
+    (row,) = store.experiments()
+    assert [mark.text for mark in store.marks(row.id)] == ["a"]
+    assert {key.count for key in store.keys(row.id)} == {1, 3}
+
+
+def test_lines_and_how_far_they_go_are_written_together_or_not_at_all(
+    script: Script, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.made()
+    for loss in (3.0, 2.0):
+        script.step(loss)
+    lost = RequestLog(script.path)
+    recorder = lost._recorder
+    given: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "add", given.append)
+        lost.read()
+    # Whatever the recorder's thread writes, and whenever the process is killed: the lines of one reading are one entry.
+    assert [type(entry) for entry in given] == [Followed]
+    again = RequestLog(script.path)
+    again.read()
+    recorder.add(given[0])
+    again.flush()
+    assert losses(store) == [(1, 3.0, 16), (2, 2.0, 32)]
+
+
+@contextmanager
+def following(log: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-m", "tests.tracking.follower", str(log)], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def written(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+def test_two_processes_that_follow_one_log_record_each_step_once_also_when_they_are_killed(script: Script, store: Store) -> None:
+    script.made()
+    script.step(0.0)
+    steps = 1
+    with ExitStack() as stack:
+        both = [stack.enter_context(following(script.path)) for _ in range(2)]
+        for process in both:
+            while not written(process):
+                pass
+        for number in range(30):
+            for _ in range(5):
+                script.step(float(steps))
+                steps += 1
+            if number % 10 == 5:
+                killed = both.pop(0)
+                os.kill(killed.pid, signal.SIGKILL)
+                both.append(stack.enter_context(following(script.path)))
+            until = script.path.stat().st_size
+            # The one that was there before, so that the new one comes in while the log grows.
+            while written(both[0]) < until:
+                pass
+        for process in both:
+            while written(process) < until:
+                pass
+    assert [(step, value) for step, value, _ in losses(store)] == [(step + 1, float(step)) for step in range(steps)]
+    (row,) = store.experiments()
+    assert {key.key: key.count for key in store.keys(row.id)}["grad_norm"] == steps
+    assert set(store.series(row.id, "loss").attempt.tolist()) == {1}
 
 
 def test_an_operation_that_ends_after_the_first_reading_is_recorded_by_the_second(script: Script, store: Store) -> None:

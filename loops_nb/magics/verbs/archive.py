@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 
 
 def _run(desk: Desk, values: SimpleNamespace) -> None:
-    rows = metrics().find(values.runs)
+    found = metrics().find(values.runs)
+    rows = [row for row in found if row.archived == values.undo]
     metrics().archive([row.id for row in rows], archived=not values.undo)
+    so_already = [row.label for row in found if row.archived != values.undo]
+    if so_already:
+        were = "was" if len(so_already) == 1 else "were"
+        desk.say(f"{', '.join(so_already)} {were} {'not archived' if values.undo else 'archived already'}: nothing was changed.")
+    if not rows:
+        return
     what = many(len(rows), "experiment")
     if values.undo:
         desk.say(f"{what} brought back: %loops experiments shows them.")

@@ -70,8 +70,9 @@ def _tell(desk: Desk) -> None:
 
 def _what(log: RequestLog, path: Path) -> str:
     runs = [f"{recording.name} ({run_id})" if recording.name != run_id else run_id for run_id, recording in log.experiments.items()]
-    odd = f" {many(log.odd_lines, 'line')} of it could not be read." if log.odd_lines else ""
-    return f"{path} tells of {', '.join(runs)}.{odd}" if runs else f"{path} tells of no training yet.{odd}"
+    beside = f" {many(log.odd_lines, 'line')} of it could not be read." if log.odd_lines else ""
+    beside += f" {log.trouble}" if log.trouble else ""
+    return f"{path} tells of {', '.join(runs)}.{beside}" if runs else f"{path} tells of no training yet.{beside}"
 
 
 VERB = Verb(
@@ -84,7 +85,8 @@ VERB = Verb(
         Option(name="once", flags=("--once",), default=False, help="read what is there, and do not follow it"),
         Option(name="stop", flags=("--stop",), default=False, help="follow it no longer"),
     ),
-    notes="Nothing of the data is kept: losses, metrics, lengths, times, checkpoints. A log that is read again is not recorded twice."
+    notes="Nothing of the data is kept: losses, metrics, lengths, times, checkpoints. A log that is read again is not recorded twice,"
+    " nor one that several notebooks follow."
     " Without FILE it says what is followed. In a notebook that trains itself, client = loops_nb.track(client) does the same.",
     examples=("%loops track --request-log loops.jsonl", "%loops track --request-log loops.jsonl --once", "%loops track"),
     when_interrupted="What was read until then is recorded; the same line again goes on.",
