@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, transform } from "esbuild";
+import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -52,8 +52,8 @@ const styles = {
       namespace: "style",
     }));
     wiring.onLoad({ filter: /.*/, namespace: "style" }, async ({ path }) => {
-      const { code } = await transform(await readFile(path, "utf8"), { loader: "css", minify: true });
-      return { contents: packed(code.trim()), loader: "js", watchFiles: [path] };
+      const { outputFiles } = await build({ entryPoints: [path], bundle: true, minify: true, write: false });
+      return { contents: packed(outputFiles[0].text.trim()), loader: "js" };
     });
   },
 };
@@ -73,11 +73,16 @@ const columns = {
 
 /** Names of properties that nobody outside the bundle knows: the page gets them in one letter. */
 const OWN =
-  "askedAt canEnd changedAt choices current disconnected heard isEnding isFiltered isMain isOdd isOpen isStop lasts onClear onClose onEnd " +
+  "askedAt byId canEnd changedAt choices current disconnected heard isEnding isFiltered isMain isOdd isOpen isStop lasts onClear onClose onEnd " +
   "onEnded onFold onHeight onPress onSort session standing touched unmatched version visibleSince";
-const own = new RegExp(`^(${OWN.replaceAll(" ", "|")})$`);
+/** Names of what a component that is a class may have: Preact asks for them, and Preact is in the bundle. */
+const OF_CLASSES =
+  "componentDidCatch componentDidMount componentDidUpdate componentWillMount componentWillReceiveProps componentWillUnmount " +
+  "componentWillUpdate contextType debounceRendering getChildContext getDerivedStateFromError getDerivedStateFromProps " +
+  "getSnapshotBeforeUpdate shouldComponentUpdate";
+const any = (words) => new RegExp(`^(${words.replaceAll(" ", "|")})$`);
 for (const [word] of (await readFile(join(here, "src/contract.ts"), "utf8")).matchAll(/\w+/g)) {
-  if (own.test(word)) throw new Error(`the kernel says ${word}: it must keep its name`);
+  if (any(OWN).test(word)) throw new Error(`the kernel says ${word}: it must keep its name`);
 }
 
 /** What both bundles are made with. */
@@ -105,11 +110,17 @@ const made = await Promise.all([
     ...common,
     entryPoints: ["src/index.ts"],
     outfile: "../loops_nb/static/panels.js",
-    mangleProps: own,
+    mangleProps: any(`${OWN} ${OF_CLASSES}`),
     plugins: [styles, columns],
   }),
   // A kind of widget of its own: whoever shows no curve carries none of it.
-  build({ ...common, entryPoints: ["src/curves/index.ts"], outfile: "../loops_nb/static/curves.js", plugins: [styles] }),
+  build({
+    ...common,
+    entryPoints: ["src/curves/index.ts"],
+    outfile: "../loops_nb/static/curves.js",
+    mangleProps: any(OF_CLASSES),
+    plugins: [styles],
+  }),
 ]);
 
 for (const { metafile } of made) {

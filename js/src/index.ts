@@ -1,41 +1,13 @@
-/** The widget: one session a model, one view each time it is shown. */
+/** The panels that show what the service says. */
 
 import type { AnyModel } from "@anywidget/types";
-import type { Traits } from "./contract";
-import { Link } from "./model";
+import type { FromPage, ToPage, Traits } from "./contract";
+import { Link } from "./link";
 import { Session } from "./session";
-import { mount } from "./ui/mount";
+import style from "./style.css?inline";
+import { App } from "./ui/app";
+import { widgetOf } from "./widget";
 
-interface Props {
-  model: AnyModel<Traits>;
-  signal?: AbortSignal;
-}
+const begin = (model: AnyModel<Traits>) => new Session(new Link<ToPage, FromPage>(model, ["snapshot", "change", "tick", "picture"]));
 
-export default function widget() {
-  let session: Session | null = null;
-
-  const started = (model: AnyModel<Traits>): Session => {
-    session ??= new Session(new Link(model));
-    session.start();
-    return session;
-  };
-
-  return {
-    initialize({ model, signal }: Props) {
-      const own = started(model);
-      const end = () => own.stop();
-      signal?.addEventListener("abort", end, { once: true });
-      return end;
-    },
-
-    render({ model, el, signal }: Props & { el: HTMLElement }) {
-      let end: (() => void) | null = mount(started(model), el);
-      const once = () => {
-        end?.();
-        end = null;
-      };
-      signal?.addEventListener("abort", once, { once: true });
-      return once;
-    },
-  };
-}
+export default widgetOf(begin, App, style);

@@ -1,7 +1,7 @@
 /** One widget on the page: its state, whoever looks at it, and what was asked of the kernel. */
 
 import type { Act, FromPage, Picture, PlotName, Snapshot, TableName, ToPage } from "./contract";
-import type { Link } from "./model";
+import type { Link } from "./link";
 import { freshName } from "./names";
 import { raise } from "./notify";
 import { type Hearing, type Standing, standing } from "./status";
@@ -25,7 +25,7 @@ const REST_EXPECTED_AFTER = 3000;
 export const QUEUED_AFTER = 1000;
 
 export class Session {
-  readonly #link: Link;
+  readonly #link: Link<ToPage, FromPage>;
   readonly #listeners = new Set<() => void>();
   readonly #requests = new Map<string, Request>();
   readonly #views = new Map<string, boolean>();
@@ -42,7 +42,7 @@ export class Session {
   #disconnected = false;
   #stop: (() => void) | null = null;
 
-  constructor(link: Link) {
+  constructor(link: Link<ToPage, FromPage>) {
     this.#link = link;
   }
 

@@ -1,41 +1,14 @@
-/** The widget: one session a model, one view each time it is shown. */
+/** The panel of curves. */
 
 import type { AnyModel } from "@anywidget/types";
-import type { Traits } from "./contract";
-import { Link } from "./model";
-import { mount } from "./mount";
+import { Link } from "../link";
+import { widgetOf } from "../widget";
+import { App } from "./app";
+import type { CurvesFromPage, CurvesToPage, Traits } from "./contract";
 import { Session } from "./session";
+import style from "./style.css?inline";
 
-interface Props {
-  model: AnyModel<Traits>;
-  signal?: AbortSignal;
-}
+const begin = (model: AnyModel<Traits>) =>
+  new Session(new Link<CurvesToPage, CurvesFromPage>(model, ["snapshot", "head", "curve", "tail", "pulse"]));
 
-export default function widget() {
-  let session: Session | null = null;
-
-  const started = (model: AnyModel<Traits>): Session => {
-    session ??= new Session(new Link(model));
-    session.start();
-    return session;
-  };
-
-  return {
-    initialize({ model, signal }: Props) {
-      const own = started(model);
-      const end = () => own.stop();
-      signal?.addEventListener("abort", end, { once: true });
-      return end;
-    },
-
-    render({ model, el, signal }: Props & { el: HTMLElement }) {
-      let end: (() => void) | null = mount(started(model), el);
-      const once = () => {
-        end?.();
-        end = null;
-      };
-      signal?.addEventListener("abort", once, { once: true });
-      return once;
-    },
-  };
-}
+export default widgetOf(begin, App, style);

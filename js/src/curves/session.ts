@@ -1,7 +1,7 @@
 /** What the page knows: the runs, and for each view its picture; asks again for what was lost. */
 
+import type { Link } from "../link";
 import type { CurveHead, CurvesFromPage, CurvesToPage, Look } from "./contract";
-import type { Link } from "./model";
 import { extended, type Picture, pictureOf } from "./points";
 
 /** How much of what is shown can be believed. */
@@ -27,7 +27,7 @@ const SILENCE = 15_000;
 const OLD = 60_000;
 
 export class Session {
-  readonly #link: Link;
+  readonly #link: Link<CurvesToPage, CurvesFromPage>;
   readonly #listeners = new Set<() => void>();
   readonly #views = new Map<string, View>();
   #head: CurveHead = {
@@ -53,7 +53,7 @@ export class Session {
   #isGone = false;
   #stop: (() => void) | null = null;
 
-  constructor(link: Link) {
+  constructor(link: Link<CurvesToPage, CurvesFromPage>) {
     this.#link = link;
   }
 

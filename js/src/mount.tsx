@@ -1,14 +1,14 @@
-import { render } from "preact";
-import { freshName } from "../names";
-import { announcePresence } from "../presence";
-import { hideReport } from "../report";
-import { followScheme } from "../scheme";
-import type { Session } from "../session";
-import style from "../style.css?inline";
-import { App } from "./app";
+import { type ComponentType, render } from "preact";
+import { freshName } from "./names";
+import { type Audience, announcePresence } from "./presence";
+import { hideReport } from "./report";
+import { followScheme } from "./scheme";
+
+/** What draws a session; `view` is the name by which the kernel knows this drawing of it. */
+export type App<S> = ComponentType<{ session: S; view: string }>;
 
 /** Shows a session in an element of the page; returns what takes it away again. */
-export function mount(session: Session, el: HTMLElement): () => void {
+export function mount<S extends Audience>(session: S, el: HTMLElement, Shown: App<S>, style: string): () => void {
   const host = document.createElement("div");
   // The static report beside it looks for this name, and steps aside.
   host.className = "loops-nb-live";
@@ -23,7 +23,7 @@ export function mount(session: Session, el: HTMLElement): () => void {
 
   const unfollow = followScheme(host);
   const view = freshName();
-  render(<App session={session} view={view} />, place);
+  render(<Shown session={session} view={view} />, place);
   const leave = announcePresence(session, view, host);
   const showReport = hideReport(host);
   return () => {
