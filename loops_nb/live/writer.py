@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from loops_nb.live.clock import Clock
+from loops_nb.live.turns import TURNS
 
 #: Seconds without anything to do after which the thread ends.
 LINGER = 3.0
@@ -129,10 +130,11 @@ class Writer:
 
     def _run(self) -> None:
         pause = 0.0
-        while not self._may_end():
-            self._read(max(pause, self._wait()))
-            self._ring()
-            pause = 0.0 if self.guarded(self._duty.turn) else _AFTER_A_FAULT
+        with TURNS.short():
+            while not self._may_end():
+                self._read(max(pause, self._wait()))
+                self._ring()
+                pause = 0.0 if self.guarded(self._duty.turn) else _AFTER_A_FAULT
 
     def _read(self, seconds: float) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from loops_nb.errors import LoopsError
+from loops_nb.live.turns import TURNS
 from loops_nb.panels.curves_book import MOST_BYTES, Book, Shown
 from loops_nb.panels.curves_wire import (
     CurvesFromPage,
@@ -162,18 +163,22 @@ class CurvesCore:
     # On the panel's own thread.
 
     def _live(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._inbox or self._closed, timeout=self._pause())
-                heard, self._inbox = list(self._inbox), deque()
-            if self._closed:
-                return
-            with self._lock:
-                for message in heard:
-                    self._heard(message)
-                if self._presence.is_seen() and time.monotonic() >= self._try_at:
-                    self._look()
-                self._beat()
+        with TURNS.short():
+            while not self._closed:
+                self._turn()
+
+    def _turn(self) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._inbox or self._closed, timeout=self._pause())
+            heard, self._inbox = list(self._inbox), deque()
+        if self._closed:
+            return
+        with self._lock:
+            for message in heard:
+                self._heard(message)
+            if self._presence.is_seen() and time.monotonic() >= self._try_at:
+                self._look()
+            self._beat()
 
     def _pause(self) -> float | None:
         # Where nobody looks nothing is read: the next message wakes it.
