@@ -27,7 +27,7 @@ test: check
 	cd js && npm run --silent test
 	$(BIN)/python tests/other_pythons.py
 	$(BIN)/python -m tests.sdk
-	$(BIN)/python -m pytest -n auto --ignore tests/browser
+	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/browser
 	$(BIN)/python -m pytest -n auto tests/browser
 
 test-sdk: $(VENV)/.test
