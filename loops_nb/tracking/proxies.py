@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Generator
+from types import MethodType
 from typing import Any, Protocol, Self
 
 
@@ -45,6 +46,7 @@ class StandIn:
         object.__setattr__(self, "_loops_nb_wrapped", wrapped)
         object.__setattr__(self, "_loops_nb_watched", watched)
         object.__setattr__(self, "_loops_nb_extra", extra or {})
+        object.__setattr__(self, "_loops_nb_made", {})
 
     @property
     def __class__(self) -> type:
@@ -60,7 +62,14 @@ class StandIn:
             return extra[name]
         found = getattr(_wrapped(self), name)
         begins: dict[str, Begins] = object.__getattribute__(self, "_loops_nb_watched")
-        return _watched(found, begins[name]) if name in begins and callable(found) else found
+        if name not in begins or not callable(found):
+            return found
+        # Made once for each method, for a loop asks for it at every step; made anew where somebody put another one in its place.
+        made: dict[str, tuple[Any, Any]] = object.__getattribute__(self, "_loops_nb_made")
+        former = made.get(name)
+        if former is None or not _is_same(former[0], found):
+            former = made[name] = found, _watched(found, begins[name])
+        return former[1]
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(_wrapped(self), name, value)
@@ -156,12 +165,20 @@ def _tell(future: FutureStandIn, result: Any) -> None:
         told(result)
 
 
+def _is_same(method: Any, other: Any) -> bool:
+    # A method is made anew each time it is asked for.
+    if isinstance(method, MethodType) and isinstance(other, MethodType):
+        return method.__func__ is other.__func__ and method.__self__ is other.__self__
+    return method is other
+
+
 def _watched(method: Any, begins: Begins) -> Any:
+    named_by = _namer(method)
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)
         async def call_async(*arguments: Any, **named: Any) -> Any:
-            watch = begins(_named(method, arguments, named))
+            watch = begins(named_by(arguments, named))
             try:
                 answer = await method(*arguments, **named)
             except BaseException:
@@ -173,13 +190,13 @@ def _watched(method: Any, begins: Begins) -> Any:
 
     @functools.wraps(method)
     def call(*arguments: Any, **named: Any) -> Any:
-        watch = begins(_named(method, arguments, named))
+        watch = begins(named_by(arguments, named))
         try:
             answer = method(*arguments, **named)
         except BaseException:
             watch.failed()
             raise
-        if inspect.isawaitable(answer) and not hasattr(answer, "result"):
+        if not hasattr(answer, "result") and inspect.isawaitable(answer):
             # An asynchronous method that is not declared as one.
             return _later(answer, watch)
         return watch.accepted(answer)
@@ -196,11 +213,11 @@ async def _later(answer: Awaitable[Any], watch: Watch) -> Any:
     return watch.accepted(found)
 
 
-def _named(method: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call by their names; what does not fit is the method's own to refuse."""
-    if not arguments:
-        return named
+def _namer(method: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """Return what gives the arguments of a call their names; what does not fit is the method's own to refuse."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
-        return dict(inspect.signature(method).bind_partial(*arguments, **named).arguments)
+        names = [name for name, parameter in inspect.signature(method).parameters.items() if parameter.kind in positional]
     except (TypeError, ValueError):
-        return named
+        names = []
+    return lambda arguments, named: {**dict(zip(names, arguments, strict=False)), **named} if arguments else named

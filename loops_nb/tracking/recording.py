@@ -78,8 +78,7 @@ class Recording:
         """
         if values is not None:
             more = {**values, **more}
-        # All of a usual call at once: it costs what a training loop can overlook.
-        if not (self._keys.issuperset(more) and _PLAIN.issuperset(map(type, more.values()))):
+        if not self._are_usable(more):
             more = self._usable(more)
         if type(step) is not int or not -_FAR < step < _FAR:
             step = self._next_step() if step is None else as_step(step)
@@ -132,7 +131,9 @@ class Recording:
 
     def record(self, values: dict[str, Any], *, step: int, tokens_seen: float, turn: int, at: int) -> None:
         """Record values of an attempt that is known, in whatever order they come; `turn` counts from 0 in this process."""
-        self._recorder.add(Logged(self._opening, step, at, tokens_seen, self._usable(values), turn))
+        if not self._are_usable(values):
+            values = self._usable(values)
+        self._recorder.add(Logged(self._opening, step, at, tokens_seen, values, turn))
         self._tell()
 
     def mark_saved(self, name: str, *, step: int, turn: int, uri: str | None, target: str, at: int) -> None:
@@ -181,6 +182,10 @@ class Recording:
         with self._steps:
             self._last_step += 1
             return self._last_step
+
+    def _are_usable(self, values: dict[str, Any]) -> bool:
+        # All of a usual call at once: it costs what a training loop can overlook.
+        return self._keys.issuperset(values) and _PLAIN.issuperset(map(type, values.values()))
 
     def _usable(self, values: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
