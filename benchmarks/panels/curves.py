@@ -15,6 +15,7 @@ from benchmarks.panels.desk import service
 from benchmarks.panels.figures import percentile, table, verdict
 from benchmarks.peers import ROOT
 from loops_nb.panels.curves_book import Book, Shown
+from loops_nb.panels.curves_core import EVERY_SECONDS
 from loops_nb.panels.curves_wire import Look
 from tests.curves.memory import MemoryStore
 
@@ -27,12 +28,14 @@ _REDRAWS = 7
 _AFTER = 300
 _NOTE = f"""{SERIES} series of {POINTS:,} points each, 900 pixels wide, smoothed, in bytes of JSON and milliseconds of the kernel; then a
 new step of every series. Peer: a widget whose trait holds all points as lists, sent whole at each step."""
-_LATENCY_NOTE = """JupyterLab in Chromium, all on this machine. From the call of log() in the cell that trains, through the file of
-experiments, to the second animation frame after the page has drawn the step; p50 / p95 in ms. A log is written after at most half a
-second; the panel looks five times a second. Frame: the largest message of the WebSocket that brought a step, with Jupyter's own headers."""
+_LATENCY_NOTE = f"""JupyterLab in Chromium, all on this machine. From the call of log() in the cell that trains, through the file of
+experiments, to the second animation frame after the page has drawn the step; p50 / p95 in ms. Beyond the interval: the whole way less the
+{EVERY_SECONDS * 1e3:g} ms between two looks, of which half is waited on average; a look writes what the process has logged until then, and
+reads it. Frame: the largest message of the WebSocket that brought a step, with Jupyter's own headers."""
+#: What the cell does between two steps, not in step with the looks, and most milliseconds beyond the interval, for 95 of 100 steps.
 _TRAIN = {
-    "sleeps between steps": "time.sleep(0.35)",
-    "computes in Python": "until = time.time() + 0.35\n    while time.time() < until:\n        sum(n * n for n in range(5_000))",
+    "sleeps between steps": ("time.sleep(pause)", 60),
+    "computes in Python": ("until = time.time() + pause\n    while time.time() < until:\n        sum(n * n for n in range(5_000))", 100),
 }
 _PROBE = """() => {
   const root = document.querySelector(".loops-nb-live").shadowRoot;
@@ -104,9 +107,9 @@ def _sizes() -> str:
 def _latency(desk: Desk, steps: int) -> str:
     rows = []
     with service() as served, tempfile.TemporaryDirectory() as home:
-        for what, work in _TRAIN.items():
+        for what, (work, goal) in _TRAIN.items():
             begin = f"""
-import os, sys, time, json
+import os, random, sys, time, json
 sys.path.insert(0, {str(ROOT)!r})
 os.environ["LOOPS_NB_HOME"] = {str(Path(home) / what[:3])!r}
 import loops_nb
@@ -122,6 +125,7 @@ logged = {{}}
 for step in range({_AFTER}, {_AFTER + steps}):
     logged[step] = time.time() * 1e3
     experiment.log(step=step, loss=3 / (1 + step))
+    pause = random.uniform(0.25, 0.45)
     {work}
 """
             with desk.notebook(served, begin, train) as (notebook, frames):
@@ -137,7 +141,12 @@ for step in range({_AFTER}, {_AFTER + steps}):
                 seen = {int(step): at for step, at in painted.items() if at}
                 took = [min(when for step, when in seen.items() if step >= int(logged_step)) - at for logged_step, at in logged.items()]
                 largest = max(len(frame) for frame in frames if b'"tail"' in frame)
-            told = f"{percentile(took, 0.5):.0f} / {percentile(took, 0.95):.0f}"
-            rows.append((what, told, "p95 < 1000", verdict(percentile(took, 0.95), 1000), f"{largest:,}"))
-    head = ("the cell", "log() to pixel", "goal", "", "frame, bytes")
+            beyond = [value - EVERY_SECONDS * 1e3 for value in took]
+            found = verdict(percentile(beyond, 0.95), goal)
+            rows.append((what, _both(beyond), f"p95 < {goal}", found, _both(took), f"{largest:,}"))
+    head = ("the cell", "beyond the interval", "goal", "", "log() to pixel", "frame, bytes")
     return table("From a logged step to the pixel", _LATENCY_NOTE.replace("\n", " "), head, rows)
+
+
+def _both(values: list[float]) -> str:
+    return f"{percentile(values, 0.5):.0f} / {percentile(values, 0.95):.0f}"

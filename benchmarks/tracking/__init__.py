@@ -1,4 +1,7 @@
-"""What one call of ``log`` costs its caller, against other trackers that keep what is logged on this machine; and reading it all back."""
+"""What one call of ``log`` costs its caller, against other trackers that keep what is logged on this machine; and reading it all back.
+
+What recording costs a loop of the official SDK is measured too; that runs alone with ``python -m benchmarks.tracking``.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,14 @@ print("FIGURES", json.dumps(figures))
 
 def run(rounds: int | None = None) -> Iterator[str]:
     """Yield the tables."""
-    count = rounds or 5
+    # The workers load this package too, without what a service needs.
+    from benchmarks.tracking import overhead
+
+    yield from _logs_and_reads(rounds or 5)
+    yield from overhead.run(rounds)
+
+
+def _logs_and_reads(count: int) -> Iterator[str]:
     python = trackers_python()
     if python is None:
         yield "## tracking\n\nNo environment with other trackers can be made here.\n"
