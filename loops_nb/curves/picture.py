@@ -68,7 +68,9 @@ class Drawn(NamedTuple):
     spots: Sequence[Spot] = ()
 
 
-def picture(lines: Sequence[Drawn], *, key: str, axis: Axis, smoothing: float = 0.0, zone: tzinfo | None = None) -> Plot:
+def picture(
+    lines: Sequence[Drawn], *, key: str, axis: Axis, smoothing: float = 0.0, zone: tzinfo | None = None, notes: Sequence[str] = ()
+) -> Plot:
     """Draw curves over each other.
 
     Parameters
@@ -83,6 +85,8 @@ def picture(lines: Sequence[Drawn], *, key: str, axis: Axis, smoothing: float = 
         As in `loops_nb.panels.CurvesPanel`; the raw line stays behind.
     zone
         Whose clock, for the axis of that name; None is the machine's own.
+    notes
+        What else is to be said; where nothing is drawn, instead of that.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def picture(lines: Sequence[Drawn], *, key: str, axis: Axis, smoothing: float = 
     return Plot(
         title=f"{key or 'Curves'} by {_ALONG[axis]}",
         table=pd.DataFrame(rows, columns=["experiment", "key", *names]),
-        notes=_notes(lines, key),
+        notes=[*(_notes(lines, key) if lines or not notes else ()), *notes],
         words=_words(lines),
         things="experiment",
         drawing=_drawing(lines, axis, smoothing, zone),

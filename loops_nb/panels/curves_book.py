@@ -117,6 +117,11 @@ class Book:
             return asked
         return next((key for key in self.head.keys if "loss" in key.lower()), self.head.keys[0])
 
+    def names(self) -> list[str]:
+        """Return what people can ask for, the newest first: names, and runs that something was recorded of."""
+        rows = sorted(self._source.experiments(archived=False), key=lambda row: (row.created_at, row.id), reverse=True)
+        return list(dict.fromkeys(name for row in rows for name in (row.name, row.run_id) if name))
+
     def history(self, run: str, key: str) -> History:
         """Return the points of a key, the newest included."""
         row = next(row for row in self._rows if row.id == run)

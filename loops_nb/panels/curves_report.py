@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.curves.picture import Drawn, Spot, picture
+from loops_nb.curves.wording import nothing_of
 from loops_nb.drawing.tables import Field, Table, as_text, page, rows_html, sentence
 from loops_nb.drawing.wording import MISSING
 from loops_nb.panels.report.html import ONE_OF_TWO, REPORT_CLASS
@@ -25,7 +26,7 @@ def plot_of(book: Book, look: Look) -> Plot:
     key = book.key(look.key)
     drawn = [_drawn(book, run, key, look.axis) for run in book.head.runs] if key else []
     lines = [line for line in drawn if len(line.history)]
-    return picture(lines, key=key, axis=look.axis, smoothing=look.smoothing)
+    return picture(lines, key=key, axis=look.axis, smoothing=look.smoothing, notes=_instead(book, key, is_empty=not lines))
 
 
 def report_of(core: CurvesCore, *, live: bool, width: int = _WIDTH) -> dict[str, str]:
@@ -42,6 +43,15 @@ def report_of(core: CurvesCore, *, live: bool, width: int = _WIDTH) -> dict[str,
     if params.fields:
         text += ["", "Parameters that differ", as_text(params, width)]
     return {"text/html": page(parts, classes=REPORT_CLASS, style=ONE_OF_TWO if live else ""), "text/plain": "\n".join(text)}
+
+
+def _instead(book: Book, key: str, *, is_empty: bool) -> list[str]:
+    """Return what there is in place of what was asked for in vain."""
+    head = book.head
+    notes = [nothing_of(head.missing, book.names())] if head.missing else []
+    if is_empty and head.keys:
+        notes.append(nothing_of([key], head.keys))
+    return notes
 
 
 def _drawn(book: Book, run: CurveRun, key: str, axis: Axis) -> Drawn:

@@ -18,6 +18,7 @@ import pytest
 import loops_nb
 from loops_nb import Loops
 from loops_nb.curves.looks import COLOURS, SHAPES
+from loops_nb.curves.wording import nothing_of
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.panels import CurvesPanel
 from tests.curves.memory import MemoryStore
@@ -156,6 +157,34 @@ def test_where_nothing_was_recorded_it_says_so(opened: list[CurvesPanel]) -> Non
     opened.append(panel)
     assert panel.picture.svg == ""
     assert "Nothing was recorded yet." in panel.told()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"runs": "fst"}, "Nothing was recorded yet of fst. Recorded are fast, run-fast, slow, run-slow."),
+        ({"runs": ["slow", "run-slwo"]}, "1 experiment, 100 points. Nothing was recorded yet of run-slwo. Recorded are run-slow, "),
+        ({"runs": "fast", "key": "los"}, "Nothing was recorded yet of los. Recorded is loss."),
+        ({"runs": HOSTILE}, f"Nothing was recorded yet of {HOSTILE}. Recorded are fast, "),
+    ],
+    ids=["no such run", "one of two", "no such key", "hostile"],
+)
+def test_what_is_asked_for_in_vain_is_said_with_what_there_is(
+    asked: dict[str, Any], said: str, store: MemoryStore, opened: list[CurvesPanel]
+) -> None:
+    panel = CurvesPanel(**asked, store=store)
+    opened.append(panel)
+    assert said in " ".join(panel.told().split())
+    assert "<script" not in panel._report(live=True)["text/html"]
+
+
+def test_of_many_names_a_few_are_said() -> None:
+    names = [f"sweep-{number}" for number in range(2000)]
+    assert nothing_of(["swep-7"], names) == (
+        "Nothing was recorded yet of swep-7. Recorded are sweep-7, sweep-97, sweep-87, sweep-79, sweep-78 and 1,995 more."
+    )
+    assert "…" in nothing_of(["x" * 500, "a\nb"], ["y"])
+    assert "\n" not in nothing_of(["x" * 500, "a\nb"], ["y"])
 
 
 def test_looks_are_those_of_the_page() -> None:
