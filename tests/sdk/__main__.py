@@ -15,6 +15,8 @@ from tests.sdk.environment import PYTHONS, SDK, interpreter, prepare, variables
 
 #: The SDK leaves sockets to the garbage collector, which is no fault of the service.
 UNCLOSED = ("-W", "ignore:unclosed:ResourceWarning")
+#: These tests mostly wait for trainers, so there may be more of them than processors; each worker has a service of its own.
+WORKERS = ("-n", "4", "--dist", "worksteal")
 
 
 def main(words: list[str]) -> int:
@@ -28,7 +30,7 @@ def main(words: list[str]) -> int:
     if words[:1] == ["--figure"]:
         command = [str(python), "-m", "tests.sdk.hundred_steps", *words[1:]]
     else:
-        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNCLOSED, *(words or ["tests/sdk"])]
+        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNCLOSED, *(words or [*WORKERS, "tests/sdk"])]
     return subprocess.run(command, check=False, cwd=ROOT, env=variables()).returncode
 
 

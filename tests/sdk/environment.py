@@ -14,7 +14,7 @@ from tests.other_pythons import ROOT, find
 #: Pythons that the SDK installs on, the one it was made for first.
 PYTHONS = ("3.12", "3.13", "3.14")
 SDK = ("baseten-loops==0.32.0", "baseten-loops-tinker==0.17.0")
-TOOLS = ("pytest>=8.3", "pytest-timeout>=2.3")
+TOOLS = ("pytest>=8.3", "pytest-timeout>=2.3", "pytest-xdist>=3.6")
 #: Nothing here may ask a hub, log to a service or wait for one.
 SILENT = {
     "HF_HUB_OFFLINE": "1",
