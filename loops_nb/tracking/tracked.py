@@ -85,14 +85,19 @@ def track(
 def _begun(client: Any, name: str | None, params: Mapping[str, Any] | None, tags: Iterable[str], path: Path | None) -> Recording:
     run_id = _text(client, "run_id", "_run_id")
     base_model = _text(client, "base_model", "_base_model")
-    known = {"base_model": base_model, "base_checkpoint": _text(client, "base_checkpoint")}
-    known |= {shown: getattr(client, f"_{shown}", None) for shown in ("lora_rank", "max_seq_len")}
-    set_ = {key: value for key, value in known.items() if isinstance(value, (str, int))}
+    known = {"base_model": base_model, **{shown: getattr(client, f"_{shown}", None) for shown in ("lora_rank", "max_seq_len")}}
+    start = _text(client, "base_checkpoint")
+    if start is not None and start.startswith("bt://"):
+        # Any other one is where the base model itself was found.
+        known["base_checkpoint"] = start
+    # What the person says stands first: it is what tells the runs of a sweep apart.
+    set_ = dict(params or {})
+    set_ |= {key: value for key, value in known.items() if isinstance(value, (str, int)) and key not in set_}
     called = name or run_id or (base_model or "training").rpartition("/")[2]
     return begin(
         Recording,
         called,
-        params={**set_, **(params or {})},
+        params=set_,
         tags=tags,
         run=run_id,
         session=_text(client, "session_id", "_session_id"),

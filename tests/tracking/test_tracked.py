@@ -96,6 +96,27 @@ def test_a_loaded_state_begins_a_new_attempt_at_its_step(store: Store) -> None:
     assert [(step, attempt) for step, _, _, attempt in points(store, "loss")] == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (3, 2), (41, 3)]
 
 
+def test_where_training_began_is_a_parameter_if_it_is_a_checkpoint_and_what_a_person_says_stands_first(store: Store) -> None:
+    for number, start in enumerate(["hf:///models/tiny", "bt://loops:abc1234/weights/a"]):
+        client = Client(f"run{number}")
+        client.base_checkpoint = start  # type: ignore[attr-defined]
+        track(client, params={"lr": 0.1, "lora_rank": 3})
+    other, first = (row.params for row in store.experiments())
+    assert list(first.items()) == [("lr", 0.1), ("lora_rank", 3), ("base_model", "Qwen/Qwen3-8B")]
+    assert other["base_checkpoint"] == "bt://loops:abc1234/weights/a"
+
+
+def test_a_method_that_is_put_in_the_place_of_another_is_followed_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+    tracked = track(client)
+    assert tracked.optim_step is tracked.optim_step
+    tracked.forward_backward(data(1)).result()
+    monkeypatch.setattr(client, "forward_backward", lambda data, *rest: client._answer(loss=7.0, metrics={}, rest=(data, *rest)))
+    tracked.forward_backward(data(2), "ppo", 3).result()
+    assert [value for _, value, _, _ in points(store, "loss")] == [1.0, 7.0]
+    assert [value for _, value, _, _ in points(store, "tokens")] == [1.0, 2.0]
+
+
 def test_a_run_that_is_tracked_again_goes_on(store: Store) -> None:
     first = Client()
     track(first).forward_backward(data(7)).result()
