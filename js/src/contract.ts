@@ -6,7 +6,7 @@ export type ViewName = "fleet" | "run" | "samplers" | "deployments" | "checkpoin
 
 export type TableName = "runs" | "samplers" | "deployments" | "checkpoints";
 
-export type PlotName = "timeline" | "sizes" | "drift";
+export type PlotName = "timeline" | "sizes" | "drift" | "curves";
 
 export type Tone = "good" | "busy" | "idle" | "bad" | "over" | "unknown";
 
@@ -127,6 +127,7 @@ export interface Picture {
   plot: PlotName;
   state: "doing" | "drawn" | "failed" | "unmeasured";
   svg?: string;
+  widget?: string;
   text?: string;
   can_measure?: boolean;
 }

@@ -1,6 +1,6 @@
 /** What anywidget asks a module for: one session a model, one view each time it is shown. */
 
-import type { AnyModel } from "@anywidget/types";
+import type { AnyModel, Host } from "@anywidget/types";
 import { type App, mount } from "./mount";
 import type { Audience } from "./presence";
 
@@ -32,8 +32,8 @@ export function widgetOf<Traits extends object, S extends Session>(begin: (model
         return end;
       },
 
-      render({ model, el, signal }: Props<Traits> & { el: HTMLElement }) {
-        let end: (() => void) | null = mount(started(model), el, app, style);
+      render({ model, el, signal, host }: Props<Traits> & { el: HTMLElement; host?: Host }) {
+        let end: (() => void) | null = mount(started(model), el, app, style, host);
         const once = () => {
           end?.();
           end = null;

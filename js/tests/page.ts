@@ -1,5 +1,6 @@
 /** One widget on the test's page, with hands and eyes. */
 
+import type { Host } from "@anywidget/types";
 import type { Snapshot } from "../src/contract";
 import widget from "../src/index";
 import { MockModel } from "./mock";
@@ -12,19 +13,26 @@ export function shifted<T>(value: T, by = BY): T {
   return JSON.parse(JSON.stringify(value), (_, inner) => (typeof inner === "number" && inner > 1.5e12 ? inner + by : inner)) as T;
 }
 
+interface Around {
+  width?: number;
+  alive?: boolean;
+  /** Has other widgets shown inside of this one. */
+  host?: Host | undefined;
+}
+
 export class Page {
   readonly model: MockModel;
   readonly el = document.createElement("div");
   readonly #ends: (() => void)[] = [];
   readonly #aborts = new AbortController();
 
-  constructor(snapshot: Snapshot | Record<string, never>, { width = 1000, alive = true } = {}) {
+  constructor(snapshot: Snapshot | Record<string, never>, { width = 1000, alive = true, host }: Around = {}) {
     this.model = new MockModel(snapshot);
     this.el.style.width = `${width}px`;
     document.body.append(this.el);
     const { initialize, render } = widget();
     const { model } = this.model;
-    this.#ends.push(render({ model, el: this.el, signal: this.#aborts.signal }));
+    this.#ends.push(render({ model, el: this.el, signal: this.#aborts.signal, ...(host && { host }) }));
     this.#ends.push(initialize({ model, signal: this.#aborts.signal }));
     if (alive && "type" in snapshot) this.model.tell(snapshot as Snapshot);
     open.add(this);

@@ -1,3 +1,4 @@
+import type { Host } from "@anywidget/types";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Picture } from "../src/contract";
 import { pictureOf } from "../src/svg";
@@ -17,9 +18,9 @@ function told(page: Page, picture: Omit<Picture, "type">): void {
   page.model.tell({ type: "picture", ...picture });
 }
 
-async function opened(view: "checkpoints" | "run" = "checkpoints"): Promise<Page> {
-  const page = new Page(shifted(snapshot(view, 6)));
-  await until(() => expect(page.all("[role=tab]")).toHaveLength(4));
+async function opened(view: "checkpoints" | "run" = "checkpoints", host?: Host): Promise<Page> {
+  const page = new Page(shifted(snapshot(view, 6)), { host });
+  await until(() => expect(page.all("[role=tab]")).toHaveLength(view === "run" ? 5 : 4));
   return page;
 }
 
@@ -34,9 +35,12 @@ async function shown(page: Page, name: string): Promise<void> {
 }
 
 describe("the pictures of checkpoints", () => {
-  it.each(["checkpoints", "run"] as const)("stand beside the table in %s, and nowhere else", async (view) => {
+  it.each([
+    ["checkpoints", ["Table", "Timeline", "Sizes", "Drift"]],
+    ["run", ["Table", "Curves", "Timeline", "Sizes", "Drift"]],
+  ] as const)("stand beside the table in %s, and nowhere else", async (view, tabs) => {
     const page = await opened(view);
-    expect(page.all("[role=tab]").map((each) => each.textContent)).toEqual(["Table", "Timeline", "Sizes", "Drift"]);
+    expect(page.all("[role=tab]").map((each) => each.textContent)).toEqual(tabs);
     expect(page.model.sentOf("draw")).toEqual([]);
     const fleet = new Page(shifted(snapshot("fleet", 6)));
     await until(() => expect(fleet.has("tr[data-id]")).toBe(true));
@@ -63,7 +67,7 @@ describe("the pictures of checkpoints", () => {
   it("are a list of tabs that the arrow keys go along", async () => {
     const page = await opened();
     const list = page.one("[role=tablist]");
-    expect(list.getAttribute("aria-label")).toBe("Checkpoints as");
+    expect(list.getAttribute("aria-label")).toBe("Shown as");
     tab(page, "table").focus();
     for (const [key, name] of [
       ["ArrowRight", "timeline"],
@@ -192,6 +196,107 @@ describe("the pictures of checkpoints", () => {
     told(page, { plot: "drift", state: "unmeasured", text: "It takes two." });
     await until(() => expect(page.text("#panel-drift")).toBe("It takes two."));
     expect(page.has("#panel-drift button")).toBe(false);
+  });
+});
+
+/** What anywidget gives to a widget, for a page on which one other widget is. */
+class OtherWidget {
+  readonly asked: string[] = [];
+  readonly views = new Set<HTMLElement>();
+  isThere = true;
+
+  readonly host: Host = {
+    getModel: () => Promise.reject(new Error("the page asks for no other model")),
+    getWidget: <T>(ref: string) => {
+      this.asked.push(ref);
+      if (!this.isThere) return Promise.reject(new Error("widget model not found"));
+      const render = async ({ el, signal }: { el: HTMLElement; signal?: AbortSignal }) => {
+        el.textContent = "curves of their own";
+        this.views.add(el);
+        signal?.addEventListener("abort", () => this.views.delete(el));
+      };
+      return Promise.resolve({ exports: undefined as T, render });
+    },
+  };
+}
+
+const WORDS = "Type in a cell: %loops curves r1";
+
+describe("the curves of a run", () => {
+  it("are the view of another widget, for as long as somebody looks", async () => {
+    const other = new OtherWidget();
+    const page = await opened("run", other.host);
+    expect(other.asked).toEqual([]);
+    for (const times of [1, 2]) {
+      await shown(page, "curves");
+      told(page, { plot: "curves", state: "drawn", widget: "w1", text: WORDS });
+      await until(() => expect(page.text("#panel-curves")).toBe("curves of their own"));
+      expect(other.asked).toEqual(Array(times).fill("anywidget:w1"));
+      expect(other.views.size).toBe(1);
+      await shown(page, "table");
+      await until(() => expect(page.model.sentOf("draw").at(-1)).toMatchObject({ plot: null }));
+      expect(other.views.size).toBe(0);
+    }
+  });
+
+  it("stay when the same widget is named again, and make room for another one", async () => {
+    const other = new OtherWidget();
+    const page = await opened("run", other.host);
+    await shown(page, "curves");
+    for (const widget of ["w1", "w1", "w2"]) {
+      told(page, { plot: "curves", state: "drawn", widget, text: WORDS });
+      await until(() => expect(other.asked.at(-1)).toBe(`anywidget:${widget}`));
+    }
+    await until(() => expect(other.views.size).toBe(1));
+    expect(other.asked).toEqual(["anywidget:w1", "anywidget:w2"]);
+  });
+
+  it("end with the panel that they stand in", async () => {
+    const other = new OtherWidget();
+    const page = await opened("run", other.host);
+    await shown(page, "curves");
+    told(page, { plot: "curves", state: "drawn", widget: "w1", text: WORDS });
+    await until(() => expect(other.views.size).toBe(1));
+    page.close();
+    await until(() => expect(other.views.size).toBe(0));
+  });
+
+  it.each(["no host", "no such widget"])("say what to type where a page can show none: %s", async (why) => {
+    const other = new OtherWidget();
+    other.isThere = false;
+    const page = await opened("run", why === "no host" ? undefined : other.host);
+    await shown(page, "curves");
+    told(page, { plot: "curves", state: "drawn", widget: "w1", text: WORDS });
+    await until(() => expect(page.text("#panel-curves")).toBe(WORDS));
+  });
+
+  it("say in words what went wrong, and need a kernel", async () => {
+    const page = await opened("run", new OtherWidget().host);
+    await shown(page, "curves");
+    expect(page.text("#panel-curves")).toBe("Drawing.");
+    told(page, { plot: "curves", state: "failed", text: "The file is of a newer version." });
+    await until(() => expect(page.text("#panel-curves .banner")).toBe("Not drawn. The file is of a newer version."));
+    await shown(page, "table");
+    page.model.disconnect();
+    tab(page, "curves").click();
+    await until(() => expect(page.text("#panel-curves")).toContain("drawn by the kernel, which is not there"));
+  });
+
+  it("are not waited for when other rows come", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+    const page = await opened("run", new OtherWidget().host);
+    await shown(page, "curves");
+    told(page, { plot: "curves", state: "drawn", widget: "w1", text: WORDS });
+    const seq = snapshot("run", 6).seq;
+    const rows = [rowOf("checkpoints", 50, {})];
+    page.model.change({ base: seq, seq: seq + 1, now: Date.now(), tables: { checkpoints: { rows, gone: [], total: 7 } } });
+    await until(() => expect(page.ids()).toHaveLength(7));
+    for (let second = 0; second < 8; second++) {
+      page.model.tick({ seq: seq + 1, now: Date.now(), looked_at: Date.now() });
+      vi.advanceTimersByTime(1000);
+    }
+    expect(page.model.sentOf("draw")).toHaveLength(1);
+    expect(page.text("#panel-curves")).not.toContain("Waiting");
   });
 });
 

@@ -33,6 +33,19 @@ test("the report of another panel stays", () => {
   expect(other.hidden).toBe(false);
 });
 
+test("a view inside of another panel hides nobody's report", () => {
+  const report = put("loops-nb-report");
+  const outer = put("loops-nb-live").attachShadow({ mode: "open" });
+  const inner = document.createElement("div");
+  inner.className = "loops-nb-live";
+  outer.append(inner);
+  hideReport(inner)();
+  expect(report.hidden).toBe(false);
+  const back = hideReport(inner);
+  expect(report.hidden).toBe(false);
+  back();
+});
+
 test("where the style of the report does it, nothing else does", () => {
   put("jp-OutputArea-child");
   const report = put("loops-nb-report");

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from loops_nb.live import Board, Poller
     from loops_nb.panels.measuring import Measure
     from loops_nb.panels.view import View
-    from loops_nb.panels.wire import PlotName
+    from loops_nb.panels.wire import Picture, PlotName
 
 #: Rows of a table that travel with the widget itself, and are saved with a notebook whose widgets are: more than one sees at once, few
 #: enough for five panels of a thousand runs in a notebook of 400 kB.
@@ -92,6 +92,8 @@ class Core:
         Whether pages may raise a browser notification; then it is looked now and then even when nobody sees the panel.
     measure
         Measures the drift of checkpoints; None where nobody can.
+    curves
+        Names the widget with the curves of what is shown, on another thread; None where there are none.
     time_zone
         Of the times in pictures.
     wall, clock
@@ -107,6 +109,7 @@ class Core:
         *,
         notify: bool = False,
         measure: Measure | None = None,
+        curves: Callable[[], Picture] | None = None,
         time_zone: str = "local",
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -142,6 +145,7 @@ class Core:
             frame=self.frame,
             give=self._give,
             measure=measure,
+            curves=curves,
             time_zone=time_zone,
             clock=clock,
         )

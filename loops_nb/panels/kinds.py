@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.client import checks
+from loops_nb.panels.curves_inside import CurvesInside
 from loops_nb.panels.fleet import FleetView
 from loops_nb.panels.listings import CheckpointsView, DeploymentsView, SamplersView
 from loops_nb.panels.panel import Panel
@@ -48,9 +49,9 @@ class FleetPanel(Panel):
 
 
 class RunPanel(Panel):
-    """One run: its halves, its states since it was first seen, its checkpoints as they appear.
+    """One run: its halves, its states since it was first seen, its checkpoints as they appear, and what was recorded of it as curves.
 
-    Stands on ``GET /v1/loops/runs``, ``/deployments`` and ``/checkpoints``.
+    Stands on ``GET /v1/loops/runs``, ``/deployments`` and ``/checkpoints``; for the curves nothing is asked of the service.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class RunPanel(Panel):
     def __init__(self, loops: Connected, run_id: str, *, scope: str | None = None, team_id: str | None = None, **options: Any) -> None:
         checks.path_part("run_id", run_id)
         whose, team = checks.optional_text("scope", scope), checks.optional_identifier("team_id", team_id)
-        super().__init__(loops, RunView(run_id, scope=whose, team_id=team), **options)
+        super().__init__(loops, RunView(run_id, scope=whose, team_id=team), curves=CurvesInside(run_id), **options)
 
 
 class SamplersPanel(Panel):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.client.exchange import Exchange
+    from loops_nb.panels.curves_inside import CurvesInside
     from loops_nb.panels.presence import Presence
     from loops_nb.panels.view import View
     from loops_nb.panels.wire import Snapshot
@@ -58,14 +59,24 @@ class Panel(LiveWidget):
         Zone of the times in the report: ``local``, ``UTC`` or a name such as ``Europe/Berlin``.
     interval
         Seconds between two looks while something changes; None leaves the connection's poller as it is.
+    curves
+        The curves of what is shown; None where there are none.
     """
 
     _core: Core
 
     def __init__(
-        self, loops: Connected, view: View, *, notify: bool = False, time_zone: str = "local", interval: float | None = None
+        self,
+        loops: Connected,
+        view: View,
+        *,
+        notify: bool = False,
+        time_zone: str = "local",
+        interval: float | None = None,
+        curves: CurvesInside | None = None,
     ) -> None:
         display_zone(time_zone)
+        self._curves = curves
         self._time_zone = time_zone
         self._report_due: Any = None
         self._reported: object = None
@@ -76,7 +87,8 @@ class Panel(LiveWidget):
 
         def made(tell: Callable[[dict[str, Any]], None], presence: Presence) -> Core:
             measure = over_the_network(loops.exchange)
-            core = Core(view, self._poller, tell, presence, notify=notify, measure=measure, time_zone=time_zone)
+            of_run = None if curves is None else curves.picture
+            core = Core(view, self._poller, tell, presence, notify=notify, measure=measure, curves=of_run, time_zone=time_zone)
             core.on_turn = self._turn
             return core
 
@@ -165,3 +177,7 @@ class Panel(LiveWidget):
         super()._end(why)
         if self._report_due is not None:
             self._report_due.cancel()
+
+    def _let_go(self) -> None:
+        if self._curves is not None:
+            self._curves.close()

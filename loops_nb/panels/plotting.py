@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: At most so often are the pictures of one panel drawn.
 DRAWN_EVERY_SECONDS = 1.0
+#: What is drawn of the rows alone, and anew when they change.
+_OF_ROWS = ("timeline", "sizes")
 
 
 class Plots:
@@ -37,6 +39,8 @@ class Plots:
         Sends a picture to the pages.
     measure
         Measures the drift of checkpoints; None where nobody can.
+    curves
+        Returns the picture that names the widget with the curves; called on another thread.  None where there are none.
     time_zone
         Of the times in pictures.
     clock
@@ -51,6 +55,7 @@ class Plots:
         frame: Callable[[], pd.DataFrame | None],
         give: Callable[[Picture], None],
         measure: Measure | None,
+        curves: Callable[[], Picture] | None,
         time_zone: str,
         clock: Callable[[], float],
     ) -> None:
@@ -59,6 +64,7 @@ class Plots:
         self._frame = frame
         self._give = give
         self._measure = measure
+        self._curves = curves
         self._time_zone = time_zone
         self._clock = clock
         self._shown: dict[str, PlotName] = {}
@@ -77,6 +83,8 @@ class Plots:
         known = self._drawn.get(plot)
         if plot == "drift":
             self._tell_drift()
+        elif plot == "curves":
+            self._tell_curves()
         elif known is not None and known[1] is self._rows():
             self._give(known[0])
         else:
@@ -114,6 +122,15 @@ class Plots:
             self._drift = Picture(plot="drift", state="unmeasured", text=what_is_read(rows), can_measure=can)
         self._give(self._drift)
 
+    def _tell_curves(self) -> None:
+        if self._curves is not None:
+            self._poller.work(self._curves, self._curves_are_there)
+
+    def _curves_are_there(self, outcome: Picture | Exception) -> None:
+        if isinstance(outcome, Exception):
+            outcome = Picture(plot="curves", state="failed", text=_in_words(outcome))
+        self._give(outcome)
+
     def _was_measured(self, outcome: tuple[str, str] | Exception) -> None:
         if isinstance(outcome, Exception):
             self._drift = Picture(plot="drift", state="failed", text=_in_words(outcome), can_measure=True)
@@ -126,7 +143,7 @@ class Plots:
         return [
             plot
             for plot in dict.fromkeys(self._shown.values())
-            if plot != "drift" and (plot not in self._drawn or self._drawn[plot][1] is not rows)
+            if plot in _OF_ROWS and (plot not in self._drawn or self._drawn[plot][1] is not rows)
         ]
 
     def _draw_soon(self) -> None:

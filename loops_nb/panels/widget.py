@@ -122,7 +122,7 @@ class LiveWidget(anywidget.AnyWidget):
                 # Nothing is left of the live view but an empty place.
                 self._publish(1, {"text/html": "", "text/plain": ""}, update=True)
             self._drop_state()
-            super().close()
+            self._close_widget()
             self._let_go()
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class LiveWidget(anywidget.AnyWidget):
             self._end("The panel was closed.")
             if self._marks is not None:
                 self._publish(0, self._report(live=True), update=True)
-            super().close()
+            self._close_widget()
             self._let_go()
 
     # What a kind of panel says for itself.
@@ -226,6 +226,12 @@ class LiveWidget(anywidget.AnyWidget):
             self._forget_cell()
         shelf.take(self)
         self._core.close(why)
+
+    def _close_widget(self) -> None:
+        layout = self.layout
+        super().close()
+        # A widget of its own, which ipywidgets made for this one and closes for nobody.
+        layout.close()
 
     def _drop_state(self) -> None:
         """Take the code and the rows out of what a notebook may have kept of this widget."""

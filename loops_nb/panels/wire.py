@@ -19,8 +19,8 @@ Cell = str | int | float | bool | None
 Row = tuple[Cell, ...]
 ViewName = Literal["fleet", "run", "samplers", "deployments", "checkpoints"]
 TableName = Literal["runs", "samplers", "deployments", "checkpoints"]
-#: What is drawn of checkpoints.
-PlotName = Literal["timeline", "sizes", "drift"]
+#: What is drawn of checkpoints, and the curves of a run.
+PlotName = Literal["timeline", "sizes", "drift", "curves"]
 #: How a state feels, said by a sign and a word beside the colour.
 Tone = Literal["good", "busy", "idle", "bad", "over", "unknown"]
 
@@ -237,8 +237,10 @@ class Picture(Struct, kw_only=True, tag_field="type", tag="picture", omit_defaul
         ``drawn``: it is here.  ``unmeasured``: it takes weights that nobody has read yet.  ``doing``: they are being read.  ``failed``.
     svg
         An ``<svg>`` element; empty when there is nothing to draw.
+    widget
+        Curves are drawn by a widget of their own, whose view the page puts into its own; this is the id of its model.
     text
-        What it says in words, what is going to be read, or what went wrong.
+        What it says in words, what is going to be read, what went wrong, or what to do where a page can show no widget inside of another.
     can_measure
         Whether the page may ask to read weights.
     """
@@ -246,6 +248,7 @@ class Picture(Struct, kw_only=True, tag_field="type", tag="picture", omit_defaul
     plot: PlotName
     state: Literal["drawn", "unmeasured", "doing", "failed"]
     svg: str = ""
+    widget: str = ""
     text: str = ""
     can_measure: bool = False
 

@@ -35,11 +35,19 @@ SHOW = f"{_BEGIN}panel = CurvesPanel(store=store)\npanel"
 
 
 class Curves:
-    """A panel of curves on a page, as a person finds things in it."""
+    """A panel of curves on a page, as a person finds things in it.
 
-    def __init__(self, page: Page) -> None:
+    Parameters
+    ----------
+    page
+        Where it is.
+    root
+        Its live view; None for the first one of the page.
+    """
+
+    def __init__(self, page: Page, root: Locator | None = None) -> None:
         self.page = page
-        self.root = page.locator(LIVE).first
+        self.root = page.locator(LIVE).first if root is None else root
         self.chart = self.root.locator(".chart")
         self.hand = self.root.get_by_role("slider", name="Cross-hair")
 

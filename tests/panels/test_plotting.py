@@ -34,7 +34,7 @@ HELLO = {"type": "hello", "view": "v", "have": None}
 class Shown:
     """A panel whose page shows pictures, and what came."""
 
-    def __init__(self, view: View | None = None, measure: Any = None) -> None:
+    def __init__(self, view: View | None = None, measure: Any = None, curves: Any = None) -> None:
         self.pictures: list[Picture] = []
         self.hand = ByHand()
         self.at = 0.0
@@ -45,6 +45,7 @@ class Shown:
             self._take,
             presence,
             measure=measure,
+            curves=curves,
             time_zone="UTC",
             wall=lambda: self.hand.wall,
             clock=lambda: self.hand.wall,
@@ -140,6 +141,19 @@ def test_a_run_has_pictures_of_its_checkpoints_and_a_fleet_has_none() -> None:
     fleet.show("timeline")
     fleet.show("drift", measure=True)
     assert fleet.pictures == []
+
+
+def test_curves_are_named_to_who_shows_them_and_not_again_when_rows_change() -> None:
+    named = Picture(plot="curves", state="drawn", widget="w", text="Type this.")
+    page = Shown(RunView("r"), curves=lambda: named)
+    page.save(100)
+    page.hand.turn(5)
+    assert page.pictures == []
+    page.show("curves")
+    page.save(100, 200)
+    page.hand.turn(5)
+    page.show("curves", view="another")
+    assert page.pictures == [named, named]
 
 
 def test_no_picture_is_in_what_a_notebook_keeps() -> None:

@@ -81,6 +81,7 @@ export function App({ session, view }: { session: Session; view: string }) {
     if (!hidden.delete(id)) hidden.add(id);
     change({ hidden });
   };
+  const missing = head.missing.length ? ` of ${head.missing.join(", ")}` : "";
   const isQueued = waits > QUEUED_AFTER && standing === "live";
 
   return (
@@ -100,14 +101,16 @@ export function App({ session, view }: { session: Session; view: string }) {
           {standing !== "failing" && session.line && <code>{session.line}</code>}
         </p>
       )}
-      {head.missing.length > 0 && <p class="soft">Nothing was recorded yet of {head.missing.join(", ")}.</p>}
-      <Controls keys={head.keys} drawn={drawn} settings={settings} change={change} unknown={picture?.unknown ?? 0} />
+      {runs.length > 0 && missing && <p class="soft">Nothing was recorded yet{missing}.</p>}
+      {head.keys.length > 0 && (
+        <Controls keys={head.keys} drawn={drawn} settings={settings} change={change} unknown={picture?.unknown ?? 0} />
+      )}
       {picture && width > 0 ? (
         <Chart head={head} picture={picture} lines={lines} settings={settings} change={change} width={width} take={take} />
       ) : (
         <p class="empty" data-empty="nothing">
-          {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : "Nothing was recorded yet."} They appear here as they are
-          recorded: <code>training_client = loops_nb.track(training_client)</code>
+          {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : `Nothing was recorded yet${missing}.`} Numbers appear here as
+          they are recorded: <code>training_client = loops_nb.track(training_client)</code>
         </p>
       )}
       <p class="said soft" role="status">

@@ -1,3 +1,4 @@
+import type { Host } from "@anywidget/types";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { copy } from "../clipboard";
 import { everySecond } from "../clock";
@@ -30,7 +31,7 @@ const SHOWN: Record<ViewName, readonly TableName[]> = {
 /** Views in which things end and then stand in the way. */
 const HIDES: readonly ViewName[] = ["fleet", "samplers", "deployments"];
 
-export function App({ session, view }: { session: Session; view: string }) {
+export function App({ session, view, host }: { session: Session; view: string; host: Host | undefined }) {
   const { state, standing } = useSession(session);
   const [filter, setFilter] = useState("");
   const [hides, setHides] = useState<boolean | null>(null);
@@ -43,6 +44,7 @@ export function App({ session, view }: { session: Session; view: string }) {
     () => ({
       session,
       view,
+      host,
       say,
       copy: async (text) => {
         const done = await copy(text);

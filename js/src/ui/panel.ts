@@ -1,3 +1,4 @@
+import type { Host } from "@anywidget/types";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { Session } from "../session";
@@ -15,6 +16,8 @@ export interface Panel {
   readonly session: Session;
   /** The name by which the kernel knows this view. */
   readonly view: string;
+  /** Has other widgets shown inside of this one; not every page can do that. */
+  readonly host: Host | undefined;
   /** Puts a text into the clipboard, and says so. */
   copy(text: string): Promise<boolean>;
   /** Opens a menu at a button; a second press closes it. */

@@ -1,3 +1,4 @@
+import type { Host } from "@anywidget/types";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { everySecond } from "../clock";
@@ -10,7 +11,9 @@ import { usePanel } from "./panel";
 import { Banner, Button } from "./small";
 
 type TabName = "table" | PlotName;
-const TABS: readonly TabName[] = ["table", "timeline", "sizes", "drift"];
+const TABS: readonly TabName[] = ["table", "curves", "timeline", "sizes", "drift"];
+/** They are drawn of the rows, and come unasked when those change. */
+const OF_ROWS: readonly TabName[] = ["timeline", "sizes"];
 /** What did not come by then may have been lost on its way; each time twice as long, for what waits in a busy kernel is not lost. */
 const LOST_AFTER = 5000;
 
@@ -21,23 +24,25 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** The table of checkpoints, and pictures of them. */
+/** The table of checkpoints, and pictures of them; in the panel of a run its curves, too. */
 export function Plots({ standing, version, children }: Props) {
+  const { session } = usePanel();
   const [tab, setTab] = useState<TabName>("table");
+  const tabs = session.state?.view === "run" ? TABS : TABS.filter((name) => name !== "curves");
   const list = useRef<HTMLDivElement>(null);
   const onKeyDown = (event: KeyboardEvent) => {
-    const at = TABS.indexOf(tab);
-    const to = { ArrowRight: at + 1, ArrowLeft: at + TABS.length - 1, Home: 0, End: TABS.length - 1 }[event.key];
+    const at = tabs.indexOf(tab);
+    const to = { ArrowRight: at + 1, ArrowLeft: at + tabs.length - 1, Home: 0, End: tabs.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    setTab(TABS[to % TABS.length] as TabName);
-    (list.current?.children[to % TABS.length] as HTMLElement | undefined)?.focus();
+    setTab(tabs[to % tabs.length] as TabName);
+    (list.current?.children[to % tabs.length] as HTMLElement | undefined)?.focus();
   };
   const panelOf = (name: TabName) => ({ id: `panel-${name}`, role: "tabpanel" as const, "aria-labelledby": `tab-${name}` });
   return (
     <>
-      <div ref={list} role="tablist" aria-label="Checkpoints as" onKeyDown={onKeyDown}>
-        {TABS.map((name) => (
+      <div ref={list} role="tablist" aria-label="Shown as" onKeyDown={onKeyDown}>
+        {tabs.map((name) => (
           <Button
             key={name}
             id={`tab-${name}`}
@@ -93,7 +98,7 @@ function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing
   // Other rows make another picture, which comes unasked.
   const first = useRef(version);
   useEffect(() => {
-    if (version !== first.current && plot !== "drift") since.current = Date.now();
+    if (version !== first.current && OF_ROWS.includes(plot)) since.current = Date.now();
   }, [version]);
   const newest = useRef(picture);
   if (picture !== newest.current) {
@@ -102,7 +107,8 @@ function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing
     patience.current = LOST_AFTER;
   }
 
-  const { state, svg = "", text = "", can_measure: canMeasure } = picture ?? {};
+  const { state, svg, widget, text, can_measure: canMeasure } = picture ?? {};
+  const [isForeign, setForeign] = useState(false);
   const waits = since.current !== null;
   const isLate = waits && Date.now() - (since.current ?? 0) > QUEUED_AFTER;
   return (
@@ -123,7 +129,7 @@ function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing
       ) : (
         <p class="soft" data-picture={state}>
           {state === "doing" && "Measuring. "}
-          {text}
+          {(!widget || isForeign) && text}
         </p>
       )}
       {canMeasure && isReachable(standing) && (
@@ -132,6 +138,7 @@ function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing
         </Button>
       )}
       {svg && <Drawing svg={svg} />}
+      {widget && <Inside widget={widget} onFail={() => setForeign(true)} />}
     </>
   );
 }
@@ -143,4 +150,22 @@ function Drawing({ svg }: { svg: string }) {
     place.current?.replaceChildren(...(made ? [made] : []));
   }, [svg]);
   return <div ref={place} class="picture" />;
+}
+
+/** A view of another widget, which lives for itself. */
+function Inside({ widget, onFail }: { widget: string; onFail: () => void }) {
+  const { host } = usePanel();
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const el = place.current as HTMLElement;
+    const end = new AbortController();
+    const show = async () => {
+      // A page without a host fails here, like one that cannot find the widget.
+      const other = await (host as Host).getWidget(`anywidget:${widget}`);
+      await other.render({ el, signal: end.signal });
+    };
+    show().catch(onFail);
+    return () => end.abort();
+  }, [widget]);
+  return <div ref={place} />;
 }

@@ -1,0 +1,235 @@
+"""The curves of a run in a tab of its panel: there for who looks, also while the cell trains, and gone with the panel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.cells import busy, one
+from tests.browser.conftest import Desk
+from tests.browser.notebook import Notebook, wait_for, written
+from tests.browser.panel import LIVE, REPORT, Panel
+from tests.browser.ports import free_port
+from tests.browser.test_curves import Curves
+from tests.browser.test_elsewhere import MARIMO, answers, serving
+from tests.browser.test_look import complaints
+from tests.browser.world import World
+
+_WIDGETS = "@jupyter-widgets/jupyterlab-manager:plugin"
+_THREADS = "import threading; print(sum(t.name == 'loops-nb-curves' for t in threading.enumerate()))"
+_TRAIN = """
+import pathlib, time
+import loops_nb
+with loops_nb.experiment("sweep", run={run!r}) as experiment:
+    step = 0
+    while not pathlib.Path({stop!r}).exists():
+        experiment.log(step=step, loss=3 / (1 + step / 20))
+        step += 1
+        time.sleep(0.02)
+"""
+_RECORD = """
+with loops_nb.experiment("sweep", run={run!r}) as experiment:
+    for step in range(300):
+        experiment.log(step=step, loss=3 / (1 + step / 20))
+"""
+
+
+@pytest.fixture
+def recording(connected: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment of a kernel that also records, where nobody else does."""
+    return connected | {"LOOPS_NB_HOME": str(tmp_path / "home")}
+
+
+def tab(panel: Panel, name: str = "Curves") -> Locator:
+    return panel.root.get_by_role("tab", name=name)
+
+
+def curves_in(panel: Panel) -> Curves:
+    """Open the tab, and return the curves in it."""
+    tab(panel.shown()).click()
+    return inside(panel)
+
+
+def inside(panel: Panel) -> Curves:
+    """Return the curves in the tab that is open."""
+    return Curves(panel.page, panel.root.get_by_role("tabpanel").locator(LIVE))
+
+
+def views(notebook: Notebook) -> Locator:
+    """Return all live views on the page, those inside of another included."""
+    return notebook.page.locator(LIVE)
+
+
+@pytest.mark.parametrize("kernel", ["ipykernel73", "ipykernel74"])
+def test_grow_while_the_cell_trains(kernel: str, desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("trains")
+    stop = desk.server.root / f"tab-{kernel}-stop"
+    notebook = desk.notebook(one(run), _TRAIN.format(run=run.id, stop=stop.name), kernel=kernel, environment=recording)
+    notebook.run(0)
+    panel = Panel(notebook.page).shown()
+    cell = notebook.start(1)
+    expect(notebook.cell(1)).to_contain_text("[*]")
+    for _ in range(2):
+        curves = curves_in(Panel(notebook.page)).shown()
+        before = curves.line(0).get_attribute("d") or ""
+        expect(curves.line(0)).not_to_have_attribute("d", before)
+        expect(curves.row("sweep")).to_be_visible()
+        tab(panel, "Table").click()
+        expect(views(notebook)).to_have_count(1)
+    assert not cell.over
+    stop.touch()
+    cell.wait()
+
+
+@pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
+def test_words_become_a_curve(desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("not yet")
+    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+    notebook.run(0)
+    curves = curves_in(Panel(notebook.page))
+    expect(curves.root).to_contain_text(f"Nothing was recorded yet of {run.id}.")
+    expect(curves.root).to_contain_text("training_client = loops_nb.track(training_client)")
+    notebook.run(1)
+    curves.shown()
+    expect(curves.row("sweep")).to_contain_text("300")
+    expect(curves.root).not_to_contain_text("Nothing was recorded")
+
+
+def test_wait_for_a_kernel_that_cannot_hear(desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("waits")
+    stop = desk.server.root / "tab-6-stop"
+    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), busy("sleeping", stop.name), kernel="ipykernel6", environment=recording)
+    notebook.run(0)
+    notebook.run(1)
+    cell = notebook.start(2)
+    expect(notebook.cell(2)).to_contain_text("[*]")
+    curves = curves_in(Panel(notebook.page))
+    Panel(notebook.page).says("Waiting for the kernel: it is busy.")
+    expect(views(notebook)).to_have_count(1)
+    stop.touch()
+    cell.wait()
+    curves.shown()
+    Panel(notebook.page).says_no_more("Waiting for the kernel")
+
+
+@pytest.mark.parametrize("end", ["close", "freeze"])
+def test_end_with_the_panel_and_touch_no_other(end: str, desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("ends")
+    notebook = desk.notebook(
+        one(run),
+        "other = loops.runs.watch()\nother",
+        _RECORD.format(run=run.id),
+        f"panel.{end}()",
+        environment=recording,
+    )
+    notebook.run(0)
+    notebook.run(1)
+    notebook.run(2)
+    expect(Panel(notebook.page, 1).shown().row(run.id)).to_be_visible()
+    reports = notebook.page.locator(REPORT)
+    expect(reports).to_have_count(2)
+    curves_in(Panel(notebook.page)).shown()
+    expect(views(notebook)).to_have_count(3)
+    expect(reports).to_have_count(2)
+    for number in range(2):
+        expect(reports.nth(number)).to_be_hidden()
+    assert notebook.execute(_THREADS).strip() == "1"
+    notebook.run(3)
+    expect(views(notebook)).to_have_count(1)
+    expect(reports.nth(0)).to_be_visible()
+    expect(reports.nth(1)).to_be_hidden()
+    assert notebook.execute(_THREADS).strip() == "0"
+
+
+def test_a_cell_run_again_leaves_nothing_of_the_former_panel(desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("again")
+    notebook = desk.notebook(f"{one(run)}\n{_RECORD.format(run=run.id)}\npanel", environment=recording)
+    for _ in range(3):
+        notebook.run(0)
+        curves_in(Panel(notebook.page)).shown()
+        expect(views(notebook)).to_have_count(2)
+        assert notebook.execute(_THREADS).strip() == "1"
+
+
+def test_a_page_that_is_loaded_again_shows_them_again(desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("reloaded")
+    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+    notebook.run(0)
+    notebook.run(1)
+    curves_in(Panel(notebook.page)).shown()
+    notebook.save()
+    notebook.reload()
+    curves_in(Panel(notebook.page)).shown()
+    assert notebook.execute(_THREADS).strip() == "1"
+
+
+def test_a_notebook_whose_kernel_is_gone_says_so(desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("kept in the file")
+    desk.server.write_settings(_WIDGETS, {"saveState": True})
+    try:
+        notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+        notebook.run(0)
+        notebook.run(1)
+        curves_in(Panel(notebook.page)).shown()
+        notebook.save()
+        notebook.page.close()
+        desk.server.end_kernels()
+        reopened = desk.open(notebook.path)
+        panel = Panel(reopened.page).shown()
+        panel.stands("saved")
+        tab(panel).click()
+        panel.says("drawn by the kernel, which is not there")
+        expect(views(reopened)).to_have_count(1)
+    finally:
+        desk.server.remove_settings(_WIDGETS)
+
+
+def test_by_keyboard_and_for_those_who_listen(theme: str, desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("in both themes")
+    world.save(run, "step-100")
+    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+    notebook.run(0)
+    notebook.run(1)
+    panel = Panel(notebook.page).shown()
+    expect(panel.row("ck-0")).to_be_visible()
+    assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
+    cells = notebook.page.evaluate("() => driver.panel().content.model.cells.length")
+    tab(panel, "Table").focus()
+    notebook.page.keyboard.press("ArrowRight")
+    expect(tab(panel)).to_have_attribute("aria-selected", "true")
+    curves = inside(panel).shown()
+    assert complaints(notebook) == []
+    curves.hand.focus()
+    notebook.page.keyboard.press("Home")
+    wait_for(lambda: "sweep 3" in curves.value_now(), "the value of the first step is told", notebook.page)
+    notebook.page.keyboard.type("aabbddx")
+    assert notebook.page.evaluate("() => driver.panel().content.model.cells.length") == cells
+
+
+def test_voila(desk: Desk, world: World, recording: dict[str, str], tmp_path: Path) -> None:
+    run = world.run("in Voila")
+    port = free_port()
+    (tmp_path / "panel.ipynb").write_text(written([one(run), _RECORD.format(run=run.id)], "python3"), encoding="utf-8")
+    with serving(tmp_path, recording, "voila", "panel.ipynb", "--no-browser", f"--port={port}"):
+        url = f"http://127.0.0.1:{port}/"
+        wait_for(lambda: answers(url), f"{url} answers")
+        page = desk.page()
+        page.goto(url)
+        curves_in(Panel(page)).shown()
+
+
+def test_marimo_is_told_what_to_type(desk: Desk, world: World, recording: dict[str, str], tmp_path: Path) -> None:
+    run = world.run("in marimo")
+    port = free_port()
+    (tmp_path / "app.py").write_text(MARIMO.replace("runs.watch(interval", f"runs.watch({run.id!r}, interval"), encoding="utf-8")
+    options = ["--headless", "--no-token", "--host", "127.0.0.1", "--port", str(port)]
+    with serving(tmp_path, recording, "marimo", "run", "app.py", *options):
+        url = f"http://127.0.0.1:{port}/"
+        wait_for(lambda: answers(url), f"{url} answers")
+        page = desk.page()
+        page.goto(url)
+        panel = Panel(page).shown()
+        tab(panel).click()
+        panel.says(f"%loops curves {run.id}")

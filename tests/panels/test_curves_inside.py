@@ -1,0 +1,185 @@
+"""The curves of a run in its own panel: a widget that is there from when somebody looks until the panel ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import pytest
+
+import loops_nb
+from loops_nb import Loops
+from loops_nb.errors import LoopsError
+from loops_nb.panels import CheckpointsPanel, CurvesPanel, RunPanel, open_panels
+from loops_nb.panels.curves_inside import CurvesInside
+from loops_nb.panels.panel import Panel
+from tests.service import AnyService, running_service
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
+RUN = "p2syas8"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[AnyService]:
+    with running_service(sample=True, in_process=True, speed=1.0) as found:
+        yield found
+
+
+@pytest.fixture
+def loops(service: AnyService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Loops]:
+    for name in ("panel", "curves"):
+        monkeypatch.setattr(f"loops_nb.panels.{name}.page_code", lambda *_: "export default { render() {} }")
+    monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
+    with Loops("key", service.url) as made:
+        yield made
+
+
+class Page:
+    """A page that shows a panel, and what it was told."""
+
+    def __init__(self, panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.panel = panel
+        self.told: list[dict[str, Any]] = []
+        monkeypatch.setattr(panel, "_send_now", self.told.append)
+        self.says(type="hello", view="v", have=None)
+
+    def says(self, **message: Any) -> None:
+        self.panel._heard(self.panel, message, [])
+
+    def opens_the_tab(self) -> dict[str, Any]:
+        """Return the picture that it is answered with."""
+        before = len(self.pictures)
+        self.says(type="draw", view="v", plot="curves", measure=False)
+        until(lambda: len(self.pictures) > before)
+        return self.pictures[-1]
+
+    def inside(self) -> CurvesPanel:
+        """Open the tab, and return the widget that is shown in it."""
+        name = self.opens_the_tab()["widget"]
+        return widgets()[name]
+
+    @property
+    def pictures(self) -> list[dict[str, Any]]:
+        return [message for message in self.told if message["type"] == "picture"]
+
+
+@pytest.fixture
+def page(loops: Loops, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    panel = RunPanel(loops, RUN)
+    yield Page(panel, monkeypatch)
+    panel.close()
+
+
+def until(what: Any, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.01)
+
+
+def widgets() -> dict[str, CurvesPanel]:
+    known = ipywidgets.widgets.widget._instances
+    return {name: widget for name, widget in known.items() if isinstance(widget, CurvesPanel)}
+
+
+def threads() -> int:
+    return sum(thread.name == "loops-nb-curves" for thread in threading.enumerate())
+
+
+def test_it_is_made_when_a_page_looks_and_only_once(page: Page) -> None:
+    assert widgets() == {}
+    first = page.opens_the_tab()
+    assert first["state"] == "drawn"
+    assert list(widgets()) == [first["widget"]]
+    assert f"%loops curves {RUN}" in first["text"]
+    page.says(type="draw", view="v", plot=None, measure=False)
+    page.says(type="hello", view="w", have=None)
+    again = page.opens_the_tab()
+    assert again == first
+    assert list(widgets()) == [first["widget"]]
+    assert threads() == 1
+
+
+def test_it_shows_the_run_of_the_panel_from_its_first_step(page: Page) -> None:
+    inside = page.inside()
+    assert inside.snapshot_now().head.missing == [RUN]
+    with loops_nb.experiment("another") as other, loops_nb.experiment("mine", run=RUN) as mine:
+        other.log(step=0, loss=9.0)
+        mine.log(step=0, loss=3.0)
+        mine.log(step=1, loss=2.0)
+    inside._core.look_now()
+    head = inside.snapshot_now().head
+    assert [run.name for run in head.runs] == ["mine"]
+    assert head.missing == []
+    assert "2 @ 1" in inside.told()
+
+
+def test_it_has_no_report_and_no_place_of_its_own(page: Page) -> None:
+    inside = page.inside()
+    assert inside._marks is None
+    assert inside not in open_panels()
+
+
+def test_nothing_of_it_is_in_what_a_notebook_keeps_of_the_panel(page: Page) -> None:
+    picture = page.opens_the_tab()
+    assert picture["widget"] not in json.dumps(page.panel.get_state(), default=str)
+
+
+@pytest.mark.parametrize("end", ["close", "freeze"])
+def test_it_ends_with_the_panel(end: str, page: Page) -> None:
+    inside = page.inside()
+    getattr(page.panel, end)()
+    assert widgets() == {}
+    assert inside.comm is None
+    assert inside.snapshot_now().state == "over"
+    assert threads() == 0
+
+
+def test_other_panels_have_no_curves(loops: Loops, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = CheckpointsPanel(loops, run_id=RUN)
+    page = Page(panel, monkeypatch)
+    page.says(type="draw", view="v", plot="curves", measure=False)
+    page.says(type="draw", view="v", plot="sizes", measure=False)
+    until(lambda: page.pictures)
+    assert [picture["plot"] for picture in page.pictures] == ["sizes"]
+    assert widgets() == {}
+    panel.close()
+
+
+def test_a_hundred_panels_with_curves_leave_nothing_behind(loops: Loops, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(ipywidgets.widgets.widget._instances)
+    for _ in range(100):
+        panel = RunPanel(loops, RUN)
+        Page(panel, monkeypatch).opens_the_tab()
+        panel.close()
+    assert set(ipywidgets.widgets.widget._instances) == before
+    assert threads() == 0
+
+
+def test_what_is_asked_for_while_the_panel_closes_is_not_made(loops: Loops) -> None:
+    inside = CurvesInside(RUN)
+    inside.close()
+    with pytest.raises(LoopsError, match="closed"):
+        inside.picture()
+    assert widgets() == {}
+
+
+def test_what_cannot_be_read_is_said_in_words(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise LoopsError("The file of experiments is newer than this loops_nb.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("loops_nb.panels.curves._store", broken)
+        assert page.opens_the_tab() == {
+            "type": "picture",
+            "plot": "curves",
+            "state": "failed",
+            "text": "The file of experiments is newer than this loops_nb.",
+        }
+        assert widgets() == {}
+    assert page.opens_the_tab()["state"] == "drawn"
