@@ -320,6 +320,24 @@ describe("a panel", () => {
     expect(kernel.all("[data-best]")).toHaveLength(2);
   });
 
+  it("marks the best value whole, also at the very end, and not where one zoomed past it", async () => {
+    const kernel = await drawn({ curve: curve([[3, 2, 1], FAST.slice(0, 3)]) });
+    kernel.answer([
+      [3, 2, 1],
+      [3, 1, 2],
+    ]);
+    await vi.waitFor(() => expect(kernel.one(".panel").dataset.standing).toBe("live"));
+    const ring = kernel.one<SVGCircleElement>('[data-best="0"]');
+    expect(ring.closest("[clip-path]")).toBeNull();
+    const { right } = ring.getBoundingClientRect();
+    expect(right).toBeLessThanOrEqual(kernel.one<SVGSVGElement>(".chart > svg").getBoundingClientRect().right);
+    for (const key of ["Home", "+", "+"]) {
+      kernel.press(key);
+      await vi.waitFor(() => expect(kernel.all(".cross")).toHaveLength(1));
+    }
+    await vi.waitFor(() => expect(kernel.all('[data-best="0"]')).toHaveLength(0));
+  });
+
   it("draws what is sent unasked while it was not answered, and what comes to the end of its own picture", async () => {
     const kernel = await drawn();
     const d = () => kernel.one('[data-line="0"]').getAttribute("d");

@@ -125,6 +125,11 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
     TOP + 4,
     BOTTOM + 2,
   );
+  const isSeen = (x: number, y: number) => {
+    const [left, top] = [place(across, x), place(up, y)];
+    // Points came as floats of 32 bits: the last one may lie a hair beyond the edge.
+    return left > across.from - 1 && left < across.to + 1 && top > TOP - 1 && top < BOTTOM + 1;
+  };
   const isStale = drawn.key !== look.key && look.key !== "";
 
   return (
@@ -163,16 +168,17 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
                 ))}
               </g>
             ))}
-          {lines.map((line) => {
-            const best = extreme(line, isLowBest);
-            return (
-              best &&
-              (!isLog || best.y > 0) && (
-                <circle key={line.run} class="best" data-best={line.run} cx={place(across, best.x)} cy={place(up, best.y)} r="5.5" />
-              )
-            );
-          })}
         </g>
+        {lines.map((line) => {
+          const best = extreme(line, isLowBest);
+          return (
+            best &&
+            // Whole or not at all: of a loss that falls, the best is at the very end.
+            isSeen(best.x, best.y) && (
+              <circle key={line.run} class="best" data-best={line.run} cx={place(across, best.x)} cy={place(up, best.y)} r="5.5" />
+            )
+          );
+        })}
         {lines.map((line) => (
           <g key={line.run} style={tone(looks(line))}>
             {line.odd
@@ -216,10 +222,7 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
             <line class="cross" x1={at} x2={at} y1={TOP} y2={BOTTOM} />
             {read.rows.map(
               ({ line, x, y }) =>
-                x >= low &&
-                x <= high &&
-                y >= up.low &&
-                y <= up.high && (
+                isSeen(x, y) && (
                   <circle key={line.run} style={tone(looks(line))} class="bead" cx={place(across, x)} cy={place(up, y)} r="4" />
                 ),
             )}
