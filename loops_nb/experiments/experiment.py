@@ -33,9 +33,9 @@ class Experiment(Recording):
         """
         from loops_nb.frames.metrics import metrics_frame  # noqa: PLC0415 - logging needs no pandas
 
+        if not self.is_on_disk:
+            raise TrackingError(f"{self.name!r:.60} is not on the disk yet. {self.trouble}")
         with Store(self.path) as store:
-            if not store.has(self.id) and self.trouble:
-                raise TrackingError(f"{self.name!r:.60} is not on the disk yet. {self.trouble}")
             return metrics_frame(store, [self.id], keys=keys, wide=wide)
 
 

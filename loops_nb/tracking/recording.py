@@ -156,6 +156,11 @@ class Recording:
         return self._recorder.path
 
     @property
+    def is_on_disk(self) -> bool:
+        """Whether the file has ever had it: false only where nothing could be written from the beginning."""
+        return self._opening.is_written or self._recorder.flush()
+
+    @property
     def trouble(self) -> str:
         """What keeps what was logged from the file for now, in words; empty where nothing does."""
         return self._recorder.trouble
@@ -260,6 +265,7 @@ def begin(
             params=kept_params(params if found is None else {**found.params, **(params or {})}),
             tags=tuple(kept_text(str(tag)) for tag in tags),
             token=secrets.token_hex(8),
+            is_written=found is not None,
         )
         last_step = -1
         if found is not None:

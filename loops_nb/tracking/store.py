@@ -106,10 +106,6 @@ class Store:
                     return _with_words(connection, rows)[0]
         raise _unknown(experiment_id)
 
-    def has(self, experiment_id: str) -> bool:
-        """Tell whether there is an experiment with this id."""
-        return bool(self._rows("SELECT 1 FROM experiments WHERE id = ?", (experiment_id,)))
-
     def keys(self, experiment_id: str) -> list[KeyRow]:
         """Return the keys of an experiment, in the order in which they first came."""
         sql = """SELECT key, count, first_step, last_step FROM series

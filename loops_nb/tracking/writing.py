@@ -60,6 +60,8 @@ class Opening:
     last_steps: dict[str, tuple[int, int]] = field(default_factory=dict)
     #: Keys whose values were no numbers, and were left out.
     left_out: set[str] = field(default_factory=set)
+    #: Whether the experiment was in the file at any time.
+    is_written: bool = False
 
     def attempt(self, key: str, step: int) -> int:
         """Return which attempt of this opening a point belongs to: a step that goes backwards begins a new one."""
@@ -168,6 +170,7 @@ class Batch:
             self._gathered.write(connection)
             for entry in self._followed:
                 _write_followed(connection, entry)
+        self._gathered.is_written()
 
 
 class _Gathered:
@@ -205,6 +208,11 @@ class _Gathered:
         """Write all of it, within a transaction."""
         for of in self._experiments.values():
             _write(connection, of)
+
+    def is_written(self) -> None:
+        """Take note that it is in the file, for good."""
+        for of in self._experiments.values():
+            of.opening.is_written = True
 
 
 def _write_followed(connection: sqlite3.Connection, read: Followed) -> None:
