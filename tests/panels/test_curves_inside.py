@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,11 @@ from loops_nb.errors import LoopsError
 from loops_nb.panels import CheckpointsPanel, CurvesPanel, RunPanel, open_panels
 from loops_nb.panels.curves_inside import CurvesInside
 from loops_nb.panels.panel import Panel
-from tests.service import AnyService, running_service
+from tests.panels.waiting import until
+from tests.service import AnyService
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
 RUN = "p2syas8"
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[AnyService]:
-    with running_service(sample=True, in_process=True, speed=1.0) as found:
-        yield found
 
 
 @pytest.fixture
@@ -73,13 +67,6 @@ def page(loops: Loops, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     panel = RunPanel(loops, RUN)
     yield Page(panel, monkeypatch)
     panel.close()
-
-
-def until(what: Any, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def widgets() -> dict[str, CurvesPanel]:

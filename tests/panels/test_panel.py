@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import threading
-import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,17 +18,12 @@ from loops_nb import Loops
 from loops_nb.errors import ConfigError, InvalidArgumentError
 from loops_nb.live import poller_for
 from loops_nb.panels import CheckpointsPanel, DeploymentsPanel, FleetPanel, Panel, RunPanel, SamplersPanel, bundle
-from tests.service import AnyService, running_service
+from tests.panels.waiting import until
+from tests.service import AnyService
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
 KEY = "sentinel-key-0123456789"
 RUN = "p2syas8"
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[AnyService]:
-    with running_service(sample=True, in_process=True, speed=1.0) as found:
-        yield found
 
 
 @pytest.fixture
@@ -46,13 +40,6 @@ def opened() -> Iterator[list[Panel]]:
     yield panels
     for panel in panels:
         panel.close()
-
-
-def until(what: Any, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def every_panel(loops: Loops) -> list[Panel]:
