@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ import pandas as pd
 
 from loops_nb.frames.arrays import STRING_DTYPE
 from loops_nb.frames.logged import marked_one
-from loops_nb.frames.metrics import told_first, value_at
+from loops_nb.frames.metrics import told_first, unknown_keys, value_at
 from loops_nb.steps import step_of
+from loops_nb.tracking import TrackingWarning
 
 if TYPE_CHECKING:
     from loops_nb.tracking import ExperimentRow, Mark, Series, Store
@@ -59,6 +61,12 @@ class Recorded:
             self._marks[row.id] = self._store.marks(row.id)
         return self._marks[row.id]
 
+    def unknown(self, rows: Iterable[ExperimentRow], logged: Iterable[str]) -> str:
+        """Return what to say of keys that were asked for and are in none of these experiments; empty where each is there."""
+        found = set(logged)
+        absent = [key for key in self._keys or [] if key not in found]
+        return unknown_keys(absent, (key.key for row in rows for key in self._store.keys(row.id))) if absent else ""
+
     def at_save(self, run_id: str, uri: str | None, name: str | None) -> tuple[int | None, dict[str, float]]:
         """Return at which step a checkpoint was saved, and the values there; the step of its name where nobody marked the save."""
         step, attempt = (step_of(name) if name else None), None
@@ -94,12 +102,29 @@ def with_metrics(frame: pd.DataFrame, store: Store, *, kind: str, at: str, keys:
         values = [of for _, of in found]
         added = {"step": pd.array([step for step, _ in found], dtype="Int64")}
     logged = dict.fromkeys(key for of in values for key in of)
+    _tell_of_nothing(recorded, run_ids, kind, logged)
     for key in logged if keys is not None else told_first(logged):
         added[f"metric:{key}" if key in frame or key in added else key] = np.array([of.get(key, np.nan) for of in values], np.float64)
     # A step that somebody added already is theirs.
     made = frame.assign(**{name: column for name, column in added.items() if name not in frame})
     made.attrs = dict(frame.attrs)
     return made
+
+
+def _tell_of_nothing(recorded: Recorded, run_ids: list[Any], kind: str, logged: Iterable[str]) -> None:
+    """Warn of columns that a person waits for in vain: the next line would only say KeyError."""
+    if not run_ids:
+        return
+    rows = [row for run_id in dict.fromkeys(run_ids) if isinstance(run_id, str) for row in recorded.rows(run_id)]
+    said = recorded.unknown(rows, logged)
+    if not rows:
+        said = (
+            f"Nothing is recorded of these {kind} on this machine, so no number stands beside them."
+            " loops_nb.track(training_client) records a training; %loops experiments lists what is there."
+        )
+    if said:
+        # Of the line that asked: behind this function, `with_metrics`, and the accessor's.
+        warnings.warn(said, TrackingWarning, stacklevel=4)
 
 
 def said_of(store: Store, run_ids: list[Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.errors import InvalidArgumentError, TrackingError
+from loops_nb.experiments.direction import known_mode
 from loops_nb.tracking import ExperimentRow, Store
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Metrics:
 
         return marks_frame(self.store, self.ids(what))
 
-    def best(self, metric: str, what: _Words | None = None, *, mode: str = "min") -> pd.DataFrame:
+    def best(self, metric: str, what: _Words | None = None, *, mode: str | None = None) -> pd.DataFrame:
         """Return the checkpoints by a metric, the best first.
 
         Parameters
@@ -100,7 +101,8 @@ class Metrics:
         what
             Experiments; None for all that are not archived.
         mode
-            ``min`` or ``max``: which values are better.
+            ``min`` or ``max``: which values are better.  It can be left out where the key tells: ``loss``, ``perplexity`` and ``error`` are
+            better when lower, ``accuracy``, ``reward`` and ``score`` when higher.
 
         Returns
         -------
@@ -110,15 +112,23 @@ class Metrics:
         Raises
         ------
         InvalidArgumentError
-            If ``mode`` is something else.
+            If ``mode`` is something else, or left out where the key does not tell.
         TrackingError
             If nothing was logged under that key, or nothing is recorded for one of the words.
         """
-        if mode not in {"min", "max"}:
+        if mode not in {None, "min", "max"}:
             raise InvalidArgumentError(f"mode must be min or max, not {mode!r:.40}.", argument="mode")
         from loops_nb.frames.metrics import best_frame  # noqa: PLC0415
 
-        return best_frame(self.store, self.ids(what), metric, highest=mode == "max")
+        way = mode or known_mode(metric)
+        found = best_frame(self.store, self.ids(what), metric, highest=way == "max")
+        if way is None and len(found):
+            raise InvalidArgumentError(
+                f"The name {metric!r:.60} does not tell whether the lowest or the highest is the best.",
+                argument="mode",
+                hint='Say mode="min" or mode="max".',
+            )
+        return found
 
     def params(self, what: _Words | None = None) -> pd.DataFrame:
         """Return parameters beside each other, those that differ first; columns as in `loops_nb.frames.metrics.params_frame`."""

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from loops_nb.errors import TrackingError
+from loops_nb.errors import TrackingError, one_line
 from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.derived import EMPTY_ATTR, derived, derived_frame, is_aside
+from loops_nb.frames.derived import EMPTY_ATTR, NOTES_ATTR, derived, derived_frame, is_aside
 from loops_nb.frames.logged import marked, marked_one
 from loops_nb.models import CHECKPOINT_TARGETS
 from loops_nb.tracking.rows import MARK_KINDS
@@ -142,6 +142,8 @@ PARAMS = derived(
         ),
     )
 )
+_MOST_NAMES = 3
+_MOST_KEYS = 12
 _NOTHING = "Nothing was logged for these experiments yet, or nothing under these keys."
 
 
@@ -152,8 +154,8 @@ def experiments_frame(store: Store, *, archived: bool = False) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns id, name, run_id, session_id, tags, note (strings), keys, points, last_step (Int64), created_at, last_at
-        (datetime64[us, UTC]), archived (boolean), and for each parameter of any of them a column ``params.`` and its name, with the
-        dtype that pandas finds for its values.
+        (datetime64[us, UTC]), archived (boolean), and before the times for each parameter of any of them a column ``params.`` and its
+        name, with the dtype that pandas finds for its values.
 
     Raises
     ------
@@ -185,12 +187,26 @@ def experiments_frame(store: Store, *, archived: bool = False) -> pd.DataFrame:
     added = {f"params.{name}": pd.Series([_cell(row.params.get(name)) for row in rows]) for name in names}
     if added:
         attrs = frame.attrs
-        frame = pd.concat([frame, pd.DataFrame(added)], axis=1)
+        # What a person looks for stands before the times, which are the same for all of a sweep.
+        place = frame.columns.get_loc("created_at")
+        frame = pd.concat([frame.iloc[:, :place], pd.DataFrame(added), frame.iloc[:, place:]], axis=1)
         frame.attrs = attrs
-    frame.attrs[EMPTY_ATTR] = (
-        'No experiments yet. loops_nb.experiment("name").log(loss=0.5) begins one, loops_nb.track(client) follows a run.'
-    )
+    if not rows:
+        frame.attrs[EMPTY_ATTR] = nothing_here(store)
     return frame
+
+
+def nothing_here(store: Store) -> str:
+    """Return what to say where there is no experiment, or none that is not archived."""
+    count = len(store.experiments(archived=True))
+    if count:
+        is_one = count == 1
+        return (
+            f"{'The only experiment is' if is_one else f'All {count:,} experiments are'} archived, and nothing of"
+            f" {'it' if is_one else 'them'} is deleted: %loops experiments --archived shows {'it' if is_one else 'them'},"
+            " %loops archive NAME --undo brings back."
+        )
+    return 'No experiments yet. loops_nb.experiment("name").log(loss=0.5) begins one, loops_nb.track(client) follows a run.'
 
 
 def metrics_frame(store: Store, experiments: Iterable[str], *, keys: Iterable[str] | None = None, wide: bool = False) -> pd.DataFrame:
@@ -226,8 +242,25 @@ def metrics_frame(store: Store, experiments: Iterable[str], *, keys: Iterable[st
         keys_of = [(row, told_first(there)) for row, there in keys_of]
     found = [(row, [(key, store.series(row.id, key)) for key in there]) for row, there in keys_of]
     frame = _wide(found) if wide else _long(found)
-    frame.attrs[EMPTY_ATTR] = _NOTHING
+    if not rows:
+        frame.attrs[EMPTY_ATTR] = nothing_here(store)
+        return frame
+    said = unknown_keys(wanted or [], (key.key for row in rows for key in store.keys(row.id)))
+    frame.attrs[EMPTY_ATTR] = said or _NOTHING
+    if said and len(frame):
+        frame.attrs[NOTES_ATTR] = [said]
     return frame
+
+
+def unknown_keys(wanted: Iterable[str], there: Iterable[str]) -> str:
+    """Return what to say of keys that nothing was logged under, with those that there are; empty where each is there."""
+    known = list(dict.fromkeys(there))
+    absent = [key for key in wanted if key not in known]
+    if not absent:
+        return ""
+    are = ", ".join(one_line(key, limit=60) for key in told_first(known)[:_MOST_KEYS]) + (", ..." if len(known) > _MOST_KEYS else "")
+    instead = f"there is {are}." if known else "there are no values yet."
+    return f"Nothing was logged as {', '.join(repr(one_line(key, limit=60)) for key in absent[:_MOST_KEYS])}; {instead}"
 
 
 def marks_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
@@ -262,7 +295,7 @@ def marks_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
         },
     )
     frame["at"] = _times(np.array([mark.at for _, mark in found], np.int64))
-    frame.attrs[EMPTY_ATTR] = "No checkpoint was saved and no note was written in these experiments."
+    frame.attrs[EMPTY_ATTR] = "No checkpoint was saved and no note was written in these experiments." if rows else nothing_here(store)
     return frame
 
 
@@ -292,6 +325,7 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
     """
     rows = [store.experiment(key) for key in dict.fromkeys(experiments)]
     found: list[dict[str, Any]] = []
+    without: list[str] = []
     for row in rows:
         series = store.series(row.id, metric)
         if not len(series.step):
@@ -310,6 +344,7 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
             }
             found.append({**of, **at, "value": value})
         if not saves and not np.isnan(series.value).all():
+            without.append(row.label)
             place = int(np.nanargmax(series.value) if highest else np.nanargmin(series.value))
             best = {"step": int(series.step[place]), "attempt": int(series.attempt[place]), "millis": int(series.at.item(place))}
             found.append({**of, **best, "value": float(series.value[place])})
@@ -323,8 +358,20 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
     values = {column.name: [one.get(column.name) for one in found] for column in BEST.columns}
     frame = derived_frame(BEST, values)
     frame["at"] = _times(np.array([one["millis"] for one in found], np.int64))
-    frame.attrs[EMPTY_ATTR] = _NOTHING
+    frame.attrs[EMPTY_ATTR] = _NOTHING if rows else nothing_here(store)
+    if found:
+        this, other = ("highest", "min") if highest else ("lowest", "max")
+        way = f'The {this} {one_line(metric, limit=60)} is taken as the best; for the other way round --{other}, in Python mode="{other}".'
+        frame.attrs[NOTES_ATTR] = [way, *_without_saves(without)]
     return frame
+
+
+def _without_saves(labels: list[str]) -> list[str]:
+    if not labels:
+        return []
+    names = ", ".join(one_line(label, limit=60) for label in labels[:_MOST_NAMES]) + (", ..." if len(labels) > _MOST_NAMES else "")
+    way = "exp.saved(NAME) marks one where you save, loops_nb.track(training_client) does it by itself."
+    return [f"No checkpoint was saved at a step of {names}: its best step stands instead. {way}"]
 
 
 def value_at(series: Series, step: int, attempt: int | None = None) -> float:
@@ -364,9 +411,8 @@ def params_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
     for row in rows:
         called = row.name if names.count(row.name) == 1 and row.name not in frame else f"{row.name} ({row.id})"
         frame[called] = pd.Series([_cell(row.params.get(name)) for name in ordered], dtype=object)
-    frame.attrs[EMPTY_ATTR] = (
-        'No parameters. loops_nb.experiment("name", params={"lr": 1e-4}) gives some, %loops params RUN --set lr=1e-4 too.'
-    )
+    words = 'No parameters. loops_nb.experiment("name", params={"lr": 1e-4}) gives some, %loops params RUN --set lr=1e-4 too.'
+    frame.attrs[EMPTY_ATTR] = words if rows else nothing_here(store)
     return frame
 
 

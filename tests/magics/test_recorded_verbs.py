@@ -82,6 +82,22 @@ def test_a_nan_that_was_logged_is_told_from_a_value_that_is_missing(notebook: No
     assert "NaN" in notebook.html(notebook.run("%loops experiments").value)
 
 
+def test_the_best_says_which_way_it_went_or_asks(notebook: Notebook, home: Path) -> None:
+    with experiment("x y") as exp:
+        for step, value in enumerate([0.5, 0.9]):
+            exp.log(step=step, acc=value, kl=value)
+            exp.saved(f"step-{step}")
+    assert home.is_dir()
+    found = notebook.run("%loops best 'x y' -m acc").value
+    assert found["value"].tolist() == [0.9, 0.5]
+    assert "The highest acc is taken as the best" in notebook.html(found)
+    assert "The highest acc is taken as the best" in notebook.plain(found)
+    refused = notebook.run("%loops best 'x y' -m kl", fails=True).text
+    assert "'kl' does not tell" in refused
+    assert "Say which: %loops best 'x y' -m kl --min, or --max" in refused
+    assert notebook.run("%loops best 'x y' -m kl --max").value["value"].tolist() == [0.9, 0.5]
+
+
 def test_long_keys_do_not_flood_what_is_said_of_columns_without_room(notebook: Notebook, home: Path) -> None:
     with experiment("keys") as exp:
         exp.log({f"{'a very long key ' * 60}{number}": 1.0 for number in range(200)}, step=0)

@@ -14,9 +14,10 @@ import pytest
 from loops_nb import AsyncLoops, Loops, experiment, frames
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.experiments import Metrics
-from loops_nb.frames.derived import DERIVED
+from loops_nb.experiments.direction import known_mode
+from loops_nb.frames.derived import DERIVED, NOTES_ATTR
 from loops_nb.frames.metrics import experiments_frame, marks_frame
-from loops_nb.tracking import Store
+from loops_nb.tracking import Store, TrackingWarning
 from tests.frames.test_table import PANDAS
 
 FORMATS = [
@@ -102,6 +103,70 @@ def test_the_best_checkpoint_is_the_first_row() -> None:
         metrics.best("loss", mode="lowest")
 
 
+@pytest.mark.parametrize(
+    ("key", "mode"),
+    [
+        *((key, "min") for key in ("loss", "eval/loss", "loss/train", "evalLoss", "perplexity", "nll", "word_error_rate", "reward_loss")),
+        *((key, "max") for key in ("accuracy", "eval/acc", "mean_reward", "score", "macro_f1", "success_rate", "F1")),
+        *((key, None) for key in ("grad_norm", "kl", "lr", "reward_std", "loss_scale", "toxicity_score", "error_score", "", "neg_loss")),
+    ],
+)
+def test_only_a_name_that_cannot_mislead_tells_which_way_is_better(key: str, mode: str | None) -> None:
+    assert known_mode(key) == mode
+
+
+def test_the_best_is_never_the_worst_without_a_word() -> None:
+    metrics = Metrics()
+    with experiment("x") as exp:
+        for step, value in enumerate([0.5, 0.9, 0.7]):
+            exp.log(step=step, acc=value, loss=1 - value, kl=value)
+            exp.saved(f"step-{step}")
+    best = metrics.best("acc")
+    assert best["value"].tolist() == [0.9, 0.7, 0.5]
+    assert best.attrs[NOTES_ATTR] == ['The highest acc is taken as the best; for the other way round --min, in Python mode="min".']
+    assert metrics.best("acc", mode="min")["value"].tolist() == [0.5, 0.7, 0.9]
+    assert "The lowest loss is taken as the best" in metrics.best("loss").attrs[NOTES_ATTR][0]
+    with pytest.raises(InvalidArgumentError, match="'kl' does not tell whether the lowest or the highest is the best") as caught:
+        metrics.best("kl")
+    assert caught.value.hint == 'Say mode="min" or mode="max".'
+    assert metrics.best("kl", mode="max")["checkpoint"].tolist()[0] == "step-1"
+
+
+def test_an_experiment_without_checkpoints_says_so_beside_its_best_step() -> None:
+    for name in ("a", "a", "b"):
+        with experiment(name) as exp:
+            exp.log(step=1, loss=1)
+            if name == "b":
+                exp.saved("step-1")
+    (_, note) = Metrics().best("loss").attrs[NOTES_ATTR]
+    assert note.startswith("No checkpoint was saved at a step of a, a: its best step stands instead. exp.saved(NAME) marks one")
+    assert len(Metrics().best("loss", "b").attrs[NOTES_ATTR]) == 1
+
+
+def test_archived_experiments_are_not_said_to_be_none() -> None:
+    metrics = sweep()
+    metrics.archive(["lr-0.1", "lr-0.2", "lr-0.3"])
+    for frame in (metrics.experiments(), metrics.frame(), metrics.marks(), metrics.params(), metrics.best("loss")):
+        words = frame.attrs["loops_empty"]
+        assert words.startswith("All 3 experiments are archived, and nothing of them is deleted: %loops experiments --archived shows them")
+    assert "loops_empty" not in metrics.experiments(archived=True).attrs
+
+
+def test_parameters_stand_before_the_times_of_a_sweep() -> None:
+    columns = sweep().experiments().columns.tolist()
+    assert columns[columns.index("created_at") - 2 : columns.index("created_at")] == ["params.lr", "params.rank"]
+    assert columns[-1] == "archived"
+
+
+def test_a_key_that_nothing_was_logged_under_is_named_with_those_that_are_there() -> None:
+    metrics = sweep()
+    frame = metrics.frame("lr-0.1", keys=["loss", "nope"], wide=True)
+    assert frame.attrs[NOTES_ATTR] == ["Nothing was logged as 'nope'; there is loss, grad_norm."]
+    nothing = metrics.frame("lr-0.1", keys=["nope"])
+    assert nothing.attrs["loops_empty"] == "Nothing was logged as 'nope'; there is loss, grad_norm."
+    assert NOTES_ATTR not in metrics.frame("lr-0.1", keys=["loss"]).attrs
+
+
 def test_parameters_stand_beside_each_other_what_differs_first() -> None:
     metrics = sweep()
     metrics.set_params("lr-0.1", {"data": "v2"})
@@ -184,6 +249,13 @@ def test_runs_stand_beside_their_numbers_tags_and_notes() -> None:
     assert joined["loss"].tolist()[0] == pytest.approx(0.8)
     assert joined[["tags", "note"]].iloc[0].tolist() == ["sweep", "done"]
     assert pd.isna(joined["tags"]).tolist() == [False, True]
+    strange = frame[frame["id"] == "strange"]
+    with pytest.warns(TrackingWarning, match="Nothing is recorded of these runs on this machine") as told:
+        strange.loops.with_metrics()
+    assert told[0].filename == __file__
+    with pytest.warns(TrackingWarning, match="Nothing was logged as 'nope'; there is loss, grad_norm"):
+        assert "loss" in frame.loops.with_metrics(keys=["nope", "loss"])
+    assert len(frame.iloc[:0].loops.with_metrics()) == 0
     assert frame.loops.with_metrics("max", keys=["loss"])["loss"].tolist()[0] == pytest.approx(9.8)
     with pytest.raises(InvalidArgumentError, match="for runs and checkpoints"):
         listing("samplers", {"id": "x", "base_model": "m"}).loops.with_metrics()
