@@ -63,7 +63,9 @@ def export(store: Store, experiments: Sequence[str], path: Path) -> int:
         write(partial, counted())
         partial.replace(path)
     except OSError as error:
-        raise TrackingError(f"{path} cannot be written ({one_line(str(error))}). The experiments are as they were.") from None
+        # Not all of its words: they name the hidden file that is written before this one is replaced.
+        why = one_line(error.strerror or str(error))
+        raise TrackingError(f"{path} cannot be written ({why}). The experiments are as they were.") from None
     finally:
         if partial is not None:
             with suppress(OSError):
@@ -86,13 +88,14 @@ def import_file(store: Store, path: Path) -> tuple[list[str], list[str]]:
     number = 0
     try:
         for row in read(path):
+            _gather(found, _Columns(row))
             number += 1
-            _gather(found, row)
     except OSError as error:
         raise TrackingError(f"{path} cannot be read ({one_line(error.strerror or str(error))}). Nothing was changed.") from None
-    except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:
+        why = "it is no JSON" if isinstance(error, json.JSONDecodeError) else one_line(str(error))
         raise TrackingError(
-            f"{path} is not a file of experiments: after row {number} it cannot be read ({one_line(str(error))}). Nothing was changed.",
+            f"{path} is not a file of experiments: row {number + 1} cannot be read ({why}). Nothing was changed.",
             hint="It must be one that %loops export wrote.",
         ) from None
     new: list[str] = []
@@ -105,6 +108,13 @@ def import_file(store: Store, path: Path) -> tuple[list[str], list[str]]:
             raise TrackingError(f"The experiments in {store.path} cannot be written ({one_line(str(error))}); {done}.") from None
         (new if added else known).append(one.row.id)
     return new, known
+
+
+class _Columns(dict[str, Any]):
+    """A row that says which column it lacks."""
+
+    def __missing__(self, name: str) -> Any:
+        raise ValueError(f"it has no {name!r}")
 
 
 class _Gathered:
@@ -159,7 +169,7 @@ def _gather(found: dict[str, _Gathered], row: Row) -> None:
             )
         )
     elif record == "point":
-        points = found[key].series.setdefault(_text(row["key"]), Points([], [], [], [], []))
+        points = _of(found, key).series.setdefault(_text(row["key"]), Points([], [], [], [], []))
         points.step.append(_int64(row["step"]))
         points.at.append(_int64(row["at"]))
         points.tokens.append(math.nan if row["tokens"] is None else float(row["tokens"]))
@@ -170,9 +180,15 @@ def _gather(found: dict[str, _Gathered], row: Row) -> None:
             raise ValueError(f"a mark of kind {row['kind']!r:.40}")
         step = None if row["step"] is None else _int64(row["step"])
         mark = Mark(row["kind"], step, _int64(row["at"]), _text(row["text"]), row["uri"], row["target"], _int64(row["attempt"]))
-        found[key].marks.append(mark)
+        _of(found, key).marks.append(mark)
     else:
         raise ValueError(f"a record of kind {record!r:.40}")
+
+
+def _of(found: dict[str, _Gathered], key: str) -> _Gathered:
+    if key not in found:
+        raise ValueError(f"no row before it is the experiment {key!r:.40}")
+    return found[key]
 
 
 def _text(value: Any) -> str:
@@ -197,6 +213,8 @@ def _format(path: Path) -> tuple[Callable[[Path], Iterable[Row]], Callable[[Path
         ".csv": (_read_csv, _write_csv),
         ".parquet": (_read_parquet, _write_parquet),
     }
+    if path.is_dir():
+        raise InvalidArgumentError(f"{path} is a folder, not a file.", argument="path", hint=f"Name a file: {path / 'experiments.jsonl'}")
     if path.suffix.lower() not in formats:
         raise InvalidArgumentError(
             f"The name {path.name!r:.60} tells no format.", argument="path", hint=f"It can end in {', '.join(formats)}: experiments.jsonl"

@@ -145,6 +145,32 @@ def test_a_person_says_something_about_a_run(notebook: Notebook) -> None:
     assert again == "lr-0.1 (run-0.1), lr-0.2 (run-0.2) were not archived: nothing was changed.\n"
 
 
+def test_a_word_that_means_several_is_said_to(notebook: Notebook, home: Path) -> None:
+    first, second, other = experiment("a"), experiment("a"), experiment("b")
+    assert home.is_dir()
+    # The newest stands last, as in listings of words.
+    both = f"a [{first.id}], a [{second.id}]"
+    several = "a means 2 experiments, and all were changed. An id means one alone: %loops"
+    assert notebook.run("%loops note a hello").text == f"Noted for {both}.\n{several} note {first.id} TEXT\n"
+    assert notebook.run("%loops tag a x").text == f"a [{first.id}]: x.\na [{second.id}]: x.\n{several} tag {first.id} TAG\n"
+    assert notebook.run("%loops tag a").text == f"a [{first.id}]: x.\na [{second.id}]: x.\n"
+    assert notebook.run(f"%loops note {first.id} hello").text == "Noted for a.\n"
+    assert f"2 experiments ({both}) put out of sight" in notebook.run("%loops archive a").text
+    assert f"{both} were archived already" in notebook.run("%loops archive a").text
+    assert notebook.run("%loops archive b").text.startswith("1 experiment put out of sight")
+    assert other.name == "b"
+
+
+@pytest.mark.usefixtures("sweep")
+def test_a_parameter_without_its_set_is_told_what_it_lacks(notebook: Notebook) -> None:
+    refused = notebook.run('%loops params lr-0.1 --set lr=1e-3 "weird key=hello world"', fails=True).text
+    assert "'weird key=hello world' stands without --set. Nothing was changed." in refused
+    assert "--set 'data set=v2'" in refused
+    assert notebook.run("%loops params lr-0.1").value["lr-0.1"].tolist() == [0.1, 8]
+    with experiment("lr=1"):
+        assert "lr=1" in notebook.run("%loops params lr=1 --set x=2").value
+
+
 @pytest.mark.usefixtures("sweep")
 def test_faults_are_one_line_with_the_way_out(notebook: Notebook) -> None:
     assert "Did you mean lr-0.2 or lr-0.1?" in notebook.run("%loops metrics lr-0.3", fails=True).text
@@ -163,6 +189,8 @@ def test_experiments_go_to_a_file_and_come_back(notebook: Notebook, tmp_path: Pa
     path = tmp_path / "sweep.csv"
     assert "Wrote 2 experiments" in notebook.run(f"%loops export {path}").text
     assert "2 experiments of it were here already" in notebook.run(f"%loops import {path}").text
+    notebook.run(f"%loops export {tmp_path / 'one.csv'} lr-0.1")
+    assert "1 experiment of it was here already and stayed as it was." in notebook.run(f"%loops import {tmp_path / 'one.csv'}").text
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "elsewhere"))
     assert "Added 2 experiments" in notebook.run(f"%loops import {path}").text
     assert len(notebook.run("%loops metrics").value) == 6
@@ -176,6 +204,10 @@ def test_a_request_log_is_read_and_followed(notebook: Notebook, tmp_path: Path) 
     assert "followed" in notebook.run("%loops track").text
     assert "tells of my run (abc1234)" in notebook.run(f"%loops track --request-log {script.path} --once").text
     assert notebook.run("%loops metrics abc1234 --keys loss").value["value"].tolist() == [2.0]
+    notebook.run(f"%loops track --request-log {script.path}")
+    stopped = notebook.run("%loops track --stop").text
+    assert stopped == f"{script.path} is not followed any more. What was recorded stays: %loops experiments.\n"
+    assert notebook.run("%loops track --stop").text == "Nothing is followed, so nothing was changed.\n"
     assert "was not followed" in notebook.run(f"%loops track --request-log {script.path} --stop").text
 
 

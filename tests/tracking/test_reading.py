@@ -297,9 +297,10 @@ def snapshot(store: Store) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("x.jsonl", "not json\n", "after row 0 it cannot be read"),
-        ("x.jsonl", '{"record": "point", "experiment": "a"}\n', "after row 1"),
-        ("x.jsonl", "[]\n", "after row 0"),
+        ("x.jsonl", "not json\n", r"row 1 cannot be read \(it is no JSON\)\. Nothing was changed"),
+        ("x.jsonl", '{"a": 1}\n', r"row 1 cannot be read \(it has no 'record'\)"),
+        ("x.jsonl", '{"record": "point", "experiment": "a"}\n', r"row 1 cannot be read \(no row before it is the experiment 'a'\)"),
+        ("x.jsonl", "[]\n", "row 1 cannot be read"),
         ("x.csv", "a,b\n1,2\n", "its columns are others"),
         ("x.txt", "", "tells no format"),
     ],
@@ -312,6 +313,23 @@ def test_a_file_that_is_none_of_ours_changes_nothing(tmp_path: Path, name: str, 
     assert Metrics().store.experiments() == []
     with pytest.raises(TrackingError, match="cannot be read"):
         Metrics().import_(tmp_path / "absent.jsonl")
+
+
+def test_a_folder_is_no_file_and_no_hidden_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidArgumentError, match="is a folder, not a file"):
+        Metrics().import_(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidArgumentError, match=r"^\. is a folder, not a file\. Name a file: experiments\.jsonl"):
+        Metrics().export(Path())
+    sweep()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / ".x.csv.hidden.csv"))
+
+    monkeypatch.setattr("loops_nb.experiments.exchange.tempfile.NamedTemporaryFile", refuse)
+    with pytest.raises(TrackingError) as caught:
+        Metrics().export(tmp_path / "x.csv")
+    assert str(caught.value) == f"{tmp_path / 'x.csv'} cannot be written (Permission denied). The experiments are as they were."
 
 
 def test_every_connection_has_the_same_metrics() -> None:

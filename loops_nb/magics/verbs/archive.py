@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb.drawing.wording import many
 from loops_nb.magics.grammar import Option, Verb
-from loops_nb.magics.verbs.recorded import SOME_RUNS, metrics
+from loops_nb.magics.verbs.recorded import SOME_RUNS, called, metrics
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -18,13 +18,14 @@ def _run(desk: Desk, values: SimpleNamespace) -> None:
     found = metrics().find(values.runs)
     rows = [row for row in found if row.archived == values.undo]
     metrics().archive([row.id for row in rows], archived=not values.undo)
-    so_already = [row.label for row in found if row.archived != values.undo]
+    so_already = called([row for row in found if row.archived != values.undo])
     if so_already:
         were = "was" if len(so_already) == 1 else "were"
         desk.say(f"{', '.join(so_already)} {were} {'not archived' if values.undo else 'archived already'}: nothing was changed.")
     if not rows:
         return
-    what = many(len(rows), "experiment")
+    # Of many named one by one the number is enough; where a word meant several, they are named.
+    what = many(len(rows), "experiment") + (f" ({', '.join(called(rows))})" if len(rows) > len(values.runs) else "")
     if values.undo:
         desk.say(f"{what} brought back: %loops experiments shows them.")
     else:

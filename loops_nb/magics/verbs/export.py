@@ -35,9 +35,8 @@ def _export(desk: Desk, values: SimpleNamespace) -> None:
 
 def _import(desk: Desk, values: SimpleNamespace) -> None:
     done = metrics().import_(Path(values.file).expanduser())
-    there = (
-        f" {many(len(done.known), 'experiment')} of it {'was' if len(done.known) == 1 else 'were'} here already and stayed as they were."
-    )
+    stayed = "was here already and stayed as it was" if len(done.known) == 1 else "were here already and stayed as they were"
+    there = f" {many(len(done.known), 'experiment')} of it {stayed}."
     desk.say(f"Added {many(len(done.new), 'experiment')} from {values.file}.{there if done.known else ''}")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.grammar import Option, Takes, Verb
 from loops_nb.magics.values import whole_number
-from loops_nb.magics.verbs.recorded import RUN, metrics, recorded
+from loops_nb.magics.verbs.recorded import RUN, called, metrics, one_of_several, recorded
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -23,8 +23,10 @@ def _run(desk: Desk, values: SimpleNamespace) -> None:
         )
     run = recorded(desk, values.run)
     metrics().note(run, text, step=values.step)
-    for row in metrics().find(run):
-        desk.say(f"Noted for {row.label}{'' if values.step is None else f' at step {values.step}'}.")
+    rows = metrics().find(run)
+    desk.say(f"Noted for {', '.join(called(rows))}{'' if values.step is None else f' at step {values.step}'}.")
+    if several := one_of_several(rows, values.run, "%loops note {} TEXT"):
+        desk.say(several)
 
 
 VERB = Verb(

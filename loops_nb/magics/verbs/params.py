@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.errors import InvalidArgumentError
-from loops_nb.magics.grammar import Option, Verb
+from loops_nb.errors import InvalidArgumentError, TrackingError
+from loops_nb.magics.grammar import Option, Verb, shown
 from loops_nb.magics.verbs.recorded import RUNS, metrics, or_all, recorded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import SimpleNamespace
 
     import pandas as pd
@@ -27,7 +28,23 @@ def _pair(text: str) -> tuple[str, Any]:
         return name.strip(), value
 
 
+def _refuse_unset(words: Sequence[str]) -> None:
+    """Refuse a pair that stands where a run does, unless something is called like that."""
+    for word in words:
+        if "=" not in word:
+            continue
+        try:
+            metrics().find(word)
+        except TrackingError:
+            raise InvalidArgumentError(
+                f"{shown(word)} stands without --set. Nothing was changed.",
+                argument="set",
+                hint="Each needs its own: %loops params RUN --set lr=1e-4 --set 'data set=v2'",
+            ) from None
+
+
 def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
+    _refuse_unset(values.runs)
     if values.set:
         if not values.runs:
             raise InvalidArgumentError(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from loops_nb.experiments import Metrics
     from loops_nb.magics.desk import Desk
+    from loops_nb.tracking import ExperimentRow
 
 _HELP = "id of a run, or id or name of an experiment"
 RUN = Takes(name="run", metavar="RUN", knows="experiment", required=True, help=_HELP)
@@ -35,6 +36,19 @@ def split(keys: str | None) -> list[str] | None:
 def or_all(runs: Sequence[str]) -> Sequence[str] | None:
     """Return the runs of a line; None, which means all, where it names none."""
     return runs or None
+
+
+def called(rows: Sequence[ExperimentRow]) -> list[str]:
+    """Return how people tell experiments apart: by their labels, with the id where several have the same."""
+    labels = [row.label for row in rows]
+    return [row.label if labels.count(row.label) == 1 else f"{row.label} [{row.id}]" for row in rows]
+
+
+def one_of_several(rows: Sequence[ExperimentRow], word: str, line: str) -> str:
+    """Return what to say where one word meant several experiments: how to mean one of them only; empty where it meant one."""
+    if len(rows) <= 1:
+        return ""
+    return f"{word} means {len(rows)} experiments, and all were changed. An id means one alone: {line.format(rows[0].id)}"
 
 
 def recorded(desk: Desk, word: str) -> str:

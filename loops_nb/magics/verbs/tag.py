@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.magics.grammar import Option, Takes, Verb
-from loops_nb.magics.verbs.recorded import RUN, metrics, recorded
+from loops_nb.magics.verbs.recorded import RUN, called, metrics, one_of_several, recorded
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 def _run(desk: Desk, values: SimpleNamespace) -> None:
     run = recorded(desk, values.run)
     metrics().tag(run, *values.tags, remove=values.remove)
-    for row in metrics().find(run):
-        desk.say(f"{row.label}: {', '.join(row.tags) or 'no tags'}.")
+    rows = metrics().find(run)
+    for row, label in zip(rows, called(rows), strict=True):
+        desk.say(f"{label}: {', '.join(row.tags) or 'no tags'}.")
+    if values.tags and (several := one_of_several(rows, values.run, "%loops tag {} TAG")):
+        desk.say(several)
 
 
 VERB = Verb(

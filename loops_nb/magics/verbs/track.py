@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 def _run(desk: Desk, values: SimpleNamespace) -> None:
     from loops_nb.tracking.request_log import RequestLog, follow, unfollow  # noqa: PLC0415 - only for this line
 
+    if values.request_log is None and values.stop:
+        _stop_all(desk)
+        return
     if values.request_log is None:
         _tell(desk)
         return
@@ -53,6 +56,19 @@ def _read(log: RequestLog) -> None:
         raise TrackingError(f"{log.log} cannot be read ({error.strerror or error}). Nothing was changed.") from None
 
 
+def _stop_all(desk: Desk) -> None:
+    from loops_nb.tracking.request_log import followed, unfollow  # noqa: PLC0415
+
+    logs = [follower.log.log for follower in followed()]
+    for log in logs:
+        unfollow(log)
+    if logs:
+        are = "is" if len(logs) == 1 else "are"
+        desk.say(f"{', '.join(map(str, logs))} {are} not followed any more. What was recorded stays: %loops experiments.")
+    else:
+        desk.say("Nothing is followed, so nothing was changed.")
+
+
 def _tell(desk: Desk) -> None:
     from loops_nb.tracking.request_log import followed  # noqa: PLC0415
 
@@ -83,7 +99,7 @@ VERB = Verb(
         Option(name="request_log", flags=("--request-log",), metavar="FILE", help="what the script writes with LOOPS_REQUEST_LOG=FILE"),
         Option(name="name", flags=("--name",), metavar="NAME", help="name of the experiment; the run's when left out"),
         Option(name="once", flags=("--once",), default=False, help="read what is there, and do not follow it"),
-        Option(name="stop", flags=("--stop",), default=False, help="follow it no longer"),
+        Option(name="stop", flags=("--stop",), default=False, help="follow it no longer; without FILE, none of those that are followed"),
     ),
     notes="Nothing of the data is kept: losses, metrics, lengths, times, checkpoints. A log that is read again is not recorded twice,"
     " nor one that several notebooks follow."
