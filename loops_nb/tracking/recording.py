@@ -6,6 +6,7 @@ import secrets
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from time import time_ns
 from types import TracebackType
@@ -74,17 +75,18 @@ class Recording:
         Raises
         ------
         InvalidArgumentError
-            If the step is no whole number.
+            If the values are no dictionary, the step no whole number, or the tokens no number.
         """
         if values is not None:
-            more = {**values, **more}
+            more = _together(values, more)
         if not self._are_usable(more):
             more = self._usable(more)
+        tokens = _NAN if tokens_seen is None else _tokens(tokens_seen)
         if type(step) is not int or not -_FAR < step < _FAR:
             step = self._next_step() if step is None else as_step(step)
         self._last_step = step
         recorder = self._recorder
-        recorder.add(Logged(self._opening, step, time_ns() // 1_000_000, _NAN if tokens_seen is None else float(tokens_seen), more))
+        recorder.add(Logged(self._opening, step, time_ns() // 1_000_000, tokens, more))
         if recorder.untold:
             recorder.tell()
 
@@ -190,7 +192,14 @@ class Recording:
 
     def _are_usable(self, values: dict[str, Any]) -> bool:
         # All of a usual call at once: it costs what a training loop can overlook.
-        return self._keys.issuperset(values) and _PLAIN.issuperset(map(type, values.values()))
+        if not (self._keys.issuperset(values) and _PLAIN.issuperset(map(type, values.values()))):
+            return False
+        try:
+            # Fails where a whole number among them is too large for a float, and says so faster than looking at each.
+            sum(values.values(), 0.0)
+        except OverflowError:
+            return False
+        return True
 
     def _usable(self, values: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -201,9 +210,10 @@ class Recording:
             kept = kept_text(key)
             if kept == key:
                 self._keys.add(key)
-            number = value if type(value) in _PLAIN else as_number(value)
+            number = as_number(value)
             if number is None:
-                self._leave_out(key, f"{key!r:.60} is no number but {type(value).__name__}: such values are not recorded.")
+                what = f"too large ({_FITS})" if isinstance(value, Real) else f"no number but {type(value).__name__}"
+                self._leave_out(key, f"{key!r:.60} is {what}: such values are not recorded.")
             else:
                 found[kept] = number
         return found
@@ -215,6 +225,29 @@ class Recording:
 
 
 _FAR = 1 << 62
+_FITS = "a 64-bit float holds numbers to 1.8e308"
+
+
+def _together(values: Any, more: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {**values, **more}
+    except TypeError:
+        raise InvalidArgumentError(
+            f"What is logged must be numbers with their names, not {type(values).__name__}. Nothing was recorded by this call.",
+            argument="values",
+            hint='For example exp.log(loss=0.5), exp.log({"eval/loss": 0.5}, step=3)',
+        ) from None
+
+
+def _tokens(tokens: Any) -> float:
+    number = as_number(tokens)
+    if number is None:
+        raise InvalidArgumentError(
+            f"tokens_seen must be a number, not {tokens!r:.60}. Nothing was recorded by this call.",
+            argument="tokens_seen",
+            hint="For example exp.log(loss=0.5, tokens_seen=4096)",
+        )
+    return number
 
 
 _Kind = TypeVar("_Kind", bound=Recording)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -27,24 +26,17 @@ _LOCALS = "<locals>."
 def as_number(value: Any) -> float | None:
     """Return a value as the number that is kept; None if it is none.
 
-    Anything that Python's ``float`` takes is a number, so scalars of NumPy and tensors with one element are; texts are not.  A whole
-    number that no 64-bit float can hold is kept as infinite.
+    Anything that Python's ``float`` takes is a number, so scalars of NumPy and tensors with one element are; texts are not.  Nor is a
+    whole number that no 64-bit float can hold: as an infinite one it would be something else.
     """
     if value is None or isinstance(value, (str, bytes, bytearray, memoryview)):
         return None
     try:
         return float(value)
     except OverflowError:
-        return _too_large(value)
+        return None
     except Exception:  # noqa: BLE001 - the value is a stranger's object: whatever it does, it is no number
         return _item(value)
-
-
-def _too_large(value: Any) -> float | None:
-    try:
-        return math.inf if value > 0 else -math.inf
-    except Exception:  # noqa: BLE001 - the same
-        return None
 
 
 def _item(value: Any) -> float | None:
@@ -52,8 +44,6 @@ def _item(value: Any) -> float | None:
     try:
         item = value.item()
         return float(item) if isinstance(item, (int, float)) else None
-    except OverflowError:
-        return _too_large(item)
     except Exception:  # noqa: BLE001 - the same
         return None
 

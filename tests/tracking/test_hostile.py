@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from loops_nb import experiment
-from loops_nb.errors import TrackingError
+from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking import Store, TrackingWarning
 from loops_nb.tracking.schema import SCHEMA_VERSION, STEPS
 
@@ -53,8 +53,6 @@ class Bad:
         (math.nan, math.nan),
         (math.inf, math.inf),
         (-math.inf, -math.inf),
-        (10**400, math.inf),
-        (-(10**400), -math.inf),
         (2**53, 2.0**53),
         (5e-324, 5e-324),
         (np.float32(0.5), 0.5),
@@ -85,6 +83,33 @@ def test_what_is_no_number_is_left_out_and_told_once(store: Store, value: Any) -
     exp.log(step=1, value=value, loss=2)
     assert store.series(exp.id, "loss").value.tolist() == [1, 2]
     assert [key.key for key in store.keys(exp.id)] == ["loss"]
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), Fraction(10**400)], ids=["high", "low", "fraction"])
+def test_a_number_that_is_too_large_is_left_out_and_told_once(store: Store, value: Any) -> None:
+    exp = experiment("too large")
+    exp.log(step=0, value=1, loss=1)
+    with pytest.warns(TrackingWarning, match=r"'value' is too large \(a 64-bit float holds numbers to 1\.8e308\): such values are not"):
+        exp.log(step=1, value=value, loss=2.5)
+    # Warnings are errors here: a second one would be one.
+    exp.log(step=2, value=value, loss=math.inf)
+    assert store.series(exp.id, "value").value.tolist() == [1]
+    assert store.series(exp.id, "loss").value.tolist() == [1, 2.5, math.inf]
+
+
+@pytest.mark.parametrize("given", [5, "loss", [0.5], object()], ids=lambda value: type(value).__name__)
+def test_what_is_no_dictionary_is_refused_in_words(store: Store, given: Any) -> None:
+    exp = experiment("numbers alone")
+    with pytest.raises(InvalidArgumentError, match=r"must be numbers with their names, not .* Nothing was recorded") as caught:
+        exp.log(given)
+    assert "exp.log(loss=0.5)" in caught.value.hint
+    assert not store.keys(exp.id)
+
+
+@pytest.mark.parametrize("given", ["many", [1], object()], ids=lambda value: type(value).__name__)
+def test_tokens_that_are_no_number_are_refused_in_words(given: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="tokens_seen must be a number, not "):
+        experiment("tokens").log(loss=1, tokens_seen=given)
 
 
 KEYS = [
