@@ -43,9 +43,14 @@ def export(store: Store, experiments: Sequence[str], path: Path) -> int:
     InvalidArgumentError
         If the name of the file tells no format, or Parquet is asked for and pyarrow is not there.
     TrackingError
-        If an experiment is not there, or the file cannot be written; one that was there is then left as it is.
+        If there is none, one is not there, or the file cannot be written; one that was there is then left as it is.
     """
     write = _format(path)[1]
+    if not experiments:
+        raise TrackingError(
+            f"Nothing is recorded on this machine yet, so there is nothing to export: {path} was not written.",
+            hint='loops_nb.experiment("name").log(loss=0.5) begins an experiment, loops_nb.track(client) follows a run.',
+        )
     count = 0
 
     def counted() -> Iterator[Row]:

@@ -73,7 +73,8 @@ class Recorded:
         found: dict[str, float] = {}
         for row in self.rows(run_id):
             for mark in self.marks(row):
-                if mark.kind == "save" and mark.step is not None and uri is not None and mark.uri == uri:
+                is_it = mark.uri == uri if mark.uri is not None and uri is not None else mark.text == name
+                if mark.kind == "save" and mark.step is not None and is_it:
                     step, attempt = mark.step, mark.attempt
         if step is not None:
             for row in self.rows(run_id):

@@ -41,6 +41,8 @@ class TakesEntries(Protocol):
     def trouble(self) -> str: ...  # noqa: D102
     @property
     def untold(self) -> bool: ...  # noqa: D102
+    @property
+    def waiting(self) -> int: ...  # noqa: D102
     def add(self, entry: Entry) -> None: ...  # noqa: D102
     def tell(self) -> None: ...  # noqa: D102
     def flush(self) -> bool: ...  # noqa: D102
@@ -78,6 +80,11 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many values were taken, tried, and are not in the file."""
+        return sum(batch.size for batch in self._unwritten) + self._lost
 
     def add(self, entry: Entry) -> None:
         """Take an entry; costs its caller next to nothing."""
@@ -118,7 +125,7 @@ class Recorder:
         """Write all that was taken, and say how much could not be written."""
         if not self.flush():
             self.untold = True
-            waiting = sum(batch.size for batch in self._unwritten) + self._lost
+            waiting = self.waiting
             why = self.trouble.removesuffix(_TRIED_AGAIN)
             self.trouble = f"{why} {waiting:,} value{' is' if waiting == 1 else 's are'} lost with this process."
             self.tell()

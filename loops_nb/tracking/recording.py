@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from loops_nb.errors import InvalidArgumentError, TrackingError
+from loops_nb.steps import step_of
 from loops_nb.tracking.recorder import TakesEntries, TrackingWarning, recorder_for
 from loops_nb.tracking.store import Store, now
 from loops_nb.tracking.values import as_number, as_step, kept_params, kept_text, usable_key
@@ -112,18 +113,18 @@ class Recording:
         name
             Its name.
         step
-            The step; without it the last one that was logged.
+            The step; without it the one that the name tells (``step-100``) where training has come so far, else the last one that was
+            logged.
         uri
             Its ``bt://`` URI, if it is known.
         target
             ``trainer`` or ``sampler``: what can load it.
         """
-        last = self._last_step if self._last_step >= 0 else None
         self._add(
             Marked(
                 self._opening,
                 "save",
-                last if step is None else as_step(step),
+                self._step_saved(name) if step is None else as_step(step),
                 now(),
                 kept_text(name),
                 uri if uri is None else kept_text(uri),
@@ -149,8 +150,8 @@ class Recording:
         return done
 
     def close(self) -> None:
-        """Write all that was logged until now.  Logging may go on afterwards."""
-        self.flush()
+        """Write all that was logged until now, with a warning where that is not possible.  Logging may go on afterwards."""
+        self._close(stacklevel=3)
 
     @property
     def path(self) -> Path:
@@ -171,7 +172,19 @@ class Recording:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        self._close(stacklevel=3)
+
+    def _close(self, *, stacklevel: int) -> None:
+        if self._recorder.flush() or not (waiting := self._recorder.waiting):
+            return
+        # Said again though it was said while something was logged: after this nobody looks any more.
+        what = f"{waiting:,} values are" if waiting != 1 else "1 value is"
+        warnings.warn(
+            f"{what} not on the disk yet. {self.trouble} If this process ends before, {'it is' if waiting == 1 else 'they are'} lost:"
+            " make the place writable, then exp.flush() tries at once.",
+            TrackingWarning,
+            stacklevel=stacklevel,
+        )
 
     def __repr__(self) -> str:
         run = f", run {self.run_id}" if self.run_id else ""
@@ -189,6 +202,14 @@ class Recording:
         with self._steps:
             self._last_step += 1
             return self._last_step
+
+    def _step_saved(self, name: str) -> int | None:
+        # As the service's list of checkpoints is read: one checkpoint must not have two steps.
+        last = self._last_step
+        told = step_of(name) if isinstance(name, str) else None
+        if told is not None and told <= last:
+            return told
+        return last if last >= 0 else None
 
     def _are_usable(self, values: dict[str, Any]) -> bool:
         # All of a usual call at once: it costs what a training loop can overlook.

@@ -99,6 +99,11 @@ class _Found:
         return self._recorder.trouble
 
     @property
+    def waiting(self) -> int:
+        """Always none that anybody has to be warned of; see `untold`."""
+        return 0
+
+    @property
     def untold(self) -> bool:
         """Always false: nobody waits for a thread that reads a log, and a warning of it would land under a stranger's cell."""
         return False

@@ -55,6 +55,7 @@ class Store:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
+        self._is_for_reading = read_only
         self._process = os.getpid()
         self._opened = 0
         self._written = 0
@@ -207,7 +208,7 @@ class Store:
         if self.read_only:
             raise TrackingError(f"The experiments in {self.path} are opened for reading only. Nothing was changed.")
         with self._lock, self._in_words():
-            connection = self._open()
+            connection = self._open(to_write=True)
             if connection is None:
                 raise _unknown(experiment_id)
             with writing(connection, self.path):
@@ -224,22 +225,43 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             self.close()
             why = one_line(str(error))
+            if _is_protected(error) and "readonly" in why:
+                raise TrackingError(
+                    f"The experiments in {self.path} can be read but not written here ({why}). Nothing was changed.",
+                    hint="%loops export FILE takes them along; LOOPS_NB_HOME names the folder that is used.",
+                ) from None
             raise TrackingError(f"The experiments in {self.path} cannot be used for now ({why}). Nothing was harmed.") from None
 
-    def _open(self) -> sqlite3.Connection | None:
+    def _open(self, *, to_write: bool = False) -> sqlite3.Connection | None:
         self._leave_to_parent()
         try:
             found = self.path.stat()
         except FileNotFoundError:
             self.close()
             return None
-        if self._connection is not None and (self._file is None or not os.path.samestat(found, self._file)):
+        is_other = self._file is None or not os.path.samestat(found, self._file)
+        if is_other or (to_write and self._is_for_reading):
             self.close()
         if self._connection is None:
-            self._connection = open_store(self.path, read_only=self.read_only)
+            self._connection = self._connect(to_write=to_write)
             self._file = self.path.stat()
             self._opened += 1
         return self._connection
+
+    def _connect(self, *, to_write: bool) -> sqlite3.Connection:
+        self._is_for_reading = self.read_only
+        try:
+            return open_store(self.path, read_only=self.read_only)
+        except sqlite3.OperationalError as error:
+            if self.read_only or to_write or not _is_protected(error):
+                raise
+            # Another person's folder, or a disk that is write-protected: what is there can be read all the same.
+            try:
+                made = open_store(self.path, read_only=True)
+            except sqlite3.Error:
+                raise error from None
+            self._is_for_reading = True
+            return made
 
     def _leave_to_parent(self) -> None:
         """Leave alone, in a child process, what the parent has open, also by the lock that another of its threads may have held."""
@@ -255,6 +277,12 @@ _of_parents: list[sqlite3.Connection | None] = []
 def now() -> int:
     """Return the time as the store keeps it: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def _is_protected(error: Exception) -> bool:
+    """Tell whether a file, or the folder where SQLite puts files beside it, must not be written by this person."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
 def _unknown(experiment_id: str) -> TrackingError:

@@ -332,6 +332,32 @@ def test_a_folder_is_no_file_and_no_hidden_file_is_named(tmp_path: Path, monkeyp
     assert str(caught.value) == f"{tmp_path / 'x.csv'} cannot be written (Permission denied). The experiments are as they were."
 
 
+def test_nothing_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match="there is nothing to export") as caught:
+        Metrics().export(tmp_path / "x.csv")
+    assert "begins an experiment" in caught.value.hint
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_has_the_step_at_which_it_was_said_to_be_saved_also_without_its_uri() -> None:
+    with experiment("by hand", run="run0000") as exp:
+        for step in range(10):
+            exp.log(step=step, loss=10 - step)
+        exp.saved("step-5", step=6)
+    row: dict[str, object] = {
+        "id": "c1",
+        "run_id": "run0000",
+        "checkpoint_id": "step-5",
+        "checkpoint_type": "lora",
+        "created_at": "2026-11-21T10:00:00Z",
+        "base_model": "m",
+        "target": "trainer",
+    }
+    joined = listing("checkpoints", row).loops.with_metrics()
+    assert joined[["step", "loss"]].to_numpy().tolist() == [[6, 4]]
+    assert Metrics().best("loss")[["step", "value"]].to_numpy().tolist() == [[6, 4]]
+
+
 def test_every_connection_has_the_same_metrics() -> None:
     sweep()
     with Loops("key", "http://127.0.0.1:1") as loops:

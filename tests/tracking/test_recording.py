@@ -246,6 +246,70 @@ def test_whatever_goes_wrong_in_writing_does_not_reach_who_looks(store: Store, m
     assert exp.flush()
 
 
+@pytest.mark.parametrize("how", ["close", "with"])
+def test_who_closes_is_told_what_is_not_on_the_disk(store: Store, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    exp = experiment("closed in trouble")
+
+    def full(_: Recorder) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_wake", lambda _: None)
+        patch.setattr(Recorder, "_open", full)
+        words = (
+            r"^2 values are not on the disk yet\. What is logged cannot be written .* \(database or disk is full\)\. It is kept in memory"
+        )
+        exp.log({"loss": 1, "acc": 2})
+        with pytest.warns(TrackingWarning, match=words) as told:
+            exp.close() if how == "close" else exp.__exit__(None, None, None)
+        assert [str(one.filename) for one in told] == [__file__]
+    exp.close()
+    assert store.series(exp.id, "loss").value.tolist() == [1]
+
+
+def test_a_folder_that_nobody_may_write_is_read_all_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with experiment("kept", tags=["x"]) as exp:
+        exp.log(step=1, loss=2)
+    recorder_for(store.path)._forget()
+
+    def protected(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        try:
+            # What SQLite itself says of such a file.
+            connection.execute("CREATE TABLE x (y)")
+        finally:
+            connection.close()
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr("loops_nb.tracking.schema._writable", protected)
+        assert [row.name for row in store.experiments()] == ["kept"]
+        assert store.series(exp.id, "loss").value.tolist() == [2]
+        assert store.version() == store.version()
+        with pytest.raises(TrackingError, match=r"can be read but not written here .* Nothing was changed") as caught:
+            store.tag(exp.id, "y")
+        assert "LOOPS_NB_HOME" in caught.value.hint
+        assert store.experiment(exp.id).tags == ("x",)
+    # It may be written again as soon as the folder may.
+    store.tag(exp.id, "y")
+    assert store.experiment(exp.id).tags == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "step"),
+    [("step-5", 9, 5), ("step-5", 5, 5), ("step-6", 5, 5), ("final", 5, 5), ("step-5", None, None), ("epoch-3", 9, 9)],
+)
+def test_a_checkpoint_without_a_step_has_that_of_its_name_where_training_was_there(
+    store: Store, name: str, last: int | None, step: int | None
+) -> None:
+    with experiment("saves") as exp:
+        if last is not None:
+            exp.log(step=last, loss=1)
+        exp.saved(name)
+        exp.saved("other", step=3)
+    assert [mark.step for mark in store.marks(exp.id)] == [step, 3]
+
+
 def test_an_experiment_that_is_not_on_the_disk_yet_says_so_and_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("loops_nb.tracking.recorder.open_store", lambda _: (_ for _ in ()).throw(sqlite3.OperationalError("disk is full")))
