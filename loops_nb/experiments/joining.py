@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pandas as pd
 
 from loops_nb.frames.arrays import STRING_DTYPE
 from loops_nb.frames.logged import marked_one
-from loops_nb.frames.metrics import told_first, unknown_keys, value_at
+from loops_nb.frames.metrics import place_at, told_first, unknown_keys
 from loops_nb.steps import step_of
 from loops_nb.tracking import TrackingWarning
 
@@ -44,8 +45,9 @@ class Recorded:
                 self._of.setdefault(row.run_id, []).append(row)
 
     def rows(self, run_id: str) -> list[ExperimentRow]:
-        """Return the experiments of a run, oldest first."""
-        return self._of.get(run_id, [])
+        """Return the experiments of a run, oldest first; archived ones where it has no others."""
+        rows = self._of.get(run_id, [])
+        return [row for row in rows if not row.archived] or rows
 
     def series(self, row: ExperimentRow) -> dict[str, Series]:
         """Return the series of an experiment."""
@@ -69,21 +71,34 @@ class Recorded:
 
     def at_save(self, run_id: str, uri: str | None, name: str | None) -> tuple[int | None, dict[str, float]]:
         """Return at which step a checkpoint was saved, and the values there; the step of its name where nobody marked the save."""
-        step, attempt = (step_of(name) if name else None), None
-        found: dict[str, float] = {}
+        step, attempt, owner = (step_of(name) if name else None), None, None
         for row in self.rows(run_id):
             for mark in self.marks(row):
                 is_it = mark.uri == uri if mark.uri is not None and uri is not None else mark.text == name
                 if mark.kind == "save" and mark.step is not None and is_it:
-                    step, attempt = mark.step, mark.attempt
-        if step is not None:
-            for row in self.rows(run_id):
-                found |= {key: value_at(series, step, attempt) for key, series in self.series(row).items()}
-        return step, found
+                    step, attempt, owner = mark.step, mark.attempt, row.id
+        if step is None:
+            return None, {}
+        found: dict[str, tuple[tuple[bool, float, int], float]] = {}
+        for row in self.rows(run_id):
+            is_owner = row.id == owner
+            for key, series in self.series(row).items():
+                place = place_at(series, step, attempt if is_owner else None)
+                # The experiment that saved it knows best; else the one that says something nearest to the step, and of two the later.
+                rank, value = (False, -math.inf, 0), math.nan
+                if place is not None:
+                    rank, value = (is_owner, float(series.step[place]), series.at.item(place)), marked_one(float(series.value[place]))
+                if key not in found or rank > found[key][0]:
+                    found[key] = (rank, value)
+        return step, {key: value for key, (_, value) in found.items()}
 
     def of_run(self, run_id: str, which: str) -> dict[str, float]:
-        """Return one value of each key of a run."""
-        return {key: _one(series, which) for row in self.rows(run_id) for key, series in self.series(row).items()}
+        """Return one value of each key of a run, of all its experiments together."""
+        together: dict[str, list[Series]] = {}
+        for row in self.rows(run_id):
+            for key, series in self.series(row).items():
+                together.setdefault(key, []).append(series)
+        return {key: _one([series for series in found if len(series.value)], which) for key, found in together.items()}
 
 
 def with_metrics(frame: pd.DataFrame, store: Store, *, kind: str, at: str, keys: Iterable[str] | None) -> pd.DataFrame:
@@ -141,10 +156,12 @@ def _words(recorded: Recorded, run_ids: list[Any]) -> dict[str, Any]:
     return {"tags": pd.array(tags, dtype=STRING_DTYPE), "note": pd.array(notes, dtype=STRING_DTYPE)}
 
 
-def _one(series: Series, which: str) -> float:
-    values = series.value
+def _one(found: list[Series], which: str) -> float:
+    if not found:
+        return np.nan
     if which == "last":
-        return marked_one(float(values[-1])) if len(values) else np.nan
+        return marked_one(float(max(found, key=lambda series: series.at.item(-1)).value[-1]))
+    values = np.concatenate([series.value for series in found])
     values = values[~np.isnan(values)]
     if not len(values):
         return np.nan

@@ -29,7 +29,7 @@ class Metrics:
     """The experiments of this machine; no network, and the same ones for every connection.
 
     Where a method takes experiments, each is said by its id, by the id of its run or by its name; a name that several have means all of
-    them.
+    them, those that are archived only where all are.
 
     Parameters
     ----------
@@ -153,8 +153,8 @@ class Metrics:
 
     def archive(self, what: _Words, *, archived: bool = True) -> None:
         """Put experiments out of sight, or back; nothing of them is deleted."""
-        for key in self.ids(what):
-            self.store.archive(key, archived=archived)
+        for row in self.find(what, hidden=not archived):
+            self.store.archive(row.id, archived=archived)
 
     def export(self, path: str | os.PathLike[str], what: _Words | None = None) -> int:
         """Write experiments to a file that `import_` reads back without loss, and return how many rows it has.
@@ -193,8 +193,15 @@ class Metrics:
 
         return Imported(*import_file(self.store, Path(path)))
 
-    def find(self, what: _Words) -> list[ExperimentRow]:
-        """Return the experiments that words mean, archived ones too, in the order of the words.
+    def find(self, what: _Words, *, hidden: bool = False) -> list[ExperimentRow]:
+        """Return the experiments that words mean, in the order of the words.
+
+        Parameters
+        ----------
+        what
+            Ids of experiments, ids of runs, or names.  What is archived is meant by its id; by another word where nothing else is.
+        hidden
+            Other words mean archived ones beside the others, too.
 
         Raises
         ------
@@ -204,7 +211,7 @@ class Metrics:
         rows = self.store.experiments(archived=True)
         found: dict[str, ExperimentRow] = {}
         for word in [what] if isinstance(what, str) else what:
-            fits = [row for row in rows if row.id == word] or [row for row in rows if word in (row.run_id, row.name)]
+            fits = [row for row in rows if row.id == word] or _fitting(rows, word, hidden=hidden)
             if not fits:
                 known = dict.fromkeys(text for row in rows for text in (row.name, row.run_id, row.id) if text)
                 near = difflib.get_close_matches(word, known, n=2)
@@ -222,3 +229,8 @@ class Metrics:
 
     def __repr__(self) -> str:
         return f"<Metrics in {self.store.path}>"
+
+
+def _fitting(rows: Iterable[ExperimentRow], word: str, *, hidden: bool) -> list[ExperimentRow]:
+    fits = [row for row in rows if word in (row.run_id, row.name)]
+    return fits if hidden else [row for row in fits if not row.archived] or fits

@@ -247,8 +247,8 @@ def metrics_frame(store: Store, experiments: Iterable[str], *, keys: Iterable[st
         return frame
     said = unknown_keys(wanted or [], (key.key for row in rows for key in store.keys(row.id)))
     frame.attrs[EMPTY_ATTR] = said or _NOTHING
-    if said and len(frame):
-        frame.attrs[NOTES_ATTR] = [said]
+    if len(frame) and (notes := [*filter(None, [said]), *_equal_names(rows)]):
+        frame.attrs[NOTES_ATTR] = notes
     return frame
 
 
@@ -333,7 +333,7 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
         of = {"metric": metric, "experiment": row.id, "name": row.name, "run_id": row.run_id}
         saves = [mark for mark in store.marks(row.id) if mark.kind == "save" and mark.step is not None]
         for mark in saves:
-            value = value_at(series, mark.step or 0, mark.attempt)
+            value = _value_at(series, mark.step or 0, mark.attempt)
             at = {
                 "checkpoint": mark.text,
                 "uri": mark.uri,
@@ -362,8 +362,17 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
     if found:
         this, other = ("highest", "min") if highest else ("lowest", "max")
         way = f'The {this} {one_line(metric, limit=60)} is taken as the best; for the other way round --{other}, in Python mode="{other}".'
-        frame.attrs[NOTES_ATTR] = [way, *_without_saves(without)]
+        frame.attrs[NOTES_ATTR] = [way, *_without_saves(without), *_equal_names(rows)]
     return frame
+
+
+def _equal_names(rows: Sequence[ExperimentRow]) -> list[str]:
+    labels = [row.label for row in rows]
+    again = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+    return [
+        f"{labels.count(label)} experiments are called {one_line(label, limit=60)}: the column experiment, their id, tells them apart."
+        for label in again[:_MOST_NAMES]
+    ]
 
 
 def _without_saves(labels: list[str]) -> list[str]:
@@ -374,16 +383,20 @@ def _without_saves(labels: list[str]) -> list[str]:
     return [f"No checkpoint was saved at a step of {names}: its best step stands instead. {way}"]
 
 
-def value_at(series: Series, step: int, attempt: int | None = None) -> float:
-    """Return the last value of a series up to a step, of an attempt where that has any; NaN if there is none."""
+def place_at(series: Series, step: int, attempt: int | None = None) -> int | None:
+    """Return the place of the last point of a series up to a step, of an attempt where that has any; None if there is none."""
     fits = series.step <= step
     if attempt is not None and (fits & (series.attempt == attempt)).any():
         fits &= series.attempt == attempt
     places = np.flatnonzero(fits)
     if not len(places):
-        return math.nan
-    nearest = places[series.step[places] == series.step[places].max()]
-    return marked_one(float(series.value[nearest[-1]]))
+        return None
+    return int(places[series.step[places] == series.step[places].max()][-1])
+
+
+def _value_at(series: Series, step: int, attempt: int) -> float:
+    place = place_at(series, step, attempt)
+    return math.nan if place is None else marked_one(float(series.value[place]))
 
 
 def params_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:

@@ -138,7 +138,7 @@ def test_an_experiment_without_checkpoints_says_so_beside_its_best_step() -> Non
             exp.log(step=1, loss=1)
             if name == "b":
                 exp.saved("step-1")
-    (_, note) = Metrics().best("loss").attrs[NOTES_ATTR]
+    _, note, _ = Metrics().best("loss").attrs[NOTES_ATTR]
     assert note.startswith("No checkpoint was saved at a step of a, a: its best step stands instead. exp.saved(NAME) marks one")
     assert len(Metrics().best("loss", "b").attrs[NOTES_ATTR]) == 1
 
@@ -233,6 +233,86 @@ def test_checkpoints_stand_beside_the_loss_at_their_save() -> None:
     assert "grad_norm" not in frame.loops.with_metrics(keys=["loss"])
     with pytest.raises(InvalidArgumentError, match="at must be save"):
         frame.loops.with_metrics(at="last")
+
+
+def checkpoint(run: str, name: str) -> dict[str, object]:
+    return {
+        "id": f"{run}{name}",
+        "run_id": run,
+        "checkpoint_id": name,
+        "checkpoint_type": "lora",
+        "created_at": "2026-11-21T10:00:00Z",
+        "base_model": "m",
+        "target": "trainer",
+    }
+
+
+def run_of(name: str) -> dict[str, object]:
+    return {
+        "id": name,
+        "base_model": "m",
+        "created_at": "2026-11-21T10:00:00Z",
+        "session_id": "s",
+        "status": {"name": "ACTIVE"},
+        "base_url": "http://x",
+    }
+
+
+def test_a_second_experiment_of_a_run_takes_nothing_from_the_first() -> None:
+    with experiment("train", run="run0000") as first:
+        for step in range(530):
+            first.log(step=step, loss=530 - step, lr=1)
+        first.saved("step-100", step=100, uri="bt://loops:run0000/weights/step-100")
+    frame = listing("checkpoints", *(checkpoint("run0000", name) for name in ("step-525", "step-100")))
+    runs = listing("runs", run_of("run0000"))
+    before = frame.loops.with_metrics()[["step", "loss", "lr"]].to_numpy().tolist()
+    assert before == [[525, 5, 1], [100, 430, 1]]
+    with experiment("later", run="run0000") as second:
+        second.log(step=600, loss=-5, acc=0.5)
+    joined = frame.loops.with_metrics()
+    assert joined[["step", "loss", "lr"]].to_numpy().tolist() == before
+    assert joined["acc"].isna().tolist() == [True, True]
+    assert runs.loops.with_metrics()[["loss", "lr", "acc"]].to_numpy().tolist() == [[-5, 1, 0.5]]
+    assert runs.loops.with_metrics("max")["loss"].tolist() == [530]
+    with experiment("early", run="run0000") as third:
+        third.log(step=3, loss=1000)
+    # Nearer to the step is what the first says of it.
+    assert frame.loops.with_metrics()[["step", "loss", "lr"]].to_numpy().tolist() == before
+    with experiment("eval", run="run0000") as fourth:
+        fourth.log(step=525, loss=4)
+        fourth.log(step=100, loss=math.nan)
+    # Of two at the same step the later, unless one of them is the experiment that saved the checkpoint.
+    assert frame.loops.with_metrics()[["step", "loss", "lr"]].to_numpy().tolist() == [[525, 4, 1], [100, 430, 1]]
+    Metrics().archive(["later", "early", "eval"])
+    assert frame.loops.with_metrics()[["step", "loss", "lr"]].to_numpy().tolist() == before
+    assert runs.loops.with_metrics("min")["loss"].tolist() == [1]
+    Metrics().archive("train")
+    assert runs.loops.with_metrics("min")["loss"].tolist() == [-5]
+
+
+def test_a_word_means_what_is_archived_only_where_it_means_nothing_else() -> None:
+    metrics = Metrics()
+    old, new = experiment("lr", run="run0000"), experiment("lr")
+    metrics.archive(old.id)
+    assert metrics.ids("lr") == [new.id]
+    assert metrics.ids("run0000") == metrics.ids(old.id) == [old.id]
+    metrics.note("lr", "of today")
+    assert metrics.store.experiment(old.id).notes == ()
+    metrics.archive("lr")
+    assert metrics.ids("lr") == [old.id, new.id]
+    metrics.archive(new.id, archived=False)
+    metrics.archive("lr", archived=False)
+    assert {row.archived for row in metrics.find("lr")} == {False}
+
+
+def test_experiments_of_one_name_are_told_apart() -> None:
+    for loss in (1, 2):
+        with experiment("twin") as exp:
+            exp.log(step=1, loss=loss)
+            exp.saved("step-1")
+    words = "2 experiments are called twin: the column experiment, their id, tells them apart."
+    assert Metrics().best("loss").attrs[NOTES_ATTR][1:] == [words]
+    assert Metrics().frame(wide=True).attrs[NOTES_ATTR] == [words]
 
 
 def test_runs_stand_beside_their_numbers_tags_and_notes() -> None:
@@ -344,16 +424,7 @@ def test_a_checkpoint_has_the_step_at_which_it_was_said_to_be_saved_also_without
         for step in range(10):
             exp.log(step=step, loss=10 - step)
         exp.saved("step-5", step=6)
-    row: dict[str, object] = {
-        "id": "c1",
-        "run_id": "run0000",
-        "checkpoint_id": "step-5",
-        "checkpoint_type": "lora",
-        "created_at": "2026-11-21T10:00:00Z",
-        "base_model": "m",
-        "target": "trainer",
-    }
-    joined = listing("checkpoints", row).loops.with_metrics()
+    joined = listing("checkpoints", checkpoint("run0000", "step-5")).loops.with_metrics()
     assert joined[["step", "loss"]].to_numpy().tolist() == [[6, 4]]
     assert Metrics().best("loss")[["step", "value"]].to_numpy().tolist() == [[6, 4]]
 

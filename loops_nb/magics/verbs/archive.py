@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _run(desk: Desk, values: SimpleNamespace) -> None:
-    found = metrics().find(values.runs)
+    found = metrics().find(values.runs, hidden=values.undo)
     rows = [row for row in found if row.archived == values.undo]
     metrics().archive([row.id for row in rows], archived=not values.undo)
     so_already = called([row for row in found if row.archived != values.undo])
