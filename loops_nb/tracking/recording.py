@@ -119,7 +119,16 @@ class Recording:
             Its ``bt://`` URI, if it is known.
         target
             ``trainer`` or ``sampler``: what can load it.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the name is no text, or empty; or the step no whole number.
         """
+        if not (isinstance(name, str) and name.strip()):
+            raise InvalidArgumentError(
+                "The name of a checkpoint must be a text that is not empty.", argument="name", hint="For example exp.saved('step-100')"
+            )
         self._add(
             Marked(
                 self._opening,
@@ -206,7 +215,7 @@ class Recording:
     def _step_saved(self, name: str) -> int | None:
         # As the service's list of checkpoints is read: one checkpoint must not have two steps.
         last = self._last_step
-        told = step_of(name) if isinstance(name, str) else None
+        told = step_of(name)
         if told is not None and told <= last:
             return told
         return last if last >= 0 else None
@@ -302,7 +311,7 @@ def begin(
     name = kept_text(name) if isinstance(name, str) else ""
     if not 0 < len(name.strip()) <= _LONGEST_NAME:
         raise InvalidArgumentError("name must be a text of 1 to 500 characters.", argument="name", hint="For example lr-sweep")
-    _refuse_others(params, tags)
+    refuse_others(params, tags)
     # A text is a row of letters to Python, and never meant so.
     tags = (tags,) if isinstance(tags, str) else tags
     run_id, session_id = _id_of(run, "run"), _id_of(session, "session")
@@ -338,7 +347,14 @@ def begin(
     return made
 
 
-def _refuse_others(params: Any, tags: Any) -> None:
+def refuse_others(params: Any, tags: Any) -> None:
+    """Refuse parameters that are no dictionary and tags that are no list.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If they are; with how to give them.
+    """
     if params is not None and not isinstance(params, Mapping):
         hint = 'For example params={"lr": 1e-4}'
         raise InvalidArgumentError(f"params must be a dictionary, not {type(params).__name__}.", argument="params", hint=hint)

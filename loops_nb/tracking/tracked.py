@@ -10,7 +10,7 @@ from typing import Any
 
 from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.tracking.proxies import is_stand_in
-from loops_nb.tracking.recording import Recording, begin
+from loops_nb.tracking.recording import Recording, begin, refuse_others
 from loops_nb.tracking.store import Store
 from loops_nb.tracking.tracker import Tracker, warn
 
@@ -19,8 +19,8 @@ _NEEDED = ("forward_backward", "optim_step")
 
 def track(
     client: Any,
-    *,
     experiment: str | Recording | None = None,
+    *,
     params: Mapping[str, Any] | None = None,
     tags: Iterable[str] = (),
     path: Path | None = None,
@@ -90,6 +90,7 @@ def _begun(client: Any, name: str | None, params: Mapping[str, Any] | None, tags
     if start is not None and start.startswith("bt://"):
         # Any other one is where the base model itself was found.
         known["base_checkpoint"] = start
+    refuse_others(params, tags)
     # What the person says stands first: it is what tells the runs of a sweep apart.
     set_ = dict(params or {})
     set_ |= {key: value for key, value in known.items() if isinstance(value, (str, int)) and key not in set_}

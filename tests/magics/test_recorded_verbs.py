@@ -98,6 +98,22 @@ def test_the_best_says_which_way_it_went_or_asks(notebook: Notebook, home: Path)
     assert notebook.run("%loops best 'x y' -m kl --max").value["value"].tolist() == [0.9, 0.5]
 
 
+def test_a_tag_that_none_has_is_said_so_also_where_nothing_is_or_all_is_archived(notebook: Notebook, home: Path) -> None:
+    nothing = notebook.run("%loops experiments --tag a").value
+    assert "No experiments yet." in notebook.plain(nothing)
+    assert len(nothing.columns) > 5
+    for name in ("one", "two"):
+        experiment(name, tags=["a"] if name == "one" else ["b"]).close()
+    assert home.is_dir()
+    notebook.run("%loops archive one")
+    assert "Only what is archived has the tag 'a' (1 experiment): add --archived" in notebook.plain(
+        notebook.run("%loops experiments --tag a").value
+    )
+    assert notebook.run("%loops experiments --tag a --archived").value["name"].tolist() == ["one"]
+    notebook.run("%loops archive two")
+    assert "All 2 experiments are archived" in notebook.plain(notebook.run("%loops experiments --tag b").value)
+
+
 def test_long_keys_do_not_flood_what_is_said_of_columns_without_room(notebook: Notebook, home: Path) -> None:
     with experiment("keys") as exp:
         exp.log({f"{'a very long key ' * 60}{number}": 1.0 for number in range(200)}, step=0)

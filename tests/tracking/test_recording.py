@@ -367,6 +367,15 @@ def test_a_note_that_says_nothing_is_refused(store: Store, text: Any) -> None:
     assert not store.marks(recording.id)
 
 
+@pytest.mark.parametrize("name", ["", "  ", None, 3])
+def test_a_checkpoint_without_a_name_is_refused(store: Store, name: Any) -> None:
+    recording = experiment("sweep")
+    with pytest.raises(InvalidArgumentError, match="name of a checkpoint must be a text"):
+        recording.saved(name)
+    recording.close()
+    assert not store.marks(recording.id)
+
+
 def test_at_the_end_nothing_is_said_to_be_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(store.path)
     recorder.trouble = ""

@@ -49,6 +49,16 @@ def test_a_loop_is_recorded_at_the_step_it_leads_to(store: Store) -> None:
     assert row.params == {"base_model": "Qwen/Qwen3-8B", "lora_rank": 16, "seed": 1}
 
 
+def test_the_second_word_is_the_name_of_the_experiment(store: Store) -> None:
+    track(Client(), "my name").close()
+    assert [row.name for row in store.experiments()] == ["my name"]
+
+
+def test_parameters_that_are_none_are_told_in_words_and_end_no_training() -> None:
+    with pytest.warns(TrackingWarning, match="This training is not recorded: params must be a dictionary, not int"):
+        assert isinstance(track(Client(), params=3), Client)  # type: ignore[arg-type]
+
+
 def test_the_asynchronous_methods_are_recorded_alike(store: Store) -> None:
     client = track(Client())
     assert inspect.iscoroutinefunction(client.forward_backward_async)

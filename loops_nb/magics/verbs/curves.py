@@ -23,7 +23,7 @@ def show(desk: Desk, runs: Sequence[str], *, key: str = "", axis: str = "step", 
     from loops_nb.panels import CurvesPanel  # noqa: PLC0415 - widgets take 40 ms to import
     from loops_nb.panels.cells import is_notebook  # noqa: PLC0415
 
-    panel = CurvesPanel(list(runs) or None, key=key, axis=axis, smoothing=smoothing)  # type: ignore[arg-type]
+    panel = CurvesPanel(list(dict.fromkeys(runs)) or None, key=key, axis=axis, smoothing=smoothing)  # type: ignore[arg-type]
     if is_notebook():
         # At once, not as the cell's result: the line stands before a training loop.
         panel.show()
@@ -82,7 +82,14 @@ VERB = Verb(
             knows="metric",
             help="what is drawn first, as loss or grad_norm; the panel switches",
         ),
-        Option(name="axis", flags=("--by",), metavar="AXIS", choices=AXES, default="step", help="along what"),
+        Option(
+            name="axis",
+            flags=("--by",),
+            metavar="AXIS",
+            choices=AXES,
+            default="step",
+            help="along what: step, tokens, elapsed (time since it began) or clock",
+        ),
         Option(
             name="smoothing",
             flags=("--smooth",),

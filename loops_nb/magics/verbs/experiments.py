@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loops_nb.drawing.wording import many
 from loops_nb.magics.grammar import Option, Verb
 from loops_nb.magics.verbs.recorded import metrics
 
@@ -18,11 +19,22 @@ if TYPE_CHECKING:
 def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     frame = metrics().experiments(archived=values.archived)
     desk.knowledge.learn("experiments", frame)
-    if values.tag is not None:
-        tags = [set(text.split(", ")) if isinstance(text, str) else set() for text in frame["tags"].tolist()]
-        attrs = frame.attrs
-        frame = frame[[values.tag in of for of in tags]]
-        frame.attrs = {**attrs, "loops_empty": f"No experiment has the tag {values.tag!r:.60}. %loops experiments lists them all."}
+    if values.tag is not None and len(frame):
+        tagged = _tagged(frame, values.tag)
+        if not len(tagged) and not values.archived and (count := len(_tagged(metrics().experiments(archived=True), values.tag))):
+            tagged.attrs["loops_empty"] = (
+                f"Only what is archived has the tag {values.tag!r:.60} ({many(count, 'experiment')}):"
+                " add --archived to the line, and it is listed."
+            )
+        return tagged
+    return frame
+
+
+def _tagged(frame: pd.DataFrame, tag: str) -> pd.DataFrame:
+    attrs = frame.attrs
+    places = [place for place, text in enumerate(frame["tags"].tolist()) if isinstance(text, str) and tag in text.split(", ")]
+    frame = frame.iloc[places]
+    frame.attrs = {**attrs, "loops_empty": f"No experiment has the tag {tag!r:.60}. %loops experiments lists them all."}
     return frame
 
 

@@ -156,6 +156,7 @@ VERB = Verb(
         ),
     ),
     notes="The panel is shown at once, so the line can stand first in a cell that trains. It ends when the cell is run again."
+    " That of a run has tabs, too: its curves, where numbers of it were recorded, and pictures of its checkpoints."
     " A static report of it stays in the notebook's file. p = %loops watch keeps the panel too: p.frame is the newest data as a DataFrame,"
     " p.freeze() leaves only the report, p.close() ends it. In a terminal the report is printed once.",
     examples=(
