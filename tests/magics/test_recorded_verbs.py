@@ -33,6 +33,7 @@ def test_what_was_recorded_is_listed_without_a_connection(notebook: Notebook) ->
     wide = notebook.run("%loops metrics lr-0.1 --keys loss --wide").value
     assert wide["loss"].tolist() == pytest.approx([2.9, 1.4, 0.9])
     assert notebook.run("%loops metrics run-0.1 --marks").value["text"].tolist() == ["step-3"]
+    assert "None of these" not in notebook.run("%loops best").text
     assert notebook.run("%loops best --metric loss --min").value["uri"].tolist()[0] == "bt://loops:run-0.2/weights/step-3"
     assert notebook.run("%loops best --max").value["name"].tolist()[0] == "lr-0.1"
     assert notebook.run("%loops params").value["parameter"].tolist() == ["lr", "rank"]
@@ -88,7 +89,9 @@ def test_the_best_says_which_way_it_went_or_asks(notebook: Notebook, home: Path)
             exp.log(step=step, acc=value, kl=value)
             exp.saved(f"step-{step}")
     assert home.is_dir()
-    found = notebook.run("%loops best 'x y' -m acc").value
+    ran = notebook.run("%loops best 'x y' -m acc")
+    assert "None of these has a bt:// URI to download" in ran.text
+    found = ran.value
     assert found["value"].tolist() == [0.9, 0.5]
     assert "The highest acc is taken as the best" in notebook.html(found)
     assert "The highest acc is taken as the best" in notebook.plain(found)
@@ -112,6 +115,16 @@ def test_a_tag_that_none_has_is_said_so_also_where_nothing_is_or_all_is_archived
     assert notebook.run("%loops experiments --tag a --archived").value["name"].tolist() == ["one"]
     notebook.run("%loops archive two")
     assert "All 2 experiments are archived" in notebook.plain(notebook.run("%loops experiments --tag b").value)
+
+
+def test_an_experiment_that_is_named_twice_is_drawn_and_called_once(notebook: Notebook, home: Path) -> None:
+    with experiment("s1") as exp:
+        exp.log(step=1, loss=1)
+    assert home.is_dir()
+    text = notebook.run("%loops curves s1 s1").text
+    assert "Curves of s1\n" in text
+    assert "Curves of s1, s1" not in text
+    assert "elapsed" in notebook.run("%loops curves --help").text
 
 
 def test_long_keys_do_not_flood_what_is_said_of_columns_without_room(notebook: Notebook, home: Path) -> None:

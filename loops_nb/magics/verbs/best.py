@@ -26,7 +26,11 @@ def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     except InvalidArgumentError as error:
         line = " ".join(["%loops best", *map(shlex.quote, values.runs), "-m", shlex.quote(values.metric)])
         raise with_hint(error, f"Say which: {line} --min, or --max") from None
-    desk.knowledge.add("uri", found["uri"].dropna().tolist())
+    uris = found["uri"].dropna().tolist()
+    desk.knowledge.add("uri", uris)
+    if len(found) and not uris:
+        # Said, and not only noted below the table: `best = %loops best` shows no table, and its next line asks for a URI.
+        desk.say("None of these has a bt:// URI to download: loops_nb.track(training_client) keeps them, exp.saved(NAME, uri=...) too.")
     return found
 
 
