@@ -4,12 +4,22 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { page as viewport } from "vitest/browser";
 import bundle from "../../loops_nb/static/curves.js?raw";
-import type { Curve, CurveHead, CurvesFromPage, CurvesSnapshot, CurvesToPage, LineStats, Look, Traits } from "../src/curves/contract";
+import type {
+  Curve,
+  CurveHead,
+  CurveMark,
+  CurvesFromPage,
+  CurvesSnapshot,
+  CurvesToPage,
+  LineStats,
+  Look,
+  Traits,
+} from "../src/curves/contract";
 import { beads, cutOff, extreme, pathOf, reading, spread, valuesOf } from "../src/curves/geometry";
 import widget from "../src/curves/index";
 import { bestOf } from "../src/curves/numbers";
 import { extended, floats, nearest, pictureOf } from "../src/curves/points";
-import { along, amount, exact, lasting, number, place, type Scale, ticks, valueAt } from "../src/curves/scale";
+import { along, amount, bounds, exact, lasting, number, place, type Scale, ticks, valueAt } from "../src/curves/scale";
 import { isLowBest } from "../src/curves/settings";
 import { THEMES } from "./themes";
 
@@ -51,6 +61,7 @@ const HEAD: CurveHead = {
   runs: ["slow", "fast"].map((name, look) => ({
     id: `ex-${look}`,
     name,
+    label: name,
     run_id: null,
     look,
     tags: [],
@@ -102,7 +113,14 @@ class Kernel {
     const { initialize, render } = widget();
     this.#ends = [initialize({ model }), render({ model, el: this.el })];
     open.add(this);
+    this.showAgain = () => {
+      this.#ends.pop()?.();
+      this.#ends.push(render({ model, el: this.el }));
+    };
   }
+
+  /** Takes the view away, and puts another one of the same widget in its place. */
+  readonly showAgain: () => void;
 
   tell(message: CurvesToPage): void {
     for (const callback of [...this.#of("msg:custom")]) callback(structuredClone(message), []);
@@ -197,6 +215,18 @@ describe("points", () => {
     );
   });
 
+  it("come with all their digits where 32 bits cannot tell them", () => {
+    const wide = (values: number[]) => btoa(String.fromCharCode(...new Uint8Array(new Float64Array(values).buffer)));
+    const y = [-1e300, 1e300, 1e-300];
+    const whole = curve([y], { lines: [{ run: 0, x: packed([0, 1, 2]), y: wide(y), wide: true, stats: stats(y) }] });
+    const [line] = pictureOf(whole).lines;
+    if (!line) throw new Error("no line");
+    expect(line.raw).toEqual({ x: [0, 1, 2], y });
+    expect(extreme(line, false)).toEqual({ x: 1, y: 1e300 });
+    const more = [{ run: 0, x: packed([3, 4]), y: wide([5e300, 6]), wide: true }];
+    expect(extended(pictureOf(whole), more, 4).lines[0]?.raw.y).toEqual([...y, 5e300, 6]);
+  });
+
   it("that come to the end leave other lines as they are", () => {
     const before = pictureOf(curve([SLOW, FAST]));
     const after = extended(before, [{ run: 1, x: packed([9]), y: packed([0.05]), stats: stats([0.05]) }], 9);
@@ -256,7 +286,43 @@ describe("a scale", () => {
     const across = (low: number, high: number): Scale => ({ low, high, isLog: false, from: 0, to: 600 });
     expect(along("step", across(0, 3), 8).map(({ label }) => label)).toEqual(["0", "1", "2", "3"]);
     expect(along("elapsed", across(0, 600), 6).map(({ label }) => label)).toEqual(["0 s", "2 min", "4 min", "6 min", "8 min", "10 min"]);
-    expect(along("tokens", across(0, 2e6), 4).map(({ label }) => label)).toEqual(["0", "500k", "1.0M", "1.5M", "2.0M"]);
+    expect(along("tokens", across(0, 2e6), 4).map(({ label }) => label)).toEqual(["0", "0.5M", "1.0M", "1.5M", "2.0M"]);
+    expect(along("step", across(0, 2e6), 4).map(({ label }) => label)).toEqual(["0", "0.5M", "1.0M", "1.5M", "2.0M"]);
+    expect(along("step", across(-4e18, 4e18), 4).map(({ label }) => label)).toEqual(["-4e18", "-2e18", "0", "2e18", "4e18"]);
+  });
+
+  it("says all values of an axis in one way, in as few letters as are true", () => {
+    const said = (low: number, high: number, isLog = false) => ticks({ low, high, isLog, from: 300, to: 0 }, 6).map(({ label }) => label);
+    expect(said(0, 3)).toEqual(["0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0"]);
+    expect(said(0, 6e8)).toEqual(["0", "100M", "200M", "300M", "400M", "500M", "600M"]);
+    expect(said(0, 1e12)).toEqual(["0", "0.2T", "0.4T", "0.6T", "0.8T", "1.0T"]);
+    expect(said(0, 1e-5)).toEqual(["0", "2e-6", "4e-6", "6e-6", "8e-6", "1e-5"]);
+    expect(said(1e9, 1e9 + 3)).toEqual(["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0"].map((end) => `1,000,000,00${end}`));
+    expect(said(-1e308, 1e308)).toEqual(["-1e308", "-5e307", "0", "5e307", "1e308"]);
+    expect(said(1, 1e12, true)).toEqual(["1e0", "1e3", "1e6", "1e9", "1e12"]);
+    expect(said(0.01, 1000, true)).toEqual(["0.01", "0.1", "1", "10", "100", "1000"]);
+  });
+
+  it("says numbers of the clock that are apart differently", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1_600_000_000, max: 1_900_000_000 }), fc.double({ min: 0.01, max: 1e7, noNaN: true }), (low, wide) => {
+        for (const axis of ["clock", "elapsed"] as const) {
+          const from = axis === "clock" ? low : 0;
+          const found = along(axis, { low: from, high: from + Math.min(wide, 80_000), isLog: false, from: 0, to: 800 }, 8);
+          expect(new Set(found.map(({ label }) => label)).size).toBe(found.length);
+        }
+      }),
+    );
+  });
+
+  it("has room for the largest and the smallest of all numbers", () => {
+    const { high, low } = bounds({ low: -1.7e308, high: 1.7e308 }, false);
+    const up: Scale = { high, low, isLog: false, from: 300, to: 0 };
+    expect(place(up, 0)).toBeCloseTo(150);
+    expect(place(up, 1e308)).toBeLessThan(75);
+    const logs: Scale = { ...bounds({ low: 1e-250, high: 1e250 }, true), isLog: true, from: 300, to: 0 };
+    expect(place(logs, 1)).toBeCloseTo(150);
+    expect(valueAt(logs, 150)).toBeCloseTo(1);
   });
 });
 
@@ -376,6 +442,103 @@ describe("a panel", () => {
     await vi.waitFor(() => expect(kernel.one(".hand").getAttribute("aria-valuetext")).toContain("at 4"));
     kernel.press("0");
     await vi.waitFor(() => expect(kernel.one('[data-line="0"]').getAttribute("d")).toBe(before));
+  });
+
+  it("makes room for what stands beside the axis", async () => {
+    const tall = SLOW.map((value) => 1e9 + value);
+    const kernel = await drawn({ curve: curve([tall, tall]) });
+    const left = kernel.one("svg").getBoundingClientRect().left;
+    const names = kernel.all<SVGTextElement>('.chart text[text-anchor="end"]');
+    expect(names.length).toBeGreaterThan(3);
+    for (const name of names) expect(name.getBoundingClientRect().left).toBeGreaterThanOrEqual(left);
+  });
+
+  it("puts marks at one place beside each other, and goes to those that are out of sight", async () => {
+    const mark = (step: number, target: string) => ({
+      ...(HEAD.marks[0] as CurveMark),
+      step,
+      target,
+      name: target,
+      uri: `bt://${target}/${step}`,
+    });
+    const head = { ...HEAD, marks: [mark(4, "trainer"), mark(4, "sampler"), mark(8, "trainer")] };
+    const kernel = await drawn({ head });
+    kernel.answer([SLOW, FAST]);
+    const at = (name: string) => kernel.one(`[data-mark="bt://${name}"]`).getBoundingClientRect().left;
+    expect(at("sampler/4") - at("trainer/4")).toBeCloseTo(10, 1);
+    kernel.press("Home");
+    await vi.waitFor(() => expect(kernel.all(".cross")).toHaveLength(1));
+    for (const last of ["5", "3.1", "1.9"]) {
+      kernel.press("+");
+      await vi.waitFor(() => expect(kernel.one(".hand").getAttribute("aria-valuemax")?.startsWith(last)).toBe(true));
+    }
+    await vi.waitFor(() => expect(kernel.all("[data-mark]")).toHaveLength(0));
+    for (const step of [4, 8]) {
+      kernel.press("]");
+      await vi.waitFor(() => expect(kernel.one(".hand").getAttribute("aria-valuetext")).toContain(`at ${step}`));
+    }
+    expect(kernel.all('[data-mark="bt://trainer/8"]')).toHaveLength(1);
+  });
+
+  it("is found as it was left, as long as the page lives", async () => {
+    const kernel = await drawn();
+    kernel.answer([SLOW, FAST]);
+    const choose = kernel.one<HTMLSelectElement>("select");
+    choose.value = "accuracy";
+    choose.dispatchEvent(new Event("change"));
+    await vi.waitFor(() => expect(kernel.asked.at(-1)).toMatchObject({ look: { key: "accuracy" } }));
+    kernel
+      .all(".group button")
+      .find((button) => button.textContent === "Clock")
+      ?.click();
+    await vi.waitFor(() => expect(kernel.asked.at(-1)).toMatchObject({ look: { axis: "clock" } }));
+    kernel.one<HTMLInputElement>('input[type="checkbox"]').click();
+    kernel.one('[data-run="ex-0"] button').click();
+    await vi.waitFor(() => expect(kernel.all("[data-line]")).toHaveLength(1));
+    kernel.answer([SLOW, FAST]);
+    const times = kernel.asked.length;
+    kernel.showAgain();
+    await vi.waitFor(() => expect(kernel.asked).toHaveLength(times + 1));
+    expect(kernel.asked.at(-1)).toMatchObject({ look: { key: "accuracy", axis: "clock" } });
+    expect(kernel.one<HTMLInputElement>('input[type="checkbox"]').checked).toBe(true);
+    expect(kernel.one('[data-run="ex-0"] button').getAttribute("aria-pressed")).toBe("false");
+    expect(kernel.one(".chart").dataset.drawn).toBe("accuracy clock 0");
+  });
+
+  it("inside of another says nothing of how that stands, but what cannot be read", async () => {
+    const kernel = await drawn({ line: "" });
+    kernel.disconnect();
+    await vi.waitFor(() => expect(kernel.one(".panel").dataset.standing).toBe("gone"));
+    expect(kernel.all("[data-health], .standing")).toHaveLength(0);
+    kernel.tell({ type: "head", now: Date.now(), head: HEAD, state: "failing", reason: "The disk is gone." });
+    await vi.waitFor(() => expect(kernel.one("[data-health]").textContent).toContain("The disk is gone."));
+  });
+
+  it("says how to record what an axis needs, and draws none without", async () => {
+    const none = { first: null, last: null, unknown: 2, lines: [0, 1].map((run) => ({ run, stats: stats([1]) })) };
+    const kernel = new Kernel(snapshot({ curve: curve([], { ...none, look: { ...LOOK, axis: "tokens" } }) }));
+    await vi.waitFor(() =>
+      expect(kernel.root.textContent).toContain("2 experiments have nothing on this axis: their tokens were not recorded"),
+    );
+    expect(kernel.root.textContent).toContain("tokens_seen=");
+    expect(kernel.all(".chart")).toHaveLength(0);
+  });
+
+  it("makes up no axis where nothing is a number", async () => {
+    const nothing = [Number.NaN, Number.NaN];
+    const kernel = new Kernel(snapshot({ curve: curve([nothing], { lines: [{ run: 0, odd: [[0, 0, 2]], stats: stats(nothing) }] }) }));
+    await vi.waitFor(() => expect(kernel.all(".chart")).toHaveLength(1));
+    expect(kernel.all('.chart text[text-anchor="end"]')).toHaveLength(0);
+  });
+
+  it("tells experiments of one name apart, and how many there are besides", async () => {
+    const runs = HEAD.runs.map((run) => ({ ...run, name: `twin (${run.id})`, label: "twin" }));
+    const kernel = await drawn({ head: { ...HEAD, runs, more_runs: 6, params: [], same_params: 1 } });
+    expect(kernel.one('[data-run="ex-1"]').textContent).toMatch(/twin \(ex-1\) began 1[45] Nov, \d\d:\d\d:\d\d/);
+    expect(kernel.one('[data-run="ex-1"]').textContent).toContain("★ best of these");
+    expect(kernel.one("[data-more]").textContent).toContain("2 of 8 experiments are drawn");
+    expect(kernel.one("[data-more]").compareDocumentPosition(kernel.one(".chart")) & Node.DOCUMENT_POSITION_FOLLOWING).toBeTruthy();
+    expect(kernel.root.textContent).toContain("The one parameter is the same.");
   });
 
   it("hides and shows by the legend", async () => {

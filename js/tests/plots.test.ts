@@ -251,6 +251,20 @@ describe("the curves of a run", () => {
     expect(other.asked).toEqual(["anywidget:w1", "anywidget:w2"]);
   });
 
+  it("stay without a word of their own when the kernel goes: the panel says that for both", async () => {
+    const other = new OtherWidget();
+    const page = await opened("run", other.host);
+    await shown(page, "curves");
+    told(page, { plot: "curves", state: "drawn", widget: "w1", text: WORDS });
+    await until(() => expect(other.views.size).toBe(1));
+    page.model.disconnect();
+    await until(() => expect(page.has("[data-health]")).toBe(true));
+    expect(page.text("#panel-curves")).toBe("curves of their own");
+    await shown(page, "table");
+    tab(page, "curves").click();
+    await until(() => expect(page.text("#panel-curves")).toBe("curves of their own"));
+  });
+
   it("end with the panel that they stand in", async () => {
     const other = new OtherWidget();
     const page = await opened("run", other.host);

@@ -119,6 +119,12 @@ class History:
         tokens = float(self._tokens.all[max(place, 0)]) if len(self) else math.nan
         return tokens if math.isfinite(tokens) else None
 
+    def tokens_at_step(self, step: int) -> float | None:
+        """Return how many tokens there were when a step was recorded last, or the one before it; None if that is not known."""
+        places = np.flatnonzero(self._step.all <= step)
+        tokens = float(self._tokens.all[places[-1]]) if len(places) else math.nan
+        return tokens if math.isfinite(tokens) else None
+
     def _sum_up(self, step: npt.NDArray[np.int64], value: Floats) -> None:
         found = self.summary
         found.count += len(value)

@@ -10,7 +10,7 @@ import numpy as np
 
 from loops_nb.curves.looks import colour_of, shape_of
 from loops_nb.curves.reducing import reduce
-from loops_nb.curves.wording import amount, number, value_ticks
+from loops_nb.curves.wording import labelled, number, value_ticks
 from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, many, roughly
 from loops_nb.plots.canvas import SMALL, Canvas, Drawing, Scale, Sign
@@ -36,6 +36,8 @@ _WIDE = 1000
 #: Points of all lines together; a notebook keeps each twice.
 _MOST_POINTS = 2400
 _BEADS = 9
+#: What a letter beside the axis takes, and in how wide a column all of them are to be seen.
+_LETTER, _COLUMN = 6.5, 480
 _MOST_MARKS = 40
 _WORDS_OF_NAME = 200
 
@@ -101,7 +103,7 @@ def picture(
     return Plot(
         title=f"{key or 'Curves'} by {_ALONG[axis]}",
         table=pd.DataFrame(rows, columns=["experiment", "key", *names]),
-        notes=[*(_notes(lines, key) if lines or not notes else ()), *notes],
+        notes=[*(_notes(lines, key, axis) if lines or not notes else ()), *notes],
         words=_words(lines),
         things="experiment",
         drawing=_drawing(lines, axis, smoothing, zone),
@@ -125,12 +127,16 @@ def _numbers(history: History) -> tuple[float, ...]:
     )
 
 
-def _notes(lines: Sequence[Drawn], key: str) -> list[str]:
+def _notes(lines: Sequence[Drawn], key: str, axis: Axis) -> list[str]:
     if not lines:
         return [f"Nothing was recorded of {key}." if key else "Nothing was recorded yet."]
     points = sum(line.history.summary.count for line in lines)
     odd = sum(line.history.summary.odd for line in lines)
     notes = [f"{many(len(lines), 'experiment')}, {many(points, 'point')}."]
+    if axis == "tokens":
+        unknown = sum(_span(line.history.x(axis)) is None for line in lines)
+        if unknown:
+            notes.append(f"Of {many(unknown, 'experiment')} no tokens were recorded: exp.log(step=1, loss=0.5, tokens_seen=4096).")
     if odd:
         notes.append(f"{many(odd, 'value')} {'is' if odd == 1 else 'are'} no number: triangles at the edge show where.")
     return notes
@@ -171,7 +177,9 @@ def _drawing(lines: Sequence[Drawn], axis: Axis, smoothing: float, zone: tzinfo 
     bottom, top = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     room = (top / 2 - bottom / 2) * 0.1 or abs(top) * 0.1 or 1.0
     up = _Up(max(bottom - room, -_LARGEST), min(top + room, _LARGEST), _HIGH)
-    across = Scale(low, high, _LEFT, _RIGHT)
+    upward = value_ticks(up.low, up.high, _TICKS_UP) if len(values) else []
+    left = max(_LEFT, (max((len(tick.label) for tick in upward), default=0) * _LETTER + 10) / _COLUMN * 100)
+    across = Scale(low, high, left, _RIGHT)
 
     canvas = Canvas()
     canvas.legend([Sign(_sign(line.look), 22, cut(line.name, SMALL, 260)) for line in lines])
@@ -181,7 +189,7 @@ def _drawing(lines: Sequence[Drawn], axis: Axis, smoothing: float, zone: tzinfo 
     own = tag("path", id=f"{OWN}-save", d="M0-5.5 5.5 0 0 5.5-5.5 0Z") + tag("path", id=f"{OWN}-odd", d="M-4-9h8L0 0Z")
     ticks = _across(axis, low, high, zone)
     canvas.across(ticks, across, start, start + _HIGH)
-    inner = [_upward(up)]
+    inner = [_upward(up, upward, left)]
     curves = []
     for line, behind, shown in zip(lines, raw, front, strict=True):
         if smoothing:
@@ -191,9 +199,9 @@ def _drawing(lines: Sequence[Drawn], axis: Axis, smoothing: float, zone: tzinfo 
         tag(
             "svg",
             *curves,
-            x=percent(_LEFT),
+            x=percent(left),
             y=0,
-            width=percent(_RIGHT - _LEFT),
+            width=percent(_RIGHT - left),
             height=_HIGH,
             viewBox=f"0 0 {_WIDE} {_HIGH}",
             preserveAspectRatio="none",
@@ -238,18 +246,21 @@ def _reduced(line: Drawn, axis: Axis, low: float, high: float, most: int, smooth
 def _across(axis: Axis, low: float, high: float, zone: tzinfo | None) -> list[Tick]:
     if axis == "clock":
         return time_ticks(low, high, zone, _TICKS_ACROSS)
+    if axis == "elapsed" and high - low < _TICKS_ACROSS:
+        return [Tick(tick.at, f"{tick.label} s") for tick in value_ticks(low, high, _TICKS_ACROSS)]
     ticks = whole_ticks(low, high, _TICKS_ACROSS)
     if axis == "elapsed":
         return [Tick(tick.at, roughly(tick.at)) for tick in ticks]
-    return [Tick(tick.at, amount(tick.at)) for tick in ticks] if axis == "tokens" else ticks
+    step = ticks[1].at - ticks[0].at if len(ticks) > 1 else 1.0
+    return labelled([tick.at for tick in ticks], step, 7 if axis == "step" else 3)
 
 
-def _upward(up: _Up) -> str:
+def _upward(up: _Up, ticks: Sequence[Tick], left: float) -> str:
     parts = []
-    for tick in value_ticks(up.low, up.high, _TICKS_UP):
+    for tick in ticks:
         down = up.at(tick.at)
-        parts.append(tag("line", x1=percent(_LEFT), x2=percent(_RIGHT), y1=down, y2=down, stroke="currentColor", stroke_opacity=0.16))
-        parts.append(tag("text", tick.label, x=percent(_LEFT), dx=-6, y=down + 4, text_anchor="end", font_size=SMALL))
+        parts.append(tag("line", x1=percent(left), x2=percent(_RIGHT), y1=down, y2=down, stroke="currentColor", stroke_opacity=0.16))
+        parts.append(tag("text", tick.label, x=percent(left), dx=-6, y=down + 4, text_anchor="end", font_size=SMALL))
     return "".join(parts)
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _ROUND = (1, 2, 5, 10)
 _SMALL, _LARGE = 1e-4, 1e15
+_FINEST = 1e-12
+#: Written with the letter of its unit, or as a power, a number is understood at once only if that takes no more letters.
+_SHORT = 6
 _THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _MOST = 200
 _A_FEW, _LONGEST_NAME = 5, 60
@@ -35,23 +38,51 @@ def number(value: float) -> str:
 def value_ticks(low: float, high: float, most: int) -> list[Tick]:
     """Return round values between two."""
     step = _round_step(high / most - low / most)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first = math.ceil(low / step - 1e-9)
     last = min(math.floor(high / step + 1e-9), first + _MOST)
-    size = max(abs(low), abs(high))
-    plain = _SMALL <= size < _LARGE
-    return [
-        Tick(place * step, f"{place * step:,.{digits}f}" if plain or not place else f"{place * step:.2g}")
-        for place in range(first, last + 1)
-    ]
+    return labelled([place * step for place in range(first, last + 1)], step)
 
 
-def amount(value: float) -> str:
-    """Return a large number of tokens or steps: ``20k``, ``1.5M``."""
-    for size, letter in _THOUSANDS:
-        if abs(value) >= size:
-            return f"{value / size:.4g}{letter}"
-    return f"{value:.4g}"
+def labelled(values: Sequence[float], step: float, most: int = 8) -> list[Tick]:
+    """Return marks of an axis, all written in one way, as the page does.
+
+    Parameters
+    ----------
+    values
+        Where they are.
+    step
+        How far apart.
+    most
+        With so many letters numbers are written in full; with more only where every other way is long, too.
+    """
+    size = max(map(abs, values), default=0.0)
+    found = powers = [_power(value, step) if _is_some(value, step) else "0" for value in values]
+    if _SMALL <= size < _LARGE and step >= _FINEST:
+        found = plain = _fixed(values, step, 1.0, "")
+        if _letters(plain) > most:
+            unit, letter = next((unit for unit in _THOUSANDS if size >= unit[0]), (1.0, ""))
+            found = next((way for way in (_fixed(values, step, unit, letter), powers) if _letters(way) <= _SHORT), plain)
+    return [Tick(value, word) for value, word in zip(values, found, strict=True)]
+
+
+def _is_some(value: float, step: float) -> bool:
+    return abs(value) >= step * 1e-6
+
+
+def _letters(words: Sequence[str]) -> int:
+    return max(map(len, words), default=0)
+
+
+def _fixed(values: Sequence[float], step: float, unit: float, letter: str) -> list[str]:
+    digits = min(15, max(0, -math.floor(math.log10(step / unit) + 1e-9)))
+    return [f"{value / unit:,.{digits}f}{letter}" if _is_some(value, step) else "0" for value in values]
+
+
+def _power(value: float, step: float) -> str:
+    """Return a number as a power of ten, with as many digits as tell it from its neighbours: ``2e-5``."""
+    digits = min(12, max(0, math.ceil(math.log10(abs(value) / step) - 1e-9))) if value else 0
+    told, power = f"{value:.{digits}e}".split("e")
+    return f"{told.rstrip('0').rstrip('.') if '.' in told else told}e{int(power)}"
 
 
 def nothing_of(words: Sequence[str], names: Sequence[str]) -> str:

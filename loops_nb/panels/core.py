@@ -41,14 +41,14 @@ from loops_nb.panels.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
     from loops_nb.live import Board, Poller
     from loops_nb.panels.measuring import Measure
     from loops_nb.panels.view import View
-    from loops_nb.panels.wire import Picture, PlotName
+    from loops_nb.panels.wire import Picture, PlotName, Row
 
 #: Rows of a table that travel with the widget itself, and are saved with a notebook whose widgets are: more than one sees at once, few
 #: enough for five panels of a thousand runs in a notebook of 400 kB.
@@ -93,7 +93,7 @@ class Core:
     measure
         Measures the drift of checkpoints; None where nobody can.
     curves
-        Names the widget with the curves of what is shown, on another thread; None where there are none.
+        Puts checkpoints on the curves of what is shown and names their widget, on another thread; None where there are none.
     time_zone
         Of the times in pictures.
     wall, clock
@@ -109,7 +109,7 @@ class Core:
         *,
         notify: bool = False,
         measure: Measure | None = None,
-        curves: Callable[[], Picture] | None = None,
+        curves: Callable[[Mapping[str, Row]], Picture] | None = None,
         time_zone: str = "local",
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,

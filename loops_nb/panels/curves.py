@@ -14,10 +14,11 @@ from loops_nb.panels.curves_wire import Look
 from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from loops_nb.curves.history import Axis
     from loops_nb.curves.source import Source
+    from loops_nb.panels.curves_book import Listed
     from loops_nb.panels.curves_wire import CurvesSnapshot
     from loops_nb.panels.presence import Presence
     from loops_nb.plots import Plot
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class CurvesPanel(LiveWidget):
-    """Curves of training numbers, live while a cell trains: runs laid over each other, with their checkpoints.
+    """Curves of training numbers, live while a cell trains: experiments laid over each other, with the checkpoints recorded for them.
 
     It shows itself when it is a cell's last value, or with `show`.  A static picture of the same stays in the saved notebook.
 
@@ -41,6 +42,8 @@ class CurvesPanel(LiveWidget):
         How much of the former average stays at each value, from 0 (none) to 0.999.
     store
         Where the points are; None for the store that ``loops_nb`` writes to.
+    inside
+        It stands in another panel, which says for both how they stand and how to open them.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class CurvesPanel(LiveWidget):
         axis: Axis = "step",
         smoothing: float = 0.0,
         store: Source | None = None,
+        inside: bool = False,
     ) -> None:
         wanted = _names(runs)
         look = _look(key, axis, smoothing)
@@ -70,7 +74,8 @@ class CurvesPanel(LiveWidget):
 
         def made(tell: Callable[[dict[str, Any]], None], presence: Presence) -> CurvesCore:
             title = "Curves" if wanted is None else f"Curves of {', '.join(wanted)}"
-            return CurvesCore(source, wanted, tell, presence, title=title, line=" ".join(["%loops curves", *(wanted or ())]), look=look)
+            line = "" if inside else " ".join(["%loops curves", *(wanted or ())])
+            return CurvesCore(source, wanted, tell, presence, title=title, line=line, look=look)
 
         super().__init__(made, page)
         self._core.start()
@@ -78,6 +83,10 @@ class CurvesPanel(LiveWidget):
     def snapshot_now(self) -> CurvesSnapshot:
         """Return everything that is shown now."""
         return self._core.snapshot()
+
+    def list_checkpoints(self, listed: Sequence[Listed]) -> None:
+        """Put checkpoints on the curves that the service knows of, those that were recorded not twice."""
+        self._core.list_checkpoints(listed)
 
     def told(self, width: int = 120) -> str:
         """Return what is shown now in words, for a terminal."""

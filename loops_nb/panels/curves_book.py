@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -34,7 +35,9 @@ _POINT_BYTES, _LINE_BYTES = 32 / 3, 320
 _MOST_IN_TAIL = 40
 #: By so many points may the lines of a view grow, as a share of its columns, before all of it is made anew.
 _GROWTH = 1.0
-_LARGEST = float(np.finfo(np.float32).max)
+#: What 32 bits can tell: how large a number, how small a one, and how little a part of it.
+_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+_FINEST = 1e-4
 
 
 @dataclass(slots=True)
@@ -66,6 +69,22 @@ class Shown:
     is_stale: bool = True
 
 
+#: What can load a checkpoint.
+LISTED_FOR = ("trainer", "sampler")
+
+
+class Listed(NamedTuple):
+    """A checkpoint that the service lists, as a mark of the store is, with the run that it is of."""
+
+    run_id: str
+    step: int | None
+    at: float
+    text: str
+    uri: str
+    target: str
+    kind: Literal["save"] = "save"
+
+
 class Book:
     """The experiments of a panel; used by one thread at a time.
 
@@ -79,6 +98,8 @@ class Book:
 
     def __init__(self, source: Source, wanted: Sequence[str] | None) -> None:
         self.head = CurveHead(runs=[], keys=[], marks=[], params=[])
+        #: Checkpoints that somebody else knows of.
+        self.listed: Sequence[Listed] = ()
         self._source = source
         self._wanted = None if wanted is None else list(dict.fromkeys(wanted))
         self._rows: list[Any] = []
@@ -94,10 +115,11 @@ class Book:
             self._looks.setdefault(row.id, len(self._looks))
         self._counts = {row.id: {str(one.key): int(one.count) for one in self._source.keys(row.id)} for row in rows}
         keys = list(dict.fromkeys(key for counts in self._counts.values() for key in counts))
+        names = Counter(_name(row) for row in rows)
         marks, more_marks = self._marks()
         params = compared([row.params or {} for row in rows])
         head = CurveHead(
-            runs=[self._run(row) for row in rows],
+            runs=[self._run(row, is_one_of_many=names[_name(row)] > 1) for row in rows],
             keys=keys[:_MOST_KEYS],
             marks=marks,
             params=[ParamRow(name=row.name, values=row.values) for row in params.differing],
@@ -110,6 +132,14 @@ class Book:
         is_other = bool(_without_times(head) != _without_times(self.head))
         self.head = head
         return is_other
+
+    def place_marks(self) -> bool:
+        """Look anew where checkpoints and notes lie, and return whether that is another place than before."""
+        marks, more = self._marks()
+        if marks == self.head.marks:
+            return False
+        self.head = msgspec.structs.replace(self.head, marks=marks, more_marks=more)
+        return True
 
     def key(self, asked: str) -> str:
         """Return the key that is drawn when that one was asked for."""
@@ -210,21 +240,40 @@ class Book:
         chosen = sorted(found.values(), key=lambda row: (row.created_at, row.id))
         return chosen[-MOST_NAMED:], max(0, len(chosen) - MOST_NAMED), missing
 
-    def _run(self, row: Any) -> CurveRun:
+    def _run(self, row: Any, *, is_one_of_many: bool) -> CurveRun:
+        name = _name(row)
         return CurveRun(
             id=row.id,
-            name=row.name or row.run_id or row.id,
+            name=f"{name} ({row.id})" if is_one_of_many else name,
+            label=name,
             run_id=row.run_id,
             look=self._looks[row.id],
-            tags=list(row.tags or ()),
+            tags=[*(row.tags or ()), *(["archived"] if row.archived else ())],
             began=float(row.created_at),
             last_at=None if row.last_at is None else float(row.last_at),
         )
 
     def _marks(self) -> tuple[list[CurveMark], int]:
-        found = sorted(((mark, row.id) for row in self._rows for mark in self._source.marks(row.id)), key=lambda one: one[0].at)
+        recorded = [(mark, row.id) for row in self._rows for mark in self._source.marks(row.id)]
+        found = sorted([*recorded, *self._listed(recorded)], key=lambda one: one[0].at)
         kept = found[-MOST_MARKS:]
         return [self._mark(mark, run) for mark, run in kept], len(found) - len(kept)
+
+    def _listed(self, recorded: Iterable[tuple[Any, str]]) -> Iterable[tuple[Listed, str]]:
+        """Return the listed checkpoints that nobody recorded, each with the experiment that it is put to."""
+        saves = [mark for mark, _ in recorded if mark.kind == "save"]
+        uris = {mark.uri for mark in saves}
+        # Of a checkpoint that was recorded before its URI was told there is only the name.
+        names = {
+            (mark.text, target) for mark in saves if not mark.uri for target in (LISTED_FOR if mark.target is None else (mark.target,))
+        }
+        for listed in self.listed:
+            rows = [row for row in self._rows if row.run_id == listed.run_id]
+            if not rows or listed.uri in uris or (listed.text, listed.target) in names:
+                continue
+            # A run that was resumed may have several: that which was going on then.
+            before = [row for row in rows if row.created_at <= listed.at]
+            yield listed, (before[-1] if before else rows[0]).id
 
     def _mark(self, mark: Any, run: str) -> CurveMark:
         return CurveMark(
@@ -232,15 +281,25 @@ class Book:
             kind=mark.kind,
             step=None if mark.step is None else int(mark.step),
             at=float(mark.at),
-            tokens=self._tokens_at(run, float(mark.at)),
+            tokens=self._tokens_at(run, mark),
             name=mark.text or mark.uri or "",
             uri=mark.uri or "",
             target=mark.target or "",
         )
 
-    def _tokens_at(self, run: str, at: float) -> float | None:
-        known = (history.tokens_at(at) for (of, _), history in self._histories.items() if of == run)
+    def _tokens_at(self, run: str, mark: Any) -> float | None:
+        # The service's clock is another one than that of whoever recorded.
+        by_step = isinstance(mark, Listed) and mark.step is not None
+        known = (
+            history.tokens_at_step(mark.step) if by_step else history.tokens_at(float(mark.at))
+            for (of, _), history in self._histories.items()
+            if of == run
+        )
         return next((tokens for tokens in known if tokens is not None), None)
+
+
+def _name(row: Any) -> str:
+    return str(row.name or row.run_id or row.id)
 
 
 def checked(look: Look, key: str) -> Look:
@@ -283,11 +342,12 @@ def _span(x: Floats) -> tuple[float, float] | None:
 def _line(place: int, history: History, look: Look, shown: Shown, columns: int) -> CurveLine:
     x, breaks, (low, high) = history.x(look.axis), history.breaks(), shown.span
     found = reduce(x, history.y(), breaks=breaks, low=low, high=high, most=2 * columns)
-    line = CurveLine(run=place, x=_packed(found.x - shown.origin), y=_packed(found.y), stats=_stats(history))
+    line = CurveLine(run=place, x=_packed(found.x - shown.origin), stats=_stats(history), wide=_is_wide(history, found.y))
+    line.y = _packed(found.y, wide=line.wide)
     line.odd = [(odd.x - shown.origin, odd.kind, odd.many) for odd in found.odd]
     if look.smoothing:
         smooth = reduce(x, history.smoothed(look.smoothing), breaks=breaks, low=low, high=high, most=columns)
-        line.sx, line.sy = _packed(smooth.x - shown.origin), _packed(smooth.y)
+        line.sx, line.sy = _packed(smooth.x - shown.origin), _packed(smooth.y, wide=line.wide)
     return line
 
 
@@ -305,11 +365,13 @@ def _added(place: int, history: History, look: Look, shown: Shown, sent: int) ->
     first = 1 if len(found.x) and found.x[0] == old_x and found.y[0] == old_y else 0
     # The one before was no number: the page must not draw a line over it.
     gap = not first and not math.isfinite(old_y)
-    line.x, line.y = _packed(_led(found.x[first:] - shown.origin, gap=gap)), _packed(_led(found.y[first:], gap=gap, with_=math.nan))
+    line.wide = _is_wide(history, found.y)
+    line.x = _packed(_led(found.x[first:] - shown.origin, gap=gap))
+    line.y = _packed(_led(found.y[first:], gap=gap, with_=math.nan), wide=line.wide)
     line.odd = [(odd.x - shown.origin, odd.kind, odd.many) for odd in found.odd if odd.x > old_x or math.isfinite(old_y)]
     if look.smoothing:
         smooth = reduce(x, history.smoothed(look.smoothing, sent - 1), breaks=breaks, low=low, high=high, most=_MOST_IN_TAIL // 2)
-        line.sx, line.sy = _packed(smooth.x[1:] - shown.origin), _packed(smooth.y[1:])
+        line.sx, line.sy = _packed(smooth.x[1:] - shown.origin), _packed(smooth.y[1:], wide=line.wide)
     return line, len(line.x) // 4 + len(line.sx) // 4, span[1] if span is not None else -math.inf
 
 
@@ -320,8 +382,17 @@ def _led(values: Floats, *, gap: bool, with_: float | None = None) -> Floats:
     return found
 
 
-def _packed(values: Floats) -> bytes:
-    return np.clip(values, -_LARGEST, _LARGEST).astype("<f4").tobytes()
+def _packed(values: Floats, *, wide: bool = False) -> bytes:
+    return values.astype("<f8").tobytes() if wide else np.clip(values, -_LARGEST, _LARGEST).astype("<f4").tobytes()
+
+
+def _is_wide(history: History, y: Floats) -> bool:
+    """Return whether 32 bits are too few for values of a series: they are too large, too small, or too much alike."""
+    low, high = history.summary.low, history.summary.high
+    if 0 < high - low < _FINEST * max(abs(low), abs(high)):
+        return True
+    size = np.abs(y)
+    return bool(((size > _LARGEST) | ((size < _SMALLEST) & (size > 0))).any())
 
 
 def _stats(history: History) -> LineStats:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from loops_nb.curves.source import Source
+    from loops_nb.panels.curves_book import Listed
     from loops_nb.panels.curves_wire import CurveHead
     from loops_nb.panels.presence import Presence
 
@@ -113,6 +114,12 @@ class CurvesCore:
         with self._lock:
             self._look()
 
+    def list_checkpoints(self, listed: Sequence[Listed]) -> None:
+        """Take in which checkpoints somebody else knows of."""
+        with self._lock:
+            self._book.listed = listed
+            self._trying(self._place_marks)
+
     def opening(self) -> dict[str, Any]:
         """Return the snapshot that travels with the widget."""
         return plain(self.snapshot())
@@ -133,6 +140,11 @@ class CurvesCore:
                 state=self._state,
                 reason=self._reason,
             )
+
+    @property
+    def trouble(self) -> str:
+        """Why what was recorded cannot be read; empty while it can."""
+        return self._reason if self._state == "failing" else ""
 
     @property
     def head(self) -> CurveHead:
@@ -231,8 +243,14 @@ class CurvesCore:
     def _draw(self, view: str) -> None:
         shown = self._views[view]
         curve = self._book.draw(shown)
+        # Of tokens nothing was known before the points were read.
+        self._place_marks()
         shown.seq += 1
         self._give(Drawn(view=view, seq=shown.seq, now=_now(), curve=curve))
+
+    def _place_marks(self) -> None:
+        if self._book.place_marks():
+            self._give(HeadNews(now=_now(), head=self._book.head, state=self._state, reason=self._reason))
 
     def _trying(self, do: Callable[[], Any]) -> Any:
         """Do something that reads the store; a failure is a state, told once and tried again."""

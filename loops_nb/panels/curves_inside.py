@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import LoopsError
+from loops_nb.panels.columns import COLUMNS
 from loops_nb.panels.wire import Picture
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loops_nb.panels.curves import CurvesPanel
+    from loops_nb.panels.curves_book import Listed
+    from loops_nb.panels.wire import Row
+
+_NAMES = tuple(column.name for column in COLUMNS["checkpoints"])
 
 
 class CurvesInside:
@@ -29,9 +37,15 @@ class CurvesInside:
         self._lock = threading.Lock()
         self._panel: CurvesPanel | None = None
         self._is_closed = False
+        self._is_recorded = False
 
-    def picture(self) -> Picture:
+    def picture(self, rows: Mapping[str, Row]) -> Picture:
         """Return what tells a page which widget to show, and in words what to do where it cannot; made on any thread.
+
+        Parameters
+        ----------
+        rows
+            The run's checkpoints, which become marks on the curves.
 
         Raises
         ------
@@ -44,10 +58,26 @@ class CurvesInside:
             if self._panel is None:
                 from loops_nb.panels.curves import CurvesPanel  # noqa: PLC0415 - numpy, for those who look at curves
 
-                self._panel = CurvesPanel(self._run_id)
+                self._panel = CurvesPanel(self._run_id, inside=True)
+            self._panel.list_checkpoints(_listed(self._run_id, rows))
             widget = self._panel.model_id
-        words = f"This page shows no panel inside of another. For the curves, type in a cell: %loops curves {self._run_id}"
+        words = f"This page shows no panel inside of another. For the curves, type in a cell: {self.line}"
         return Picture(plot="curves", state="drawn", widget=widget, text=words)
+
+    def are_there(self) -> bool:
+        """Return whether anything was recorded of the run; read once it was, and never made by reading."""
+        with contextlib.suppress(LoopsError):
+            if not self._is_recorded:
+                from loops_nb.tracking import Store  # noqa: PLC0415 - for those who record
+
+                with Store() as store:
+                    self._is_recorded = any(row.run_id == self._run_id for row in store.experiments(archived=True))
+        return self._is_recorded
+
+    @property
+    def line(self) -> str:
+        """The line of code that opens them alone."""
+        return f"%loops curves {self._run_id}"
 
     def close(self) -> None:
         """End it, if it was ever made; none is made afterwards."""
@@ -56,3 +86,15 @@ class CurvesInside:
             panel, self._panel = self._panel, None
         if panel is not None:
             panel.close()
+
+
+def _listed(run_id: str, rows: Mapping[str, Row]) -> list[Listed]:
+    from loops_nb.panels.curves_book import Listed  # noqa: PLC0415 - numpy
+
+    found = []
+    for row in rows.values():
+        cells: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
+        if cells["created_at"] is not None:
+            name, uri, target = (str(cells[each] or "") for each in ("checkpoint_id", "uri", "target"))
+            found.append(Listed(run_id, cells["step"], float(cells["created_at"]), name, uri, target))
+    return found

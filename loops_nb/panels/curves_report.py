@@ -34,6 +34,9 @@ def report_of(core: CurvesCore, *, live: bool, width: int = _WIDTH) -> dict[str,
     plot, head = core.reading(lambda book: (plot_of(book, core.first), book.head))
     shown = plot._repr_mimebundle_()
     params = _params(head)
+    if core.trouble and not head.runs:
+        # What cannot be read is not what is not there.
+        shown = {"text/html": sentence(core.trouble), "text/plain": core.trouble}
     parts = [sentence(core.title, is_heading=True), shown["text/html"]]
     if params.fields:
         parts += rows_html(params, "Parameters that differ")
@@ -49,6 +52,9 @@ def _instead(book: Book, key: str, *, is_empty: bool) -> list[str]:
     """Return what there is in place of what was asked for in vain."""
     head = book.head
     notes = [nothing_of(head.missing, book.names())] if head.missing else []
+    if head.more_runs:
+        shown = len(head.runs)
+        notes.append(f"{shown} of {shown + head.more_runs:,} experiments are drawn, the newest; others when they are named.")
     if is_empty and head.keys:
         notes.append(nothing_of([key], head.keys))
     return notes

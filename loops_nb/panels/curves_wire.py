@@ -4,7 +4,8 @@ As in `loops_nb.panels.wire`, the same structs make the TypeScript of the page (
 Each view on a page looks at one picture of its own: which key, along which axis, how far in.  It gets that as a `Curve`, and then what
 comes to its right end as `Tail`; a tail whose ``base`` is not the newest number that the view has is proof of a lost message.
 
-Points travel as base64 of little-endian 32-bit floats, ``x`` less the curve's ``origin``; NaN among ``y`` is a gap.
+Points travel as base64 of little-endian floats, ``x`` less the curve's ``origin``; NaN among ``y`` is a gap.  They have 32 bits, but
+for the values of a line that those cannot tell.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class CurveRun(Struct, kw_only=True, frozen=True):
     Parameters
     ----------
     id, name, run_id
-        Its own id, what people call it, and the run that it belongs to, if any.
+        Its own id, what it is called here, unlike any other, and the run that it belongs to, if any.
+    label
+        What people call it, which may be the name of several.
     look
         Which of the looks of a line it has; it keeps that whatever else comes and goes.
     tags
@@ -36,6 +39,7 @@ class CurveRun(Struct, kw_only=True, frozen=True):
 
     id: str
     name: str
+    label: str
     run_id: str | None
     look: int
     tags: list[str]
@@ -158,6 +162,8 @@ class CurveLine(Struct, kw_only=True, omit_defaults=True):
         The points.
     sx, sy
         Those of the smoothed line, if one was asked for.
+    wide
+        Whether ``y`` and ``sy`` have 64 bits each.
     odd
         What is no number: where, 0 for NaN, 1 and 2 for infinitely high and low, how many.
     stats
@@ -169,6 +175,7 @@ class CurveLine(Struct, kw_only=True, omit_defaults=True):
     y: bytes = b""
     sx: bytes = b""
     sy: bytes = b""
+    wide: bool = False
     odd: list[tuple[float, int, int]] = field(default_factory=list)
     stats: LineStats | None = None
 

@@ -157,14 +157,18 @@ class Panel(LiveWidget):
     def _report(self, *, live: bool) -> dict[str, str]:
         snapshot = self._core.snapshot()
         self._reported = self._core.state.content
-        html = report_html(snapshot, time_zone=self._time_zone, frozen=not live)
+        curves = self._line_of_curves()
+        html = report_html(snapshot, time_zone=self._time_zone, frozen=not live, curves=curves)
         return {
             "text/html": html,
-            "text/plain": report_text(snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS),
+            "text/plain": report_text(snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS, curves=curves),
         }
 
+    def _line_of_curves(self) -> str:
+        return self._curves.line if self._curves is not None and self._curves.are_there() else ""
+
     def _words(self, width: int) -> str:
-        return report_text(self._core.snapshot(), width=width, time_zone=self._time_zone)
+        return report_text(self._core.snapshot(), width=width, time_zone=self._time_zone, curves=self._line_of_curves())
 
     def _before_opening(self) -> None:
         # What comes within a moment stands on the page from the start.

@@ -40,7 +40,8 @@ class Plots:
     measure
         Measures the drift of checkpoints; None where nobody can.
     curves
-        Returns the picture that names the widget with the curves; called on another thread.  None where there are none.
+        Puts the checkpoints of rows on the curves, and returns the picture that names their widget; called on another thread.  None
+        where there are none.
     time_zone
         Of the times in pictures.
     clock
@@ -55,7 +56,7 @@ class Plots:
         frame: Callable[[], pd.DataFrame | None],
         give: Callable[[Picture], None],
         measure: Measure | None,
-        curves: Callable[[], Picture] | None,
+        curves: Callable[[Mapping[str, Row]], Picture] | None,
         time_zone: str,
         clock: Callable[[], float],
     ) -> None:
@@ -94,6 +95,9 @@ class Plots:
         """Take in that other rows are shown."""
         if "drift" in self._shown.values() and self._drift.state == "unmeasured":
             self._tell_drift()
+        if "curves" in self._shown.values() and self._curves is not None:
+            # Whoever shows them was told where they are.
+            self._poller.work(partial(self._curves, self._rows()), lambda _: None)
         self._draw_soon()
 
     def measure(self) -> None:
@@ -124,7 +128,7 @@ class Plots:
 
     def _tell_curves(self) -> None:
         if self._curves is not None:
-            self._poller.work(self._curves, self._curves_are_there)
+            self._poller.work(partial(self._curves, self._rows()), self._curves_are_there)
 
     def _curves_are_there(self, outcome: Picture | Exception) -> None:
         if isinstance(outcome, Exception):

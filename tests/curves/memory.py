@@ -89,6 +89,12 @@ class MemoryStore:
             self._marks[experiment].append(Mark("note", step, at, text, None, None, 1))
             self._now = next(self._version)
 
+    def archive(self, experiment: str) -> None:
+        """Put an experiment out of sight."""
+        with self._lock:
+            self._rows[experiment] = self._rows[experiment]._replace(archived=True)
+            self._now = next(self._version)
+
     def train(self, experiment: str, until: Any, *, every: float = 0.05) -> None:
         """Record a falling loss until a file is there; for a cell."""
         for step in itertools.count():

@@ -22,9 +22,9 @@ def size(message: Any) -> int:
     return len(json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
 
 
-def floats(text: str) -> list[float]:
-    """Return the numbers of a packed text."""
-    return [float(value) for value in np.frombuffer(base64.b64decode(text), "<f4")]
+def floats(text: str, *, wide: bool = False) -> list[float]:
+    """Return the numbers of a packed text, of 32 bits each or of 64."""
+    return [float(value) for value in np.frombuffer(base64.b64decode(text), "<f8" if wide else "<f4")]
 
 
 class Page:
@@ -78,7 +78,10 @@ class Page:
         self.curve, self.seq = message["curve"], message["seq"]
         origin = self.curve["origin"] if self.curve else 0.0
         self.lines = {
-            line["run"]: {"x": [origin + x for x in floats(line.get("x", ""))], "y": floats(line.get("y", ""))}
+            line["run"]: {
+                "x": [origin + x for x in floats(line.get("x", ""))],
+                "y": floats(line.get("y", ""), wide=line.get("wide", False)),
+            }
             for line in (self.curve["lines"] if self.curve else [])
         }
 
@@ -89,4 +92,4 @@ class Page:
         self.seq = message["seq"]
         for line in message["lines"]:
             self.lines[line["run"]]["x"] += [self.curve["origin"] + x for x in floats(line.get("x", ""))]
-            self.lines[line["run"]]["y"] += floats(line.get("y", ""))
+            self.lines[line["run"]]["y"] += floats(line.get("y", ""), wide=line.get("wide", False))

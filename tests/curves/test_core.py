@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loops_nb.errors import LoopsError
-from loops_nb.panels.curves_book import MOST_MARKS, MOST_NEWEST
+from loops_nb.panels.curves_book import MOST_MARKS, MOST_NEWEST, Listed
 from loops_nb.panels.curves_core import UNASKED
 from loops_nb.panels.wire import plain
 from tests.curves.memory import MemoryStore
@@ -277,3 +277,58 @@ def test_a_closed_panel_is_still(store: MemoryStore) -> None:
     assert len(page.sent) == sent
     assert page.core.snapshot().state == "over"
     page.close()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[-1e300, 1e300, 5.0], [1e-300, 2e-300], [1e9 + 0.25, 1e9 + 0.5, 1e9], [1.0, 1.7e308]],
+    ids=["large", "small", "much alike", "the largest"],
+)
+def test_values_that_32_bits_cannot_tell_come_as_they_are(values: list[float], store: MemoryStore, pages: list[Page]) -> None:
+    run = store.begin("a")
+    store.log(run, "loss", values)
+    page = Page(store)
+    pages.append(page)
+    page.look()
+    assert page.lines[0]["y"] == values
+    store.log(run, "loss", values, first=len(values))
+    page.wait(lambda: page.of("tail"))
+    assert page.lines[0]["y"] == values * 2
+
+
+def test_experiments_of_one_name_are_told_apart_and_those_put_out_of_sight_are_said_to_be(store: MemoryStore, pages: list[Page]) -> None:
+    ids = [store.begin("twin"), store.begin("twin"), store.begin("other")]
+    for run in ids:
+        store.log(run, "loss", [1.0])
+    store.archive(ids[0])
+    page = Page(store, ["twin", "other"])
+    pages.append(page)
+    runs = page.core.head.runs
+    assert [run.name for run in runs] == [f"twin ({ids[0]})", f"twin ({ids[1]})", "other"]
+    assert [run.label for run in runs] == ["twin", "twin", "other"]
+    assert [run.tags for run in runs] == [["archived"], [], []]
+
+
+def test_checkpoints_are_where_their_tokens_were_from_the_first_picture_on(store: MemoryStore, pages: list[Page]) -> None:
+    run = store.begin("a")
+    store.log(run, "loss", [3.0, 2.0, 1.0], tokens=1000)
+    store.save(run, 1, "step-1")
+    page = Page(store)
+    pages.append(page)
+    page.look(axis="tokens")
+    assert [mark.tokens for mark in page.core.head.marks] == [1000.0]
+
+
+def test_listed_checkpoints_lie_on_the_experiment_that_went_on_then(store: MemoryStore, pages: list[Page]) -> None:
+    first = store.begin("first", run_id="r", created_at=1000)
+    second = store.begin("second", run_id="r", created_at=5000)
+    other = store.begin("other", run_id="q", created_at=100)
+    for run in (first, second, other):
+        store.log(run, "loss", [3.0, 2.0])
+    page = Page(store, ["r", "q"])
+    pages.append(page)
+    page.core.list_checkpoints([Listed("r", 1, at, f"step-{at}", f"bt://{at}", "trainer") for at in (500, 2000, 6000)])
+    assert [(mark.run, mark.name) for mark in page.core.head.marks] == [(first, "step-500"), (first, "step-2000"), (second, "step-6000")]
+    assert [len(message["head"]["marks"]) for message in page.of("head")] == [3]
+    page.core.list_checkpoints([])
+    assert page.core.head.marks == []

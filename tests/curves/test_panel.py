@@ -18,9 +18,11 @@ import pytest
 import loops_nb
 from loops_nb import Loops
 from loops_nb.curves.looks import COLOURS, SHAPES
-from loops_nb.curves.wording import nothing_of
-from loops_nb.errors import InvalidArgumentError
+from loops_nb.curves.wording import nothing_of, value_ticks
+from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.panels import CurvesPanel
+from loops_nb.plots.canvas import SMALL
+from loops_nb.plots.letters import width
 from tests.curves.memory import MemoryStore
 from tests.curves.page import size
 
@@ -185,6 +187,56 @@ def test_of_many_names_a_few_are_said() -> None:
     )
     assert "…" in nothing_of(["x" * 500, "a\nb"], ["y"])
     assert "\n" not in nothing_of(["x" * 500, "a\nb"], ["y"])
+
+
+def labels(low: float, high: float) -> list[str]:
+    return [tick.label for tick in value_ticks(low, high, 6)]
+
+
+def test_an_axis_is_written_in_one_way_as_on_the_page() -> None:
+    assert labels(0, 3) == ["0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0"]
+    assert labels(0, 6e8) == ["0", "100M", "200M", "300M", "400M", "500M", "600M"]
+    assert labels(0, 1e12) == ["0", "0.2T", "0.4T", "0.6T", "0.8T", "1.0T"]
+    assert labels(0, 1e-5) == ["0", "2e-6", "4e-6", "6e-6", "8e-6", "1e-5"]
+    assert labels(1e9, 1e9 + 3) == [f"1,000,000,00{end}" for end in ("0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0")]
+    assert labels(-1e308, 1e308) == ["-1e308", "-5e307", "0", "5e307", "1e308"]
+
+
+@pytest.mark.parametrize("values", [[1e9 + step for step in range(4)], [-1e12, 1e12], [2.0, 3.0], [-1e300, 1e300]], ids=str)
+def test_what_stands_beside_the_axis_has_room_in_a_narrow_column(values: list[float], opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    store.log(store.begin("a"), "loss", values)
+    panel = CurvesPanel(store=store)
+    opened.append(panel)
+    beside = re.findall(r'<text x="([\d.]+)%" dx="-6"[^>]*>([^<]+)<', panel.picture.svg)
+    assert len(beside) > 2
+    for left, words in beside:
+        assert float(left) / 100 * 480 - 6 >= width(words, SMALL)
+
+
+def test_what_cannot_be_read_is_not_said_to_be_missing(opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    store.broken = LoopsError("The file of experiments is no file of experiments.")
+    panel = CurvesPanel("a", store=store)
+    opened.append(panel)
+    assert "is no file of experiments" in panel.told()
+    for words in (panel.told(), panel._report(live=True)["text/html"]):
+        assert "Nothing was recorded" not in words
+
+
+def test_how_to_record_tokens_is_said_where_there_are_none(store: MemoryStore, opened: list[CurvesPanel]) -> None:
+    panel = CurvesPanel(store=store, axis="tokens")
+    opened.append(panel)
+    assert "Of 2 experiments no tokens were recorded: exp.log(step=1, loss=0.5, tokens_seen=4096)." in " ".join(panel.told().split())
+
+
+def test_how_many_are_not_drawn_is_said(opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    for number in range(30):
+        store.log(store.begin(f"seed {number}", run_id="r"), "loss", [1.0])
+    panel = CurvesPanel("r", store=store)
+    opened.append(panel)
+    assert "24 of 30 experiments are drawn, the newest" in " ".join(panel.told().split())
 
 
 def test_looks_are_those_of_the_page() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from loops_nb.errors import LoopsError
 from loops_nb.panels import CheckpointsPanel, CurvesPanel, RunPanel, open_panels
 from loops_nb.panels.curves_inside import CurvesInside
 from loops_nb.panels.panel import Panel
+from loops_nb.steps import step_of
 from tests.panels.waiting import until
 from tests.service import AnyService
 
@@ -106,6 +108,35 @@ def test_it_shows_the_run_of_the_panel_from_its_first_step(page: Page) -> None:
     assert "2 @ 1" in inside.told()
 
 
+def test_checkpoints_that_are_listed_are_marks_on_the_curves_and_those_that_were_recorded_not_twice(page: Page) -> None:
+    with loops_nb.experiment("mine", run=RUN) as mine:
+        for step in range(0, 500, 25):
+            mine.log(step=step, loss=500.0 - step, tokens_seen=10 * step)
+        mine.saved("as recorded", step=175, uri=page.panel.frame["uri"][0])
+    inside = page.inside()
+    listed = page.panel.frame
+    marks = inside.snapshot_now().head.marks
+    assert sorted(mark.uri for mark in marks) == sorted(listed["uri"])
+    for uri, name in zip(listed["uri"][1:], listed["checkpoint_id"][1:], strict=True):
+        assert [(mark.step, mark.name) for mark in marks if mark.uri == uri] == [(step_of(name), name)]
+    assert [mark.name for mark in marks if mark.uri == page.panel.frame["uri"][0]] == ["as recorded"]
+    early = next(mark for mark in marks if mark.step == 200)
+    assert early.tokens == 2000
+
+
+def test_the_report_names_the_curves_of_a_run_that_has_some(page: Page) -> None:
+    line = f"Curves: %loops curves {RUN}"
+    assert "Curves:" not in page.panel._words(120)
+    assert not (Path(os.environ["LOOPS_NB_HOME"]) / "experiments.sqlite").exists(), "looking made a file"
+    with loops_nb.experiment("mine", run=RUN) as mine:
+        mine.log(step=0, loss=3.0)
+    assert line in page.panel._words(120)
+    for live in (True, False):
+        report = page.panel._report(live=live)
+        assert f"<p>Curves: <code>%loops curves {RUN}</code></p>" in report["text/html"]
+        assert line in report["text/plain"]
+
+
 def test_it_has_no_report_and_no_place_of_its_own(page: Page) -> None:
     inside = page.inside()
     assert inside._marks is None
@@ -152,7 +183,7 @@ def test_what_is_asked_for_while_the_panel_closes_is_not_made(loops: Loops) -> N
     inside = CurvesInside(RUN)
     inside.close()
     with pytest.raises(LoopsError, match="closed"):
-        inside.picture()
+        inside.picture({})
     assert widgets() == {}
 
 

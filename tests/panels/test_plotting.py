@@ -143,9 +143,15 @@ def test_a_run_has_pictures_of_its_checkpoints_and_a_fleet_has_none() -> None:
     assert fleet.pictures == []
 
 
-def test_curves_are_named_to_who_shows_them_and_not_again_when_rows_change() -> None:
+def test_curves_are_named_to_who_shows_them_and_not_again_when_rows_change_but_get_the_rows() -> None:
     named = Picture(plot="curves", state="drawn", widget="w", text="Type this.")
-    page = Shown(RunView("r"), curves=lambda: named)
+    given: list[int] = []
+
+    def curves(rows: Any) -> Picture:
+        given.append(len(rows))
+        return named
+
+    page = Shown(RunView("r"), curves=curves)
     page.save(100)
     page.hand.turn(5)
     assert page.pictures == []
@@ -154,6 +160,7 @@ def test_curves_are_named_to_who_shows_them_and_not_again_when_rows_change() -> 
     page.hand.turn(5)
     page.show("curves", view="another")
     assert page.pictures == [named, named]
+    assert given == [1, 2, 2]
 
 
 def test_no_picture_is_in_what_a_notebook_keeps() -> None:

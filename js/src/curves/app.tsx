@@ -28,11 +28,14 @@ export function App({ session, view }: { session: Session; view: string }) {
   const [width, setWidth] = useState(0);
   const place = useRef<HTMLElement>(null);
   const [settings, set] = useState<Settings>(() => {
+    if (session.kept) return { ...session.kept, cursor: null };
     const look = firstLook(session.first, 600);
     return { look, isLog: false, isCut: false, isLowBest: isLowBest(look.key), hidden: new Set(), cursor: null };
   });
   const change = (more: Partial<Settings>) => set((before) => ({ ...before, ...more }));
 
+  // Who comes back to this panel, as by the tabs of a run's, finds it as it was left.
+  useLayoutEffect(() => session.keep(settings), [settings]);
   useEffect(() => session.subscribe(() => redraw((n) => n + 1)), [session]);
   useEffect(() => everySecond((now) => session.second(now)), [session]);
   useLayoutEffect(() => {
@@ -82,19 +85,24 @@ export function App({ session, view }: { session: Session; view: string }) {
     change({ hidden });
   };
   const missing = head.missing.length ? ` of ${head.missing.join(", ")}` : "";
+  // The panel around this one says how it stands, for both.
+  const isInside = !session.line;
+  const isTold = standing === "failing" || !isInside;
   const isQueued = waits > QUEUED_AFTER && standing === "live";
 
   return (
     <section class="panel" ref={place} data-standing={standing} data-seen={drawn.key}>
       <header>
         <h3>{session.title}</h3>
-        <span class={`standing soft ${standing === "live" ? "" : standing === "over" ? "over" : "bad"}`}>
-          <span class="dot" />
-          {SAID[standing]}
-        </span>
+        {isTold && (
+          <span class={`standing soft ${standing === "live" ? "" : standing === "over" ? "over" : "bad"}`}>
+            <span class="dot" />
+            {SAID[standing]}
+          </span>
+        )}
         {isQueued && <span class="soft">Queued: the kernel is busy</span>}
       </header>
-      {standing !== "live" && (
+      {standing !== "live" && isTold && (
         <p class="banner" data-health={standing}>
           {session.reason ||
             (standing === "over" ? "The panel was closed." : "What you see may be old. Run the cell again for a live panel:")}{" "}
@@ -105,9 +113,18 @@ export function App({ session, view }: { session: Session; view: string }) {
       {head.keys.length > 0 && (
         <Controls keys={head.keys} drawn={drawn} settings={settings} change={change} unknown={picture?.unknown ?? 0} />
       )}
+      {head.more_runs > 0 && (
+        <p class="soft" data-more={head.more_runs}>
+          {`${runs.length} of ${runs.length + head.more_runs} experiments are drawn, the newest. To see others, name them: `}
+          <code>%loops curves "name"</code>
+        </p>
+      )}
       {picture && width > 0 ? (
-        <Chart head={head} picture={picture} lines={lines} settings={settings} change={change} width={width} take={take} />
-      ) : (
+        // Where nothing lies on this axis there is no axis.
+        picture.first !== null && (
+          <Chart head={head} picture={picture} lines={lines} settings={settings} change={change} width={width} take={take} />
+        )
+      ) : standing === "failing" && !runs.length ? null : (
         <p class="empty" data-empty="nothing">
           {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : `Nothing was recorded yet${missing}.`} Numbers appear here as
           they are recorded: <code>training_client = loops_nb.track(training_client)</code>
@@ -117,12 +134,7 @@ export function App({ session, view }: { session: Session; view: string }) {
         {said}
       </p>
       {picture && <Numbers head={head} picture={picture} lines={lines} settings={settings} onToggle={toggle} change={change} />}
-      {(head.more_runs > 0 || head.more_marks > 0) && (
-        <p class="soft">
-          {head.more_runs > 0 && `${head.more_runs} older experiments are not drawn: name those you want. `}
-          {head.more_marks > 0 && `${head.more_marks} older marks are not drawn.`}
-        </p>
-      )}
+      {head.more_marks > 0 && <p class="soft">{`${head.more_marks} older marks are not drawn.`}</p>}
       {runs.length > 1 && <Params head={head} />}
       {picture && <Twin head={head} picture={picture} lines={lines} settings={settings} />}
     </section>

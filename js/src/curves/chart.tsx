@@ -27,6 +27,8 @@ interface Props {
 interface Spot {
   readonly mark: CurveMark;
   readonly colour: string;
+  /** Where along the axis. */
+  readonly at: number;
   readonly x: number;
   readonly y: number;
   readonly words: string;
@@ -34,6 +36,10 @@ interface Spot {
 
 /** What a bold letter of a name takes at most, on average: wide fonts must not lose the end that tells two runs apart. */
 const LETTER = 7.8;
+/** The same of a digit beside the axis. */
+const DIGIT = 7;
+/** Marks that would lie on each other stand so far apart. */
+const BESIDE = 10;
 
 export function Chart({ head, picture, lines, settings, change, width, take }: Props) {
   const { look, isLog, isCut, isLowBest, cursor } = settings;
@@ -44,11 +50,14 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
   const named = useMemo(() => lines.map((line) => head.runs[line.run]?.name ?? ""), [lines, head]);
   const right =
     isWide && lines.length > 1 && lines.length < 13 ? Math.min(170, 24 + Math.max(...named.map((name) => name.length)) * LETTER) : 14;
-  const across: Scale = { low, high, isLog: false, from: 58, to: width - right };
   const values = useMemo(() => valuesOf(lines, low, high, isLog, isCut), [lines, low, high, isLog, isCut]);
   const up: Scale = { ...values, isLog, from: BOTTOM, to: TOP };
+  // Where nothing is a number an axis would be made up.
+  const upward = useMemo(() => (values.isEmpty ? [] : ticks(up, 6)), [values, isLog]);
+  const left = Math.max(58, 15 + Math.max(0, ...upward.map(({ label }) => label.length)) * DIGIT);
+  const across: Scale = { low, high, isLog: false, from: left, to: width - right };
   const looks = (line: Line) => lookOf(head.runs[line.run]?.look ?? 0);
-  const order = [low, high, values.low, values.high, width, right, isLog];
+  const order = [low, high, values.low, values.high, width, left, right, isLog];
   const paths = useMemo(
     () => lines.map((line) => ({ line, behind: line.smooth && pathOf(line.raw, across, up), d: pathOf(front(line), across, up) })),
     [lines, ...order],
@@ -82,10 +91,12 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
 
   const spots = useMemo(() => spotsOf(head, lines, drawn.axis, across, up), [head, lines, drawn.axis, ...order]);
   const toMark = (by: number) => {
-    const places = [...new Set(spots.map((spot) => valueAt(across, spot.x)))].sort((a, b) => a - b);
+    const places = placesOf(head, lines, drawn.axis);
     const now = cursor ?? (by > 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY);
     const next = by > 0 ? places.find((at) => at > now + (high - low) * 1e-6) : places.findLast((at) => at < now - (high - low) * 1e-6);
-    if (next !== undefined) change({ cursor: next });
+    if (next === undefined) return;
+    if (next < low || next > high) pan((next - (low + high) / 2) / (high - low));
+    change({ cursor: next });
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const far = event.shiftKey ? 10 : 1;
@@ -138,22 +149,24 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
         <clipPath id="inside">
           <rect x={across.from - 3} y={TOP - 4} width={Math.max(0, across.to - across.from + 6)} height={BOTTOM - TOP + 8} />
         </clipPath>
-        {ticks(up, 6).map(({ at: value, label }) => (
+        {upward.map(({ at: value, label }) => (
           <g key={value}>
             <line class="grid" x1={across.from} x2={across.to} y1={place(up, value)} y2={place(up, value)} />
-            <text x={across.from - 6} y={place(up, value) + 4} text-anchor="end">
+            <text x={across.from - 9} y={place(up, value) + 4} text-anchor="end">
               {label}
             </text>
           </g>
         ))}
-        {along(drawn.axis, across, Math.max(2, Math.floor((across.to - across.from) / 90))).map(({ at: value, label }) => (
-          <g key={value}>
-            <line class="grid" x1={place(across, value)} x2={place(across, value)} y1={TOP} y2={BOTTOM} />
-            <text x={place(across, value)} y={BOTTOM + 16} text-anchor="middle">
-              {label}
-            </text>
-          </g>
-        ))}
+        {along(drawn.axis, across, Math.max(2, Math.floor((across.to - across.from) / (drawn.axis === "clock" ? 120 : 90)))).map(
+          ({ at: value, label }) => (
+            <g key={value}>
+              <line class="grid" x1={place(across, value)} x2={place(across, value)} y1={TOP} y2={BOTTOM} />
+              <text x={place(across, value)} y={BOTTOM + 16} text-anchor="middle">
+                {label}
+              </text>
+            </g>
+          ),
+        )}
         <line class="axis" x1={across.from} x2={across.to} y1={BOTTOM} y2={BOTTOM} />
         <g clip-path="url(#inside)">
           {paths.map(({ line, behind }) => behind && <path key={line.run} class="line behind" style={tone(looks(line))} d={behind} />)}
@@ -339,8 +352,18 @@ function readings(head: CurveHead, lines: readonly Line[], cursor: number, isLow
   return { x, rows, words: `at ${Math.round(x * 100) / 100}: ${rows.map(({ name, y }) => `${name} ${exact(y)}`).join(", ")}` };
 }
 
+/** Where the marks of these lines are along an axis, also those that are out of sight. */
+function placesOf(head: CurveHead, lines: readonly Line[], axis: Settings["look"]["axis"]): number[] {
+  const runs = lines.flatMap((line) => head.runs[line.run] ?? []);
+  const found = head.marks.map((mark) => {
+    const run = runs.find(({ id }) => id === mark.run);
+    return run ? markAt(mark, run, axis) : null;
+  });
+  return [...new Set(found.filter((at) => at !== null))].sort((a, b) => a - b);
+}
+
 function spotsOf(head: CurveHead, lines: readonly Line[], axis: Settings["look"]["axis"], across: Scale, up: Scale): Spot[] {
-  return head.marks.flatMap((mark) => {
+  const found = head.marks.flatMap((mark): Spot[] => {
     const run = head.runs.find(({ id }) => id === mark.run);
     const line = lines.find(({ run: number }) => head.runs[number]?.id === mark.run);
     const at = run && markAt(mark, run, axis);
@@ -349,6 +372,13 @@ function spotsOf(head: CurveHead, lines: readonly Line[], axis: Settings["look"]
     const shown = value === undefined ? up.low : Math.min(Math.max(value, up.low), up.high);
     const what = mark.kind === "note" ? "Note" : `Checkpoint${mark.target ? ` for the ${mark.target}` : ""}`;
     const words = `${what} of ${run.name} at ${said(axis, at)}${value === undefined ? "" : `, ${exact(value)}`}: ${mark.name}. Copy its ${mark.uri ? "URI" : "text"}`;
-    return [{ mark, colour: lookOf(run.look).colour, x: place(across, at), y: place(up, shown), words }];
+    return [{ mark, colour: lookOf(run.look).colour, at, x: place(across, at), y: place(up, shown), words }];
   });
+  // A trainer's and a sampler's checkpoint are often saved at the same step.
+  const same = new Map<string, Spot[]>();
+  for (const spot of found) {
+    const where = `${spot.mark.run} ${Math.round(spot.x)}`;
+    same.set(where, [...(same.get(where) ?? []), spot]);
+  }
+  return [...same.values()].flatMap((all) => all.map((spot, i) => ({ ...spot, x: spot.x + (i - (all.length - 1) / 2) * BESIDE })));
 }

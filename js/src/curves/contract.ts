@@ -5,6 +5,7 @@ export type Axis = "step" | "tokens" | "elapsed" | "clock";
 export interface CurveRun {
   id: string;
   name: string;
+  label: string;
   run_id: string | null;
   look: number;
   tags: string[];
@@ -66,6 +67,7 @@ export interface CurveLine {
   y?: string;
   sx?: string;
   sy?: string;
+  wide?: boolean;
   odd?: [number, number, number][];
   stats?: LineStats | null;
 }

@@ -60,22 +60,24 @@ export function Controls({ keys, drawn, settings, change, unknown }: Props) {
           />
           <output>{look.smoothing ? look.smoothing.toFixed(2) : "off"}</output>
         </label>
-        <label>
-          <input type="checkbox" checked={isLog} onChange={(event) => change({ isLog: event.currentTarget.checked })} />
-          Log scale
-        </label>
-        <label title="Leave the few values that stand out beyond the edges; arrows show where they are">
-          <input type="checkbox" checked={isCut} onChange={(event) => change({ isCut: event.currentTarget.checked })} />
-          Cut spikes
-        </label>
-        <button type="button" disabled={!isZoomed} data-control="reset" onClick={() => turn({ low: null, high: null })}>
-          Show all
-        </button>
+        <span class="tools together">
+          <label>
+            <input type="checkbox" checked={isLog} onChange={(event) => change({ isLog: event.currentTarget.checked })} />
+            Log scale
+          </label>
+          <label title="Leave the few values that stand out beyond the edges; arrows show where they are">
+            <input type="checkbox" checked={isCut} onChange={(event) => change({ isCut: event.currentTarget.checked })} />
+            Cut spikes
+          </label>
+          <button type="button" disabled={!isZoomed} data-control="reset" onClick={() => turn({ low: null, high: null })}>
+            Show all
+          </button>
+        </span>
       </div>
       {unknown > 0 && (
         <p class="soft">
-          {unknown === 1 ? "One experiment has" : `${unknown} experiments have`} nothing on this axis: its {AXES[drawn.axis].toLowerCase()}{" "}
-          were not recorded.
+          {unknown === 1 ? "One experiment has nothing on this axis: its " : `${unknown} experiments have nothing on this axis: their `}
+          {AXES[drawn.axis].toLowerCase()} were not recorded. To record them: <code>exp.log(step=1, loss=0.5, tokens_seen=4096)</code>
         </p>
       )}
     </>

@@ -36,8 +36,15 @@ export function seen(look: Look, picture: Picture): { low: number; high: number 
   return high > low ? { low, high } : { low: low - 0.5, high: low + 0.5 };
 }
 
+interface Bounds {
+  readonly low: number;
+  readonly high: number;
+  /** Whether there is no number to put between them. */
+  readonly isEmpty: boolean;
+}
+
 /** The values between two bounds; with `isCut` without the few that stand out so far that nothing else would be seen. */
-export function valuesOf(lines: readonly Line[], low: number, high: number, isLog: boolean, isCut: boolean): { low: number; high: number } {
+export function valuesOf(lines: readonly Line[], low: number, high: number, isLog: boolean, isCut: boolean): Bounds {
   const found: number[] = [];
   for (const line of lines) {
     for (const { x, y } of [line.raw]) {
@@ -47,7 +54,7 @@ export function valuesOf(lines: readonly Line[], low: number, high: number, isLo
       }
     }
   }
-  if (!found.length) return bounds(null, isLog);
+  if (!found.length) return { ...bounds(null, isLog), isEmpty: true };
   found.sort((a, b) => a - b);
   let [least, most] = [found[0] as number, found.at(-1) as number];
   if (isCut && found.length > 20) {
@@ -57,7 +64,7 @@ export function valuesOf(lines: readonly Line[], low: number, high: number, isLo
     least = Math.max(least, isLog ? quarter * (quarter / rest) ** 1.5 : quarter - room);
     most = Math.min(most, isLog ? rest * (rest / quarter) ** 1.5 : rest + room);
   }
-  return bounds({ low: least, high: most }, isLog);
+  return { ...bounds({ low: least, high: most }, isLog), isEmpty: false };
 }
 
 /** Points that the picture's bounds leave out: where, and whether above; those close together as one. */
@@ -124,7 +131,8 @@ export function reading(line: Line, at: number): { x: number; y: number; raw: nu
 export function extreme(line: Line, isLow: boolean): { x: number; y: number } | null {
   const wanted = isLow ? line.stats.low : line.stats.high;
   if (typeof wanted !== "number") return null;
-  const i = line.raw.y.indexOf(Math.fround(wanted));
+  // Points come as floats of 32 bits where those are enough.
+  const i = line.raw.y.findIndex((value) => value === wanted || value === Math.fround(wanted));
   return i < 0 ? null : { x: line.raw.x[i] as number, y: line.raw.y[i] as number };
 }
 

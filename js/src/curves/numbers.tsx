@@ -2,7 +2,7 @@ import { Swatch } from "./chart";
 import type { CurveHead } from "./contract";
 import { lookOf } from "./looks";
 import type { Line, Picture } from "./points";
-import { exact, number } from "./scale";
+import { exact, moment, number } from "./scale";
 import type { Settings } from "./settings";
 
 interface Props {
@@ -26,11 +26,11 @@ export function Numbers({ head, picture, lines, settings, onToggle, change }: Pr
   const hasOdd = rows.some(({ line }) => line.stats.odd > 0);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what can be scrolled is reached by the Tab key
-    <section class="rows" aria-label={`Runs and their ${key}`} tabIndex={0}>
+    <section class="rows" aria-label={`Experiments and their ${key}`} tabIndex={0}>
       <table data-table="numbers">
         <thead>
           <tr>
-            <th scope="col">Run</th>
+            <th scope="col">Experiment</th>
             <th scope="col" class="number">
               Newest
             </th>
@@ -78,6 +78,10 @@ export function Numbers({ head, picture, lines, settings, onToggle, change }: Pr
                     <Swatch look={lookOf(run.look)} />
                     {run.name}
                   </button>
+                  {head.runs.some(({ id, label }) => id !== run.id && label === run.label) && (
+                    // Of two with one name one wants to know which is the newer.
+                    <span class="soft"> {`began ${moment(run.began / 1000, 86_400)}, ${moment(run.began / 1000)}`}</span>
+                  )}
                   {run.tags.length > 0 && <span class="soft"> {run.tags.join(", ")}</span>}
                 </td>
                 <td class="number">
@@ -91,7 +95,7 @@ export function Numbers({ head, picture, lines, settings, onToggle, change }: Pr
                 </td>
                 <td class="number">{number(stats.count)}</td>
                 {hasOdd && <td class="number">{stats.odd ? number(stats.odd) : "–"}</td>}
-                <td>{isBest && "★ best"}</td>
+                <td>{isBest && (head.more_runs ? "★ best of these" : "★ best")}</td>
               </tr>
             );
           })}

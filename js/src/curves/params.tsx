@@ -5,12 +5,13 @@ import { lookOf } from "./looks";
 /** What was set differently; what is the same everywhere is only counted. */
 export function Params({ head }: { head: CurveHead }) {
   const { runs, params, same_params: same, more_params: more } = head;
-  if (!params.length) return same ? <p class="soft">All {same} parameters are the same.</p> : null;
+  if (!params.length)
+    return same ? <p class="soft">{same === 1 ? "The one parameter is" : `All ${same} parameters are`} the same.</p> : null;
   return (
     <details open data-table="params">
       <summary>
         Parameters that differ: {params.length + more}
-        {same > 0 && `; ${same} are the same`}
+        {same > 0 && `; ${same} ${same === 1 ? "is" : "are"} the same`}
       </summary>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what can be scrolled is reached by the Tab key */}
       <section class="rows" aria-label="Parameters that differ" tabIndex={0}>
@@ -41,7 +42,7 @@ export function Params({ head }: { head: CurveHead }) {
           </tbody>
         </table>
       </section>
-      {more > 0 && <p class="soft">{more} more that differ are not told.</p>}
+      {more > 0 && <p class="soft">{more === 1 ? "One more that differs is" : `${more} more that differ are`} not told.</p>}
     </details>
   );
 }

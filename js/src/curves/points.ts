@@ -1,4 +1,4 @@
-/** Points as they travel: 32-bit floats in base64. */
+/** Points as they travel: floats in base64, of 32 bits, or of 64 where those cannot tell the values. */
 
 import type { Curve, CurveLine, LineStats, Look } from "./contract";
 
@@ -35,24 +35,26 @@ export interface Picture {
   readonly lines: readonly Line[];
 }
 
-export function floats(text: string | undefined, origin = 0): number[] {
+export function floats(text: string | undefined, origin = 0, isWide = false): number[] {
   if (!text) return [];
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const view = new DataView(bytes.buffer);
-  return Array.from({ length: bytes.length >> 2 }, (_, i) => origin + view.getFloat32(i * 4, true));
+  return isWide
+    ? Array.from({ length: bytes.length >> 3 }, (_, i) => origin + view.getFloat64(i * 8, true))
+    : Array.from({ length: bytes.length >> 2 }, (_, i) => origin + view.getFloat32(i * 4, true));
 }
 
 const NOTHING: LineStats = { count: 0, odd: 0, last: null, last_step: 0, low: null, low_step: 0, high: null, high_step: 0 };
 
-function points(x: string | undefined, y: string | undefined, origin: number): Points {
-  return { x: floats(x, origin), y: floats(y) };
+function points(x: string | undefined, y: string | undefined, origin: number, isWide = false): Points {
+  return { x: floats(x, origin), y: floats(y, 0, isWide) };
 }
 
 function lineOf(line: CurveLine, origin: number, isSmooth: boolean): Line {
   return {
     run: line.run,
-    raw: points(line.x, line.y, origin),
-    smooth: isSmooth ? points(line.sx, line.sy, origin) : null,
+    raw: points(line.x, line.y, origin, line.wide),
+    smooth: isSmooth ? points(line.sx, line.sy, origin, line.wide) : null,
     odd: oddOf(line, origin),
     stats: line.stats ?? NOTHING,
   };
@@ -75,8 +77,8 @@ export function extended(picture: Picture, added: readonly CurveLine[], last: nu
     if (!more) return line;
     return {
       ...line,
-      raw: joined(line.raw, points(more.x, more.y, origin)),
-      smooth: line.smooth && joined(line.smooth, points(more.sx, more.sy, origin)),
+      raw: joined(line.raw, points(more.x, more.y, origin, more.wide)),
+      smooth: line.smooth && joined(line.smooth, points(more.sx, more.sy, origin, more.wide)),
       odd: [...line.odd, ...oddOf(more, origin)],
       stats: more.stats ?? line.stats,
     };

@@ -18,12 +18,15 @@ export interface Tick {
 
 export function place({ low, high, isLog, from, to }: Scale, value: number): number {
   const [a, b, v] = isLog ? [Math.log10(low), Math.log10(high), Math.log10(value)] : [low, high, value];
-  return from + ((v - a) / (b - a)) * (to - from);
+  // In halves: between the lowest and the highest of all numbers lies more than a number can say.
+  return from + ((v / 2 - a / 2) / (b / 2 - a / 2)) * (to - from);
 }
 
 export function valueAt({ low, high, isLog, from, to }: Scale, pixel: number): number {
   const share = (pixel - from) / (to - from);
-  return isLog ? low * (high / low) ** share : low + share * (high - low);
+  if (!isLog) return low + share * (high - low);
+  const [a, b] = [Math.log10(low), Math.log10(high)];
+  return 10 ** (a + share * (b - a));
 }
 
 const ROUND = [1, 2, 5, 10];
@@ -38,11 +41,11 @@ export function bounds(values: { low: number; high: number } | null, isLog: bool
   if (!values) return isLog ? { low: 0.1, high: 1 } : { low: 0, high: 1 };
   const { low, high } = values;
   if (isLog) {
-    const more = high > low ? (high / low) ** 0.04 : 2;
-    return { low: Math.max(low / more, 5e-324), high: high * more };
+    const more = high > low ? 10 ** ((Math.log10(high) - Math.log10(low)) * 0.04) : 2;
+    return { low: Math.max(low / more, 5e-324), high: Math.min(high * more, Number.MAX_VALUE) };
   }
-  const more = high > low ? (high - low) * 0.05 : Math.abs(high) * 0.1 || 1;
-  return { low: low - more, high: high + more };
+  const more = high > low ? (high / 2 - low / 2) * 0.1 : Math.abs(high) * 0.1 || 1;
+  return { low: Math.max(low - more, -Number.MAX_VALUE), high: Math.min(high + more, Number.MAX_VALUE) };
 }
 
 export function ticks({ low, high, isLog }: Scale, most: number): Tick[] {
@@ -52,19 +55,65 @@ export function ticks({ low, high, isLog }: Scale, most: number): Tick[] {
     const every = Math.max(1, Math.ceil((last - first + 1) / most));
     const powers = Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => first + i * every);
     const factors = powers.length * 3 <= most ? [1, 2, 5] : [1];
-    return [first - 1, ...powers]
-      .flatMap((power) => factors.map((factor) => factor * 10 ** power))
-      .filter((at) => at >= low * (1 - 1e-9) && at <= high * (1 + 1e-9))
-      .map((at) => ({ at, label: number(at) }));
+    const found = [first - 1, ...powers]
+      .flatMap((power) => factors.map((factor) => Number(`${factor}e${power}`)))
+      .filter((at) => at >= low * (1 - 1e-9) && at <= high * (1 + 1e-9));
+    // Of powers of ten the name is the power, unless all of them are short.
+    const plain = found.map((at) => String(Number(at.toPrecision(1))));
+    return written(found, longest(plain) <= 6 ? plain : found.map((at) => power(at, 0)));
   }
-  const step = roundStep((high - low) / most);
-  return multiples(low, high, step).map((at) => ({ at, label: number(at, step) }));
+  const step = roundStep(high / most - low / most);
+  const found = multiples(low, high, step);
+  return written(found, labels(found, step, 8));
+}
+
+function written(places: readonly number[], names: readonly string[]): Tick[] {
+  return places.map((at, i) => ({ at, label: names[i] as string }));
+}
+
+function longest(names: readonly string[]): number {
+  return Math.max(0, ...names.map((name) => name.length));
+}
+
+const UNITS = [
+  [1e3, "k"],
+  [1e6, "M"],
+  [1e9, "G"],
+  [1e12, "T"],
+] as const;
+
+/** Written with the letter of its unit, or as a power, a number is understood at once only if that takes no more letters. */
+const SHORT = 6;
+
+/** All marks of an axis, written in one way: in full, unless that takes more than so many letters and another way is short. */
+export function labels(values: readonly number[], step: number, most: number): string[] {
+  const size = Math.max(...values.map(Math.abs));
+  const each = (write: (value: number) => string) => values.map((value) => (Math.abs(value) < step * 1e-6 ? "0" : write(value)));
+  const powers = () => each((value) => power(value, step));
+  if (!(size < 1e15 && size >= 1e-4 && step >= 1e-12)) return powers();
+  const plain = each((value) => grouped(value, decimals(step)));
+  if (longest(plain) <= most) return plain;
+  const [unit, letter] = UNITS.findLast(([unit]) => size >= unit) ?? [1, ""];
+  const short = [each((value) => grouped(value / unit, decimals(step / unit)) + letter), powers()];
+  return short.find((way) => longest(way) <= SHORT) ?? plain;
+}
+
+function decimals(step: number): number {
+  return Math.max(0, Math.min(15, -Math.floor(Math.log10(step) + 1e-9)));
+}
+
+/** As a power of ten: `2e-5`. */
+function power(value: number, step: number): string {
+  return value
+    .toExponential(step ? digits(Math.abs(value), step) : 0)
+    .replace(/\.?0+e/, "e")
+    .replace("e+", "e");
 }
 
 function multiples(low: number, high: number, step: number, offset = 0): number[] {
   const first = Math.ceil((low - offset) / step - 1e-9);
   const count = Math.floor((high - offset) / step + 1e-9) - first + 1;
-  return Array.from({ length: Math.max(0, Math.min(count, 200)) }, (_, i) => (first + i) * step + offset);
+  return Array.from({ length: Math.max(0, Math.min(count, 200)) || 0 }, (_, i) => (first + i) * step + offset);
 }
 
 /** Short, and with as many digits as tell neighbours apart. */
@@ -75,15 +124,15 @@ export function number(value: number, step = 0): string {
   if (value === 0) return "0";
   if (size >= 1e15 || size < 1e-4)
     return value
-      .toExponential(step ? digits(size, step) : 2)
+      .toExponential(2)
       .replace(/\.?0+e/, "e")
       .replace("e+", "e");
-  if (step) return grouped(value, Math.max(0, Math.min(12, -Math.floor(Math.log10(step) + 1e-9))));
+  if (step) return grouped(value, decimals(step));
   return Number.isInteger(value) ? grouped(value, 0) : String(Number(value.toPrecision(5)));
 }
 
 function digits(size: number, step: number): number {
-  return Math.max(0, Math.min(8, Math.ceil(Math.log10(size / step))));
+  return Math.max(0, Math.min(12, Math.ceil(Math.log10(size / step) - 1e-9)));
 }
 
 function grouped(value: number, fraction: number): string {
@@ -101,17 +150,17 @@ export function exact(value: number | string | null | undefined): string {
 const SPANS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
 
 export function along(axis: Axis, scale: Scale, most: number): Tick[] {
-  if (axis === "step") {
+  if (axis === "step" || axis === "tokens") {
+    const wanted = roundStep((scale.high - scale.low) / most);
     // Half a step is none.
-    const step = Math.max(1, roundStep((scale.high - scale.low) / most));
-    return multiples(scale.low, scale.high, step).map((at) => ({ at, label: at >= 1e6 ? amount(at, step) : number(at, 1) }));
-  }
-  if (axis === "tokens") {
-    const step = roundStep((scale.high - scale.low) / most);
-    return multiples(scale.low, scale.high, step).map((at) => ({ at, label: amount(at, step) }));
+    const step = axis === "step" ? Math.max(1, wanted) : wanted;
+    const found = multiples(scale.low, scale.high, step);
+    return written(found, labels(found, step, axis === "step" ? 7 : 3));
   }
   const wanted = (scale.high - scale.low) / most;
-  const step = wanted < 1 ? roundStep(wanted) : (SPANS.find((span) => span >= wanted) ?? Math.ceil(wanted / 86_400) * 86_400);
+  // Points are told apart by thousandths of a second.
+  const step =
+    wanted < 1 ? Math.max(0.001, roundStep(wanted)) : (SPANS.find((span) => span >= wanted) ?? Math.ceil(wanted / 86_400) * 86_400);
   // Midnights of the person's own clock.
   const offset = axis === "clock" ? new Date(scale.low * 1000).getTimezoneOffset() * 60 : 0;
   return multiples(scale.low, scale.high, step, offset).map((at) => ({
@@ -121,11 +170,10 @@ export function along(axis: Axis, scale: Scale, most: number): Tick[] {
 }
 
 /** Large numbers of tokens and steps: `20k`, `1.5M`. */
-export function amount(value: number, step = 0): string {
+export function amount(value: number): string {
   const size = Math.abs(value);
-  const [unit, letter] =
-    size >= 1e12 ? [1e12, "T"] : size >= 1e9 ? [1e9, "G"] : size >= 1e6 ? [1e6, "M"] : size >= 1e3 ? [1e3, "k"] : [1, ""];
-  return step ? `${number(value / unit, Math.min(1, step / unit))}${letter}` : `${number(Number((value / unit).toPrecision(4)))}${letter}`;
+  const [unit, letter] = (size < 1e15 && UNITS.findLast(([unit]) => size >= unit)) || [1, ""];
+  return `${number(Number((value / unit).toPrecision(4)))}${letter}`;
 }
 
 export function lasting(seconds: number, step = 1): string {
@@ -137,9 +185,14 @@ export function lasting(seconds: number, step = 1): string {
 }
 
 export function moment(seconds: number, step = 1): string {
-  const at = new Date(seconds * 1000);
+  const at = new Date(Math.round(seconds * 1000));
   if (step >= 86_400) return at.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
-  return at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(step < 60 && { second: "2-digit" }) });
+  const fraction = step < 1 ? (decimals(step) as 1 | 2 | 3) : undefined;
+  return at.toLocaleTimeString("en-GB", {
+    hour: "2-digit",
+    minute: "2-digit",
+    ...(step < 60 && { second: "2-digit", fractionalSecondDigits: fraction }),
+  });
 }
 
 /** Where something is along an axis, in words. */

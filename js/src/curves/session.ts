@@ -3,6 +3,7 @@
 import type { Link } from "../link";
 import type { CurveHead, CurvesFromPage, CurvesToPage, Look } from "./contract";
 import { extended, type Picture, pictureOf } from "./points";
+import type { Settings } from "./settings";
 
 /** How much of what is shown can be believed. */
 export type Standing = "live" | "failing" | "over" | "gone" | "silent" | "saved";
@@ -52,9 +53,19 @@ export class Session {
   #visibleSince = 0;
   #isGone = false;
   #stop: (() => void) | null = null;
+  #kept: Settings | null = null;
 
   constructor(link: Link<CurvesToPage, CurvesFromPage>) {
     this.#link = link;
+  }
+
+  /** What was chosen last, by whichever view. */
+  get kept(): Settings | null {
+    return this.#kept;
+  }
+
+  keep(settings: Settings): void {
+    this.#kept = settings;
   }
 
   get head(): CurveHead {
@@ -154,6 +165,9 @@ export class Session {
   }
 
   gone(view: string): void {
+    // The next one begins with what this one showed.
+    const left = this.#views.get(view);
+    if (left?.isAnswered) this.#opening = { picture: left.picture, seq: left.seq };
     this.#views.delete(view);
     this.#send({ type: "gone", view });
   }

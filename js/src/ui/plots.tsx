@@ -114,7 +114,8 @@ function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing
   return (
     <>
       {!isReachable(standing) ? (
-        <p class="soft">A picture is drawn by the kernel, which is not there. Run the cell again.</p>
+        // One that came stays; that it is old is said above.
+        !svg && !(widget && !isForeign) && <p class="soft">A picture is drawn by the kernel, which is not there. Run the cell again.</p>
       ) : isLate ? (
         <p class="soft" role="status">
           Waiting for the kernel: it is busy.

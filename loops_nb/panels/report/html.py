@@ -21,7 +21,7 @@ ONE_OF_TWO = (
 )
 
 
-def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bool = False) -> str:
+def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bool = False, curves: str = "") -> str:
     """Return a snapshot as a piece of HTML that needs no style sheet, no script and no kernel.
 
     Parameters
@@ -32,6 +32,8 @@ def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bo
         Zone of all times, as in the setting of that name.
     frozen
         There is no live panel beside it: leave out the style rule that shows only one of the two.
+    curves
+        The line of code that shows what was recorded of it as curves; empty where nothing was.
 
     Raises
     ------
@@ -42,6 +44,8 @@ def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bo
     parts = [sentence(draft.title, is_heading=True), *map(sentence, draft.lines)]
     for section in draft.sections:
         parts += rows_html(section.table, section.heading) if section.table.fields else map(sentence, section.table.notes)
+    if curves:
+        parts.append(sentence("Curves:", code=curves))
     if draft.line:
         parts.append(sentence("To see it live, type in a notebook:", code=draft.line))
     return page(parts, classes=REPORT_CLASS, style="" if frozen else ONE_OF_TWO)

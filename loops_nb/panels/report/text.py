@@ -13,7 +13,9 @@ from loops_nb.panels.report.listing import MOST_ROWS
 _LEAST_WIDTH = 40
 
 
-def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "local", most_rows: int = MOST_ROWS) -> str:
+def report_text(
+    snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "local", most_rows: int = MOST_ROWS, curves: str = ""
+) -> str:
     """Return a snapshot as text for a terminal, a diff, or a reader that knows no HTML.
 
     Parameters
@@ -26,6 +28,8 @@ def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "
         Zone of all times, as in the setting of that name.
     most_rows
         Rows of a table; how many more there are is said below.
+    curves
+        The line of code that shows what was recorded of it as curves; empty where nothing was.
 
     Raises
     ------
@@ -39,6 +43,8 @@ def report_text(snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "
         parts = [_wrapped(section.heading, width)] if section.heading else []
         parts += [as_text(Table(section.table.fields), width)] if section.table.fields else []
         blocks.append("\n".join([*parts, *(_wrapped(note, width) for note in section.table.notes)]))
+    if curves:
+        blocks.append(_wrapped(f"Curves: {curves}", width))
     if draft.line:
         blocks.append(_wrapped(f"To see it live, type in a notebook: {draft.line}", width))
     return "\n\n".join(blocks)
