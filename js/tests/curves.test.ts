@@ -281,6 +281,12 @@ describe("a scale", () => {
       "1e300",
     ]);
     expect([exact("NaN"), exact("-Infinity"), exact(null), exact(0.123456789)]).toEqual(["NaN", "−∞", "–", "0.12346"]);
+    expect([exact(912_010_839_355.87), exact(123_456.7), exact(10_000.001), exact(9999.51)]).toEqual([
+      "912,010,839,355.87",
+      "123,456.7",
+      "10,000",
+      "9999.5",
+    ]);
     expect([amount(1500), amount(2e6), amount(12)]).toEqual(["1.5k", "2M", "12"]);
     expect([lasting(0), lasting(0.25), lasting(90), lasting(90_061)]).toEqual(["0 s", "0.25 s", "1 min 30 s", "1 d 1 h"]);
     const across = (low: number, high: number): Scale => ({ low, high, isLog: false, from: 0, to: 600 });
@@ -370,6 +376,8 @@ describe("geometry", () => {
 
   it("knows which way is better", () => {
     expect([isLowBest("loss"), isLowBest("eval/accuracy"), isLowBest("reward_mean")]).toEqual([true, false, false]);
+    const others = ["window", "forward_pass_seconds", "reward_std", "reward_loss", "toxicityScore", "meanReward", "eval/F1"];
+    expect(others.map(isLowBest)).toEqual([true, true, true, true, true, false, false]);
     const { lines } = pictureOf(curve([SLOW, FAST]));
     expect([bestOf(lines, true), bestOf(lines, false), bestOf(lines.slice(0, 1), true)]).toEqual([1, 1, null]);
   });

@@ -93,9 +93,13 @@ describe("the pictures of checkpoints", () => {
     page.one("[data-sort=step]").click();
     await until(() => expect(page.has("th[aria-sort]")).toBe(true));
     const ids = page.ids();
+    const isFilterSeen = () => page.one("input[type=search]").checkVisibility({ visibilityProperty: true });
+    expect(isFilterSeen()).toBe(true);
     await shown(page, "sizes");
     expect(page.one("tr[data-id]").checkVisibility()).toBe(false);
+    expect(isFilterSeen()).toBe(false);
     await shown(page, "table");
+    expect(isFilterSeen()).toBe(true);
     expect(page.ids()).toEqual(ids);
     expect(page.one("tr[data-id]").checkVisibility()).toBe(true);
   });

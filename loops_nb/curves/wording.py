@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _ROUND = (1, 2, 5, 10)
 _SMALL, _LARGE = 1e-4, 1e15
 _FINEST = 1e-12
+_MANY_DIGITS = 1e4
 #: Written with the letter of its unit, or as a power, a number is understood at once only if that takes no more letters.
 _SHORT = 6
 _THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -32,7 +33,10 @@ def number(value: float) -> str:
         return "infinity" if value > 0 else "-infinity"
     if value and not _SMALL <= abs(value) < _LARGE:
         return f"{value:.2e}"
-    return f"{value:,.0f}" if value == int(value) else f"{value:.5g}"
+    if value == int(value):
+        return f"{value:,.0f}"
+    # Of a large number five digits would not be that number.
+    return f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) >= _MANY_DIGITS else f"{value:.5g}"
 
 
 def value_ticks(low: float, high: float, most: int) -> list[Tick]:

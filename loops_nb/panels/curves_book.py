@@ -233,8 +233,10 @@ class Book:
         found: dict[str, Any] = {}
         missing = []
         for word in self._wanted:
-            named = [row for row in rows if word in (row.id, row.run_id)] or [row for row in rows if row.name == word]
-            found |= {row.id: row for row in named}
+            named = [row for row in rows if row.id == word]
+            named = named or [row for row in rows if row.run_id == word] or [row for row in rows if row.name == word]
+            # What was put out of sight is meant only where nothing else is called so.
+            found |= {row.id: row for row in [row for row in named if not row.archived] or named}
             if not named:
                 missing.append(word)
         chosen = sorted(found.values(), key=lambda row: (row.created_at, row.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,46 @@ def test_end_with_the_panel_and_touch_no_other(end: str, desk: Desk, world: Worl
     expect(reports.nth(0)).to_be_visible()
     expect(reports.nth(1)).to_be_hidden()
     assert notebook.execute(_THREADS).strip() == "0"
+
+
+def test_checkpoints_that_appear_are_marks_and_the_view_is_as_it_was_left(desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("has checkpoints")
+    world.save(run, "step-100")
+    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), "panel.freeze()", environment=recording)
+    notebook.run(0)
+    notebook.run(1)
+    panel = Panel(notebook.page)
+    curves = curves_in(panel).shown()
+    marks = curves.root.locator("[data-mark]")
+    expect(marks).to_have_count(1)
+    expect(marks).to_have_attribute("aria-label", re.compile("at step 100, 0.5: step-100"))
+    world.save(run, "step-200")
+    expect(marks).to_have_count(2)
+    curves.button("Clock").click()
+    curves.root.get_by_role("checkbox", name="Log scale").check()
+    curves.draws("loss clock 0")
+    tab(panel, "Table").click()
+    expect(views(notebook)).to_have_count(1)
+    curves = curves_in(panel).shown()
+    curves.draws("loss clock 0")
+    expect(curves.root.get_by_role("checkbox", name="Log scale")).to_be_checked()
+    notebook.run(2)
+    expect(notebook.page.locator(REPORT)).to_contain_text(f"Curves: %loops curves {run.id}")
+
+
+def test_a_kernel_that_was_started_anew_is_told_of_once(desk: Desk, world: World, recording: dict[str, str]) -> None:
+    run = world.run("its kernel goes")
+    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+    notebook.run(0)
+    notebook.run(1)
+    panel = Panel(notebook.page)
+    curves = curves_in(panel).shown()
+    notebook.restart_kernel()
+    expect(panel.root.locator("[data-health]").first).to_contain_text(f"%loops watch {run.id}")
+    expect(curves.root.locator(".panel")).to_have_attribute("data-standing", re.compile("gone|silent"))
+    for words in ("drawn by the kernel", "%loops curves", "No kernel"):
+        expect(panel.root.get_by_role("tabpanel")).not_to_contain_text(words)
+    curves.shown()
 
 
 def test_a_cell_run_again_leaves_nothing_of_the_former_panel(desk: Desk, world: World, recording: dict[str, str]) -> None:

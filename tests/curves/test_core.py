@@ -301,12 +301,18 @@ def test_experiments_of_one_name_are_told_apart_and_those_put_out_of_sight_are_s
     for run in ids:
         store.log(run, "loss", [1.0])
     store.archive(ids[0])
-    page = Page(store, ["twin", "other"])
+    page = Page(store, [*ids[:2], "other"])
     pages.append(page)
     runs = page.core.head.runs
     assert [run.name for run in runs] == [f"twin ({ids[0]})", f"twin ({ids[1]})", "other"]
     assert [run.label for run in runs] == ["twin", "twin", "other"]
     assert [run.tags for run in runs] == [["archived"], [], []]
+    named = Page(store, ["twin"])
+    pages.append(named)
+    assert [(run.id, run.name) for run in named.core.head.runs] == [(ids[1], "twin")]
+    store.archive(ids[1])
+    named.core.look_now()
+    assert [run.id for run in named.core.head.runs] == ids[:2], "what is out of sight is found where nothing else is called so"
 
 
 def test_checkpoints_are_where_their_tokens_were_from_the_first_picture_on(store: MemoryStore, pages: list[Page]) -> None:

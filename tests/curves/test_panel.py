@@ -18,8 +18,9 @@ import pytest
 import loops_nb
 from loops_nb import Loops
 from loops_nb.curves.looks import COLOURS, SHAPES
-from loops_nb.curves.wording import nothing_of, value_ticks
+from loops_nb.curves.wording import nothing_of, number, value_ticks
 from loops_nb.errors import InvalidArgumentError, LoopsError
+from loops_nb.experiments import direction
 from loops_nb.panels import CurvesPanel
 from loops_nb.plots.canvas import SMALL
 from loops_nb.plots.letters import width
@@ -122,8 +123,8 @@ def test_the_picture_tells_what_the_panel_shows(store: MemoryStore, opened: list
 
 def test_the_report_stays_small_whatever_was_recorded(opened: list[CurvesPanel]) -> None:
     store = MemoryStore()
-    for number in range(8):
-        store.fill(store.begin(f"run {number}"), "loss", np.random.default_rng(number).normal(size=100_000))
+    for seed in range(8):
+        store.fill(store.begin(f"run {seed}"), "loss", np.random.default_rng(seed).normal(size=100_000))
     panel = CurvesPanel(store=store)
     opened.append(panel)
     report = panel._report(live=True)
@@ -202,6 +203,16 @@ def test_an_axis_is_written_in_one_way_as_on_the_page() -> None:
     assert labels(-1e308, 1e308) == ["-1e308", "-5e307", "0", "5e307", "1e308"]
 
 
+def test_numbers_in_the_table_are_those_numbers() -> None:
+    assert [number(value) for value in (912_010_839_355.87, 123_456.7, 10_000.001, 9999.51, 5.0)] == [
+        "912,010,839,355.87",
+        "123,456.7",
+        "10,000",
+        "9999.5",
+        "5",
+    ]
+
+
 @pytest.mark.parametrize("values", [[1e9 + step for step in range(4)], [-1e12, 1e12], [2.0, 3.0], [-1e300, 1e300]], ids=str)
 def test_what_stands_beside_the_axis_has_room_in_a_narrow_column(values: list[float], opened: list[CurvesPanel]) -> None:
     store = MemoryStore()
@@ -232,8 +243,8 @@ def test_how_to_record_tokens_is_said_where_there_are_none(store: MemoryStore, o
 
 def test_how_many_are_not_drawn_is_said(opened: list[CurvesPanel]) -> None:
     store = MemoryStore()
-    for number in range(30):
-        store.log(store.begin(f"seed {number}", run_id="r"), "loss", [1.0])
+    for seed in range(30):
+        store.log(store.begin(f"seed {seed}", run_id="r"), "loss", [1.0])
     panel = CurvesPanel("r", store=store)
     opened.append(panel)
     assert "24 of 30 experiments are drawn, the newest" in " ".join(panel.told().split())
@@ -244,6 +255,12 @@ def test_looks_are_those_of_the_page() -> None:
     assert all(f'"{colour}"' in page for colour in COLOURS)
     assert all(f'"{shape}"' in page for shape in SHAPES)
     assert page.index(COLOURS[0]) < page.index(COLOURS[-1])
+
+
+def test_the_page_knows_which_way_is_better_as_the_listings_do() -> None:
+    page = (ROOT / "js" / "src" / "curves" / "settings.ts").read_text("utf-8")
+    lists = [set(" ".join(re.findall(r'"([^"]*)"', part)).split()) for part in re.findall(r"= words\((.*?)\);", page, re.DOTALL)]
+    assert lists[:3] == [direction._LOWEST, direction._HIGHEST, direction._TURNS]
 
 
 def test_from_python_with_the_real_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[CurvesPanel]) -> None:

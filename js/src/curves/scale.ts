@@ -128,6 +128,8 @@ export function number(value: number, step = 0): string {
       .replace(/\.?0+e/, "e")
       .replace("e+", "e");
   if (step) return grouped(value, decimals(step));
+  // Of a large number five digits would not be that number.
+  if (size >= 1e4) return value.toLocaleString("en-GB", { maximumFractionDigits: 2 });
   return Number.isInteger(value) ? grouped(value, 0) : String(Number(value.toPrecision(5)));
 }
 
