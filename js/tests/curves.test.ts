@@ -461,6 +461,18 @@ describe("a panel", () => {
     for (const name of names) expect(name.getBoundingClientRect().left).toBeGreaterThanOrEqual(left);
   });
 
+  it("cuts no label off where the axis ends", async () => {
+    const look: Look = { ...LOOK, axis: "clock" };
+    const given = curve([SLOW, FAST], { look, origin: 1_700_000_000, first: 1_700_000_000, last: 1_700_000_000.00402 });
+    // Too narrow for names beside the curves.
+    const kernel = new Kernel(snapshot({ curve: given }), 500);
+    await vi.waitFor(() => expect(kernel.all("[data-line]")).toHaveLength(2));
+    const right = kernel.one("svg").getBoundingClientRect().right;
+    const names = kernel.all<SVGTextElement>('.chart text[text-anchor="middle"]');
+    expect(names.at(-1)?.textContent).toMatch(/\d\.00[45]$/);
+    for (const name of names) expect(name.getBoundingClientRect().right).toBeLessThanOrEqual(right);
+  });
+
   it("puts marks at one place beside each other, and goes to those that are out of sight", async () => {
     const mark = (step: number, target: string) => ({
       ...(HEAD.marks[0] as CurveMark),

@@ -161,7 +161,7 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
           ({ at: value, label }) => (
             <g key={value}>
               <line class="grid" x1={place(across, value)} x2={place(across, value)} y1={TOP} y2={BOTTOM} />
-              <text x={place(across, value)} y={BOTTOM + 16} text-anchor="middle">
+              <text x={Math.min(place(across, value), width - (label.length * DIGIT) / 2)} y={BOTTOM + 16} text-anchor="middle">
                 {label}
               </text>
             </g>
