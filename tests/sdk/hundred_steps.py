@@ -11,7 +11,7 @@ import time
 from baseten.loops import ServiceClient
 
 from tests.sdk import only_loopback
-from tests.sdk.conftest import KEY, MODEL, SPEED
+from tests.sdk.conftest import KEY, MODEL, SPEED, ending_runs
 from tests.sdk.lessons import adam, long_batch
 from tests.service import running_service
 
@@ -28,19 +28,20 @@ def main() -> None:
         for kind, ahead in (("each step waited for", False), ("submitted ahead", True)):
             whole, training = [], []
             for seed in range(ROUNDS):
-                started = time.perf_counter()
-                client = ServiceClient().create_lora_training_client(MODEL, rank=16, seed=seed)
-                up = time.perf_counter()
-                pending = []
-                for _ in range(STEPS):
-                    pending.append((client.forward_backward(batch), client.optim_step(adam(1e-3))))
-                    if not ahead:
-                        pending[-1][0].result()
-                        pending[-1][1].result()
-                losses = [forward.result().loss for forward, _ in pending]
-                pending[-1][1].result()
-                done = time.perf_counter()
-                client.close()
+                # A service has a limit of live trainers.
+                with ending_runs(service.url):
+                    started = time.perf_counter()
+                    client = ServiceClient().create_lora_training_client(MODEL, rank=16, seed=seed)
+                    up = time.perf_counter()
+                    pending = []
+                    for _ in range(STEPS):
+                        pending.append((client.forward_backward(batch), client.optim_step(adam(1e-3))))
+                        if not ahead:
+                            pending[-1][0].result()
+                            pending[-1][1].result()
+                    losses = [forward.result().loss for forward, _ in pending]
+                    pending[-1][1].result()
+                    done = time.perf_counter()
                 whole.append(done - started)
                 training.append(done - up)
                 assert losses[-1] < losses[0]
