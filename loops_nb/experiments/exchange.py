@@ -213,18 +213,13 @@ def _int64(value: Any) -> int:
 
 
 def _format(path: Path) -> tuple[Callable[[Path], Iterable[Row]], Callable[[Path, Iterable[Row]], None]]:
-    formats = {
-        ".jsonl": (_read_lines, _write_lines),
-        ".csv": (_read_csv, _write_csv),
-        ".parquet": (_read_parquet, _write_parquet),
-    }
     if path.is_dir():
         raise InvalidArgumentError(f"{path} is a folder, not a file.", argument="path", hint=f"Name a file: {path / 'experiments.jsonl'}")
-    if path.suffix.lower() not in formats:
+    if path.suffix.lower() not in _FORMATS:
         raise InvalidArgumentError(
-            f"The name {path.name!r:.60} tells no format.", argument="path", hint=f"It can end in {', '.join(formats)}: experiments.jsonl"
+            f"The name {path.name!r:.60} tells no format.", argument="path", hint=f"It can end in {', '.join(_FORMATS)}: experiments.jsonl"
         )
-    return formats[path.suffix.lower()]
+    return _FORMATS[path.suffix.lower()]
 
 
 def _write_lines(path: Path, rows: Iterable[Row]) -> None:
@@ -321,3 +316,12 @@ def _pyarrow() -> tuple[Any, Any]:
         raise InvalidArgumentError(
             "Parquet needs pyarrow, which is not installed.", argument="path", hint="pip install pyarrow, or use a name that ends in .jsonl"
         ) from None
+
+
+_FORMATS: dict[str, tuple[Callable[[Path], Iterable[Row]], Callable[[Path, Iterable[Row]], None]]] = {
+    ".jsonl": (_read_lines, _write_lines),
+    ".csv": (_read_csv, _write_csv),
+    ".parquet": (_read_parquet, _write_parquet),
+}
+#: What the name of a file can end in.
+ENDINGS = tuple(_FORMATS)

@@ -14,7 +14,7 @@ from loops_nb.frames.arrays import STRING_DTYPE
 from loops_nb.frames.logged import marked_one
 from loops_nb.frames.metrics import place_at, told_first, unknown_keys
 from loops_nb.steps import step_of
-from loops_nb.tracking import TrackingWarning
+from loops_nb.tracking import TrackingWarning, in_sight
 
 if TYPE_CHECKING:
     from loops_nb.tracking import ExperimentRow, Mark, Series, Store
@@ -46,8 +46,7 @@ class Recorded:
 
     def rows(self, run_id: str) -> list[ExperimentRow]:
         """Return the experiments of a run, oldest first; archived ones where it has no others."""
-        rows = self._of.get(run_id, [])
-        return [row for row in rows if not row.archived] or rows
+        return in_sight(self._of.get(run_id, ()))
 
     def series(self, row: ExperimentRow) -> dict[str, Series]:
         """Return the series of an experiment."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.experiments.direction import known_mode
-from loops_nb.tracking import ExperimentRow, Store
+from loops_nb.tracking import ExperimentRow, Store, in_sight
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,4 +233,4 @@ class Metrics:
 
 def _fitting(rows: Iterable[ExperimentRow], word: str, *, hidden: bool) -> list[ExperimentRow]:
     fits = [row for row in rows if word in (row.run_id, row.name)]
-    return fits if hidden else [row for row in fits if not row.archived] or fits
+    return fits if hidden else in_sight(fits)

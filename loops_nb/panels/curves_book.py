@@ -15,6 +15,7 @@ from loops_nb.curves.params import compared
 from loops_nb.curves.reducing import reduce
 from loops_nb.curves.smoothing import HEAVIEST
 from loops_nb.panels.curves_wire import Curve, CurveHead, CurveLine, CurveMark, CurveRun, LineStats, Look, ParamRow, Tail
+from loops_nb.tracking import in_sight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -103,6 +104,8 @@ class Book:
         self._source = source
         self._wanted = None if wanted is None else list(dict.fromkeys(wanted))
         self._rows: list[Any] = []
+        #: What was saved and noted, each with the experiment; as of the last reading, for many views are drawn after it.
+        self._recorded: list[tuple[Any, str]] = []
         self._looks: dict[str, int] = {}
         self._histories: dict[tuple[str, str], History] = {}
         self._counts: dict[str, dict[str, int]] = {}
@@ -116,6 +119,7 @@ class Book:
         self._counts = {row.id: {str(one.key): int(one.count) for one in self._source.keys(row.id)} for row in rows}
         keys = list(dict.fromkeys(key for counts in self._counts.values() for key in counts))
         names = Counter(_name(row) for row in rows)
+        self._recorded = [(mark, row.id) for row in rows for mark in self._source.marks(row.id)]
         marks, more_marks = self._marks()
         params = compared([row.params or {} for row in rows])
         head = CurveHead(
@@ -235,8 +239,7 @@ class Book:
         for word in self._wanted:
             named = [row for row in rows if row.id == word]
             named = named or [row for row in rows if row.run_id == word] or [row for row in rows if row.name == word]
-            # What was put out of sight is meant only where nothing else is called so.
-            found |= {row.id: row for row in [row for row in named if not row.archived] or named}
+            found |= {row.id: row for row in in_sight(named)}
             if not named:
                 missing.append(word)
         chosen = sorted(found.values(), key=lambda row: (row.created_at, row.id))
@@ -256,14 +259,13 @@ class Book:
         )
 
     def _marks(self) -> tuple[list[CurveMark], int]:
-        recorded = [(mark, row.id) for row in self._rows for mark in self._source.marks(row.id)]
-        found = sorted([*recorded, *self._listed(recorded)], key=lambda one: one[0].at)
+        found = sorted([*self._recorded, *self._listed()], key=lambda one: one[0].at)
         kept = found[-MOST_MARKS:]
         return [self._mark(mark, run) for mark, run in kept], len(found) - len(kept)
 
-    def _listed(self, recorded: Iterable[tuple[Any, str]]) -> Iterable[tuple[Listed, str]]:
+    def _listed(self) -> Iterable[tuple[Listed, str]]:
         """Return the listed checkpoints that nobody recorded, each with the experiment that it is put to."""
-        saves = [mark for mark, _ in recorded if mark.kind == "save"]
+        saves = [mark for mark, _ in self._recorded if mark.kind == "save"]
         uris = {mark.uri for mark in saves}
         # Of a checkpoint that was recorded before its URI was told there is only the name.
         names = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from loops_nb.tracking.recorder import TrackingWarning
 from loops_nb.tracking.recording import Recording, begin
-from loops_nb.tracking.rows import MARK_KINDS, ExperimentRow, KeyRow, Mark, Series
+from loops_nb.tracking.rows import MARK_KINDS, ExperimentRow, KeyRow, Mark, Series, in_sight
 from loops_nb.tracking.store import Store, store_path
 from loops_nb.tracking.tracked import track
 
@@ -22,6 +22,7 @@ __all__ = [
     "Store",
     "TrackingWarning",
     "begin",
+    "in_sight",
     "store_path",
     "track",
 ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     import numpy.typing as npt
 
@@ -51,6 +53,12 @@ class ExperimentRow(NamedTuple):
     def label(self) -> str:
         """The name, and the run where there is one: what tells experiments apart on a page."""
         return self.name if self.run_id is None or self.run_id == self.name else f"{self.name} ({self.run_id})"
+
+
+def in_sight(rows: Iterable[ExperimentRow]) -> list[ExperimentRow]:
+    """Return those that are not archived; what was put out of sight is meant only where nothing else is there."""
+    found = list(rows)
+    return [row for row in found if not row.archived] or found
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,25 +20,13 @@ from loops_nb.tracking import Recording, Store, TrackingWarning, begin
 from loops_nb.tracking.recorder import Recorder, recorder_for
 from loops_nb.tracking.writing import Opening
 from tests.frames.documents import ANY_MACHINE
-
-
-@contextmanager
-def writer(name: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-m", "tests.tracking.writer", name], stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+from tests.tracking.processes import running, told
 
 
 def acknowledged(process: subprocess.Popen[str], times: int) -> int:
-    assert process.stdout is not None
     found = 0
     for _ in range(times):
-        found = int(process.stdout.readline())
+        found = told(process)
     return found
 
 
@@ -49,7 +35,7 @@ def test_several_processes_killed_in_the_middle_lose_nothing_that_was_written(st
     rounds = 3
     total = 0
     for _ in range(rounds):
-        with writer("shared") as one, writer("shared") as other:
+        with running("writer", "shared") as one, running("writer", "shared") as other:
             surely = [acknowledged(one, 3), acknowledged(other, 3)]
             os.kill(one.pid, signal.SIGKILL)
             surely[1] = acknowledged(other, 2)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import pytest
 from loops_nb.tracking import Store
 from loops_nb.tracking.request_log import RequestLog, follow, followed, unfollow
 from loops_nb.tracking.writing import Followed
+from tests.tracking.processes import running, told
 
 RUN = "abc1234"
 KEY = "a-key-that-must-not-be-kept"
@@ -174,31 +172,14 @@ def test_lines_and_how_far_they_go_are_written_together_or_not_at_all(
     assert losses(store) == [(1, 3.0, 16), (2, 2.0, 32)]
 
 
-@contextmanager
-def following(log: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-m", "tests.tracking.follower", str(log)], stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def written(process: subprocess.Popen[str]) -> int:
-    assert process.stdout is not None
-    return int(process.stdout.readline())
-
-
 def test_two_processes_that_follow_one_log_record_each_step_once_also_when_they_are_killed(script: Script, store: Store) -> None:
     script.made()
     script.step(0.0)
     steps = 1
     with ExitStack() as stack:
-        both = [stack.enter_context(following(script.path)) for _ in range(2)]
+        both = [stack.enter_context(running("follower", str(script.path))) for _ in range(2)]
         for process in both:
-            while not written(process):
+            while not told(process):
                 pass
         for number in range(30):
             for _ in range(5):
@@ -207,13 +188,13 @@ def test_two_processes_that_follow_one_log_record_each_step_once_also_when_they_
             if number % 10 == 5:
                 killed = both.pop(0)
                 os.kill(killed.pid, signal.SIGKILL)
-                both.append(stack.enter_context(following(script.path)))
+                both.append(stack.enter_context(running("follower", str(script.path))))
             until = script.path.stat().st_size
             # The one that was there before, so that the new one comes in while the log grows.
-            while written(both[0]) < until:
+            while told(both[0]) < until:
                 pass
         for process in both:
-            while written(process) < until:
+            while told(process) < until:
                 pass
     assert [(step, value) for step, value, _ in losses(store)] == [(step + 1, float(step)) for step in range(steps)]
     (row,) = store.experiments()

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
     from loops_nb.magics.desk import Desk
 
-_ENDINGS = (".jsonl", ".csv", ".parquet")
 _FILE = Takes(name="file", metavar="FILE", required=True, help="its name ends in .jsonl, .csv or .parquet (that needs pyarrow)")
 
 
 def _export(desk: Desk, values: SimpleNamespace) -> None:
-    if Path(values.file).suffix.lower() not in _ENDINGS and any(Path(word).suffix.lower() in _ENDINGS for word in values.runs):
+    from loops_nb.experiments.exchange import ENDINGS  # noqa: PLC0415 - only for those who export
+
+    others = [word for word in values.runs if Path(word).suffix.lower() in ENDINGS]
+    if others and Path(values.file).suffix.lower() not in ENDINGS:
         # The other way round, as in most lines about a run.
-        others = [word for word in values.runs if Path(word).suffix.lower() in _ENDINGS]
         raise InvalidArgumentError(
             "The file stands before the runs.", argument="file", hint=f"Meant is %loops export {others[0]} {values.file}"
         )
