@@ -242,3 +242,11 @@ def test_what_waits_when_a_run_ends_becomes_an_error(api: httpx.Client, session_
         found = trainer.poll(key)
         assert (found["status"], found["error_class"]) == ("error", "RuntimeError")
         assert "has ended" in found["error"]
+
+
+def test_a_key_with_a_body_that_differs_in_its_last_bytes_is_refused(trainer: Trainer) -> None:
+    long = [list(range(32, 126)) * 4] * 60
+    same, other = ({"data": [datum(tokens) for tokens in [*long, list(last)]]} for last in (b"first", b"third"))
+    first = trainer.submit("forward", key="once", **same)
+    assert trainer.submit("forward", key="once", **same).json() == first.json()
+    assert problem(trainer.submit("forward", key="once", **other), 422)["code"] == "IDEMPOTENCY_KEY_REUSED"

@@ -58,6 +58,8 @@ def test_a_request_is_accepted_and_fetched(api: httpx.Client, sampler: dict[str,
     assert accepted(sample(api, sampler, PROMPT, headers=headers, model=MODEL)) == key
     assert good(poll(api, sampler, key)) == done
     problem(sample(api, sampler, PROMPT, headers=headers, model=MODEL, n=2), 422)
+    # The same body for other weights is another request.
+    problem(sample(api, sampler, PROMPT, headers={**headers, "X-Min-Policy-Version": "0"}, model=MODEL), 422)
 
 
 def test_what_is_wrong_is_refused_at_once(api: httpx.Client, sampler: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -21,17 +22,17 @@ MOST_FINISHED = 50_000
 
 
 class Operation:
-    """Something that a run was asked for."""
+    """Something that a run was asked for; ``context`` is what the request says beside its body, in its headers."""
 
     __slots__ = ("answer", "body", "finished", "finished_at", "id", "key", "name", "print", "size")
 
-    def __init__(self, name: str, body: bytes, key: str) -> None:
+    def __init__(self, name: str, body: bytes, key: str, context: str = "") -> None:
         self.id = secrets.token_hex(16)
         self.key = key
         self.name = name
         self.body = body
         self.size = len(body)
-        self.print = fingerprint(name, body)
+        self.print = fingerprint(name, body, context)
         #: The JSON of the answer when it is finished; None again when it was forgotten.
         self.answer: bytes | None = None
         self.finished_at: int | None = None
@@ -64,7 +65,7 @@ class Operations:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def again(self, key: str, name: str, body: bytes) -> Operation | None:
+    def again(self, key: str, name: str, body: bytes, context: str = "") -> Operation | None:
         """Return the operation that was submitted with a key before.
 
         Raises
@@ -73,7 +74,7 @@ class Operations:
             422, if it was another one.
         """
         found = self._by_key.get(key)
-        if found is not None and found.print != fingerprint(name, body):
+        if found is not None and found.print != fingerprint(name, body, context):
             text = f"This Idempotency-Key was used for another {found.name} request; send a new one with each new request."
             raise Problem(422, "IDEMPOTENCY_KEY_REUSED", text)
         return found
@@ -141,6 +142,8 @@ class Operations:
         known.answer = None
 
 
-def fingerprint(name: str, body: bytes) -> tuple[str, int, int]:
-    """Return what tells two requests apart, without reading a large one to its end."""
-    return name, len(body), hash(body[: 1 << 16])
+def fingerprint(name: str, body: bytes, context: str = "") -> bytes:
+    """Return a hash of the whole request, which tells two requests apart also where they differ in their last byte only."""
+    digest = hashlib.blake2b(f"{name}\0{context}\0".encode(), digest_size=16)
+    digest.update(body)
+    return digest.digest()

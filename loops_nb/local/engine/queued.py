@@ -21,8 +21,8 @@ class Queued(Operation):
 
     __slots__ = ("version",)
 
-    def __init__(self, body: bytes, key: str) -> None:
-        super().__init__("sample", body, key)
+    def __init__(self, body: bytes, key: str, context: str) -> None:
+        super().__init__("sample", body, key, context)
         self.version: int | None = None
 
 
@@ -51,11 +51,11 @@ class Queue:
         Problem
             422 for what can be seen to be wrong, or when too much is waiting.
         """
-        known = self._operations.again(key, "sample", body) if key else None
+        known = self._operations.again(key, "sample", body, repr(wanted)) if key else None
         if known is not None:
             return self._requests[known.id]
         self._sampler.check(wanted)
-        request = Queued(body, key)
+        request = Queued(body, key, repr(wanted))
         self._operations.add(request)
         self._requests[request.id] = request
         task = asyncio.create_task(self._answer(request, wanted))
