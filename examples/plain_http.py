@@ -1,7 +1,7 @@
 """The same training loop without the SDK: httpx and a few lines, for Python 3.11 and for languages that have no SDK.
 
 pip install httpx
-loops-nb serve --speed 20                          (in another terminal: the local service, no key, no GPU)
+loops-nb serve                                     (in another terminal: the local service, no key, no GPU)
 LOOPS_BASE_URL=http://127.0.0.1:8787 BASETEN_API_KEY=local python plain_http.py
 """
 

@@ -1,7 +1,7 @@
 """Supervised fine-tuning with the official SDK: teach a model to answer, watch the loss fall, save it, ask it.
 
     pip install baseten-loops                          (Python 3.12 or newer)
-    loops-nb serve --speed 20                          (in another terminal: the local service, no key, no GPU)
+    loops-nb serve                                     (in another terminal: the local service, no key, no GPU)
     LOOPS_BASE_URL=http://127.0.0.1:8787 BASETEN_API_KEY=local python supervised.py
 
 On the hosted service: no LOOPS_BASE_URL, your own key, and LOOPS_BASE_MODEL naming a model, as Qwen/Qwen3-8B.

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from loops_nb._version import __version__
 from loops_nb.home import home_dir
+from loops_nb.local.settings import DEFAULT_SPEED
 
 _EXAMPLES = """examples:
   loops-nb serve --sample                 a workspace to look at, on http://127.0.0.1:8787
-  loops-nb serve --sample --speed 60      the same, a minute passes in a second
+  loops-nb serve --sample --speed 1       the same, at the pace of the hosted service
   loops-nb serve --port 0 --data-dir ws   your own, on a free port, kept in the folder ws
   loops-nb where                          the folder in which loops_nb keeps things
 """
@@ -105,13 +106,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--sample", action="store_true", help="fill an unused folder with a sample workspace: two weeks of somebody's work")
     serve.add_argument("--seed", type=int, default=0, metavar="N", help="the sample workspace is the same for the same seed")
-    serve.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="deployments and samplers change state N times faster")
+    serve.add_argument(
+        "--speed",
+        type=_speed,
+        default=DEFAULT_SPEED,
+        metavar="N",
+        help="deployments and samplers change state N times faster than on the hosted service; 1 is its own pace",
+    )
     serve.add_argument("--url-ttl", type=_positive, default=900, metavar="SECONDS", help="how long a presigned file URL works")
     serve.add_argument(
         "--rate-limit", type=_natural, default=100, metavar="N", help="requests a second, key and endpoint; 0 switches it off"
     )
-    serve.add_argument("--max-trainers", type=_positive, default=4, metavar="N", help="how many trainers may be live at one time")
-    serve.add_argument("--max-samplers", type=_positive, default=4, metavar="N", help="how many samplers may be live at one time")
+    serve.add_argument(
+        "--max-trainers", type=_positive, default=4, metavar="N", help="how many trainers may be live at one time; further runs are queued"
+    )
+    serve.add_argument(
+        "--max-samplers",
+        type=_positive,
+        default=4,
+        metavar="N",
+        help="how many samplers may be live at one time; further ones wait for an idle one",
+    )
     serve.add_argument(
         "--hold-seconds", type=_hold, default=25.0, metavar="SECONDS", help="how long a request that must wait is held before 408"
     )

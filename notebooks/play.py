@@ -30,7 +30,7 @@ def sample_service(home: Path) -> Iterator[None]:
         # Nothing of this may touch a key of the person's, or a service elsewhere.
         os.environ.pop(name, None)
     os.environ |= {"LOOPS_NB_HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "COLUMNS": "160"}
-    found = launcher.start(sample=True, speed=10)  # the speed that train_locally.ipynb asks for
+    found = launcher.start(sample=True)
     print(f"Loops local service on {found.url} (data in {found.data_dir})", flush=True)
     try:
         yield

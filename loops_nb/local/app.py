@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from loops_nb.local.disk_trouble import on_disk_trouble
 from loops_nb.local.engine.engine import Engine
+from loops_nb.local.engine.saves import sweep
 from loops_nb.local.guards.auth import Auth
 from loops_nb.local.guards.body_limit import BodyLimit
 from loops_nb.local.guards.host_check import HostCheck
@@ -67,6 +68,7 @@ def make_app(settings: Settings) -> Starlette:
     store = Store(settings.data_dir)
     try:
         service = Service(settings, store)
+        notice = sweep(service)
         if settings.sample:
             fill(service)
         engine = Engine(service)
@@ -109,4 +111,5 @@ def make_app(settings: Settings) -> Starlette:
     app.router.redirect_slashes = False
     app.state.service = service
     app.state.engine = engine
+    app.state.notice = notice
     return app

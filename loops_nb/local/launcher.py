@@ -22,8 +22,9 @@ import msgspec
 from loops_nb.errors import LocalServiceError
 from loops_nb.local.files import FolderLock, private_folder, write_private
 from loops_nb.local.registry import ServiceInfo, default_data_dir, local_folder, read_registry, registry_file
+from loops_nb.local.settings import DEFAULT_SPEED
 
-__all__ = ["ServiceInfo", "start", "status", "stop"]
+__all__ = ["DEFAULT_SPEED", "ServiceInfo", "start", "status", "stop"]
 
 _HEALTH_TIMEOUT = 5.0
 _STOP_TIMEOUT = 15.0
@@ -34,7 +35,9 @@ _PORT_NOTE = "port"
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1.0, port: int = 0, timeout: float = 30.0) -> ServiceInfo:
+def start(
+    *, sample: bool = True, data_dir: Path | None = None, speed: float = DEFAULT_SPEED, port: int = 0, timeout: float = 30.0
+) -> ServiceInfo:
     """Start the service, or return the one that already runs.
 
     Parameters
@@ -44,7 +47,7 @@ def start(*, sample: bool = True, data_dir: Path | None = None, speed: float = 1
     data_dir
         Folder of its records and files; without it one in the user's data folder.
     speed
-        How many times faster than in life things change state.
+        How many times faster than on the hosted service things change state.
     port
         TCP port on loopback; 0 takes the one that this folder was served on before, for those who still watch it, or a free one.
     timeout

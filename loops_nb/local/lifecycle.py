@@ -5,7 +5,10 @@ what they were at any earlier time, is computed from that list, so a restart of 
 
 Each event carries the pace at which time ran when it was recorded (``--speed``).  The steps that it starts take ``seconds / pace``,
 so that a restart with another speed never rewrites the past.  "held" stops what is planned (waiting for capacity, for instance) until
-the next event.
+the next event; so does "queued", which the service itself ends when a trainer is free.
+
+Delays before scaling to zero last as long as was asked for up to the default speed, so that a quick start does not mean that a
+training loop falls asleep between two steps; at a higher pace they shrink in proportion.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from loops_nb.local.settings import DEFAULT_SPEED
 from loops_nb.models import DEPLOYMENT_TERMINAL, RUN_TERMINAL, SAMPLER_TERMINAL
 
 Step = tuple[str, float]
@@ -143,11 +147,15 @@ def history(machine: Machine, events: Iterable[Event], now: int) -> list[Change]
 
 
 class Standing(NamedTuple):
-    """The status at a time, until when (epoch milliseconds, None for good) it holds if nothing else happens, and the idle delay."""
+    """The status at a time, until when (epoch milliseconds, None for good) it holds if nothing else happens, and the idle delay.
+
+    ``queued`` tells that it waits until the service has room.
+    """
 
     state: str
     until: int | None
     idle_ms: float
+    queued: bool
 
 
 def standing(machine: Machine, events: Iterable[Event], now: int) -> Standing:
@@ -166,7 +174,7 @@ def standing(machine: Machine, events: Iterable[Event], now: int) -> Standing:
     walk.pass_time(now)
     if not walk.changes:
         raise ValueError("without an event there is no status")
-    return Standing(walk.state, walk.planned[0].at if walk.planned else None, (walk.idle_after or 0) * 1000 / walk.pace)
+    return Standing(walk.state, walk.planned[0].at if walk.planned else None, _idle_ms(walk.idle_after or 0, walk.pace), walk.queued)
 
 
 def status(machine: Machine, events: Iterable[Event], now: int) -> str:
@@ -180,9 +188,14 @@ def status(machine: Machine, events: Iterable[Event], now: int) -> str:
     return standing(machine, events, now).state
 
 
+def _idle_ms(seconds: int, pace: float) -> float:
+    return seconds * 1000 / (pace if pace < 1 else max(1.0, pace / DEFAULT_SPEED))
+
+
 class _Walk:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.queued = False
         self.changes: list[Change] = []
         self.planned: list[Change] = []
         self.idle_after: int | None = None
@@ -210,7 +223,7 @@ class _Walk:
 
     def plan_sleep(self, since: int) -> None:
         if self.machine.asleep is not None and self.idle_after is not None:
-            at = since + round(self.idle_after * 1000 / self.pace)
+            at = since + round(_idle_ms(self.idle_after, self.pace))
             self.planned = [Change(at, self.machine.asleep, "no activity")]
 
     def plan(self, at: int, steps: tuple[Step, ...], last: str, note: str) -> None:
@@ -224,7 +237,8 @@ class _Walk:
         machine = self.machine
         if self.state in machine.terminal or event.kind in REMARKS:
             return
-        if event.kind == "held":
+        self.queued = event.kind == "queued"
+        if event.kind in {"held", "queued"}:
             self.planned = []
             return
         if event.kind in machine.ends:

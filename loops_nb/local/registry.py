@@ -28,6 +28,8 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
         When it was ready, in UTC.
     instance
         Random id that its ``/health`` answers too.
+    notice
+        What its user should know about the start: weights that were moved aside, say; mostly empty.
     """
 
     url: str
@@ -36,6 +38,7 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     started_at: datetime
     instance: str
+    notice: str = ""
 
 
 def now() -> datetime:

@@ -60,10 +60,13 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
             instance=settings.instance or secrets.token_hex(8),
         )
         app = make_app(msgspec.structs.replace(settings, instance=info.instance))
+        info = msgspec.structs.replace(info, notice=app.state.notice)
 
         def ready() -> None:
             if registry is not None:
                 write_registry(registry, info)
+            if info.notice:
+                say(f"Warning: {info.notice}")
             if not is_local_name(settings.host):
                 say(f"Warning: other machines can reach this service on {settings.host}, and any key opens it.")
             say(f"Loops local service on {info.url} (data in {info.data_dir})")

@@ -32,6 +32,7 @@ class _Standing(NamedTuple):
     until: float
     state: str
     idle_ms: float
+    queued: bool
 
 
 class Service:
@@ -90,9 +91,11 @@ class Service:
         self.store.record(subject(thing), event)
 
     def touch(self, thing: DeploymentRecord | SamplerRecord, note: str) -> str:
-        """Count a call as activity, which wakes what sleeps; return the status afterwards."""
+        """Count a call as activity, which wakes what sleeps and leaves alone what is queued; return the status afterwards."""
         events = self.store.events(subject(thing))
         state = self.status(thing)
+        if self.is_queued(thing):
+            return state
         recent = bool(events) and events[-1].kind == "activity" and self.now() - events[-1].at < self._recent_ms(thing)
         awake_already = state != machine(thing).asleep
         if state in machine(thing).terminal or (recent and awake_already):
@@ -119,9 +122,14 @@ class Service:
         if known is None or not events or known.last is not events[-1] or not known.since <= now < known.until:
             found = lifecycle.standing(machine(thing), events, now)
             until = math.inf if found.until is None else found.until
-            known = _Standing(events[-1], max(now, events[-1].at), until, found.state, found.idle_ms)
+            known = _Standing(events[-1], max(now, events[-1].at), until, found.state, found.idle_ms, found.queued)
             self._standing[subject(thing)] = known
         return known.state
+
+    def is_queued(self, thing: Living) -> bool:
+        """Tell whether it waits until the service has room for its process."""
+        self.status(thing)
+        return self._standing[subject(thing)].queued
 
     def ended(self, thing: Living) -> bool:
         """Tell whether nothing changes any more."""

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+#: A first run is up in about two seconds; 1 is as slow as the hosted service.
+DEFAULT_SPEED = 10.0
+
 
 def wall_clock() -> int:
     """Return the time in epoch milliseconds."""
@@ -26,7 +29,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     seed
         The sample workspace is the same for the same seed.
     speed
-        How many times faster than in life deployments and samplers change state.
+        How many times faster than on the hosted service deployments and samplers change state.  Delays before scaling to zero are only
+        shortened above the default speed.
     url_ttl
         Seconds for which a presigned URL works.
     rate_limit
@@ -38,7 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     instance
         Random id that ``/health`` answers.
     max_trainers, max_samplers
-        How many of each may be live, with a process of their own, at one time.
+        How many of each may be live, with a process of their own, at one time.  Further ones are queued; an idle process makes room.
     hold_seconds
         For how long a request that waits for something is held before it is answered with 408.
     operation_ttl
@@ -50,7 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: Path
     sample: bool = False
     seed: int = 0
-    speed: float = 1.0
+    speed: float = DEFAULT_SPEED
     url_ttl: int = 900
     rate_limit: int = 100
     host: str = "127.0.0.1"

@@ -142,6 +142,24 @@ class Store:
         sql = f"SELECT {columns} FROM {kind.table}{where} ORDER BY created_at DESC, seq DESC"  # noqa: S608 - names from our own classes
         return [_make(kind, row) for row in self._connection.execute(sql, values)]
 
+    def newest(self, kind: type[T], **equals: str | None) -> T | None:
+        """Return the row with these values that was inserted last, whatever the clock said when it was made."""
+        where, values = _where(equals)
+        columns = ", ".join(kind.__struct_fields__)
+        sql = f"SELECT {columns} FROM {kind.table}{where} ORDER BY seq DESC LIMIT 1"  # noqa: S608 - names from our own classes
+        row = self._connection.execute(sql, values).fetchone()
+        return None if row is None else _make(kind, row)
+
+    def sequence(self, record: Record) -> int:
+        """Return the place of a row in the order of insertion; 0 if it is not there.  Numbers of deleted rows are not used again."""
+        row = self._connection.execute(f"SELECT seq FROM {record.table} WHERE id = ?", (record.id,)).fetchone()  # noqa: S608 - as above
+        return 0 if row is None else int(row[0])
+
+    def last_sequence(self, kind: type[Record]) -> int:
+        """Return the number of the row that was inserted last into a table, also if it was deleted since."""
+        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (kind.table,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     def documents(self, **equals: str | None) -> list[bytes]:
         """Return the JSON documents of checkpoints with these values, newest first."""
         where, values = _where(equals)

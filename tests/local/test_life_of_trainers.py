@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from loops_nb.local.engine.engine import Engine
-from tests.local.asking import good, problem, states
+from tests.local.asking import good, new_sampler, problem, states
 from tests.local.conftest import Clock
-from tests.local.training import RANK, TEXT, TINY, Trainer, datum
+from tests.local.training import RANK, TEXT, TINY, Trainer, datum, sample
 from tests.service import AnyService, ProcessService, ThreadService, running_service
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system says nothing about processes in /proc")
@@ -142,22 +142,118 @@ def test_steps_that_were_lost_between_two_operations_are_told_once(trainer: Trai
     assert trainer.step() == first
 
 
-def test_the_limit_of_live_trainers_is_told(clock: Clock, tmp_path: Path) -> None:
-    with (
-        running_service(in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", max_trainers=1) as service,
-        httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api,
-    ):
+@pytest.fixture
+def one_trainer(clock: Clock, tmp_path: Path) -> Iterator[ThreadService]:
+    """A service that may have one live trainer and one live sampler."""
+    options: dict[str, Any] = {"max_trainers": 1, "max_samplers": 1, "hold_seconds": 0.3}
+    with running_service(in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", **options) as found:
+        assert isinstance(found, ThreadService)
+        yield found
+
+
+@pytest.fixture
+def limited(one_trainer: ThreadService) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=one_trainer.url, headers=one_trainer.headers, timeout=60) as found:
+        yield found
+
+
+def test_a_run_beyond_the_limit_is_queued_until_a_trainer_is_idle(one_trainer: ThreadService, limited: httpx.Client, clock: Clock) -> None:
+    session = str(good(limited.post("/v1/loops/sessions"))["session"]["id"])
+    first = started(limited, session, clock)
+    losses = [first.step() for _ in range(2)]
+    second = Trainer(limited, session)
+    clock.forward(60)
+    assert states(limited, second.run)[1] == "CREATED"
+    waiting = problem(limited.get(second.url + "/health"), 503)
+    assert f"waits for one of 1 trainers (runs {first.run['id']} have them)" in waiting["message"]
+    assert any(f"waits for one of 1 trainers; runs {first.run['id']} have them" in line for line in second.logs())
+    # Its operations wait as well, and are done when the first trainer has been idle for a while.
+    key = second.accepted("init_trainer_server", lora_rank=RANK)
+
+    def admitted() -> bool:
+        clock.forward(1)
+        return states(limited, second.run)[1] == "RUNNING"
+
+    until(admitted)
+    assert second.poll(key) == {"status": "done", "result": {"step": 0, "lora_rank": RANK}}
+    assert list(one_trainer.app.state.engine.processes()) == [second.run["id"]]
+    # Both go on from where they were, as if each had a trainer of its own.
+    assert [second.step() for _ in range(2)] == losses
+    assert first.step() < losses[1]
+    assert list(one_trainer.app.state.engine.processes()) == [first.run["id"]]
+
+
+def test_a_queued_run_can_be_ended_and_is_queued_still_after_a_restart(clock: Clock, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"in_process": True, "speed": 1.0, "clock": clock, "data_dir": tmp_path / "data", "max_trainers": 1}
+    with running_service(**options) as service, httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
         session = str(good(api.post("/v1/loops/sessions"))["session"]["id"])
-        early = Trainer(api, session)
         first = started(api, session, clock)
-        body = {"session_id": session, "base_model": TINY}
-        for answer in (api.post("/v1/loops/trainers", json=body), early.submit("init_trainer_server"), api.get(early.url + "/health")):
-            found = problem(answer, 422)
-            assert found["details"] == {"live": [first.run["id"]]}
-            assert "--max-trainers" in found["message"]
-        assert first.step() > 0
-        good(api.post(f"/v1/loops/runs/{first.run['id']}/deactivate"))
-        early.init()
+        second, third = Trainer(api, session), Trainer(api, session)
+        good(api.post(f"/v1/loops/runs/{second.run['id']}/deactivate"))
+        assert states(api, second.run)[:2] == ("INACTIVE", "STOPPED")
+        assert states(api, third.run)[1] == "CREATED"
+        first.step()
+    with running_service(**options) as service, httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
+
+        def admitted() -> bool:
+            clock.forward(1)
+            return states(api, third.run)[1] == "RUNNING"
+
+        until(admitted)
+        assert states(api, second.run)[1] == "STOPPED"
+
+
+def test_samplers_beyond_the_limit_take_turns(one_trainer: ThreadService, limited: httpx.Client, clock: Clock) -> None:
+    session = str(good(limited.post("/v1/loops/sessions"))["session"]["id"])
+    first, second = (new_sampler(limited, session, base_model=TINY) for _ in range(2))
+    clock.forward(20)
+    before = good(sample(limited, first))
+    waiting = sample(limited, second)
+    assert "--max-samplers" in problem(waiting, 408)["message"]
+    # The first one is idle after a while, and makes room.
+    until(lambda: sample(limited, second).status_code == 200)
+    assert list(one_trainer.app.state.engine.processes()) == [second["id"]]
+    until(lambda: sample(limited, first).status_code == 200)
+    assert good(sample(limited, first))["choices"] == before["choices"]
+
+
+def test_a_run_resumes_from_what_was_saved_last_when_the_clock_went_back(trainer: Trainer, engine: Engine, clock: Clock) -> None:
+    run = trainer.run["id"]
+    trainer.step()
+    trainer.do("save_state", name="early")
+    trainer.step()
+    clock.forward(-3600)
+    trainer.do("save_state", name="late")
+    expected = trainer.step()
+    os.kill(engine.processes()[run], signal.SIGKILL)
+    until(lambda: run not in engine.processes())
+    assert "from its checkpoint late" in trainer.fail("forward_backward", data=[datum()])["error"]
+    assert trainer.step() == expected
+    assert good(trainer.api.get(trainer.url + "/policy_version")) == {"policy_version": 3}
+
+
+def test_a_private_state_counts_as_newer_than_an_earlier_save_when_the_clock_went_back(
+    one_trainer: ThreadService, limited: httpx.Client, clock: Clock
+) -> None:
+    session = str(good(limited.post("/v1/loops/sessions"))["session"]["id"])
+    first = started(limited, session, clock)
+    first.step()
+    first.do("save_state", name="early")
+    first.step()
+    loss = first.do("forward", data=[datum()])["loss"]
+    clock.forward(-3600)
+    # The trainer of a second run takes the only place: what the first one knows is kept by the service itself.
+    second = Trainer(limited, session)
+    key = second.accepted("init_trainer_server", lora_rank=RANK)
+
+    def done() -> bool:
+        clock.forward(1)
+        return limited.get(f"{second.url}/operations/{key}").status_code == 200
+
+    until(done)
+    assert list(one_trainer.app.state.engine.processes()) == [second.run["id"]]
+    assert first.do("forward", data=[datum()])["loss"] == loss
+    assert good(limited.get(first.url + "/policy_version")) == {"policy_version": 2}
 
 
 def test_an_ended_run_has_no_process_and_leaves_only_its_checkpoints(

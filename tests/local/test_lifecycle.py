@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from loops_nb.local.lifecycle import DEPLOYMENT, REMARKS, RUN, SAMPLER, SERVERLESS_SAMPLER, Event, Machine, history, standing, status
+from loops_nb.local.settings import DEFAULT_SPEED
 from loops_nb.models import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
 
 MACHINES = {"run": RUN, "deployment": DEPLOYMENT, "sampler": SAMPLER, "serverless": SERVERLESS_SAMPLER}
@@ -148,6 +149,19 @@ def test_speed_shortens_what_it_starts_and_leaves_the_past_alone() -> None:
     assert status(DEPLOYMENT, [fast], 2_200) == "RUNNING"
     # The step that began slowly ends as it began, whatever the pace of what comes later.
     assert status(DEPLOYMENT, [slow, Event(at=1_000, kind="activity", pace=1000.0)], 21_000) == "DEPLOYING"
+
+
+@pytest.mark.parametrize(("pace", "seconds"), [(0.5, 120), (1.0, 60), (10.0, 60), (100.0, 6)])
+def test_idle_delay_is_as_long_as_asked_for_up_to_the_default_speed(pace: float, seconds: int) -> None:
+    events = [Event(at=0, kind="created", idle_after_seconds=60, pace=pace)]
+    up, asleep = history(DEPLOYMENT, events, 10**9)[-2:]
+    assert (up.state, asleep.state) == ("RUNNING", "SCALED_TO_ZERO")
+    assert asleep.at - up.at == seconds * 1000
+
+
+def test_a_first_run_is_up_in_about_two_seconds_at_the_default_speed() -> None:
+    created = Event(at=0, kind="created", pace=DEFAULT_SPEED)
+    assert (status(DEPLOYMENT, [created], 2_200), status(SAMPLER, [created], 2_200)) == ("RUNNING", "ACTIVE")
 
 
 def test_held_waits_until_the_next_event() -> None:

@@ -208,24 +208,6 @@ def test_it_sleeps_wakes_and_survives_its_process(api: httpx.Client, clock: Cloc
     until(lambda: not engine.processes())
 
 
-def test_the_limit_of_live_samplers_is_told(clock: Clock, tmp_path: Path) -> None:
-    with (
-        running_service(in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", max_samplers=1) as service,
-        httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api,
-    ):
-        session = str(good(api.post("/v1/loops/sessions"))["session"]["id"])
-        first, second = (new_sampler(api, session, base_model=TINY) for _ in range(2))
-        clock.forward(UP)
-        good(sample(api, first))
-        found = problem(sample(api, second), 422)
-        assert found["details"] == {"live": [first["id"]]}
-        assert "--max-samplers" in found["message"]
-        assert f"%loops deactivate sampler {first['id']}" in found["message"]
-        good(api.post(f"/v1/loops/samplers/{first['id']}/deactivate"))
-        clock.forward(3)
-        until(lambda: sample(api, second).status_code == 200)
-
-
 def test_a_local_model_names_its_tokenizer(api: httpx.Client, session_id: str) -> None:
     body = {"session_id": session_id, "base_model": TINY, "lora_rank": RANK}
     run = good(api.post("/v1/loops/trainers", json=body))["run"]

@@ -181,23 +181,59 @@ def test_published_weights_outlive_their_checkpoint(trainer: Trainer, clock: Clo
 
 
 def test_the_older_records_and_interrupted_saves_of_a_folder(tmp_path: Path) -> None:
-    """A folder of the version before gets its new tables, and what no record tells of is removed."""
+    """A folder of the version before gets its new tables, and what no record tells of is moved aside."""
     data = tmp_path / "data"
     with running_service(data_dir=data) as service:
         good(httpx.post(service.url + "/v1/loops/sessions", headers=service.headers))
     with sqlite3.connect(data / "records.sqlite3") as records:
         records.executescript("DROP TABLE saves; DROP TABLE published; PRAGMA user_version = 1")
     records.close()
+    half = data / "checkpoints" / ".partial-halfway"
     left = [data / "checkpoints" / "halfway", data / "engine" / "trainers" / "nobody", data / "engine" / "published" / "nobody"]
-    for folder in left:
+    for folder in (half, *left):
         folder.mkdir(parents=True)
     service = ProcessService(data, "--speed", "1000", "--rate-limit", "0")
     try:
-        assert not any(folder.exists() for folder in left)
+        assert not any(folder.exists() for folder in (half, *left))
+        (aside,) = (data / "set-aside").iterdir()
+        assert all((aside / folder.relative_to(data)).is_dir() for folder in left)
+        assert not list(aside.rglob(".partial-*"))
         with httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
             trainer = Trainer(api, str(good(api.post("/v1/loops/sessions"))["session"]["id"])).init()
             trainer.do("save_weights_for_sampler", name="one", bump_version=True)
             until_complete(trainer)
+    finally:
+        service.kill()
+
+
+@pytest.mark.parametrize("loss", ["removed", "emptied"])
+def test_weights_are_moved_aside_and_can_be_loaded_when_the_records_are_gone(tmp_path: Path, loss: str) -> None:
+    data = tmp_path / "data"
+    service = ProcessService(data, "--speed", "1000", "--rate-limit", "0")
+    try:
+        with httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
+            trainer = Trainer(api, str(good(api.post("/v1/loops/sessions"))["session"]["id"])).init()
+            trainer.step()
+            trainer.do("save_state", name="kept")
+            expected = trainer.step()
+        service.stop()
+        for file in data.glob("records.sqlite3*"):
+            file.unlink() if loss == "removed" else file.write_bytes(b"")
+        service.start()
+        (notice,) = (line for line in service.lines if "do not know" in line)
+        assert notice.startswith("Warning: ")
+        assert "Nothing was deleted" in notice
+        (moved,) = (folder for folder in (data / "set-aside").glob("*/checkpoints/*"))
+        assert str(moved.parents[1]) in notice
+        with httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
+            again = Trainer(api, str(good(api.post("/v1/loops/sessions"))["session"]["id"])).init()
+            again.do("load_state_with_optimizer", path=str(moved))
+            assert again.step() == expected
+        # What was moved aside stays where it is, and is told of once.
+        service.stop()
+        service.start()
+        assert len([line for line in service.lines if "do not know" in line]) == 1
+        assert moved.is_dir()
     finally:
         service.kill()
 

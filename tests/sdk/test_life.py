@@ -185,15 +185,12 @@ def test_an_ended_run_says_so_at_once(own: AnyService) -> None:
             client.optim_step(adam()).result(timeout=WAIT)
 
 
-def test_more_trainers_than_the_limit_are_refused_at_once_and_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_runs_than_trainers_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     with running_service(speed=SPEED, max_trainers=1) as service:
         at(service, monkeypatch)
         with training() as first:
-            loops = ServiceClient()
-            with pytest.raises((httpx.HTTPStatusError, RemoteOpError, RuntimeError)) as error:
-                loops.create_lora_training_client(MODEL, rank=4)
-            assert re.search(r"\b1\b", str(error.value)), str(error.value)
-            assert "deactivate" in str(error.value).lower()
-            headers = {"Authorization": f"Api-Key {KEY}"}
-            httpx.post(f"{service.url}/v1/loops/runs/{first.run_id}/deactivate", headers=headers).raise_for_status()
-            loops.create_lora_training_client(MODEL, rank=4).close()
+            losses = steps(first, 2)
+            second = ServiceClient().create_lora_training_client(MODEL, rank=4)
+            assert len(steps(second, 2)) == 2
+            second.close()
+            assert steps(first, 1)[0] < losses[0]

@@ -11,15 +11,17 @@ from loops_nb.local.engine import saves
 from loops_nb.local.engine.operations import Operation
 from loops_nb.local.engine.process import WORKER
 from loops_nb.local.engine.samplers import Sampler
+from loops_nb.local.engine.slots import ProcessSlots
 from loops_nb.local.engine.trainers import Trainer
 from loops_nb.local.files import private_folder, write_private
-from loops_nb.local.problems import Problem
 from loops_nb.local.records import DeploymentRecord, RunRecord, SamplerRecord
 from loops_nb.local.service import Service
 
 _LOG = logging.getLogger(__name__)
 #: Seconds between two looks at the clock.
 _TICK = 0.1
+#: Seconds that an admitted run has to send its first operation before the next one is admitted.
+_ADMISSION_SECONDS = 5.0
 
 
 class Engine:
@@ -43,10 +45,15 @@ class Engine:
         self._stop = asyncio.Event()
         self._trainers: dict[str, Trainer] = {}
         self._samplers: dict[str, Sampler] = {}
+        self.trainer_slots = ProcessSlots(service.settings.max_trainers)
+        self.sampler_slots = ProcessSlots(service.settings.max_samplers)
+        #: Ids of the deployments that wait for a trainer, oldest first.
+        queued = (found for found in service.store.find(DeploymentRecord) if service.is_queued(found))
+        self._queued = [found.id for found in sorted(queued, key=service.store.sequence)]
+        self._next_admission = 0.0
         self._clock: asyncio.Task[None] | None = None
         private_folder(self.folder)
         write_private(self.log, b"")
-        saves.sweep(service)
 
     def start(self) -> None:
         """Begin to follow the clock."""
@@ -81,29 +88,22 @@ class Engine:
             found = self._samplers[sampler.id] = Sampler(self, sampler.id)
         return found
 
-    def need_room(self, run_id: str | None = None) -> None:
-        """Refuse one live trainer more than there may be.
-
-        Parameters
-        ----------
-        run_id
-            The run whose trainer is to live; None for a run that is still to be made.
-
-        Raises
-        ------
-        Problem
-            422, naming those that live and what to do.
-        """
-        live = [key for key, trainer in self._trainers.items() if trainer.live and not self._is_over(key)]
-        if run_id in live or len(live) < self.service.settings.max_trainers:
+    def admit(self, run: RunRecord) -> None:
+        """Let the new deployment of a run start, or queue it until a trainer is free."""
+        deployment = self.service.store.get(DeploymentRecord, run.deployment_id) if run.deployment_id else None
+        if deployment is None or (self.trainer_slots.available and not self._queued):
             return
-        raise _full("trainers", "runs", live, "--max-trainers")
+        with self.service.store.transaction():
+            self.service.happened(deployment, "queued")
+            self.service.happened(
+                deployment, "remark", note=f"waits for one of {self.trainer_slots.limit} trainers; {self.live_trainers()}"
+            )
+        self._queued.append(deployment.id)
 
-    def need_room_for_sampler(self, sampler_id: str) -> None:
-        """Refuse one live sampler more than there may be (see `need_room`)."""
-        live = [key for key, sampler in self._samplers.items() if sampler.live]
-        if sampler_id not in live and len(live) >= self.service.settings.max_samplers:
-            raise _full("samplers", "samplers", live, "--max-samplers")
+    def live_trainers(self) -> str:
+        """Say which runs have a trainer, in words."""
+        live = [key for key, trainer in self._trainers.items() if trainer.pid is not None]
+        return f"runs {', '.join(live)} have them" if live else "none is free yet"
 
     async def wait(self, operation: Operation) -> bool:
         """Wait for an operation as long as a poll is held; return whether it is finished."""
@@ -130,12 +130,20 @@ class Engine:
                     await self._look_at_trainer(trainer)
                 for sampler in list(self._samplers.values()):
                     await self._look_at_sampler(sampler)
+                self._admit_next()
             except Exception:  # noqa: BLE001 - a full disk, say: the next look may be luckier, and without it nothing would ever sleep
                 _LOG.exception("following the clock failed")
 
-    def _is_over(self, run_id: str) -> bool:
-        run = self.service.store.get(RunRecord, run_id)
-        return run is None or self.service.ended(run)
+    def _admit_next(self) -> None:
+        """Let the deployment start that has waited longest, when a trainer is free."""
+        now = asyncio.get_running_loop().time()
+        while self._queued and now >= self._next_admission and self.trainer_slots.available:
+            deployment = self.service.store.get(DeploymentRecord, self._queued.pop(0))
+            if deployment is None or not self.service.is_queued(deployment):
+                continue
+            with self.service.store.transaction():
+                self.service.happened(deployment, "admitted", note="a trainer is free")
+            self._next_admission = now + _ADMISSION_SECONDS
 
     async def _look_at_trainer(self, trainer: Trainer) -> None:
         trainer.operations.forget()
@@ -165,12 +173,3 @@ class Engine:
             self.service.touch(record, "a request is under way")
         elif sampler.live and self.service.status(record) == "SCALED_TO_ZERO":
             await sampler.end()
-
-
-def _full(what: str, names: str, live: list[str], option: str) -> Problem:
-    text = (
-        f"{len(live)} {what} are live already ({names} {', '.join(live)}), which is all that this machine was given. "
-        f"Deactivate one (%loops deactivate {names.removesuffix('s')} {live[0]}), wait until one scales to zero, "
-        f"or start the service with a higher {option}."
-    )
-    return Problem(422, "TOO_MANY_LIVE", text, details={"live": live})

@@ -73,6 +73,7 @@ class Sampler:
         self._process: WorkerProcess | None = None
         self._start = asyncio.Lock()
         self._under_way = 0
+        self._last_used = 0.0
         self.queue = Queue(self, engine.service)
         self._answers: OrderedDict[str, tuple[bytes, asyncio.Task[tuple[bytes, Weights]]]] = OrderedDict()
 
@@ -85,6 +86,15 @@ class Sampler:
     def live(self) -> bool:
         """True while it has a process, or is about to get one."""
         return self._process is not None or self.busy
+
+    @property
+    def idle_since(self) -> float | None:
+        """Time of the event loop at which it answered last; None while it is busy or without a process."""
+        return self._last_used if self._process is not None and not self.busy else None
+
+    async def evict(self) -> None:
+        """End the process, so that another sampler can have one; the next request starts it again."""
+        await self.end()
 
     @property
     def pid(self) -> int | None:
@@ -159,6 +169,7 @@ class Sampler:
         process, self._process = self._process, None
         if process is not None:
             await process.end()
+        self._engine.sampler_slots.release(self)
 
     async def close(self) -> None:
         """End the process and whoever waits for it."""
@@ -232,6 +243,7 @@ class Sampler:
             self._service.touch(sampler, "POST /sample")
         finally:
             self._under_way -= 1
+            self._last_used = asyncio.get_running_loop().time()
         return answer, weights
 
     async def _up(self) -> None:
@@ -249,15 +261,31 @@ class Sampler:
     async def _ready(self, sampler: SamplerRecord) -> WorkerProcess:
         async with self._start:
             if self._process is None:
-                process = await WorkerProcess.start(self._engine.command, log=self._engine.log, ended=self._ended)
+                await self._slot()
+                try:
+                    process = await WorkerProcess.start(self._engine.command, log=self._engine.log, ended=self._ended)
+                except BaseException:
+                    self._engine.sampler_slots.release(self)
+                    raise
                 self._process = process
                 self._remark(sampler, "remark", f"sampler process {process.pid} started")
             return self._process
+
+    async def _slot(self) -> None:
+        """Wait until one more sampler may live, as long as a request is held."""
+        slots = self._engine.sampler_slots
+        try:
+            async with asyncio.timeout(self._service.settings.hold_seconds):
+                await slots.acquire(self)
+        except TimeoutError:
+            text = f"All {slots.limit} samplers that may live at one time are busy; ask again, or start the service with --max-samplers."
+            raise Problem(408, "NO_SAMPLER_FREE", text) from None
 
     def _ended(self, process: WorkerProcess) -> None:
         if self._process is not process:
             return
         self._process = None
+        self._engine.sampler_slots.release(self)
         sampler = self._service.store.get(SamplerRecord, self.sampler_id)
         if sampler is not None and not self._service.ended(sampler):
             self._remark(sampler, "trouble", f"sampler process {process.pid} {process.how()}; the next request starts another")

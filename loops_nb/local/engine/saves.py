@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from loops_nb.local.files import CHECKPOINTS, private_folder
+from loops_nb.local.files import CHECKPOINTS, private_folder, sync_folder
 from loops_nb.local.model.sizes import TARGET_MODULES
 from loops_nb.local.records import CheckpointRecord, FileRecord, PublishedRecord, RunRecord, SamplerRecord, SaveRecord
 from loops_nb.local.saving import checkpoint_record
@@ -19,6 +20,9 @@ from loops_nb.uri import format_uri
 
 #: How long a checkpoint is SYNCING, in seconds of life.
 SYNCING_SECONDS = 2.0
+#: Folder in the data folder: weights that were found without a record.
+SET_ASIDE = "set-aside"
+_PARTIAL = ".partial-"
 NEVER = 2**62
 
 
@@ -35,6 +39,18 @@ class Written(Struct, frozen=True, kw_only=True):
 def folder(service: Service, key: str) -> Path:
     """Return the folder of a checkpoint's files."""
     return service.store.data_dir / CHECKPOINTS / key
+
+
+def partial_folder(service: Service, key: str) -> Path:
+    """Return the folder that a checkpoint is written into before it is whole."""
+    return service.store.data_dir / CHECKPOINTS / f"{_PARTIAL}{key}"
+
+
+def complete(service: Service, key: str) -> None:
+    """Give a checkpoint that is whole its folder, before its record is made."""
+    made = folder(service, key)
+    partial_folder(service, key).rename(made)
+    sync_folder(made.parent)
 
 
 def private_folders(service: Service) -> tuple[Path, Path]:
@@ -55,16 +71,14 @@ def fresh_id(service: Service) -> str:
             return key
 
 
-def newest(service: Service, run_id: str) -> tuple[int, int] | None:
-    """Return time and step of the newest checkpoint of either kind."""
-    found = service.store.find(SaveRecord, run_id=run_id)
-    return (found[0].created_at, found[0].step) if found else None
+def newest(service: Service, run_id: str) -> SaveRecord | None:
+    """Return the save of either target that was recorded last; by sequence, because a clock can go back."""
+    return service.store.newest(SaveRecord, run_id=run_id)
 
 
 def newest_trainer(service: Service, run_id: str) -> CheckpointRecord | None:
-    """Return the newest checkpoint that a run can go on from."""
-    found = service.store.find(CheckpointRecord, run_id=run_id, target="trainer")
-    return found[0] if found else None
+    """Return the checkpoint that a run can go on from and that was recorded last; by sequence, because a clock can go back."""
+    return service.store.newest(CheckpointRecord, run_id=run_id, target="trainer")
 
 
 def record(service: Service, run: RunRecord, written: Written, *, ttl_seconds: int | None, publish: bool) -> str:
@@ -149,16 +163,50 @@ def _next(saved: SaveRecord, now: int) -> int | None:
     return min((at for at in (saved.settles_at, saved.expires_at) if at is not None and at > now), default=None)
 
 
-def sweep(service: Service) -> None:
-    """Remove what nobody will ask for: interrupted saves, which have no record, and what ended runs kept for themselves."""
-    for found in _folders(service.store.data_dir / CHECKPOINTS):
-        if service.store.get(CheckpointRecord, found.name) is None:
+def sweep(service: Service) -> str:
+    """Clean the data folder at the start of the service; weights that the records do not know are moved aside, never deleted.
+
+    Interrupted saves, which no client was told of, and the private states of ended runs are deleted.  A folder that has no record may
+    be all that is left of a training whose records were lost.
+
+    Returns
+    -------
+    notice
+        What was moved aside, where it is and how to use it; empty when nothing was.
+    """
+    data_dir = service.store.data_dir
+    for found in _folders(data_dir / CHECKPOINTS):
+        if found.name.startswith(_PARTIAL):
             shutil.rmtree(found, ignore_errors=True)
+    unknown = [found for found in _folders(data_dir / CHECKPOINTS) if service.store.get(CheckpointRecord, found.name) is None]
     for place in private_folders(service):
         for found in _folders(place):
             run = service.store.get(RunRecord, found.name)
-            if run is None or service.ended(run):
+            if run is None:
+                unknown.append(found)
+            elif service.ended(run):
                 shutil.rmtree(found, ignore_errors=True)
+    return _set_aside(data_dir, unknown) if unknown else ""
+
+
+def _set_aside(data_dir: Path, unknown: list[Path]) -> str:
+    aside = data_dir / SET_ASIDE / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    folders = f"{len(unknown)} folder{'' if len(unknown) == 1 else 's'} of weights"
+    try:
+        for found in unknown:
+            target = aside / found.relative_to(data_dir)
+            private_folder(target.parent)
+            found.rename(target)
+    except OSError as error:
+        return (
+            f"The records in {data_dir} do not know {folders} there, which could not be moved to {aside} "
+            f"({error.strerror or error}). Nothing was deleted."
+        )
+    return (
+        f"The records in {data_dir} do not know {folders} there, which were moved to {aside}. Nothing was deleted. "
+        "If records.sqlite3 was lost: stop the service, put the file back and move the folders back. "
+        "To train on from one of them, load its path (load_state takes a folder); delete what you do not need."
+    )
 
 
 def _folders(place: Path) -> list[Path]:

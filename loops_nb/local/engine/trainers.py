@@ -20,7 +20,7 @@ from loops_nb.local.engine.operations import Operation, Operations
 from loops_nb.local.engine.process import OperationError, WorkerDiedError, WorkerProcess
 from loops_nb.local.engine.submitting import TRAINING
 from loops_nb.local.files import private_folder, write_private
-from loops_nb.local.records import DeploymentRecord, RunRecord
+from loops_nb.local.records import CheckpointRecord, DeploymentRecord, RunRecord
 from loops_nb.local.rules.checkpoints import find_by_uri
 from loops_nb.local.service import Service
 from loops_nb.uri import parse_uri
@@ -47,11 +47,25 @@ class EndedError(Exception):
 
 
 class PrivateState(Struct):
-    """What a trainer keeps for itself while its process sleeps: the folder, and where it stood."""
+    """What a trainer keeps for itself while its process sleeps.
+
+    Parameters
+    ----------
+    folder
+        Name of the folder of its weights.
+    step
+        Optimizer steps behind them.
+    saved_at
+        Epoch milliseconds.
+    sequence
+        Number of the checkpoint that was recorded last before it (see `Store.last_sequence`), by which it is older or newer than
+        others; None in states of earlier versions, which only have the time.
+    """
 
     folder: str
     step: int
     saved_at: int
+    sequence: int | None = None
 
 
 class Origin(Struct, frozen=True):
@@ -85,6 +99,7 @@ class Trainer:
         #: True when the process knows what no file has.
         self._unsaved = False
         self._park_again = 0.0
+        self._last_used = 0.0
         #: What was lost with a process that ended between two operations; told with the next one.
         self._lost = ""
 
@@ -103,12 +118,30 @@ class Trainer:
         """The id of its process."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def idle_since(self) -> float | None:
+        """Time of the event loop at which its last operation ended; None while there is one, or when its process could not be ended."""
+        now = asyncio.get_running_loop().time()
+        return self._last_used if self._process is not None and not self._queue and now > self._park_again else None
+
+    async def evict(self) -> None:
+        """Keep the state and end the process, so that another trainer can have one."""
+        self.park()
+        # Not until its queue is empty: an operation that came in the meantime may wait for the slot that is made free here.
+        while True:
+            if self._process is None or not self._queue or self._queue[0].name != _PARK:
+                return
+            await asyncio.sleep(_PAUSE)
+
     def step(self) -> int:
         """Return how many steps the optimizer has taken."""
         if self._step is None:
             state, saved = self._private(), saves.newest(self._service, self.run_id)
-            newest = max((found for found in ((state.saved_at, state.step) if state else None, saved) if found), default=(0, 0))
-            self._step = newest[1]
+            checkpoint = self._service.store.get(CheckpointRecord, saved.id) if saved is not None else None
+            if state is not None and (checkpoint is None or self._is_newer(state, checkpoint)):
+                self._step = state.step
+            else:
+                self._step = saved.step if saved is not None else 0
         return self._step
 
     def submit(self, operation: Operation) -> None:
@@ -157,6 +190,7 @@ class Trainer:
     async def _do_all(self) -> None:
         while self._queue:
             operation = self._queue[0]
+            self._last_used = asyncio.get_running_loop().time()
             try:
                 result = await self._do(operation)
             except OperationError as error:
@@ -171,6 +205,7 @@ class Trainer:
                     self._queue.popleft()
                     if operation.name != _PARK:
                         self.operations.done(operation, result)
+            self._last_used = asyncio.get_running_loop().time()
 
     def _finish(self, operation: Operation, error_class: str, text: str) -> None:
         with contextlib.suppress(ValueError):
@@ -234,7 +269,12 @@ class Trainer:
             return process
         origin = self._beginning(run) if fresh else self._origin(run)
         if process is None:
-            process = await WorkerProcess.start(self._engine.command, log=self._engine.log, ended=self._ended)
+            await self._slot(run)
+            try:
+                process = await WorkerProcess.start(self._engine.command, log=self._engine.log, ended=self._ended)
+            except BaseException:
+                self._engine.trainer_slots.release(self)
+                raise
             self._process = process
             self._remark(run, "remark", f"trainer process {process.pid} started; run {run.id} begins {origin.words}")
         try:
@@ -252,15 +292,28 @@ class Trainer:
         self._unsaved = False
         return process
 
+    async def _slot(self, run: RunRecord) -> None:
+        """Wait until one more trainer may live; the logs say so where that takes time."""
+        slots = self._engine.trainer_slots
+        if not slots.available:
+            self._remark(run, "remark", f"run {run.id} waits for one of {slots.limit} trainers; {self._engine.live_trainers()}")
+        await slots.acquire(self)
+
     def _origin(self, run: RunRecord) -> Origin:
         """Return the newest state of the run: its own, or a checkpoint that it saved; else its beginning."""
         state = self._private()
         saved = saves.newest_trainer(self._service, run.id)
-        if state is not None and (saved is None or state.saved_at >= saved.created_at):
+        if state is not None and (saved is None or self._is_newer(state, saved)):
             return Origin(self._folder / state.folder, f"where it stood at step {state.step}")
         if saved is not None:
             return Origin(saves.folder(self._service, saved.id), f"from its checkpoint {saved.name}")
         return self._beginning(run)
+
+    def _is_newer(self, state: PrivateState, checkpoint: CheckpointRecord) -> bool:
+        """Tell whether a private state was kept after a checkpoint was recorded."""
+        if state.sequence is None:
+            return state.saved_at >= checkpoint.created_at
+        return state.sequence >= self._service.store.sequence(checkpoint)
 
     def _beginning(self, run: RunRecord) -> Origin:
         if run.path is None:
@@ -278,8 +331,9 @@ class Trainer:
     def _ended(self, process: WorkerProcess) -> None:
         if self._process is not process:
             return
-        # Nobody asked it to.
+        # It was not asked to end.
         self._process = None
+        self._engine.trainer_slots.release(self)
         run = self._service.store.get(RunRecord, self.run_id)
         if run is None or self._service.ended(run):
             return
@@ -295,6 +349,7 @@ class Trainer:
         process, self._process = self._process, None
         if process is not None:
             await process.end()
+        self._engine.trainer_slots.release(self)
 
     def _remark(self, run: RunRecord, kind: str, note: str) -> None:
         deployment = self._service.store.get(DeploymentRecord, run.deployment_id) if run.deployment_id else None
@@ -324,7 +379,8 @@ class Trainer:
         before, at = self._private(), self._service.now()
         name = next(name for number in range(1000) if not (self._folder / (name := f"{at}-{number}")).exists())
         answer = await process.call("write", target="trainer", folder=str(self._folder / name))
-        state = PrivateState(folder=name, step=msgspec.json.decode(answer)["step"], saved_at=at)
+        sequence = self._service.store.last_sequence(CheckpointRecord)
+        state = PrivateState(folder=name, step=msgspec.json.decode(answer)["step"], saved_at=at, sequence=sequence)
         write_private(self._folder / _NOTE, msgspec.json.encode(state))
         self._unsaved = False
         if before is not None:
@@ -356,9 +412,10 @@ class Trainer:
     async def _save(self, process: WorkerProcess, run: RunRecord, name: str, wanted: dict[str, Any]) -> bytes:
         target = "trainer" if name == "save_state" else "sampler"
         key = saves.fresh_id(self._service)
-        folder = saves.folder(self._service, key)
+        partial = saves.partial_folder(self._service, key)
         try:
-            answer = msgspec.json.decode(await process.call("write", target=target, folder=str(folder)))
+            answer = msgspec.json.decode(await process.call("write", target=target, folder=str(partial)))
+            await asyncio.to_thread(saves.complete, self._service, key)
             uri = saves.record(
                 self._service,
                 run,
@@ -367,7 +424,8 @@ class Trainer:
                 publish=bool(wanted.get("bump_version")),
             )
         except BaseException:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            for folder in (partial, saves.folder(self._service, key)):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise
         if target == "trainer":
             self._unsaved = False

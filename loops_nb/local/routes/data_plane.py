@@ -10,7 +10,6 @@ Every call counts as activity: it keeps a deployment or a sampler awake, and wak
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 from starlette.requests import Request
@@ -39,12 +38,11 @@ async def health(request: Request) -> Response:
     until = asyncio.get_running_loop().time() + min(HOLD_HEALTH_SECONDS, service.settings.hold_seconds)
     while True:
         _refuse_ended(service, run)
-        _need_room(lambda: engine.need_room(run.id))
         state = _touch(service, run, "GET /health")
         if state in {"RUNNING", "ACTIVE"}:
             return json_response({"status": "ok", "run_id": run.id, "base_model": run.base_model, "step": engine.trainer(run).step()})
         if engine.stopping or asyncio.get_running_loop().time() > until:
-            text = f"The trainer of run {run.id} is not ready: its deployment is {state}."
+            text = f"The trainer of run {run.id} is not ready: its deployment is {state}{_queued(service, engine, run)}."
             raise Problem(503, "NOT_READY", text, details={"status": state})
         await asyncio.sleep(_PAUSE)
 
@@ -69,7 +67,6 @@ async def submit(request: Request) -> Response:
     if operation is None:
         check_operation(run, name, body)
         _refuse_ended(service, run)
-        engine.need_room(run.id)
         _touch(service, run, f"POST /{name}")
         operation = Operation(name, body, key)
         trainer.submit(operation)
@@ -118,7 +115,6 @@ async def sample(request: Request) -> Response:
     if engine.stopping:
         raise _stopping()
     check_sample(body)
-    engine.need_room_for_sampler(record.id)
     headers = request.headers
     wanted = Wanted(
         pin=headers.get("x-checkpoint-path"),
@@ -218,17 +214,17 @@ def _touch(service: Service, run: RunRecord, note: str) -> str:
     return service.touch(deployment, note) if deployment is not None else service.status(run)
 
 
+def _queued(service: Service, engine: Engine, run: RunRecord) -> str:
+    deployment = service.store.get(DeploymentRecord, run.deployment_id) if run.deployment_id else None
+    if deployment is None or not service.is_queued(deployment):
+        return ""
+    return f" and waits for one of {engine.trainer_slots.limit} trainers ({engine.live_trainers()})"
+
+
 def _refuse_ended(service: Service, run: RunRecord) -> None:
     if service.ended(run):
         text = f"Run {run.id} has ended; start a new one from one of its checkpoints."
         raise Problem(422, "RUN_ENDED", text, details={"run_id": run.id}, headers=_final("run_ended"))
-
-
-def _need_room(check: Callable[[], None]) -> None:
-    try:
-        check()
-    except Problem as problem:
-        raise Problem(problem.status, problem.code, problem.message, details=problem.details, headers=_final("too_many_live")) from None
 
 
 def _final(code: str) -> dict[str, str]:

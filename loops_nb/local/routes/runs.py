@@ -19,18 +19,18 @@ from loops_nb.local.views import receipt, with_tokenizer
 async def create_run(request: Request) -> Response:
     """Make a run with its paired sampler."""
     body = await read_body(request, CreateRun)
-    _need_room(request, body)
     run = runs.create(
         service_of(request), body, with_sampler=True, sampler_num_replicas=body.sampler_num_replicas, team_id=team_of(request)
     )
+    _admit(request, body, run)
     return json_response({"run": with_tokenizer(views_of(request).run(run))})
 
 
 async def create_trainer(request: Request) -> Response:
     """Make a run without a sampler."""
     body = await read_body(request, CreateTrainer)
-    _need_room(request, body)
     run = runs.create(service_of(request), body, with_sampler=False, team_id=team_of(request))
+    _admit(request, body, run)
     return json_response({"run": with_tokenizer(views_of(request).run(run))})
 
 
@@ -62,10 +62,10 @@ async def deactivate(request: Request) -> Response:
     return json_response(receipt(run))
 
 
-def _need_room(request: Request, body: CreateTrainer) -> None:
-    """Say early that the run's trainer could not live; a run that takes over a deployment ends the one before it."""
+def _admit(request: Request, body: CreateTrainer, run: RunRecord) -> None:
+    """Queue a run whose trainer has to wait; one that takes over a deployment gets the trainer of the run before it."""
     if body.reuse_from_run_id is None and body.reuse_from_session_id is None:
-        engine_of(request).need_room()
+        engine_of(request).admit(run)
 
 
 ROUTES = [

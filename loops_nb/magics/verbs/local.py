@@ -24,12 +24,14 @@ def _start(desk: Desk, values: SimpleNamespace) -> None:
 
     before = launcher.status()
     folder = None if values.data_dir is None else Path(values.data_dir).expanduser()
-    service = launcher.start(sample=not values.empty, data_dir=folder, speed=values.speed, port=values.port)
+    service = launcher.start(sample=not values.empty, data_dir=folder, speed=values.speed or launcher.DEFAULT_SPEED, port=values.port)
     desk.connection.choose(Target(service.url, _CHOSEN))
     desk.knowledge.forget()
     found = before is not None and before.instance == service.instance
-    ignored = found and (values.empty or folder is not None or values.port or values.speed != 1.0)
+    ignored = found and (values.empty or folder is not None or values.port or values.speed)
     desk.say(f"Local service on {service.url}, {'already running' if found else 'started'} (data in {service.data_dir}).")
+    if service.notice and not found:
+        desk.say(service.notice)
     if ignored:
         desk.say("It runs with the options of its own start; %loops local stop first, to start it with others.")
     loops = desk.loops
@@ -88,13 +90,12 @@ VERB = Verb(
                     flags=("--speed",),
                     metavar="N",
                     convert=number,
-                    default=1.0,
-                    help="how many times faster than real states change",
+                    help="how many times faster than on the hosted service states change: 10, or 1 for its own pace",
                 ),
                 count("port", "--port", "port on 127.0.0.1; a free one when left out", default=0),
             ),
             notes="It goes on running when the notebook ends, and every notebook finds it. %loops local stop ends it and keeps its data.",
-            examples=("%loops local start", "%loops local start --empty --speed 10"),
+            examples=("%loops local start", "%loops local start --empty --speed 1"),
         ),
         Verb(
             name="local stop",
