@@ -2,7 +2,7 @@
 
 pip install httpx
 loops-nb serve                                     (in another terminal: the local service, no key, no GPU)
-LOOPS_BASE_URL=http://127.0.0.1:8787 BASETEN_API_KEY=local python plain_http.py
+LOOPS_BASE_URL=http://127.0.0.1:8787 BASETEN_API_KEY=$(loops-nb token) python plain_http.py
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class PlainLoops:
     Parameters
     ----------
     base_url, api_key
-        Of the environment (``LOOPS_BASE_URL``, ``BASETEN_API_KEY``) when left out.  The local service takes any key.
+        Of the environment (``LOOPS_BASE_URL``, ``BASETEN_API_KEY``) when left out; ``loops-nb token`` prints the key of a local service.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
         self.base_url = (base_url or os.environ.get("LOOPS_BASE_URL", "https://api.baseten.co")).rstrip("/")
-        key = api_key or os.environ.get("BASETEN_API_KEY", "local")
+        key = api_key or os.environ.get("BASETEN_API_KEY", "none")
         self._http = httpx.Client(headers={"Authorization": f"Api-Key {key}"}, timeout=300)
 
     def ask(self, method: str, url: str, *, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None) -> httpx.Response:

@@ -4,7 +4,7 @@ The reward here is the share of vowels in a completion.  The model starts with f
 
     pip install baseten-loops                          (Python 3.12 or newer)
     loops-nb serve                                     (in another terminal: the local service, no key, no GPU)
-    LOOPS_BASE_URL=http://127.0.0.1:8787 BASETEN_API_KEY=local python reinforcement.py
+    LOOPS_BASE_URL=http://127.0.0.1:8787 BASETEN_API_KEY=$(loops-nb token) python reinforcement.py
 
 On the hosted service: no LOOPS_BASE_URL, your own key, and LOOPS_BASE_MODEL naming a model, as Qwen/Qwen3-8B.
 """

@@ -2,7 +2,7 @@
 
     pip install baseten-loops                          (Python 3.12 or newer)
     loops-nb serve                                     (in another terminal: the local service, no key, no GPU)
-    LOOPS_BASE_URL=http://127.0.0.1:8787 BASETEN_API_KEY=local python supervised.py
+    LOOPS_BASE_URL=http://127.0.0.1:8787 BASETEN_API_KEY=$(loops-nb token) python supervised.py
 
 On the hosted service: no LOOPS_BASE_URL, your own key, and LOOPS_BASE_MODEL naming a model, as Qwen/Qwen3-8B.
 """

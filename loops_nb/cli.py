@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
 
 from loops_nb._version import __version__
 from loops_nb.home import home_dir
@@ -18,6 +22,7 @@ _EXAMPLES = """examples:
   loops-nb serve --sample                 a workspace to look at, on http://127.0.0.1:8787
   loops-nb serve --sample --speed 1       the same, at the pace of the hosted service
   loops-nb serve --port 0 --data-dir ws   your own, on a free port, kept in the folder ws
+  loops-nb token                          the token of the service that runs, for BASETEN_API_KEY of other programs
   loops-nb where                          the folder in which loops_nb keeps things
 """
 
@@ -38,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status
         0 when all went well, 2 when a command could not be followed.
     """
+    _open_standard_streams()
     parser = _parser()
     found = parser.parse_args(arguments)
     if found.command == "where":
@@ -45,12 +51,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if found.command == "serve":
         return _serve(found)
+    if found.command == "token":
+        return _token(found.port)
     parser.print_help()
     return 0
 
 
+def _token(port: int | None) -> int:
+    from loops_nb.tokens import own_services
+
+    running = [service for service in own_services() if port is None or urlsplit(service.url).port == port]
+    tokens = {service.url: token for service in running if (token := service.token())}
+    if len(tokens) == 1:
+        print(*tokens.values())
+        return 0
+    on_port = "" if port is None else f" on port {port}"
+    if tokens:
+        said = f"several local services run; name one with --port: {', '.join(tokens)}"
+    elif running:
+        said = f"the local service on {running[0].url} has no token: any key opens it"
+    else:
+        said = f"no local service of yours runs{on_port}; start one with: loops-nb serve"
+    print(f"loops-nb: {said}", file=sys.stderr)
+    return 2
+
+
 def _serve(found: argparse.Namespace) -> int:
     # ruff: noqa: PLC0415 - the server's modules take half a second to load, which the other commands need not wait for
+    from loops_nb.local.environment import drop_secrets
     from loops_nb.local.registry import default_data_dir
     from loops_nb.local.server import CannotServeError, serve
     from loops_nb.local.settings import Settings
@@ -68,7 +96,10 @@ def _serve(found: argparse.Namespace) -> int:
         max_trainers=found.max_trainers,
         max_samplers=found.max_samplers,
         hold_seconds=found.hold_seconds,
+        any_key=found.any_key,
     )
+    # Here and not only where processes are started: what the service itself runs with is seen in a list of processes as well.
+    drop_secrets()
     try:
         serve(settings, port=found.port, registry=found.registry, say=_say)
     except (CannotServeError, StoreError) as error:
@@ -80,7 +111,33 @@ def _serve(found: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr if line.startswith("Warning") else sys.stdout, flush=True)
+    stream = sys.stderr if line.startswith("Warning") else sys.stdout
+    try:
+        print(line, file=stream, flush=True)
+    except (OSError, ValueError):
+        # Nothing reads it any more, or the disk behind it is full; the service itself can go on.
+        _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Lead what is still written to a stream nowhere, so that the end of the process does not fail on it."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _open_standard_streams() -> None:
+    """Lead closed standard streams nowhere: the first files that are opened would take their numbers, and get what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one, for those below it are open.
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - open until the process ends
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,11 +152,12 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="run the local service of the Loops API",
-        description="Run the local service of the Loops API: no key, no network; a small, real model that trains and samples, "
-        "records and files on this machine. Ends with Ctrl-C.",
+        description="Run the local service of the Loops API: no account, no network; a small, real model that trains and samples, "
+        "records and files on this machine. Only who has its token can use it: your own notebooks find it, 'loops-nb token' prints it. "
+        "Ends with Ctrl-C.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; beyond loopback anybody in the network can use it")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; beyond loopback the network can reach it")
     serve.add_argument("--port", type=_port, default=8787, help="TCP port; 0 takes a free one")
     serve.add_argument(
         "--data-dir", type=_folder, metavar="DIR", help="folder of records and files; in the folder of 'loops-nb where' if left out"
@@ -130,7 +188,19 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--hold-seconds", type=_hold, default=25.0, metavar="SECONDS", help="how long a request that must wait is held before 408"
     )
+    serve.add_argument(
+        "--any-key",
+        action="store_true",
+        help="let any key open it in place of its token: every user of this machine can then read, change and delete what is in it",
+    )
     serve.add_argument("--registry", type=Path, help=argparse.SUPPRESS)
+    token = commands.add_parser(
+        "token",
+        help="print the token of the local service that runs",
+        description="Print the token of the local service that you run, for programs that cannot find it by themselves: "
+        "export BASETEN_API_KEY=$(loops-nb token)",
+    )
+    token.add_argument("--port", type=_port, help="port of the service, where several run")
     commands.add_parser("where", help="print the folder in which loops_nb keeps things")
     return parser
 

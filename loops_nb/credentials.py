@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.errors import CredentialsError
 from loops_nb.home import home_dir
+from loops_nb.tokens import own_service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,8 @@ _ACCOUNT = "baseten-api-key"
 _SCHEMES = ("bearer ", "api-key ")
 #: No key is shorter.  What stands for one, as the word "local", is an ordinary word, and sentences need it.
 _SHORTEST = 8
+#: What is sent where a service wants a key and any will do.
+PLACEHOLDER = "local"
 
 
 class Secret:
@@ -56,6 +59,42 @@ class Secret:
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("A Secret cannot be pickled: it would land in a file in the clear.")
+
+
+class LoopbackKey(Secret):
+    """The key for an address on this machine: the token of the user's own local service there, else what was given.
+
+    The token is looked up for each request, so that a client finds a service that starts later, and sends the token nowhere once the
+    service has ended and its port may be another program's.
+
+    Parameters
+    ----------
+    text
+        What is sent where no service of this user runs.
+    url
+        The address.
+    given
+        Whether the caller named the key itself; only such a key is sent to an own service that takes any.
+    """
+
+    __slots__ = ("_given", "_url")
+
+    def __init__(self, text: str, url: str, *, given: bool) -> None:
+        super().__init__(text)
+        self._url = url
+        self._given = given
+
+    def reveal(self) -> str:
+        """Return the key to send now."""
+        service = own_service(self._url)
+        if service is None:
+            return self._text
+        # Not a key of the environment: it is that of the hosted service.
+        return service.token() or (self._text if self._given else PLACEHOLDER)
+
+    def redact(self, text: str) -> str:
+        """Return a text without the key that is sent now, and without the one that was given."""
+        return Secret(self.reveal()).redact(super().redact(text))
 
 
 class FoundKey(NamedTuple):

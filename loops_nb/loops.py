@@ -16,11 +16,12 @@ from loops_nb.client.operations import checkpoints, deployments, runs, samplers,
 from loops_nb.client.retry import NEAR, RetryPolicy
 from loops_nb.client.transport import Transport
 from loops_nb.connections import CONNECTION_ATTR, mark_of
-from loops_nb.credentials import ENV_KEY, FoundKey, Secret, resolve_key
+from loops_nb.credentials import ENV_KEY, PLACEHOLDER, FoundKey, LoopbackKey, resolve_key
 from loops_nb.errors import CredentialsError, NotFoundError, PermissionDeniedError
 from loops_nb.experiments import Metrics
 from loops_nb.handling import CheckpointsHandling, RunsHandling
 from loops_nb.sampling import SamplersSampling
+from loops_nb.tokens import by_address, own_service
 from loops_nb.watching import CheckpointsWatch, DeploymentsWatch, RunsWatch, SamplersWatch
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from loops_nb.models import Deployment, Run, Sampler
 
 DEFAULT_SECONDS = 60.0
-_PLACEHOLDER = FoundKey(Secret("local"), "local placeholder")
 
 
 def frames_module() -> ModuleType:
@@ -249,8 +249,17 @@ class Connection:
 
     @property
     def key_source(self) -> str:
-        """Where the key came from: ``argument``, ``BASETEN_API_KEY``, ``keyring``, ``file`` or ``local placeholder``."""
+        """Where the key came from: ``argument``, ``BASETEN_API_KEY``, ``keyring``, ``file``, ``local token`` or ``local placeholder``."""
         return self._exchange.key.source
+
+    def reveal_key(self) -> str:
+        """Return the key or token in the clear, for another client of the same service.
+
+        Examples
+        --------
+        >>> service = ServiceClient(base_url=loops.base_url, api_key=loops.reveal_key())  # doctest: +SKIP
+        """
+        return self._exchange.key.secret.reveal()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.base_url}, key from {self.key_source}>"
@@ -263,7 +272,7 @@ class Loops(Connection):
     ----------
     api_key
         The key; without it ``BASETEN_API_KEY``, then the one that ``%loops login`` stored.  A service on this machine needs none:
-        a stored key is not even read for it.
+        a stored key is not even read for it, and a local service of this user gets its own token, whatever is given.
     base_url
         Root of the API; without it ``LOOPS_BASE_URL``, then the hosted service.
     auth_scheme
@@ -331,18 +340,27 @@ class Loops(Connection):
 def exchange_for(api_key: str | None, base_url: str | None, auth_scheme: str, timeout: float, retry: RetryPolicy | None) -> Exchange:
     """Return where to connect and how, from the arguments of `Loops`; the same for both flavours."""
     address = resolve_address(base_url)
+    address = address._replace(url=by_address(address.url))
     policy = retry or (NEAR if address.is_loopback else RetryPolicy())
     return Exchange(address, _key(api_key, address), checked_scheme(auth_scheme), seconds("timeout", timeout), policy)
 
 
 def _key(argument: str | None, address: Address) -> FoundKey:
     found = resolve_key(argument, stored=not address.is_loopback)
+    if address.is_loopback:
+        return _loopback_key(found, address.url)
     if found is not None:
         return found
-    if address.is_loopback:
-        return _PLACEHOLDER
     raise CredentialsError(
         f"No API key for {address.url}: none was given, {ENV_KEY} is not set and none is stored.",
         hint="Type %loops login to store one, or %loops local start to work without a key;"
         " then loops = %loops connect is the notebook's own connection.",
     )
+
+
+def _loopback_key(found: FoundKey | None, url: str) -> FoundKey:
+    service = own_service(url)
+    given = found is not None and found.source == "argument"
+    text = PLACEHOLDER if found is None else found.secret.reveal()
+    source = "local placeholder" if found is None or (service is not None and not given) else found.source
+    return FoundKey(LoopbackKey(text, url, given=given), "local token" if service is not None and service.token() else source)

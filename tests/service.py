@@ -29,9 +29,11 @@ from starlette.types import ASGIApp
 from loops_nb.local.app import make_app
 from loops_nb.local.server import Server, bind, config
 from loops_nb.local.settings import Settings
+from loops_nb.tokens import read_token
 
 READY = "Loops local service on "
 WAIT_SECONDS = 30.0
+ANY_KEY = "local-test"
 
 
 class ProcessService:
@@ -41,10 +43,18 @@ class ProcessService:
         self.data_dir = data_dir
         self._options = options
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        self.headers = {"Authorization": "Bearer local-test"}
         self.url = ""
         self.lines: list[str] = []
         self.start()
+
+    @property
+    def key(self) -> str:
+        """What opens it: its token, or any key."""
+        return ANY_KEY if "--any-key" in self._options else read_token(self.data_dir)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
 
     def start(self) -> None:
         """Start it (again, over the same data folder) and wait for its ready line."""
@@ -94,8 +104,9 @@ class ThreadService:
 
     def __init__(self, settings: Settings, wrap: Callable[[ASGIApp], ASGIApp] | None = None) -> None:
         self.data_dir = settings.data_dir
-        self.headers = {"Authorization": "Bearer local-test"}
         self.app = make_app(settings)
+        self.key = ANY_KEY if settings.any_key else read_token(settings.data_dir)
+        self.headers = {"Authorization": f"Bearer {self.key}"}
         self._socket = bind(settings.host, 0)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         ready = threading.Event()
@@ -126,6 +137,7 @@ def running_service(
     sample: bool = False,
     speed: float = 1000.0,
     rate_limit: int = 0,
+    any_key: bool = True,
     data_dir: Path | None = None,
     in_process: bool = False,
     wrap: Callable[[ASGIApp], ASGIApp] | None = None,
@@ -135,8 +147,9 @@ def running_service(
 
     Parameters
     ----------
-    sample, speed, rate_limit, settings
-        As `loops_nb.local.settings.Settings` has them; without a rate limit and a thousand times faster than life unless said.
+    sample, speed, rate_limit, any_key, settings
+        As `loops_nb.local.settings.Settings` has them; without a rate limit, a thousand times faster than life and opened by any key
+        unless said.
     data_dir
         Its folder; a temporary one, removed at the end, when left out.
     in_process
@@ -147,10 +160,11 @@ def running_service(
     folder = data_dir or Path(tempfile.mkdtemp(prefix="loops-nb-test-"))
     service: AnyService
     if in_process or wrap is not None:
-        values = {"sample": sample, "speed": speed, "rate_limit": rate_limit, **settings}
+        values = {"sample": sample, "speed": speed, "rate_limit": rate_limit, "any_key": any_key, **settings}
         service = ThreadService(Settings(data_dir=folder, **values), wrap)
     else:
         options = ["--speed", str(speed), "--rate-limit", str(rate_limit), *(["--sample"] if sample else [])]
+        options += ["--any-key"] if any_key else []
         for name, value in settings.items():
             options += [f"--{name.replace('_', '-')}", str(value)]
         service = ProcessService(folder, *options)

@@ -23,6 +23,7 @@ ROOMS = [
     "references",
     "decoding",
     "home",
+    "tokens",
     "tracking",
     "credentials",
     "config",
@@ -49,7 +50,7 @@ ROOMS = [
     "async_loops",
     "magics",
 ]
-LOCAL_MAY = {"_version", "errors", "uri", "models", "home", "local"}
+LOCAL_MAY = {"_version", "errors", "uri", "models", "home", "tokens", "local"}
 #: What a room must not import, at any depth of its own code.
 BANNED = {
     "tracking": {"pandas", "httpx", "ipywidgets", "anywidget", "IPython"},

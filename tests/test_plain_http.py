@@ -34,13 +34,13 @@ def plain() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[AnyService]:
-    with running_service(speed=50.0) as running:
+    with running_service(speed=50.0, any_key=False) as running:
         yield running
 
 
 @pytest.fixture
 def run(plain: ModuleType, service: AnyService) -> Iterator[Any]:
-    loops = plain.PlainLoops(service.url, "local")
+    loops = plain.PlainLoops(service.url, service.key)
     found = loops.run(name="by hand", lora_rank=8, seed=1)
     yield found
     loops.ask("POST", f"/v1/loops/runs/{found.run_id}/deactivate")
@@ -48,7 +48,7 @@ def run(plain: ModuleType, service: AnyService) -> Iterator[Any]:
 
 
 def test_the_script_teaches_a_sentence(service: AnyService) -> None:
-    environment = {**os.environ, "LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": "local"}
+    environment = {**os.environ, "LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": service.key}
     done = subprocess.run([sys.executable, str(EXAMPLE)], capture_output=True, text=True, env=environment, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "before training it says" in done.stdout

@@ -95,7 +95,7 @@ class Training(threading.Thread):
 def run(rounds: int | None = None) -> Iterator[str]:
     """Yield the table."""
     with tempfile.TemporaryDirectory() as folder:
-        service = ProcessService(Path(folder), "--sample", "--rate-limit", "0", "--speed", "100")
+        service = ProcessService(Path(folder), "--sample", "--any-key", "--rate-limit", "0", "--speed", "100")
         try:
             yield table("training: those who look on", NOTE, list(_lines(service.url, rounds or 5)))
         finally:

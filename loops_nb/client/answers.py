@@ -47,6 +47,11 @@ _KINDS: dict[int, tuple[type[APIError], str]] = {
     413: (BadRequestError, ""),
     422: (BadRequestError, ""),
 }
+_LOCAL_SERVICE = "loops_nb.local"
+_OF_THE_OWNER = (
+    "If you started it, set LOOPS_NB_HOME as it was there, or BASETEN_API_KEY to what 'loops-nb token' prints;"
+    " if another user did, start one of your own: %loops local start"
+)
 _LONGEST_QUOTE = 300
 _SIGNED_URL = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+")
 
@@ -94,6 +99,8 @@ def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: byte
     if not call.safe and status in _LOST_BEHIND_A_GATEWAY:
         return OutcomeUnknownError(f"{what} It may or may not have happened.", hint=call.recovery)
     kind, hint = _kind_and_hint(status, call, wait)
+    if kind is AuthenticationError and details.get("service") == _LOCAL_SERVICE:
+        hint = _OF_THE_OWNER
     return kind(what, status=status, code=code, details=details, retry_after=wait, hint=hint)
 
 

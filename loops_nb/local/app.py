@@ -20,6 +20,7 @@ from loops_nb.local.guards.host_check import HostCheck
 from loops_nb.local.guards.rate_limit import RateLimit
 from loops_nb.local.guards.target import AbsoluteTarget
 from loops_nb.local.problems import Problem, on_crash, on_http_exception, on_problem
+from loops_nb.local.registry import service_token
 from loops_nb.local.routes import (
     capabilities,
     checkpoints,
@@ -67,6 +68,8 @@ def make_app(settings: Settings) -> Starlette:
     """
     store = Store(settings.data_dir)
     try:
+        # Only now that the folder is locked: a second service that starts there must not replace the token.
+        token = "" if settings.any_key else service_token(settings.data_dir)
         service = Service(settings, store)
         notice = sweep(service)
         if settings.sample:
@@ -94,7 +97,7 @@ def make_app(settings: Settings) -> Starlette:
         middleware=[
             Middleware(AbsoluteTarget),
             Middleware(HostCheck, listens_on=settings.host),
-            Middleware(Auth),
+            Middleware(Auth, token=token),
             Middleware(RateLimit, per_second=settings.rate_limit, words=words),
             Middleware(BodyLimit, limit=settings.body_limit, data_limit=settings.data_body_limit),
         ],

@@ -20,8 +20,11 @@ class AdapterFile(NamedTuple):
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder (and its parents) that only its owner can read."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Make a folder that only its owner can read, and those of its parents that are not there."""
+    if not path.parent.exists():
+        # Python makes missing parents readable by everybody.
+        private_folder(path.parent)
+    path.mkdir(exist_ok=True, mode=0o700)
 
 
 def write_private(path: Path, data: bytes) -> None:

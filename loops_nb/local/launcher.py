@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from loops_nb.errors import LocalServiceError
+from loops_nb.local.environment import without_secrets
 from loops_nb.local.files import FolderLock, private_folder, write_private
 from loops_nb.local.registry import ServiceInfo, default_data_dir, local_folder, read_registry, registry_file
 from loops_nb.local.settings import DEFAULT_SPEED
+from loops_nb.tokens import is_alive
 
 __all__ = ["DEFAULT_SPEED", "ServiceInfo", "start", "status", "stop"]
 
@@ -36,7 +38,13 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def start(
-    *, sample: bool = True, data_dir: Path | None = None, speed: float = DEFAULT_SPEED, port: int = 0, timeout: float = 30.0
+    *,
+    sample: bool = True,
+    data_dir: Path | None = None,
+    speed: float = DEFAULT_SPEED,
+    port: int = 0,
+    any_key: bool = False,
+    timeout: float = 30.0,
 ) -> ServiceInfo:
     """Start the service, or return the one that already runs.
 
@@ -50,6 +58,8 @@ def start(
         How many times faster than on the hosted service things change state.
     port
         TCP port on loopback; 0 takes the one that this folder was served on before, for those who still watch it, or a free one.
+    any_key
+        Let any key open it, in place of the token that only this user can read.
     timeout
         Seconds to wait until it answers.
 
@@ -74,7 +84,9 @@ def start(
         silent = _silent()
         if silent is not None and Path(silent.data_dir) == folder.absolute():
             raise _silence(silent)
-        service = _launch(sample=sample, data_dir=folder, speed=speed, port=port or _port_of_before(folder), deadline=deadline)
+        options = ["--data-dir", str(folder), "--speed", str(speed), "--port", str(port or _port_of_before(folder))]
+        options += [*(["--sample"] if sample else []), *(["--any-key"] if any_key else [])]
+        service = _launch(options, deadline=deadline)
         with contextlib.suppress(OSError):
             write_private(folder / _PORT_NOTE, str(urlsplit(service.url).port).encode())
         return service
@@ -115,7 +127,7 @@ def stop() -> ServiceInfo | None:
 def _silent() -> ServiceInfo | None:
     """Return the service whose note stands and whose folder is held, after it did not answer."""
     found = read_registry(registry_file())
-    return found if found is not None and _is_alive(found.pid) and not _is_free(Path(found.data_dir)) else None
+    return found if found is not None and is_alive(found.pid) and not _is_free(Path(found.data_dir)) else None
 
 
 def _silence(service: ServiceInfo) -> LocalServiceError:
@@ -168,27 +180,14 @@ def _port_of_before(data_dir: Path) -> int:
     return port
 
 
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        return True  # a signal 0 would end it there
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True  # another user's
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
-
-
 def _reap() -> None:
     for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
         del _children[pid]
 
 
-def _launch(*, sample: bool, data_dir: Path, speed: float, port: int, deadline: float) -> ServiceInfo:
+def _launch(options: list[str], *, deadline: float) -> ServiceInfo:
     log = local_folder() / "service.log"
-    command = [sys.executable, "-m", "loops_nb", "serve", "--port", str(port), "--data-dir", str(data_dir), "--speed", str(speed)]
-    command += ["--registry", str(registry_file()), *(["--sample"] if sample else [])]
+    command = [sys.executable, "-m", "loops_nb", "serve", "--registry", str(registry_file()), *options]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as output:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -200,7 +199,7 @@ def _launch(*, sample: bool, data_dir: Path, speed: float, port: int, deadline: 
             cwd=local_folder(),
             # A copy: another thread of a notebook (an import, say) may change the process's own environment while it is handed over,
             # and the start then fails with "Bad address".
-            env=dict(os.environ),
+            env=without_secrets(dict(os.environ)),
         )
     _children[child.pid] = child
     while True:

@@ -9,6 +9,7 @@ import msgspec
 
 from loops_nb.home import home_dir
 from loops_nb.local.files import private_folder, write_private
+from loops_nb.tokens import TOKEN_FILE, new_token, read_token
 
 
 class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,8 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
         Random id that its ``/health`` answers too.
     notice
         What its user should know about the start: weights that were moved aside, say; mostly empty.
+    any_key
+        Whether it takes any key in place of its token.
     """
 
     url: str
@@ -39,6 +42,7 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     instance: str
     notice: str = ""
+    any_key: bool = False
 
 
 def now() -> datetime:
@@ -80,3 +84,15 @@ def remove_registry(path: Path, instance: str) -> None:
     found = read_registry(path)
     if found is not None and found.instance == instance:
         path.unlink(missing_ok=True)
+
+
+def service_token(data_dir: Path) -> str:
+    """Return the token of a data folder, made if there is none that only this user knows.
+
+    It stays the same from one start to the next, so that programs which hold it go on after a restart.
+    """
+    found = read_token(data_dir)
+    if not found:
+        found = new_token()
+        write_private(data_dir / TOKEN_FILE, found.encode() + b"\n")
+    return found

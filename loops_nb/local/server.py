@@ -20,6 +20,7 @@ from loops_nb.local.guards.host_check import is_local_name
 from loops_nb.local.registry import ServiceInfo, now, remove_registry, write_registry
 from loops_nb.local.settings import Settings
 from loops_nb.local.store import StoreError
+from loops_nb.tokens import note_file, read_token
 
 KEEP_ALIVE_SECONDS = 75
 
@@ -40,7 +41,8 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
     registry
         File in which to leave a note of this service while it runs, for others to find it.
     say
-        Gets the line that tells that the service is ready, and a warning line when it listens beyond this machine.
+        Gets the line that tells that the service is ready, then those that tell its token where there is no ``registry`` to find it by,
+        and before them a warning line for each way in which others can use the service.
 
     Raises
     ------
@@ -58,23 +60,24 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
             version=__version__,
             started_at=now(),
             instance=settings.instance or secrets.token_hex(8),
+            any_key=settings.any_key,
         )
         app = make_app(msgspec.structs.replace(settings, instance=info.instance))
         info = msgspec.structs.replace(info, notice=app.state.notice)
+        notes = [note for note in (registry, _note_file(info.url)) if note is not None]
 
         def ready() -> None:
-            if registry is not None:
-                write_registry(registry, info)
-            if info.notice:
-                say(f"Warning: {info.notice}")
-            if not is_local_name(settings.host):
-                say(f"Warning: other machines can reach this service on {settings.host}, and any key opens it.")
+            for line in (*_leave_notes(notes, info), *_warnings(settings, info.notice)):
+                say(f"Warning: {line}")
             say(f"Loops local service on {info.url} (data in {info.data_dir})")
+            if registry is None and not settings.any_key:
+                say(f"Token: {read_token(settings.data_dir)}")
+                say("Your notebooks find it by themselves; for other programs: export BASETEN_API_KEY=$(loops-nb token)")
 
         def ending() -> None:
             app.state.engine.let_go()
-            if registry is not None:
-                remove_registry(registry, info.instance)
+            for note in notes:
+                remove_registry(note, info.instance)
 
         store = app.state.service.store
         server = Server(config(app), ready, ending, goes_on=store.is_there)
@@ -83,6 +86,35 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
             raise StoreError(f"the data folder {info.data_dir} was removed while the service ran; it has ended")
     finally:
         listening.close()
+
+
+def _note_file(url: str) -> Path | None:
+    try:
+        return note_file(url)
+    except RuntimeError:  # there is no home folder
+        return None
+
+
+def _leave_notes(notes: list[Path], info: ServiceInfo) -> list[str]:
+    """Leave the notes by which this user's notebooks find the service; return what to warn of."""
+    warnings = []
+    for note in notes:
+        try:
+            write_registry(note, info)
+        except OSError as error:
+            why = error.strerror or error
+            warnings.append(f"the note {note} cannot be written ({why}), so notebooks do not find the token; set BASETEN_API_KEY there.")
+    return warnings
+
+
+def _warnings(settings: Settings, notice: str) -> list[str]:
+    warnings = [notice] if notice else []
+    if settings.any_key:
+        warnings.append("any key opens this service, so every user of this machine can read, change and delete what is in it.")
+    if not is_local_name(settings.host):
+        opens = "any key opens it" if settings.any_key else "its token crosses the network in the clear"
+        warnings.append(f"other machines can reach this service on {settings.host}, and {opens}.")
+    return warnings
 
 
 def config(app: ASGIApp) -> uvicorn.Config:

@@ -47,6 +47,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         For how long a request that waits for something is held before it is answered with 408.
     operation_ttl
         Seconds for which the result of an operation is kept.
+    any_key
+        Whether any key opens the service, in place of the token in its data folder.  A program that embeds the application decides itself
+        who reaches it, hence the default; ``loops-nb serve`` asks for the token unless told otherwise.
     clock
         Gives epoch milliseconds.
     """
@@ -64,5 +67,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_samplers: int = 4
     hold_seconds: float = 25.0
     operation_ttl: int = 3600
+    any_key: bool = True
     instance: str = ""
     clock: Callable[[], int] = wall_clock

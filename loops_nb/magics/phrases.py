@@ -12,6 +12,7 @@ _KEYS = {
     "keyring": "with the key from the system keyring",
     "file": "with the key that %loops login stored",
     "local placeholder": "no key needed",
+    "local token": "no key needed",
 }
 
 NOT_CONNECTED = """\

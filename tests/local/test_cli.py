@@ -122,19 +122,22 @@ def test_records_that_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_is_and_ends_quietly(tmp_path: Path, how: signal.Signals) -> None:
     service = ProcessService(tmp_path / "data")
-    assert service.lines == [f"Loops local service on {service.url} (data in {tmp_path / 'data'})\n"]
+    assert service.lines[0] == f"Loops local service on {service.url} (data in {tmp_path / 'data'})\n"
     with httpx.Client(base_url=service.url, headers=service.headers) as client:
         good(client.post("/v1/loops/sessions"))
         os.kill(service.pid, how)
         service._process.wait(timeout=20)
+        key = service.key
     service.stop()
-    assert len(service.lines) == 1, service.lines
+    assert service.lines[1] == f"Token: {key}\n"
+    assert "$(loops-nb token)" in service.lines[2]
+    assert len(service.lines) == 3
 
 
 def test_listening_beyond_loopback_is_warned_about(tmp_path: Path) -> None:
     service = ProcessService(tmp_path / "data", "--host", "0.0.0.0")  # noqa: S104 - what it warns about
     try:
-        assert service.lines[0].startswith("Warning: other machines can reach this service on 0.0.0.0")
+        assert service.lines[0].startswith("Warning: other machines can reach this service on 0.0.0.0, and its token crosses")
         assert service.url.startswith("http://127.0.0.1:")
         good(httpx.get(service.url + "/v1/loops/runs", headers=service.headers))
         address = {"Host": "192.168.7.7:1"}

@@ -31,7 +31,7 @@ asked: Counter[str] = Counter()
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[AnyService]:
-    with running_service(sample=True) as service:
+    with running_service(sample=True, any_key=False) as service:
         yield service
 
 

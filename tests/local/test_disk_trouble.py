@@ -82,7 +82,7 @@ def test_a_service_without_a_folder_ends(tmp_path: Path) -> None:
     assert service._process.wait(timeout=20) == 2
     service.stop()
     assert service.lines[-1] == f"loops-nb: the data folder {tmp_path / 'data'} was removed while the service ran; it has ended\n"
-    assert len(service.lines) == 2
+    assert len(service.lines) == 4
     assert not (tmp_path / "data").exists()
 
 

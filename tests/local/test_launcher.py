@@ -17,7 +17,9 @@ import pytest
 
 from loops_nb.errors import LocalServiceError
 from loops_nb.local import launcher
+from loops_nb.local.environment import without_secrets
 from loops_nb.local.registry import ServiceInfo, registry_file, write_registry
+from loops_nb.tokens import read_token
 from tests.local.asking import good
 from tests.service import running_service
 
@@ -29,6 +31,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     launcher.stop()
 
 
+def headers_for(info: ServiceInfo) -> dict[str, str]:
+    return {"Authorization": f"Bearer {read_token(Path(info.data_dir))}"}
+
+
 def test_started_found_and_stopped(home: Path) -> None:
     assert launcher.status() is None
     assert launcher.stop() is None
@@ -36,7 +42,7 @@ def test_started_found_and_stopped(home: Path) -> None:
     assert info.pid != os.getpid()
     health = good(httpx.get(info.url + "/health"))
     assert (health["instance"], health["version"]) == (info.instance, info.version)
-    assert len(good(httpx.get(info.url + "/v1/loops/runs", headers={"Authorization": "Bearer local"}))["runs"]) >= 12
+    assert len(good(httpx.get(info.url + "/v1/loops/runs", headers=headers_for(info)))["runs"]) >= 12
     assert launcher.start() == info == launcher.status()
     assert registry_file().stat().st_mode & 0o077 == 0
     assert info.data_dir == str(home / "local" / "sample")
@@ -204,5 +210,5 @@ def test_it_starts_while_another_thread_changes_the_environment(tmp_path: Path, 
     monkeypatch.setattr(subprocess, "Popen", Watched)
     launcher.start(sample=False, data_dir=tmp_path / "mine")
     (environment,) = handed
-    assert environment == dict(os.environ)
+    assert environment == without_secrets(os.environ)
     assert environment is not os.environ

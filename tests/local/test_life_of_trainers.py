@@ -302,7 +302,7 @@ def is_there(pid: int) -> bool:
 @LINUX
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_service_that_is_started_again(tmp_path: Path, how: str) -> None:
-    service = ProcessService(tmp_path / "data", "--speed", "1000", "--rate-limit", "0")
+    service = ProcessService(tmp_path / "data", "--any-key", "--speed", "1000", "--rate-limit", "0")
     try:
         with httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
             session = str(good(api.post("/v1/loops/sessions"))["session"]["id"])

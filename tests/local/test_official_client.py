@@ -16,13 +16,13 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[AnyService]:
-    with running_service(sample=True) as found:
+    with running_service(sample=True, any_key=False) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def official(service: AnyService) -> Iterator[Any]:
-    with ManagementClient(api_key="k", base_url_override=service.url) as client:
+    with ManagementClient(api_key=service.key, base_url_override=service.url) as client:
         yield client.api
 
 

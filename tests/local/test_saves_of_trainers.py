@@ -192,7 +192,7 @@ def test_the_older_records_and_interrupted_saves_of_a_folder(tmp_path: Path) -> 
     left = [data / "checkpoints" / "halfway", data / "engine" / "trainers" / "nobody", data / "engine" / "published" / "nobody"]
     for folder in (half, *left):
         folder.mkdir(parents=True)
-    service = ProcessService(data, "--speed", "1000", "--rate-limit", "0")
+    service = ProcessService(data, "--any-key", "--speed", "1000", "--rate-limit", "0")
     try:
         assert not any(folder.exists() for folder in (half, *left))
         (aside,) = (data / "set-aside").iterdir()

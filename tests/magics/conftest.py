@@ -102,7 +102,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     own = str(tmp_path_factory.mktemp("service"))
     try:
         os.environ["LOOPS_NB_HOME"] = own
-        url = launcher.start(sample=True).url
+        url = launcher.start(sample=True, any_key=True).url
     finally:
         _restore(former)
     yield url

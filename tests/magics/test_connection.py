@@ -181,3 +181,19 @@ def test_the_local_service_from_start_to_stop(notebook: Notebook) -> None:
     assert "Its data is kept in" in stopped
     assert "Not connected yet" in notebook.run("%loops").out
     assert "No local service was running" in notebook.run("%loops local stop").out
+
+
+def test_a_key_is_not_asked_for_where_the_address_is_a_local_service(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    from loops_nb.local import launcher
+
+    notebook.run("%loops local start --empty --any-key")
+    try:
+        said = notebook.run("%loops local status").out
+        assert "Any key opens it" in said
+        monkeypatch.setenv("LOOPS_BASE_URL", launcher.start().url)
+        monkeypatch.setattr("getpass.getpass", lambda _: pytest.fail("a key was asked for"))
+        refused = notebook.run("%loops login", fails=True)
+        assert "is your local service, which needs no key" in refused.out
+        assert "LOOPS_BASE_URL" in refused.out
+    finally:
+        launcher.stop()

@@ -41,7 +41,7 @@ def _silent(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def service(_silent: None) -> Iterator[AnyService]:
-    with running_service(speed=SPEED) as running:
+    with running_service(speed=SPEED, any_key=False) as running:
         yield running
 
 
@@ -55,7 +55,7 @@ def connected(service: AnyService) -> Iterator[AnyService]:
 def at(service: AnyService, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> AnyService:
     """Point the SDK's variables at a service."""
     monkeypatch.setenv("LOOPS_BASE_URL", url or service.url)
-    monkeypatch.setenv("BASETEN_API_KEY", KEY)
+    monkeypatch.setenv("BASETEN_API_KEY", service.key)
     return service
 
 
@@ -85,7 +85,7 @@ def ending_runs(url: str) -> Iterator[None]:
         yield
     finally:
         TrainingClient.__init__ = original
-        with httpx.Client(base_url=url, headers={"Authorization": f"Api-Key {KEY}"}, timeout=30) as http:
+        with httpx.Client(base_url=url, headers={"Authorization": f"Api-Key {os.environ['BASETEN_API_KEY']}"}, timeout=30) as http:
             for client in made:
                 client.close()
                 http.post(f"/v1/loops/runs/{client.run_id}/deactivate").raise_for_status()

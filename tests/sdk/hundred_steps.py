@@ -11,7 +11,7 @@ import time
 from baseten.loops import ServiceClient
 
 from tests.sdk import only_loopback
-from tests.sdk.conftest import KEY, MODEL, SPEED, ending_runs
+from tests.sdk.conftest import MODEL, SPEED, ending_runs
 from tests.sdk.lessons import adam, long_batch
 from tests.service import running_service
 
@@ -24,7 +24,7 @@ def main() -> None:
     only_loopback.guard()
     batch = long_batch(rows=4, length=128)
     with running_service(speed=SPEED) as service:
-        os.environ.update({"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY})
+        os.environ.update({"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": service.key})
         for kind, ahead in (("each step waited for", False), ("submitted ahead", True)):
             whole, training = [], []
             for seed in range(ROUNDS):

@@ -18,7 +18,7 @@ LINES = 100
 
 def run(name: str, service: AnyService) -> str:
     """Run an example as a person does and return what it printed."""
-    environment = {**os.environ, "LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": "local"}
+    environment = {**os.environ, "LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": service.key}
     command = [sys.executable, "-W", "error::DeprecationWarning:__main__", "-m", "tests.sdk.guarded", str(EXAMPLES / name)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from baseten.loops import RemoteOpError, ServiceClient
 
-from tests.sdk.conftest import KEY, MODEL, SPEED, at, ending_runs
+from tests.sdk.conftest import MODEL, SPEED, at, ending_runs
 from tests.sdk.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.sdk.lessons import adam, sentences, steps
 from tests.service import AnyService, ProcessService, running_service
@@ -127,8 +127,7 @@ def test_a_killed_trainer_fails_what_was_pending_and_comes_back_from_its_last_sa
 
 
 def logs(service: AnyService, client: Any) -> list[str]:
-    headers = {"Authorization": f"Api-Key {KEY}"}
-    with httpx.Client(base_url=service.url, headers=headers) as http:
+    with httpx.Client(base_url=service.url, headers=service.headers) as http:
         run = http.get(f"/v1/loops/runs/{client.run_id}").json()["run"]
         answer = http.get(f"/v1/loops/deployments/{run['deployment_id']}/logs", params={"limit": 1000})
     return [line["message"] for line in answer.json()["logs"]]
@@ -179,8 +178,7 @@ def test_after_a_power_cut_a_run_is_as_it_was_saved(own: ProcessService, monkeyp
 
 def test_an_ended_run_says_so_at_once(own: AnyService) -> None:
     with training() as client:
-        headers = {"Authorization": f"Api-Key {KEY}"}
-        httpx.post(f"{own.url}/v1/loops/runs/{client.run_id}/deactivate", headers=headers).raise_for_status()
+        httpx.post(f"{own.url}/v1/loops/runs/{client.run_id}/deactivate", headers=own.headers).raise_for_status()
         with pytest.raises((httpx.HTTPStatusError, RemoteOpError), match=re.compile("ended|deactivated|INACTIVE|stopped", re.IGNORECASE)):
             client.optim_step(adam()).result(timeout=WAIT)
 

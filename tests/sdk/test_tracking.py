@@ -16,7 +16,6 @@ from baseten.loops import ModelInput, SamplingParams, TrainingClient
 from loops_nb import track
 from loops_nb.tracking import Store, store_path
 from loops_nb.tracking.request_log import RequestLog
-from tests.sdk.conftest import KEY
 from tests.sdk.lessons import adam, sentences, steps
 
 Make = Callable[..., Any]
@@ -79,7 +78,13 @@ def test_the_asynchronous_client_its_sampler_and_a_loaded_state_are_recorded(tra
 
 def test_the_request_log_of_a_script_tells_the_same(connected: Any, store: Store, tmp_path: Path) -> None:
     log = tmp_path / "loops.jsonl"
-    variables = {**os.environ, "LOOPS_REQUEST_LOG": str(log), "LOOPS_STEPS": "5", "LOOPS_BASE_URL": connected.url, "BASETEN_API_KEY": KEY}
+    variables = {
+        **os.environ,
+        "LOOPS_REQUEST_LOG": str(log),
+        "LOOPS_STEPS": "5",
+        "LOOPS_BASE_URL": connected.url,
+        "BASETEN_API_KEY": connected.key,
+    }
     done = subprocess.run([sys.executable, str(_EXAMPLE)], env=variables, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     read = RequestLog(log)
@@ -96,4 +101,4 @@ def test_the_request_log_of_a_script_tells_the_same(connected: Any, store: Store
     assert {(mark.text, mark.step) for mark in store.marks(row.id)} == {("before", 0), ("trained", 5)}
     store.close()
     for file in store_path().parent.glob("experiments.sqlite*"):
-        assert KEY.encode() not in file.read_bytes()
+        assert connected.key.encode() not in file.read_bytes()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from loops_nb.local.engine.frames import HEADER, Call, pack, read_reply
+from loops_nb.local.environment import without_secrets
 from loops_nb.local.model.environment import ENVIRONMENT
 
 WORKER: tuple[str, ...] = (sys.executable, "-m", "loops_nb.local.engine.worker")
@@ -64,7 +65,7 @@ class WorkerProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, **ENVIRONMENT},
+                env={**without_secrets(os.environ), **ENVIRONMENT},
                 limit=_READ_AHEAD,
             )
         return cls(process, ended)

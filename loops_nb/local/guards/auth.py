@@ -1,8 +1,9 @@
-"""Any key opens the local service, and none does not: so a program that forgot its key finds out here."""
+"""The token of the service, or any key where that was asked for; none never opens it, so a program that forgot its key finds out here."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,31 +11,56 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from loops_nb.local.problems import Problem
 
 _SCHEMES = {"bearer", "api-key"}
+_HOW = (
+    "loops_nb finds the token by itself where the same user runs it; other programs send it as their API key:"
+    " 'loops-nb token' prints it, and BASETEN_API_KEY hands it to the official clients."
+)
 
 
 class Auth:
-    """Demand ``Authorization: Bearer <key>`` or ``Api-Key <key>``.
+    """Demand ``Authorization: Bearer <token>`` or ``Api-Key <token>``.
 
     The key itself goes no further than this: what is behind sees ``scope["key_hash"]``.
+
+    Parameters
+    ----------
+    app
+        What is behind.
+    token
+        The token; empty to let any key pass.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
+        # Only a digest is kept, and the time that comparing digests takes says nothing of the token.
+        self._token_digest = hashlib.sha256(token.encode()).digest() if token else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it here."""
         if scope["type"] == "http" and not _is_open(scope["path"]):
             key = _key(Headers(scope=scope).get("authorization", ""))
-            if not key:
-                text = "No API key: send the header 'Authorization: Bearer <key>' (any key opens the local service)."
-                problem = Problem(401, "UNAUTHORIZED", text, headers={"WWW-Authenticate": "Bearer"})
-                await problem.response()(scope, receive, send)
+            digest = hashlib.sha256(key.encode("utf-8", "replace")).digest()
+            if not key or not self._opens(digest):
+                await self._problem(given=bool(key)).response()(scope, receive, send)
                 return
-            scope["key_hash"] = hashlib.sha256(key.encode("utf-8", "replace")).digest()
+            scope["key_hash"] = digest
         await self._app(scope, receive, send)
+
+    def _opens(self, digest: bytes) -> bool:
+        return not self._token_digest or hmac.compare_digest(digest, self._token_digest)
+
+    def _problem(self, *, given: bool) -> Problem:
+        if not self._token_digest:
+            text = "No API key: send the header 'Authorization: Bearer <key>' (any key opens this local service)."
+        elif given:
+            text = f"This key is not the token of this local service. {_HOW}"
+        else:
+            text = f"No token: send the header 'Authorization: Bearer <token>' with the token of this local service. {_HOW}"
+        return Problem(401, "UNAUTHORIZED", text, details={"service": "loops_nb.local"}, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _is_open(path: str) -> bool:
+    # What is below /files is opened by the signature in its URL.
     return path in {"/", "/health"} or path.startswith("/files/")
 
 

@@ -92,7 +92,7 @@ def _service(desk: Desk) -> tuple[list[str], str]:
         started = time.perf_counter()
         ask(loops)
     except AuthenticationError as error:
-        return [*lines, f"Reachable: yes, but {error.message}"], "the service refuses the key: %loops login with a new one"
+        return [*lines, f"Reachable: yes, but {error.message}"], error.hint
     except LoopsError as error:
         return [*lines, f"Connected: no. {error.message}"], error.hint or "%loops local start, to work without that service meanwhile"
     return [*lines, f"Reachable: yes, answered in {(time.perf_counter() - started) * 1000:.0f} ms"], ""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loops_nb.magics.desk import Desk
 
 _CHOSEN = "the local service running on this machine"
+_ANY_KEY = "Any key opens it, so every user of this machine can read, change and delete what is in it."
 
 
 def _start(desk: Desk, values: SimpleNamespace) -> None:
@@ -24,16 +25,24 @@ def _start(desk: Desk, values: SimpleNamespace) -> None:
 
     before = launcher.status()
     folder = None if values.data_dir is None else Path(values.data_dir).expanduser()
-    service = launcher.start(sample=not values.empty, data_dir=folder, speed=values.speed or launcher.DEFAULT_SPEED, port=values.port)
+    service = launcher.start(
+        sample=not values.empty,
+        data_dir=folder,
+        speed=values.speed or launcher.DEFAULT_SPEED,
+        port=values.port,
+        any_key=values.any_key,
+    )
     desk.connection.choose(Target(service.url, _CHOSEN))
     desk.knowledge.forget()
     found = before is not None and before.instance == service.instance
-    ignored = found and (values.empty or folder is not None or values.port or values.speed)
+    ignored = found and (values.empty or folder is not None or values.port or values.speed or values.any_key != service.any_key)
     desk.say(f"Local service on {service.url}, {'already running' if found else 'started'} (data in {service.data_dir}).")
     if service.notice and not found:
         desk.say(service.notice)
     if ignored:
         desk.say("It runs with the options of its own start; %loops local stop first, to start it with others.")
+    if service.any_key:
+        desk.say(_ANY_KEY)
     loops = desk.loops
     runs, samplers = loops.runs.frame(), loops.samplers.frame()
     desk.knowledge.learn("runs", runs)
@@ -66,7 +75,7 @@ def _status(desk: Desk, _values: SimpleNamespace) -> None:
     connected = "You are connected to it." if desk.connection.is_chosen(service.url) else "%loops connect local connects to it."
     since = service.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     what = f"version {service.version}, process {service.pid}, data in {service.data_dir}"
-    desk.say(f"Local service on {service.url} since {since}, {what}. {connected}")
+    desk.say(f"Local service on {service.url} since {since}, {what}. {connected}{f' {_ANY_KEY}' if service.any_key else ''}")
 
 
 VERB = Verb(
@@ -93,8 +102,15 @@ VERB = Verb(
                     help="how many times faster than on the hosted service states change: 10, or 1 for its own pace",
                 ),
                 count("port", "--port", "port on 127.0.0.1; a free one when left out", default=0),
+                Option(
+                    name="any_key",
+                    flags=("--any-key",),
+                    default=False,
+                    help="any key opens it in place of its token: every user of this machine can use it",
+                ),
             ),
-            notes="It goes on running when the notebook ends, and every notebook finds it. %loops local stop ends it and keeps its data.",
+            notes="It goes on running when the notebook ends, and every notebook of yours finds it and its token. "
+            "Other programs take the token as their API key: loops-nb token prints it. %loops local stop ends it and keeps its data.",
             examples=("%loops local start", "%loops local start --empty --speed 1"),
         ),
         Verb(

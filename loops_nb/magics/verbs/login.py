@@ -11,6 +11,7 @@ from loops_nb.credentials import ENV_KEY
 from loops_nb.errors import AuthenticationError, CredentialsError, LoopsError, PermissionDeniedError
 from loops_nb.magics.connection import ask
 from loops_nb.magics.grammar import Verb
+from loops_nb.tokens import own_service
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -24,6 +25,12 @@ def _run(desk: Desk, _values: SimpleNamespace) -> None:
     from loops_nb.credentials import checked_key, store_key  # noqa: PLC0415
 
     url = desk.connection.key_url()
+    if own_service(url) is not None:
+        # A key of the hosted service has no business there, and one that any service takes would be kept as a good one.
+        raise CredentialsError(
+            f"{url} is your local service, which needs no key, so none was asked for.",
+            hint="To keep a key for the hosted service, unset LOOPS_BASE_URL (or %config LoopsMagics.base_url = '') first.",
+        )
     key = checked_key(_asked(), "What you typed").reveal()
     checked = _check(desk, key, url)
     where = _PLACES[store_key(key)]
