@@ -50,13 +50,13 @@ class Auth:
         return not self._token_digest or hmac.compare_digest(digest, self._token_digest)
 
     def _problem(self, *, given: bool) -> Problem:
+        headers = {"WWW-Authenticate": "Bearer"}
         if not self._token_digest:
             text = "No API key: send the header 'Authorization: Bearer <key>' (any key opens this local service)."
-        elif given:
-            text = f"This key is not the token of this local service. {_HOW}"
-        else:
-            text = f"No token: send the header 'Authorization: Bearer <token>' with the token of this local service. {_HOW}"
-        return Problem(401, "UNAUTHORIZED", text, details={"service": "loops_nb.local"}, headers={"WWW-Authenticate": "Bearer"})
+            return Problem(401, "UNAUTHORIZED", text, headers=headers)
+        what = "This key is not the token of this local service." if given else "No token: send 'Authorization: Bearer <token>'."
+        # By the name of the service, clients say how to get its token and not how to get a key of the hosted one.
+        return Problem(401, "UNAUTHORIZED", f"{what} {_HOW}", details={"service": "loops_nb.local"}, headers=headers)
 
 
 def _is_open(path: str) -> bool:
