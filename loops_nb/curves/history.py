@@ -10,6 +10,7 @@ import numpy as np
 
 from loops_nb.curves.growing import Growing
 from loops_nb.curves.smoothing import Smoother
+from loops_nb.plots.floats import ignore_float_errors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -68,6 +69,7 @@ class History:
     def __len__(self) -> int:
         return len(self._value)
 
+    @ignore_float_errors
     def extend(self, series: SeriesLike) -> int:
         """Take newer points in, and return how many they are."""
         self.mark = series.mark
@@ -81,6 +83,7 @@ class History:
             self._sum_up(series.step, series.value)
         return count
 
+    @ignore_float_errors
     def x(self, axis: Axis, first: int = 0) -> Floats:
         """Return where the points lie along an axis, from one of them on."""
         if axis == "tokens":

@@ -14,6 +14,7 @@ from loops_nb.curves.wording import labelled, number, value_ticks
 from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, many, roughly
 from loops_nb.plots.canvas import SMALL, Canvas, Drawing, Scale, Sign
+from loops_nb.plots.floats import ignore_float_errors
 from loops_nb.plots.letters import cut
 from loops_nb.plots.markup import OWN, hover, percent, tag
 from loops_nb.plots.markup import number as place
@@ -70,6 +71,7 @@ class Drawn(NamedTuple):
     spots: Sequence[Spot] = ()
 
 
+@ignore_float_errors
 def picture(
     lines: Sequence[Drawn], *, key: str, axis: Axis, smoothing: float = 0.0, zone: tzinfo | None = None, notes: Sequence[str] = ()
 ) -> Plot:

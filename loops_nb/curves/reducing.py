@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from loops_nb.plots.floats import ignore_float_errors
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -50,6 +52,7 @@ class Reduced(NamedTuple):
     odd: list[Odd]
 
 
+@ignore_float_errors
 def reduce(x: Floats, y: Floats, *, breaks: Flags | None = None, low: float, high: float, most: int) -> Reduced:
     """Return the points of a curve that a picture from ``low`` to ``high`` can show.
 

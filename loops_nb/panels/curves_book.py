@@ -15,6 +15,7 @@ from loops_nb.curves.params import compared
 from loops_nb.curves.reducing import reduce
 from loops_nb.curves.smoothing import HEAVIEST
 from loops_nb.panels.curves_wire import Curve, CurveHead, CurveLine, CurveMark, CurveRun, LineStats, Look, ParamRow, Tail
+from loops_nb.plots.floats import ignore_float_errors
 from loops_nb.tracking import in_sight
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class Book:
             if key not in kept or run not in runs:
                 del self._histories[run, key]
 
+    @ignore_float_errors
     def draw(self, shown: Shown, room: int = MOST_BYTES) -> Curve | None:
         """Make the whole picture of a view; what it was sent is set to that.
 
@@ -204,6 +206,7 @@ class Book:
         shown.sent = {run: len(history) for _, run, history in histories}
         return curve
 
+    @ignore_float_errors
     def tail(self, view: str, shown: Shown, now: float) -> Tail | None:
         """Make what comes to the end of a view's lines; None if nothing does, or if all of it has to be made anew: then it is stale."""
         look, lines, last = shown.look, [], -math.inf

@@ -13,6 +13,7 @@ from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, many
 from loops_nb.plots.canvas import NARROW, SMALL, Canvas, Drawing
 from loops_nb.plots.colours import ramp
+from loops_nb.plots.floats import ignore_float_errors
 from loops_nb.plots.grid import By, Grid, Path, Stop, finite, grid_of
 from loops_nb.plots.letters import cut, cut_paths, width
 from loops_nb.plots.markup import OWN, hover, percent, safe, tag
@@ -50,6 +51,7 @@ _PLURAL = {"layer": "layers", "module_type": "types of module", "module": "modul
 _SINGULAR = {"layer": "layer", "module_type": "type", "module": "module"}
 
 
+@ignore_float_errors
 def drift(frame: pd.DataFrame, *, value: str | None = None, by: By | None = None, title: str | None = None) -> Plot:
     """Draw how weights move along the steps of training: a heat map for each run and target, all in the same colours.
 

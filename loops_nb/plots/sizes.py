@@ -12,6 +12,7 @@ from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, many, size
 from loops_nb.plots.canvas import FAINT, SMALL, Canvas, Drawing, Scale
 from loops_nb.plots.columns import choice
+from loops_nb.plots.floats import ignore_float_errors
 from loops_nb.plots.labels import label
 from loops_nb.plots.marks import Marks
 from loops_nb.plots.markup import number, percent, safe, tag
@@ -39,6 +40,7 @@ _RADIUS = 3.5
 _SPARE = 1.03
 
 
+@ignore_float_errors
 def sizes(frame: pd.DataFrame, *, along: Along | None = None, time_zone: str = "local", title: str | None = None) -> Plot:
     """Draw the sizes of checkpoints: a panel a run on one scale, a line a target.
 

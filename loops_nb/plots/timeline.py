@@ -9,6 +9,7 @@ from loops_nb.config.zones import display_zone
 from loops_nb.drawing.tables import Field, Table
 from loops_nb.drawing.wording import MISSING, many, size
 from loops_nb.plots.canvas import SMALL, Canvas, Drawing, Scale
+from loops_nb.plots.floats import ignore_float_errors
 from loops_nb.plots.labels import label
 from loops_nb.plots.marks import Marks
 from loops_nb.plots.markup import number, percent, tag
@@ -32,6 +33,7 @@ _MOST_TICKS = 7
 _TALL = 400
 
 
+@ignore_float_errors
 def timeline(frame: pd.DataFrame, *, time_zone: str = "local", title: str | None = None) -> Plot:
     """Draw the checkpoints of runs over time: a line a run, a mark a checkpoint.
 

@@ -155,6 +155,34 @@ def test_the_largest_and_the_smallest_of_floats_are_drawn(values: list[float], o
     assert not re.search(r"[ \"L](?:nan|inf)", svg)
 
 
+_HARD = {
+    "denormals": [0.5 ** (step * 1.5) for step in range(720)],
+    "range of all floats": [-1.7e308, 1.7e308, 5e-324, 0.0] * 50,
+    "constant": [1.7e308] * 80,
+    "not finite": [math.nan, math.inf, -math.inf, 1e-310, -1e-310] * 60,
+    "only NaN": [math.nan] * 5,
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", _HARD.values(), ids=_HARD)
+@pytest.mark.parametrize("axis", ["step", "tokens", "elapsed", "clock"])
+def test_curves_are_drawn_under_strict_numpy_settings(values: list[float], axis: Any, opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    run = store.begin("a")
+    store.log(run, "loss", values, tokens=1e-308)
+    with np.errstate(all="raise"):
+        before = np.geterr()
+        panel = CurvesPanel(store=store, axis=axis, smoothing=0.9)
+        opened.append(panel)
+        assert panel.told()
+        assert panel.picture.table["points"].tolist() == [len(values)]
+        assert panel.snapshot_now().state == "live"
+        store.log(run, "loss", values, first=len(values), tokens=1e-308)
+        assert panel.picture.table["points"].tolist() == [2 * len(values)]
+        assert np.geterr() == before
+
+
 def test_where_nothing_was_recorded_it_says_so(opened: list[CurvesPanel]) -> None:
     panel = CurvesPanel("to-come", store=MemoryStore())
     opened.append(panel)

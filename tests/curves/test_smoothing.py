@@ -44,3 +44,15 @@ def test_a_long_series_is_as_exact_at_its_end(weight: float) -> None:
 
 def test_it_does_not_lag_at_the_start() -> None:
     assert Smoother(0.99).extend(np.full(5, 7.0)).tolist() == pytest.approx([7.0] * 5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.999])
+def test_smoothed_values_of_any_size_stay_between_the_lowest_and_the_highest(weight: float) -> None:
+    smoother = Smoother(weight)
+    with np.errstate(all="raise"):
+        high = smoother.extend(np.array([1.7e308, 1.6e308] * 500))
+        later = smoother.extend(np.array([1.0, 2.0] * 40_000))
+        tiny = Smoother(weight).extend(np.full(1000, 5e-324))
+    assert ((high >= 1.6e308) & (high <= 1.7e308)).all()
+    assert np.isfinite(later).all()
+    assert tiny.tolist() == [5e-324] * 1000

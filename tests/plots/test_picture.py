@@ -7,11 +7,12 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.plots import LoopsPlots, Plot, drift, sizes, timeline
-from tests.plots.frames import listed, many_runs, moved
+from tests.plots.frames import checkpoint, listed, many_runs, moved
 from tests.plots.reading import SVG, bundle, read, words
 
 PLOTS = {
@@ -148,3 +149,16 @@ def test_the_namespace_draws_its_frame() -> None:
     assert "timeline() and sizes() of checkpoints" in repr(plots)
     with pytest.raises(InvalidArgumentError, match="this is a frame of checkpoints"):
         plots.drift()
+
+
+@pytest.mark.filterwarnings("error")
+def test_plots_are_drawn_under_strict_numpy_settings() -> None:
+    frame = listed(*(checkpoint("r", number, size_bytes=size) for number, size in enumerate((0, 1, 2**62, 62_400_000))))
+    drifted = moved(layers=2, steps=2)
+    drifted.loc[drifted.index[:2], "norm"] = [5e-324, 1.7e308]
+    with np.errstate(all="raise"):
+        before = np.geterr()
+        assert timeline(frame).svg
+        assert sizes(frame).svg
+        assert drift(drifted, value="norm").svg
+        assert np.geterr() == before
