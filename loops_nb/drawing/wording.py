@@ -18,7 +18,10 @@ def size(count: int) -> str:
     """Return a number of bytes as people read it, in powers of 1000: ``16.8 MB``."""
     if abs(count) < _STEP:
         return f"{count} bytes"
-    amount = float(count)
+    try:
+        amount = float(count)
+    except OverflowError:
+        return f"{count:,} bytes"
     for unit in _UNITS:
         if abs(amount) < _STEP or unit == _UNITS[-1]:
             break
@@ -32,10 +35,12 @@ def many(count: int, thing: str) -> str:
 
 
 def lasting(span: timedelta) -> str:
-    """Return a span of time: ``00:05:10``, ``12 d 23:48:31``."""
+    """Return a span of time: ``00:05:10``, ``12 d 23:48:31``, ``-00:00:10``."""
+    # Python keeps a negative span as a negative number of days and a positive rest, which reads as another span.
+    sign, span = ("-", -span) if span.days < 0 else ("", span)
     minutes, seconds = divmod(span.seconds, 60)
     days = f"{span.days} d " if span.days else ""
-    return f"{days}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+    return f"{sign}{days}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def roughly(seconds: float) -> str:

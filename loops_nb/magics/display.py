@@ -6,6 +6,7 @@ not ours go on to whatever showed them before.
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from loops_nb.magics.magic import LoopsMagics
 
+_LOG = logging.getLogger(__name__)
 _HTML = "text/html"
 _TEXT = "text/plain"
 # pandas 3 names the class by its public module, pandas 2 by the file.
@@ -67,31 +69,55 @@ class Display:
         self._placed.append((formatter, ours, former))
 
     def _frame_html(self, frame: Any, former: Callable[..., Any] | None) -> Any:
-        from loops_nb.magics import showing  # noqa: PLC0415 - only when something is shown
-
-        html = showing.frame_html(frame, self._magics)
+        html = self._drawn("frame_html", frame)
         if html is None:
+            frame = _without_urls(frame)
             return former(frame) if former is not None else frame._repr_html_()
         return html
 
     def _frame_text(self, frame: Any, printer: Any, cycle: Any, former: Callable[..., Any] | None) -> None:
-        from loops_nb.magics import showing  # noqa: PLC0415
-
-        text = None if _is_inside(printer) else showing.frame_text(frame, self._magics)
-        if text is None and former is not None:
+        text = None if _is_inside(printer) else self._drawn("frame_text", frame)
+        if text is not None:
+            _print(printer, text)
+            return
+        frame = _without_urls(frame)
+        if former is not None:
             former(frame, printer, cycle)
         else:
-            _print(printer, repr(frame) if text is None else text)
+            _print(printer, repr(frame))
 
-    def _object_html(self, thing: Any) -> str:
-        from loops_nb.magics import showing  # noqa: PLC0415
-
-        return showing.object_html(thing, self._magics)
+    def _object_html(self, thing: Any) -> str | None:
+        return self._drawn("object_html", thing)
 
     def _object_text(self, thing: Any, printer: Any, _cycle: Any) -> None:
-        from loops_nb.magics import showing  # noqa: PLC0415
+        text = None if _is_inside(printer) else self._drawn("object_text", thing)
+        _print(printer, repr(thing) if text is None else text)
 
-        _print(printer, repr(thing) if _is_inside(printer) else showing.object_text(thing, self._magics))
+    def _drawn(self, way: str, thing: Any) -> str | None:
+        """Return what a function of `showing` makes of a thing; None where it is none of ours, or where our display failed."""
+        from loops_nb.magics import showing  # noqa: PLC0415 - only when something is shown
+
+        try:
+            text: str | None = getattr(showing, way)(thing, self._magics)
+        except Exception:  # noqa: BLE001 - logged with its traceback, and shown in another way
+            # The usual display of pandas is worth more than a traceback in the place of a table.
+            _LOG.exception("%s could not be shown by loops_nb; its usual display is used.", type(thing).__name__)
+            return None
+        return text
+
+
+def _without_urls(frame: Any) -> Any:
+    """Return a frame for the display of pandas, without the presigned URLs of a listing of files."""
+    if "loops_nb.frames" not in sys.modules:
+        return frame
+    from loops_nb.frames.arrays import KIND_ATTR  # noqa: PLC0415 - pandas is there when a frame is there
+    from loops_nb.magics.cell_text import HIDDEN_URL  # noqa: PLC0415
+
+    if frame.attrs.get(KIND_ATTR) != "files" or "url" not in frame.columns:
+        return frame
+    frame = frame.copy()
+    frame["url"] = HIDDEN_URL
+    return frame
 
 
 def _is_inside(printer: Any) -> bool:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.config.zones import display_zone
 from loops_nb.drawing.tables import Field, Table
-from loops_nb.drawing.wording import MISSING, lasting, moment, size, zone_name
+from loops_nb.drawing.wording import MISSING, moment, zone_name
+from loops_nb.magics.cell_text import HIDDEN_URL, bytes_text, guarded, is_missing, span_text, value_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +48,6 @@ _CALLED = {"timeline": "events", "planned_files": "files", "metrics": "points", 
 _PROSE = {"message", "reason_detail", "remediation", "text", "prompt"}
 _LONG = _PROSE | {"relative_file_name", "uri", "detail", "path"}
 _NANOSECONDS = "ns"
-_MOST_OF_A_LIST = 4
-_HIDDEN_URL = "(presigned URL, not shown: it works without a key)"
 
 
 def _own_columns(kind: str) -> tuple[str, ...]:
@@ -107,13 +106,15 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
     empty = []
     # A column that the person added is wanted; parameters are as many as one likes, and come after how far an experiment is.
     added = first.index("last_step") if kind == "experiments" else 1
-    for name in head.columns:
-        column = _field(str(name), head[name], time_zone)
-        if name in own and name not in first and all(cell == MISSING for cell in column.cells):
-            empty.append(str(name))
+    for place, label in enumerate(head.columns):
+        name = value_text(label)
+        # By its place: a label that is a period or an interval would select by what it contains.
+        column = _field(name, head.iloc[:, place], time_zone, kind=kind)
+        if label in own and name not in first and all(cell == MISSING for cell in column.cells):
+            empty.append(name)
             continue
-        if name not in own:
-            rank = len(first) if is_aside(str(name)) else added
+        if label not in own:
+            rank = len(first) if is_aside(name) else added
         else:
             rank = first.index(name) if name in first else len(first) + len(fields)
         fields.append(replace(column, rank=rank))
@@ -146,65 +147,39 @@ def empty_words(frame: pd.DataFrame, kind: str) -> str:
 
 def _index_fields(frame: pd.DataFrame) -> list[Field]:
     index = frame.index
-    if index.nlevels > 1:
-        return [
-            Field("" if name is None else str(name), [_plain(value) for value in index.get_level_values(level).tolist()])
-            for level, name in enumerate(index.names)
-        ]
-    # The numbers of rows say nothing; an index that somebody chose does.
+    # The numbers of rows say nothing; an index that was chosen does.
     if _is_plain(index):
         return []
-    return [Field("" if index.name is None else str(index.name), [_plain(value) for value in index.tolist()])]
+    return [
+        Field("" if name is None else value_text(name), [value_text(value) for value in index.get_level_values(level).tolist()])
+        for level, name in enumerate(index.names)
+    ]
 
 
 def _is_plain(index: pd.Index[Any]) -> bool:
     return index.nlevels == 1 and index.name is None and index.inferred_type in {"integer", "empty"}
 
 
-def _field(name: str, values: pd.Series[Any], time_zone: str) -> Field:
+def _field(name: str, values: pd.Series[Any], time_zone: str, *, kind: str) -> Field:
+    """Return one column; one whose values do not suit its name or dtype is shown as plain text."""
     cells = values.tolist()
-    missing = [_is_missing(cell) for cell in cells]
     dtype = str(values.dtype)
-    if name == "url":
-        return Field(name, [_HIDDEN_URL for _ in cells])
+    if name == "url" and kind == "files":
+        return Field(name, [HIDDEN_URL for _ in cells])
     if dtype.startswith("datetime64[") and dtype.endswith("UTC]"):
-        return _time_field(name, cells, missing, time_zone, fraction=f"[{_NANOSECONDS}" in dtype)
+        return _time_field(name, cells, time_zone, fraction=f"[{_NANOSECONDS}" in dtype)
     if dtype.startswith("timedelta64["):
-        return Field(name, [MISSING if gone else lasting(cell) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
-    if name.endswith("_bytes") or name == "nbytes":
-        return Field(name, [MISSING if gone else size(int(cell)) for cell, gone in zip(cells, missing, strict=True)], is_number=True)
-    texts = [MISSING if gone else _plain(cell) for cell, gone in zip(cells, missing, strict=True)]
-    is_number = dtype.lower().startswith(("int", "uint", "float"))
+        return Field(name, [span_text(cell) for cell in cells], is_number=True)
+    is_number = dtype.lower().startswith(("int", "uint", "float", "double"))
+    if (name.endswith("_bytes") or name == "nbytes") and (is_number or dtype == "object"):
+        return Field(name, [bytes_text(cell) for cell in cells], is_number=True)
+    texts = [value_text(cell) for cell in cells]
     return Field(name, texts, is_number=is_number, is_long=name in _LONG, is_prose=name in _PROSE, is_whole=name == "path")
 
 
-def _time_field(name: str, cells: list[Any], missing: list[bool], time_zone: str, *, fraction: bool) -> Field:
+def _time_field(name: str, cells: list[Any], time_zone: str, *, fraction: bool) -> Field:
     zone = display_zone(time_zone)
-    moments = [None if gone else cell.to_pydatetime(warn=False) for cell, gone in zip(cells, missing, strict=True)]
+    moments = [None if is_missing(cell) else cell.to_pydatetime(warn=False) for cell in cells]
     called = zone_name(time_zone, zone, (when for when in moments if when is not None))
-    texts = [MISSING if when is None else moment(when, zone, fraction=fraction) for when in moments]
+    texts = [guarded(lambda when: moment(when, zone, fraction=fraction), when) for when in moments]
     return Field(f"{name} ({called})", texts)
-
-
-def _is_missing(cell: Any) -> bool:
-    # NaN and NaT differ from themselves; NA does not compare, and pandas is not imported for its name alone.
-    if cell is None or type(cell).__name__ == "NAType":
-        return True
-    return bool(cell != cell) and not _was_logged(cell)  # noqa: PLR0124
-
-
-def _was_logged(cell: Any) -> bool:
-    from loops_nb.frames.logged import is_logged_nan  # noqa: PLC0415 - numpy is there when a frame is there
-
-    return is_logged_nan(cell)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        more = ", …" if len(value) > _MOST_OF_A_LIST else ""
-        return f"[{', '.join(map(_plain, value[:_MOST_OF_A_LIST]))}{more}]"
-    if isinstance(value, float):
-        return "NaN" if value != value else f"{value:g}"  # noqa: PLR0124 - only NaN is not itself
-    return str(value)
