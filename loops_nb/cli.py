@@ -1,7 +1,5 @@
 """The command ``loops-nb``."""
 
-# ruff: noqa: T201 - a command prints
-
 from __future__ import annotations
 
 import argparse
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
+from loops_nb import console
 from loops_nb._version import __version__
 from loops_nb.home import home_dir
 from loops_nb.local.settings import DEFAULT_SPEED
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     found = parser.parse_args(arguments)
     if found.command == "where":
-        print(home_dir())
+        console.say(str(home_dir()))
         return 0
     if found.command == "serve":
         return _serve(found)
@@ -103,7 +102,7 @@ def _serve(found: argparse.Namespace) -> int:
     try:
         serve(settings, port=found.port, registry=found.registry, say=_say)
     except (CannotServeError, StoreError) as error:
-        print(f"loops-nb: {error}", file=sys.stderr)
+        console.say(f"loops-nb: {error}", out=sys.stderr)
         return 2
     except KeyboardInterrupt:
         pass
@@ -113,7 +112,7 @@ def _serve(found: argparse.Namespace) -> int:
 def _say(line: str) -> None:
     stream = sys.stderr if line.startswith("Warning") else sys.stdout
     try:
-        print(line, file=stream, flush=True)
+        console.say(line, out=stream, flush=True)
     except (OSError, ValueError):
         # Nothing reads it any more, or the disk behind it is full; the service itself can go on.
         _silence(stream)

@@ -44,6 +44,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from loops_nb.console import encodable
+
 
 class LoopsError(Exception):
     """Root of the tree.
@@ -67,7 +69,7 @@ class LoopsError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython prints in place of a traceback."""
-        return [f"{type(self).__name__}: {self}"]
+        return [encodable(f"{type(self).__name__}: {self}")]
 
 
 class InvalidArgumentError(LoopsError, ValueError):
@@ -309,7 +311,7 @@ class DownloadIncompleteError(DownloadError):
     def _render_traceback_(self) -> list[str]:
         """Return the sentence, and a line for each file; of one alone the sentence says all."""
         failures = self.failures if len(self.failures) > 1 else {}
-        return [*super()._render_traceback_(), *(one_line(f"  {name}: {what}") for name, what in failures.items())]
+        return [*super()._render_traceback_(), *(encodable(one_line(f"  {name}: {what}")) for name, what in failures.items())]
 
 
 class VerificationError(DownloadError):
@@ -329,7 +331,7 @@ class VerificationError(DownloadError):
 
     def _render_traceback_(self) -> list[str]:
         """Return the sentence, and a line for each file."""
-        return [*super()._render_traceback_(), *(one_line(f"  {name}: {what}") for name, what in self.differences.items())]
+        return [*super()._render_traceback_(), *(encodable(one_line(f"  {name}: {what}")) for name, what in self.differences.items())]
 
 
 class UnreadableTensorsError(LoopsError):
@@ -348,7 +350,7 @@ class Interrupted(KeyboardInterrupt):
     """A person stopped something.  It is shown in one line, not as pages of how the network is read."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"KeyboardInterrupt: {self}"]
+        return [encodable(f"KeyboardInterrupt: {self}")]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ PACKAGE = Path(loops_nb.__file__).parent
 #: From the ground up; a module may import from its own room and from those below.
 ROOMS = [
     "_version",
+    "console",
     "errors",
     "uri",
     "steps",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
+from loops_nb import console
 from loops_nb.drawing.wording import roughly, size
 
 #: What is short shows nothing.
@@ -180,8 +181,7 @@ class TerminalProgress(Progress):
         self._written = len(text)
         # Nobody may be left to read it.
         with contextlib.suppress(OSError, ValueError):
-            self._out.write(f"\r{text}{padding}{end}")
-            self._out.flush()
+            console.say(f"\r{text}{padding}", end=end, out=self._out, flush=True)
 
 
 class NotebookProgress(Progress):

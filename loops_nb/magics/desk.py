@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from loops_nb import console
 from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError, ServiceUnreachableError, with_hint
 from loops_nb.magics.grammar import did_you_mean
 
@@ -51,7 +52,7 @@ class Desk:
 
     def say(self, text: str) -> None:
         """Print a text below the cell."""
-        print(text)  # noqa: T201 - a magic's words are its output
+        console.say(text)
 
     def listing(self, kind: str, frame: pd.DataFrame, *, nothing: str, filters: str = "", no_match: str = "") -> pd.DataFrame:
         """Return a listing that was fetched, and learn from it.
@@ -95,7 +96,7 @@ class Desk:
         if sure:
             return True
         try:
-            answer = input(f"{question} [y/N] ")
+            answer = input(console.encodable(f"{question} [y/N] "))
         except (EOFError, NotImplementedError) as error:
             raise InvalidArgumentError(
                 "Nobody can be asked here, so nothing was changed.", hint="Add -y to the line if you are sure."

@@ -10,6 +10,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from loops_nb import console
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _HTML = "text/html"
 _TEXT = "text/plain"
+_OURS = "_loops_nb"
 # pandas 3 names the class by its public module, pandas 2 by the file.
 _FRAMES = (("pandas", "DataFrame"), ("pandas.core.frame", "DataFrame"))
 _OBJECTS = (("loops_nb.models", "Resource"),)
@@ -44,6 +47,10 @@ class Display:
         for names in _OBJECTS:
             self._place(_HTML, names, lambda _: self._object_html)
             self._place(_TEXT, names, lambda _: self._object_text)
+        self._formatter = ip.display_formatter
+        # A kernel sends texts to a page, whatever its console can show.
+        if getattr(ip, "kernel", None) is None:
+            self._formatter.format = self._encodable(self._formatter.format)
 
     def remove(self) -> None:
         """Put back what was there; a formatter that somebody registered since then stays."""
@@ -54,6 +61,8 @@ class Display:
                     if former is not None:
                         table[key] = former
         self._placed.clear()
+        if getattr(self._formatter.__dict__.get("format"), _OURS, False):
+            del self._formatter.format
 
     def _place(self, mime: str, names: tuple[str, str], make: Callable[[Any], Callable[..., Any]]) -> None:
         formatter = self._formatters[mime]
@@ -67,6 +76,18 @@ class Display:
             ours = make(former)
             formatter.deferred_printers[names] = ours
         self._placed.append((formatter, ours, former))
+
+    def _encodable(self, made: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a ``DisplayFormatter.format`` whose texts the console can encode: those of panels, completions and pandas too."""
+
+        def format_for_console(*args: Any, **named: Any) -> Any:
+            bundle, metadata = made(*args, **named)
+            if isinstance(bundle.get(_TEXT), str):
+                bundle[_TEXT] = console.encodable(bundle[_TEXT])
+            return bundle, metadata
+
+        setattr(format_for_console, _OURS, True)
+        return format_for_console
 
     def _frame_html(self, frame: Any, former: Callable[..., Any] | None) -> Any:
         html = self._drawn("frame_html", frame)

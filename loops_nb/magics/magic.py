@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand, output_can_be_silenced
 from traitlets import Float, Int, TraitError, Unicode, observe, validate
 
+from loops_nb import console
 from loops_nb.config import SETTINGS, files_that_mention_us
 
 # Loading must be quick: what only a line needs is imported by the line.
@@ -167,7 +168,7 @@ def _drop_unusable(config: Any) -> None:
             check_setting(name, section[name])
         except ConfigError as error:
             del section[name]
-            print(f"LoopsMagics.{name} is left as it was: {error}")  # noqa: T201 - a person set it, a person should know
+            console.say(f"LoopsMagics.{name} is left as it was: {error}")
 
 
 # IPython asks an object for `getdoc` before it reads the docstring: so `%loops?` shows the whole help without loading the verbs now.

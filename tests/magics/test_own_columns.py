@@ -75,7 +75,7 @@ OWN = [
     ("sparse", pd.arrays.SparseArray([0, 1]), "1"),
     ("word", pd.Categorical(["x", None]), "x"),
     ("logic", pd.array([True, None], dtype="boolean"), "yes"),
-    ("logic", [np.bool_(True), np.float32(0.5)], "yes"),
+    ("logic", [np.bool_(1), np.float32(0.5)], "yes"),
     ("wave", [1 + 2j, complex("nan")], "(1+2j)"),
     (("a", 1), ["x", "y"], "x"),
     (3, ["three", "y"], "three"),
@@ -124,7 +124,8 @@ def test_arrow_columns_are_shown(notebook: Notebook) -> None:
     ],
 )
 def test_what_pandas_makes_of_a_listing_with_an_own_column_is_shown(notebook: Notebook, made: Any) -> None:
-    frame = frames.runs_frame(runs_body(2)).assign(curve=[(1, 2), (3, 4)])
+    frame = frames.runs_frame(runs_body(2))
+    frame["curve"] = pd.Series([(1, 2), (3, 4)], index=frame.index)
     shown = made(frame)
     assert notebook.plain(shown)
     notebook.shell.user_ns["shown"] = shown
@@ -133,7 +134,10 @@ def test_what_pandas_makes_of_a_listing_with_an_own_column_is_shown(notebook: No
 
 def test_a_presigned_url_is_hidden_in_every_column(notebook: Notebook) -> None:
     secret = "https://bucket.example/file?X-Amz-Credential=AKIA&X-Amz-Signature=5ec4e7"
-    frame = frames.runs_frame(runs_body(2)).assign(link=[secret, {"link": secret}], links=[[secret], np.array([secret])])
+    frame = frames.runs_frame(runs_body(2))
+    own: list[Any] = [secret, {"link": secret}]
+    inside: Any = [[secret], np.array([secret])]
+    frame["link"], frame["links"] = own, inside
     for text in (notebook.html(frame), notebook.plain(frame)):
         assert "5ec4e7" not in text
         assert "presigned URL, not shown" in text

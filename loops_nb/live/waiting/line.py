@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any, TextIO
 
+from loops_nb import console
 from loops_nb.drawing.wording import roughly
 from loops_nb.errors import LoopsError, one_line
 from loops_nb.live.waiting.vigil import News
@@ -90,8 +91,7 @@ class Line:
         self._written = len(text)
         # Nobody may be left to read it.
         with contextlib.suppress(OSError, ValueError):
-            self._out.write(("\r" if self._rewrites else "") + text + padding + ("\n" if last else ""))
-            self._out.flush()
+            console.say(("\r" if self._rewrites else "") + text + padding, end="\n" if last else "", out=self._out, flush=True)
 
 
 def _way_of(out: TextIO) -> tuple[bool, float | None]:
