@@ -62,7 +62,7 @@ def _token(port: int | None) -> int:
     running = [service for service in own_services() if port is None or urlsplit(service.url).port == port]
     tokens = {service.url: token for service in running if (token := service.token())}
     if len(tokens) == 1:
-        print(*tokens.values())
+        console.say(*tokens.values())
         return 0
     on_port = "" if port is None else f" on port {port}"
     if tokens:
@@ -71,7 +71,7 @@ def _token(port: int | None) -> int:
         said = f"the local service on {running[0].url} has no token: any key opens it"
     else:
         said = f"no local service of yours runs{on_port}; start one with: loops-nb serve"
-    print(f"loops-nb: {said}", file=sys.stderr)
+    console.say(f"loops-nb: {said}", out=sys.stderr)
     return 2
 
 
