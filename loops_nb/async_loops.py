@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from loops_nb.client import async_resources as awaited
+from loops_nb.client.answers import readable
 from loops_nb.client.async_transport import AsyncTransport
 from loops_nb.client.operations import checkpoints, deployments, runs, samplers, server, sessions
 from loops_nb.client.retry import RetryPolicy
@@ -47,7 +48,8 @@ class AsyncRuns(awaited.Runs, RunsWatch, AsyncRunsHandling):
             capacity: bytes | None = await self._transport.send(deployments.list_(scope=scope).decoded_by(bytes))
         except (PermissionDeniedError, NotFoundError):
             capacity = None
-        frame: pd.DataFrame = frames_module().runs_frame(body, deployments=capacity)
+        with readable():
+            frame: pd.DataFrame = frames_module().runs_frame(body, deployments=capacity)
         return frame
 
     async def wait(self, run_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False) -> Run:  # noqa: ASYNC109 - as the sync twin
@@ -90,7 +92,8 @@ class AsyncCheckpoints(awaited.Checkpoints, CheckpointsWatch, AsyncCheckpointsHa
             Add the presigned URLs.  They are secrets: such a frame must not be shown or saved.
         """
         pages = [page.body async for page in self._pages(checkpoints.files(checkpoint_id, page_size=page_size))]
-        frame: pd.DataFrame = frames_module().files_frame(pages, urls=urls)
+        with readable():
+            frame: pd.DataFrame = frames_module().files_frame(pages, urls=urls)
         return frame
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -9,11 +10,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from loops_nb.errors import UnreadableAnswerError
-from loops_nb.models import CheckpointFile, Resource
+from loops_nb.models import UNDECODABLE, CheckpointFile, Resource
 
-#: What a decoder raises for bytes that are not the documented JSON; nesting without end is one of them.
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 R = TypeVar("R", bound=Resource)
+#: Outside of these years no time can be converted to every time zone.
+_FIRST_YEAR, _LAST_YEAR = 2, 9998
 
 
 def decode_object(body: bytes, kind: type[R]) -> R:
@@ -54,6 +55,9 @@ def decode_many(body: bytes, key: str, kind: type[R]) -> list[R]:
     found: list[R] = _decode(part, list[kind], at=key)  # type: ignore[valid-type]
     for item, raw in zip(found, _decode(part, list[Raw], at=key), strict=True):
         item.raw_json = raw
+    if _is_timed(kind):
+        for item in found:
+            _check_time(item)
     if _nested(kind):
         for item in found:
             _attach(item, item.raw_json)
@@ -97,7 +101,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 def _decode(body: bytes | Raw, kind: Any, *, at: str = "") -> Any:
     try:
         return _decoder(kind).decode(body)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise unreadable(body, error, at=at) from None
 
 
@@ -113,6 +117,8 @@ def _part(body: bytes, key: str) -> Raw:
 
 def _attach(decoded: R, raw: Raw) -> R:
     decoded.raw_json = raw
+    if _is_timed(type(decoded)):
+        _check_time(decoded)
     # A nested resource (the sampler of a run) keeps its unknown fields too.
     for name in _nested(type(decoded)):
         inner = getattr(decoded, name)
@@ -120,6 +126,22 @@ def _attach(decoded: R, raw: Raw) -> R:
             parts: dict[str, Raw] = msgspec.json.decode(raw, type=dict[str, Raw])
             _attach(inner, parts[name])
     return decoded
+
+
+@cache
+def _is_timed(kind: type[Resource]) -> bool:
+    return any(f.name == "created_at" for f in msgspec.structs.fields(kind))
+
+
+def _check_time(item: Any) -> None:
+    """Give a time without an offset that of UTC, as frames do, and refuse one that cannot be shown everywhere."""
+    when: datetime | None = item.created_at
+    if when is None:
+        return
+    if not _FIRST_YEAR <= when.year <= _LAST_YEAR:
+        raise UnreadableAnswerError(f"The service answered {when.isoformat()} as created_at, which is no time that can be converted.")
+    if when.tzinfo is None:
+        item.created_at = when.replace(tzinfo=UTC)
 
 
 @cache

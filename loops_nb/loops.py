@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from loops_nb.client import resources as sync
 from loops_nb.client.address import Address, resolve_address
+from loops_nb.client.answers import readable
 from loops_nb.client.call import Call
 from loops_nb.client.checks import seconds
 from loops_nb.client.exchange import Exchange, checked_scheme
@@ -80,7 +81,8 @@ class Runs(sync.Runs, RunsWatch, RunsHandling):
             capacity: bytes | None = self._transport.send(deployments.list_(scope=scope).decoded_by(bytes))
         except (PermissionDeniedError, NotFoundError):
             capacity = None
-        frame: pd.DataFrame = frames_module().runs_frame(body, deployments=capacity)
+        with readable():
+            frame: pd.DataFrame = frames_module().runs_frame(body, deployments=capacity)
         return frame
 
     def wait(self, run_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False) -> Run:
@@ -169,7 +171,8 @@ class Checkpoints(sync.Checkpoints, CheckpointsWatch, CheckpointsHandling):
             Add the presigned URLs.  They are secrets: such a frame must not be shown or saved.
         """
         pages = [page.body for page in self._pages(checkpoints.files(checkpoint_id, page_size=page_size))]
-        frame: pd.DataFrame = frames_module().files_frame(pages, urls=urls)
+        with readable():
+            frame: pd.DataFrame = frames_module().files_frame(pages, urls=urls)
         return frame
 
 
@@ -278,7 +281,8 @@ class Loops(Connection):
     auth_scheme
         ``"Bearer"`` or ``"Api-Key"``: how the key is sent.
     timeout
-        Seconds that an answer may be silent; creates get at least 300.
+        Seconds that an answer may be silent; creates get at least 300.  An answer that has begun and comes more slowly than 16 KiB/s
+        for as long is given up too, and any answer after ten times as long.
     retry
         When reads are tried again.
 

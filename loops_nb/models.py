@@ -13,7 +13,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, field
 
+from loops_nb.errors import UnreadableAnswerError
 from loops_nb.uri import format_uri
+
+#: What a decoder raises for bytes that are not the documented JSON; nesting without end is one of them.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 RUN_STATUSES = ("ACTIVE", "INACTIVE")
 DEPLOYMENT_STATUSES = ("CREATED", "DEPLOYING", "RUNNING", "SCALED_TO_ZERO", "PREEMPTED", "FAILED", "STOPPED")
@@ -51,6 +55,14 @@ SAMPLER_TERMINAL = frozenset({"INACTIVE", "BUILD_FAILED", "BUILD_STOPPED", "DEPL
 _NO_RAW = Raw(b"null")
 
 
+def _plain(raw: Raw) -> Any:
+    """Decode what was kept as it came; nothing has looked at it yet."""
+    try:
+        return msgspec.json.decode(raw)
+    except UNDECODABLE as error:
+        raise UnreadableAnswerError(f"The service answered a field that cannot be read: {error}.") from None
+
+
 class Part(Struct, kw_only=True, gc=False):
     """An object that only occurs inside another one."""
 
@@ -68,9 +80,15 @@ class Resource(Struct, kw_only=True, gc=False):
         return {name: value for name, value in self.to_dict().items() if name not in known}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the object as the service sent it: plain dicts, lists and scalars, unknown fields and presigned URLs included."""
+        """Return the object as the service sent it: plain dicts, lists and scalars, unknown fields and presigned URLs included.
+
+        Raises
+        ------
+        UnreadableAnswerError
+            If an unknown field cannot be read.
+        """
         if bytes(self.raw_json) != b"null":
-            sent: dict[str, Any] = msgspec.json.decode(self.raw_json)
+            sent: dict[str, Any] = _plain(self.raw_json)
             return sent
         known: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         known.pop("__raw_json__")
@@ -192,7 +210,7 @@ class Checkpoint(Resource):
 
         It is decoded when it is asked for: ten thousand checkpoints are listed for their names, not for this.
         """
-        config = msgspec.json.decode(self.adapter_config_json)
+        config = _plain(self.adapter_config_json)
         return config if isinstance(config, dict) else None
 
     @property
@@ -371,7 +389,7 @@ class LegacyCheckpoint(Resource):
 
         It is decoded when it is asked for: ten thousand checkpoints are listed for their names, not for this.
         """
-        config = msgspec.json.decode(self.adapter_config_json)
+        config = _plain(self.adapter_config_json)
         return config if isinstance(config, dict) else None
 
     @property

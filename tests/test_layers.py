@@ -54,18 +54,18 @@ ROOMS = [
 LOCAL_MAY = {"_version", "errors", "uri", "models", "home", "tokens", "local"}
 #: What a room must not import, at any depth of its own code.
 BANNED = {
-    "tracking": {"pandas", "httpx", "ipywidgets", "anywidget", "IPython"},
+    "tracking": {"pandas", "httpcore", "ipywidgets", "anywidget", "IPython"},
     "client": {"pandas", "numpy", "ipywidgets", "anywidget", "IPython"},
-    "storage": {"pandas", "numpy", "httpx", "ipywidgets", "anywidget", "IPython"},
-    "downloads": {"pandas", "numpy", "httpx", "ipywidgets", "anywidget"},
-    "tensors": {"pandas", "httpx", "ipywidgets", "anywidget", "IPython"},
-    "comparing": {"pandas", "httpx", "ipywidgets", "anywidget", "IPython"},
-    "plots": {"httpx", "ipywidgets", "anywidget", "IPython"},
-    "frames": {"httpx", "ipywidgets", "anywidget", "IPython"},
+    "storage": {"pandas", "numpy", "httpcore", "ipywidgets", "anywidget", "IPython"},
+    "downloads": {"pandas", "numpy", "httpcore", "ipywidgets", "anywidget"},
+    "tensors": {"pandas", "httpcore", "ipywidgets", "anywidget", "IPython"},
+    "comparing": {"pandas", "httpcore", "ipywidgets", "anywidget", "IPython"},
+    "plots": {"httpcore", "ipywidgets", "anywidget", "IPython"},
+    "frames": {"httpcore", "ipywidgets", "anywidget", "IPython"},
     "live": {"pandas", "numpy", "ipywidgets", "anywidget", "IPython"},
-    "panels": {"httpx", "starlette", "uvicorn"},
-    "local": {"httpx", "pandas", "ipywidgets", "anywidget", "IPython"},
-    "magics": {"httpx", "starlette", "uvicorn"},
+    "panels": {"httpcore", "starlette", "uvicorn"},
+    "local": {"httpcore", "pandas", "ipywidgets", "anywidget", "IPython"},
+    "magics": {"httpcore", "starlette", "uvicorn"},
 }
 
 
@@ -116,7 +116,7 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-HEAVY = {"httpx", "pandas", "numpy", "ipywidgets", "anywidget", "IPython", "starlette", "uvicorn", "keyring", "safetensors"}
+HEAVY = {"httpcore", "pandas", "numpy", "ipywidgets", "anywidget", "IPython", "starlette", "uvicorn", "keyring", "safetensors"}
 
 
 def test_importing_the_package_is_light() -> None:
@@ -124,7 +124,7 @@ def test_importing_the_package_is_light() -> None:
 
 
 def test_the_client_needs_no_pandas() -> None:
-    assert modules_after("import loops_nb; loops_nb.Loops('key', 'http://127.0.0.1:1')") & (HEAVY - {"httpx"}) == set()
+    assert modules_after("import loops_nb; loops_nb.Loops('key', 'http://127.0.0.1:1')") & (HEAVY - {"httpcore"}) == set()
 
 
 def test_the_public_names_are_exactly_those_promised() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from loops_nb.errors import (
     AuthenticationError,
     BadRequestError,
     ConflictError,
+    LoopsError,
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -26,6 +28,7 @@ from loops_nb.errors import (
     UnreadableAnswerError,
     one_line,
 )
+from loops_nb.models import UNDECODABLE
 
 T = TypeVar("T")
 
@@ -53,6 +56,13 @@ _OF_THE_OWNER = (
     " if another user did, start one of your own: %loops local start"
 )
 _LONGEST_QUOTE = 300
+#: What is looked at of a text of the service's: patterns over megabytes of it would take minutes.
+_LONGEST_TEXT = 4000
+#: Objects of an error body that lie deeper than this are left out.
+_DEEPEST = 20
+#: A longer wait than a year is no wait that anybody asks for.
+_LONGEST_WAIT = 365 * 24 * 3600.0
+_LOG = logging.getLogger(__name__)
 _SIGNED_URL = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+")
 
 
@@ -67,12 +77,38 @@ def result(call: Call[T], body: bytes) -> T:
         If a write was accepted but its answer cannot be decoded.
     """
     try:
-        return call.decode(body)
+        with readable():
+            return call.decode(body)
     except UnreadableAnswerError as error:
         if call.safe:
             raise UnreadableAnswerError(f"Could not {call.does}: {error.message}", hint=error.hint) from None
         raise OutcomeUnknownError(
-            f"The service accepted the request to {call.does}, but its answer cannot be read: {error.message}", hint=call.recovery
+            f"The service accepted the request to {call.does}, but its answer cannot be read: {error.message} "
+            "It may or may not have happened.",
+            hint=call.recovery,
+        ) from None
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Turn everything that an answer makes its reader raise into an error of our tree.
+
+    What no reader foresees is a fault of ours: it is logged with its traceback.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the reader raised anything else than a `LoopsError`.
+    """
+    try:
+        yield
+    except LoopsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - told as ours, and logged
+        _LOG.exception("Reading an answer of the service raised %s", type(error).__name__)
+        raise UnreadableAnswerError(
+            f"The answer could not be read ({type(error).__name__}), which is a fault of loops_nb.",
+            hint="Please report it, with what the logger loops_nb says.",
         ) from None
 
 
@@ -93,7 +129,8 @@ def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: byte
     said, code, details, wait = _read_error(body, secret)
     # It ends up in brackets, in a sentence that has a full stop of its own.
     said = said.rstrip(".")
-    wait = retry_after(headers) if retry_after(headers) is not None else wait
+    asked = retry_after(headers)
+    wait = wait if asked is None else asked
     what = f"Could not {call.does}: the service answered {status}{f' {code}' if code else ''}{f' ({said})' if said else ''}"
     what = f"{what}{f' {tried}' if tried else ''}."
     if not call.safe and status in _LOST_BEHIND_A_GATEWAY:
@@ -105,67 +142,102 @@ def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: byte
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a ``Retry-After`` header (a number or a date), or None."""
+    """Return the seconds of a ``Retry-After`` header (a number or a date), or None.
+
+    A date is measured against the answer's own ``Date``, where it has one: this machine's clock may be wrong.
+    """
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
     with contextlib.suppress(ValueError):
-        seconds = float(text)
-        return seconds if 0 <= seconds < float("inf") else None
-    with contextlib.suppress(ValueError, TypeError):
-        when = parsedate_to_datetime(text)
-        return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-    return None
+        return _seconds(float(text))
+    when = _moment(text)
+    if when is None:
+        return None
+    now = _moment(headers.get("date", "")) or datetime.now(UTC)
+    return _seconds(max(0.0, (when - now).total_seconds()))
 
 
 def asked_wait(headers: Mapping[str, str], body: bytes) -> float | None:
     """Return the seconds that the service asked to wait, from the header or the documented 429 body."""
     wait = retry_after(headers)
-    if wait is None:
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError, TypeError, AttributeError):
-            wait = float(msgspec.json.decode(body).get("retry_after"))
-    return wait if wait is not None and 0 <= wait < float("inf") else None
+    if wait is not None:
+        return wait
+    try:
+        sent = msgspec.json.decode(body)
+    except UNDECODABLE:
+        return None
+    return _seconds(sent.get("retry_after")) if isinstance(sent, dict) else None
 
 
 def quoted(text: str, secret: Secret) -> str:
     """Return a text of the service's as one line that is safe to show: no key, no signature of a URL, not too long."""
-    return one_line(_SIGNED_URL.sub(r"\1?<signature>", secret.redact(text)), limit=_LONGEST_QUOTE)
+    # Redacted before it is cut, so that no part of a key is left at the end.
+    return one_line(_SIGNED_URL.sub(r"\1?<signature>", secret.redact(text)[:_LONGEST_TEXT]), limit=_LONGEST_QUOTE)
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a wait in seconds, None for what is none."""
+    if isinstance(value, bool | None):
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds <= _LONGEST_WAIT else None
+
+
+def _moment(text: str) -> datetime | None:
+    # The standard library raises what it likes at odd dates: an offset of 400 digits is an OverflowError.
+    try:
+        when = parsedate_to_datetime(text)
+        return when.replace(tzinfo=when.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def _read_error(body: bytes, secret: Secret) -> tuple[str, str, dict[str, Any], float | None]:
     """Return message, code, details and retry_after of an error body; all the shapes that the service is known to use."""
     try:
         sent = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        text = body[:2000].decode("utf-8", "replace").strip()
+    except UNDECODABLE:
+        text = body[:_LONGEST_TEXT].decode("utf-8", "replace").strip()
         return ("a web page instead of JSON" if text.startswith("<") else quoted(text, secret)), "", {}, None
     if not isinstance(sent, dict):
-        return quoted(str(sent), secret), "", {}, None
+        return quoted(_as_text(sent), secret), "", {}, None
     said = next((s for s in map(_as_text, (sent.get("message"), sent.get("detail"), sent.get("error"))) if s), "")
     code = sent.get("code")
     details = sent.get("details")
-    wait = sent.get("retry_after")
     return (
         quoted(said, secret),
         quoted(code, secret) if isinstance(code, str) else "",
         _redacted(details, secret) if isinstance(details, dict) else {},
-        float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else None,
+        _seconds(sent.get("retry_after")),
     )
 
 
 def _as_text(value: Any) -> str:
-    if isinstance(value, dict):
-        return _as_text(value.get("message"))
-    return value if isinstance(value, str) else ("" if value is None else msgspec.json.encode(value).decode())
-
-
-def _redacted(value: Any, secret: Secret) -> Any:
+    for _ in range(_DEEPEST):
+        if not isinstance(value, dict):
+            break
+        value = value.get("message")
     if isinstance(value, str):
-        return _SIGNED_URL.sub(r"\1?<signature>", secret.redact(value))
+        return value
+    try:
+        return "" if value is None else msgspec.json.encode(value).decode()
+    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
+        return "something that cannot be shown"
+
+
+def _redacted(value: Any, secret: Secret, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return _SIGNED_URL.sub(r"\1?<signature>", secret.redact(value)[:_LONGEST_TEXT])
+    if isinstance(value, dict | list) and depth >= _DEEPEST:
+        return "…"
     if isinstance(value, dict):
-        return {key: _redacted(item, secret) for key, item in value.items()}
+        return {_redacted(key, secret): _redacted(item, secret, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_redacted(item, secret) for item in value]
+        return [_redacted(item, secret, depth + 1) for item in value]
     return value
 
 

@@ -6,13 +6,15 @@ import asyncio
 import time
 from typing import Any, TypeVar
 
-import httpx
+import httpcore
 import tenacity
 
 from loops_nb.client.address import Address
 from loops_nb.client.answers import result
 from loops_nb.client.call import Call
-from loops_nb.client.exchange import MOST_BODY_BYTES, Exchange, Lost, Reply
+from loops_nb.client.exchange import Exchange, Lost, Reply
+from loops_nb.client.http import AWAITED, Body, headers_of, open_async_pool
+from loops_nb.config.network import fingerprint
 
 T = TypeVar("T")
 
@@ -28,8 +30,11 @@ class AsyncTransport:
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self._client: httpx.AsyncClient | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: httpcore.AsyncConnectionPool | None = None
+        #: For which event loop and which network settings it was made.
+        self._made_for: tuple[asyncio.AbstractEventLoop | None, int] = (None, 0)
+        #: Pools of this loop that were given up when the network settings changed; requests may still be on their way on them.
+        self._former: list[httpcore.AsyncConnectionPool] = []
         self._beside: dict[str, AsyncTransport] = {}
 
     async def send(self, call: Call[T]) -> T:
@@ -62,12 +67,12 @@ class AsyncTransport:
         LoopsError
             If it must not be asked again, or points elsewhere.
         """
-        url = self.exchange.address.url + call.target
         try:
+            url = self.exchange.address.url + call.target
             status, headers, body = await self._exchange(call, url)
-        except (httpx.HTTPError, OSError) as error:
+            self.exchange.redirected(call, url, status, headers, 0)
+        except Exception as error:  # noqa: BLE001 - whatever an answer causes is an error of our tree
             raise self.exchange.broken(call, error) from None
-        self.exchange.redirected(call, url, status, headers, 0)
         return Reply(status, headers, body)
 
     def beside(self, address: Address) -> AsyncTransport:
@@ -80,40 +85,48 @@ class AsyncTransport:
         """Close the connections; the next call opens new ones."""
         for other in self._beside.values():
             await other.close()
-        client, self._client = self._client, None
-        if client is not None:
+        clients = [*self._former, *([self._client] if self._client is not None else [])]
+        self._client, self._former = None, []
+        for client in clients:
             await client.aclose()
 
     async def _once(self, call: Call[Any]) -> bytes:
+        try:
+            return await self._followed(call)
+        except Exception as error:  # noqa: BLE001 - whatever an answer causes is an error of our tree
+            raise self.exchange.broken(call, error) from None
+
+    async def _followed(self, call: Call[Any]) -> bytes:
         url, hops = self.exchange.address.url + call.target, 0
         while True:
-            try:
-                status, headers, body = await self._exchange(call, url)
-            except (httpx.HTTPError, OSError) as error:
-                raise self.exchange.broken(call, error) from None
+            status, headers, body = await self._exchange(call, url)
             onward = self.exchange.redirected(call, url, status, headers, hops)
             if onward is None:
                 return self.exchange.judge(call, status, headers, body)
             url, hops = onward, hops + 1
 
-    async def _exchange(self, call: Call[Any], url: str) -> tuple[int, httpx.Headers, bytes]:
-        client = self._pool()
-        request = client.build_request(call.method, url, **self.exchange.request_options(call))
-        response = await client.send(request, stream=True)
+    async def _exchange(self, call: Call[Any], url: str) -> tuple[int, dict[str, str], bytes]:
+        request = self.exchange.request(call, url)
+        awaited = AWAITED.set(self.exchange.allowance(call))
         try:
-            chunks, size = [], 0
-            async for chunk in response.aiter_bytes():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > MOST_BODY_BYTES:
-                    raise self.exchange.too_large(call)
+            response = await self._pool().handle_async_request(request)
+            try:
+                headers = headers_of(response.headers)
+                body = Body(headers)
+                async for chunk in response.aiter_stream():
+                    body.add(chunk)
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
-        return response.status_code, response.headers, b"".join(chunks)
+            AWAITED.reset(awaited)
+        return response.status, headers, body.end()
 
-    def _pool(self) -> httpx.AsyncClient:
-        loop = asyncio.get_running_loop()
-        # Sockets belong to the loop that opened them; those of an ended loop (asyncio.run twice) are of no use.
-        if self._client is None or self._loop is not loop:
-            self._client, self._loop = httpx.AsyncClient(**self.exchange.client_options()), loop
+    def _pool(self) -> httpcore.AsyncConnectionPool:
+        # Sockets belong to the loop that opened them; those of an ended loop (asyncio.run twice) are of no use.  And a proxy or
+        # certificate that was corrected must count at once.
+        wanted = (asyncio.get_running_loop(), fingerprint())
+        if self._client is None or self._made_for != wanted:
+            is_same_loop = self._made_for[0] is wanted[0]
+            self._former = [*self._former, self._client] if is_same_loop and self._client is not None else []
+            self._client, self._made_for = open_async_pool(self.exchange.address.url), wanted
         return self._client

@@ -11,6 +11,8 @@ from urllib.parse import quote
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.uri import Target, parse_uri
 
+#: JSON has no larger ones that every reader takes.
+_LARGEST = 2**63 - 1
 MAX_LOG_WINDOW = timedelta(days=7)
 _LONGEST_ID = 255
 _LONGEST_NAME = 255
@@ -72,6 +74,9 @@ def whole(argument: str, value: Any, *, least: int | None = None, most: int | No
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidArgumentError(f"{argument} must be a whole number, not {value!r}.", argument=argument)
     number = int(value)
+    if abs(number) > _LARGEST:
+        # Not shown: Python itself refuses to write one of many thousand digits.
+        raise InvalidArgumentError(f"{argument} must be a whole number of at most 64 bits.", argument=argument)
     if (least is not None and number < least) or (most is not None and number > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
         raise InvalidArgumentError(f"{argument} must be {bounds}, not {number}.", argument=argument)

@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-import ssl
-import threading
+import json
+import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-import httpx
+import httpcore
 import tenacity
 
 from loops_nb._version import __version__
 from loops_nb.client.address import Address
-from loops_nb.client.answers import RETRIED_STATUSES, asked_wait, failure
+from loops_nb.client.allowance import Allowance
+from loops_nb.client.answers import RETRIED_STATUSES, asked_wait, failure, quoted
 from loops_nb.client.call import Call
+from loops_nb.client.http import MOST_BODY_BYTES, AnswerTooLarge, AnswerTooSlow, proxy_of
 from loops_nb.client.retry import RetryPolicy
-from loops_nb.credentials import FoundKey, Secret
-from loops_nb.errors import CredentialsError, OutcomeUnknownError, RedirectRefusedError, ServiceUnreachableError, UnreadableAnswerError
+from loops_nb.config.network import Proxy, certificate_hint
+from loops_nb.credentials import FoundKey
+from loops_nb.errors import (
+    CredentialsError,
+    LoopsError,
+    OutcomeUnknownError,
+    RedirectRefusedError,
+    ServiceUnreachableError,
+    TransportError,
+    UnreadableAnswerError,
+)
 
 AUTH_SCHEMES = ("Bearer", "Api-Key")
 MOST_REDIRECTS = 5
-#: A listing of a million checkpoints is 0.4 GB; what is larger than this is no listing.
-MOST_BODY_BYTES = 2 * 1024**3
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
-_HEADERS = {"Accept": "application/json", "User-Agent": f"loops-nb/{__version__}"}
+CONNECT_SECONDS = 10.0
+#: An answer that comes more slowly than this for as long as ``timeout`` is given up.
+LEAST_BYTES_A_SECOND = 16 * 1024
+#: So many times ``timeout`` an answer may take altogether, however steadily it comes.
+_MOST_TIMEOUTS = 10
+_NEVER_LEFT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout, httpcore.ProxyError, httpcore.UnsupportedProtocol)
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"loops-nb/{__version__}"}
 _REFUSED = "connection refused: nobody listens there"
-_ssl_lock = threading.Lock()
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: By these a server may also say that it has done what was asked, and where the result is.
+_PERHAPS_DONE = frozenset({301, 302, 303})
+_BYTES = re.compile(r"""\bb(?:'.*'|".*")""", re.DOTALL)
+_LOG = logging.getLogger(__name__)
 
 
 class Lost(Exception):  # noqa: N818 - not an error of the tree: it never leaves the transport
@@ -87,28 +105,39 @@ class Exchange:
         # In the form in which models have always taken keys, and in which the official client sends it there.
         return replace(self, address=address, scheme="Api-Key", seconds=0.0)
 
-    def client_options(self) -> dict[str, Any]:
-        """Return the options of the httpx client; constructing one costs no certificates twice."""
-        https = self.address.url.startswith("https")
-        return {
-            "auth": KeyAuth(self.key.secret, self.scheme),
-            "headers": _HEADERS,
-            "verify": shared_ssl_context() if https else _no_https(),
-            # A proxy from the environment must not see what is meant for this machine.
-            "trust_env": not self.address.is_loopback,
-            "follow_redirects": False,
-            "limits": httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=60),
-        }
+    def request(self, call: Call[Any], url: str) -> httpcore.Request:
+        """Return the request to send for a call; the key is in it and nowhere else.
 
-    def request_options(self, call: Call[Any]) -> dict[str, Any]:
-        """Return the options of the httpx request for a call."""
+        Raises
+        ------
+        TransportError
+            If it cannot be sent as it is, for example because an id out of an answer cannot stand in a header.
+        """
         silence = self._silence(call)
-        options: dict[str, Any] = {"timeout": httpx.Timeout(silence, connect=min(10.0, silence), pool=silence)}
-        if call.body is not None:
-            options["json"] = dict(call.body)
-        if call.headers:
-            options["headers"] = dict(call.headers)
-        return options
+        connect = min(CONNECT_SECONDS, silence)
+        seconds = {"connect": connect, "read": silence, "write": silence, "pool": silence}
+        headers = {"Host": urlsplit(url).netloc, **_HEADERS, **call.headers}
+        content = None
+        try:
+            if call.body is not None:
+                content = json.dumps(dict(call.body), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+                headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
+            headers["Authorization"] = f"{self.scheme} {self.key.secret.reveal()}"
+            return httpcore.Request(call.method, url, headers=list(headers.items()), content=content, extensions={"timeout": seconds})
+        except (TypeError, ValueError) as error:
+            raise self._unsent(call, error) from None
+
+    def allowance(self, call: Call[Any]) -> Allowance:
+        """Return how long the answer to a call may be waited for.
+
+        An answer that has begun must come at a sensible rate.  Where the call alone says how long it may take (`beside`), that is all
+        the time there is.
+        """
+        silence = self._silence(call)
+        if not self.seconds:
+            return Allowance(silence, silence, rate=LEAST_BYTES_A_SECOND, most=silence)
+        most = silence + _MOST_TIMEOUTS * self.seconds
+        return Allowance(silence, self.seconds, rate=LEAST_BYTES_A_SECOND, most=most)
 
     def _silence(self, call: Call[Any]) -> float:
         return max(self.seconds, call.seconds)
@@ -126,21 +155,58 @@ class Exchange:
         lost = state.outcome.exception() if state.outcome is not None else None
         return self.policy.wait(state.attempt_number, lost.asked if isinstance(lost, Lost) else None)
 
-    def broken(self, call: Call[Any], error: Exception) -> Exception:
-        """Return what a transport fault comes to: `Lost`, or an error when it must not be tried again."""
+    def broken(self, call: Call[Any], error: Exception) -> Exception:  # noqa: PLR0911 - one for each kind of fault
+        """Return what a fault comes to: `Lost`, or an error when it must not be tried again.  Every fault of a transport ends here."""
+        if isinstance(error, LoopsError | Lost):
+            return error
+        if isinstance(error, AnswerTooLarge):
+            return self._not_known(call, f"the answer is larger than {MOST_BODY_BYTES >> 30} GiB, or grows too much when it is unpacked")
+        if isinstance(error, httpcore.LocalProtocolError):
+            return self._unsent(call, error)
+        if not isinstance(error, _OF_THE_NETWORK):
+            # Not foreseen here: the log has what is needed to mend it.
+            _LOG.error("An answer to the request to %s raised %s", call.does, type(error).__name__, exc_info=error)
+            return self._not_known(call, f"reading the answer raised {type(error).__name__}, a fault of loops_nb")
         reason = self._in_words(call, error)
         if _is_certificate_fault(error):
             return ServiceUnreachableError(
                 f"Could not {call.does}: the certificate of {self.address.url} is not trusted ({reason}). Nothing was sent.",
-                hint="Behind a company proxy, set SSL_CERT_FILE to its certificate.",
+                hint=certificate_hint(reason),
             )
+        proxy = proxy_of(self.address.url)
+        if proxy is not None and isinstance(error, _NEVER_LEFT) and "SSL" not in str(error):
+            return self._by_the_proxy(call, proxy, error, reason)
+        if proxy is not None:
+            reason = f"{reason}, through the proxy {proxy.shown} of {proxy.variable}"
         if call.safe or isinstance(error, _NEVER_LEFT):
-            return Lost(reason, slow=isinstance(error, httpx.ReadTimeout))
+            return Lost(reason, slow=isinstance(error, httpcore.ReadTimeout))
         return OutcomeUnknownError(
             f"The request to {call.does} was sent, but its answer was lost ({reason}). "
             "It may or may not have happened; it was not sent again.",
             hint=call.recovery,
         )
+
+    def _unsent(self, call: Call[Any], error: Exception) -> TransportError:
+        # What stands in quotes is the value of a header, and that may be the key.
+        said = quoted(_BYTES.sub("a value of it", str(error)), self.key.secret)
+        return TransportError(f"Could not {call.does}: the request cannot be sent ({said}). Nothing was sent.")
+
+    def _by_the_proxy(self, call: Call[Any], proxy: Proxy, error: Exception, reason: str) -> ServiceUnreachableError:
+        """Return the error for a proxy that is not there or refuses; another attempt would meet the same."""
+        host = urlsplit(self.address.url).hostname or ""
+        what = f"answered {reason}" if isinstance(error, httpcore.ProxyError) else f"cannot be reached ({reason})"
+        hint = proxy.way_out(host)
+        if reason.startswith("407"):
+            hint = f"It asks for a user name and a password: {proxy.variable}=http://USER:PASSWORD@{proxy.host}:{proxy.port}. {hint}"
+        return ServiceUnreachableError(
+            f"Could not {call.does}: the proxy {proxy.shown}, which {proxy.variable} names, {what}. Nothing was sent to the service.",
+            hint=hint,
+        )
+
+    def _not_known(self, call: Call[Any], why: str) -> LoopsError:
+        if call.safe:
+            return UnreadableAnswerError(f"Could not {call.does}: {why}.", hint="Nothing was changed.")
+        return OutcomeUnknownError(f"The request to {call.does} was sent, but {why}. It may or may not have happened.", hint=call.recovery)
 
     def judge(self, call: Call[Any], status: int, headers: Mapping[str, str], body: bytes) -> bytes:
         """Return the body of a good answer.
@@ -166,16 +232,16 @@ class Exchange:
         RedirectRefusedError
             If it leads to another host, goes round in circles, or answers something that is not a read.
         """
-        if status not in {301, 302, 303, 307, 308} or "location" not in headers:
+        if status not in _REDIRECTS or "location" not in headers:
             return None
-        target = urljoin(url, headers["location"])
-        here, there = urlsplit(url), urlsplit(target)
+        target = _joined(url, headers["location"])
+        here, there = urlsplit(url), urlsplit(target or "")
         if call.method != "GET" or (here.scheme, here.netloc.lower()) != (there.scheme, there.netloc.lower()):
-            where = f"{there.scheme}://{there.hostname}" if there.netloc else "an address that cannot be read"
-            raise RedirectRefusedError(
-                f"Could not {call.does}: the service redirected to {where}; that was not followed, and the key was not sent there.",
-                hint="If the service moved, connect to its new address: %loops connect URL",
-            )
+            where = _shown(there.scheme, there.hostname) if target else "an address that cannot be read"
+            text = f"Could not {call.does}: the service redirected to {where}; that was not followed, and the key was not sent there."
+            if not call.safe and status in _PERHAPS_DONE:
+                raise OutcomeUnknownError(f"{text} It may or may not have happened.", hint=call.recovery)
+            raise RedirectRefusedError(text, hint="If the service moved, connect to its new address: %loops connect URL")
         if hops >= MOST_REDIRECTS:
             raise RedirectRefusedError(f"Could not {call.does}: the service redirected {hops} times without an answer.")
         return target
@@ -205,16 +271,14 @@ class Exchange:
             hint=hint,
         )
 
-    def too_large(self, call: Call[Any]) -> UnreadableAnswerError:
-        """Return the error for an answer that does not end."""
-        return UnreadableAnswerError(f"Could not {call.does}: the answer is larger than {MOST_BODY_BYTES >> 30} GiB and was cut off.")
-
-    def _in_words(self, call: Call[Any], error: Exception) -> str:
-        if isinstance(error, httpx.ConnectTimeout):
+    def _in_words(self, call: Call[Any], error: Exception) -> str:  # noqa: PLR0911 - one for each fault
+        if isinstance(error, httpcore.ConnectTimeout):
             return "no connection in time"
-        if isinstance(error, httpx.TimeoutException):
+        if isinstance(error, AnswerTooSlow):
+            return f"the answer came too slowly, for longer than {self.seconds or self._silence(call):g} s"
+        if isinstance(error, httpcore.TimeoutException):
             return f"no answer within {self._silence(call):g} s"
-        text = self.key.secret.redact(str(error)) or type(error).__name__
+        text = quoted(str(error), self.key.secret) or type(error).__name__
         if "Connection refused" in text or "All connection attempts failed" in text:
             return _REFUSED
         if "Name or service not known" in text or "nodename nor servname" in text or "Temporary failure in name resolution" in text:
@@ -224,17 +288,15 @@ class Exchange:
         return text
 
 
-class KeyAuth(httpx.Auth):
-    """Puts the key into a request at the moment it is sent, and nowhere else."""
-
-    def __init__(self, secret: Secret, scheme: str) -> None:
-        self._secret = secret
-        self._scheme = scheme
-
-    def auth_flow(self, request: httpx.Request) -> Any:
-        """Set the ``Authorization`` header."""
-        request.headers["Authorization"] = f"{self._scheme} {self._secret.reveal()}"
-        yield request
+#: What the network may raise; anything else is a fault of our own.
+_OF_THE_NETWORK = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    OSError,
+)
 
 
 def checked_scheme(scheme: str) -> str:
@@ -245,22 +307,21 @@ def checked_scheme(scheme: str) -> str:
     raise CredentialsError(f"auth_scheme must be one of {', '.join(AUTH_SCHEMES)}, not {scheme!r}.")
 
 
-def shared_ssl_context() -> ssl.SSLContext:
-    """Return the one SSL context of this process; loading the certificates takes longer than most requests."""
-    with _ssl_lock:
-        return _ssl_context()
+def _joined(url: str, location: str) -> str | None:
+    """Return where a redirect leads; None if that is no address that can be asked."""
+    try:
+        target = urljoin(url, location.strip())
+        parts = urlsplit(target)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        return None
+    return target if target.isascii() and target.isprintable() and " " not in target else None
 
 
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
-@cache
-def _no_https() -> ssl.SSLContext:
-    # For plain http to this machine: no certificates are loaded, so any https would fail closed.
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _shown(scheme: str, host: str | None) -> str:
+    """Return an address as a sentence can show it: without what may be a secret of its path."""
+    return f"{scheme}://{host}" if host else f"a {scheme}: address" if scheme else "an address that cannot be read"
 
 
 def _is_certificate_fault(error: Exception) -> bool:
-    return isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return isinstance(error, httpcore.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error)

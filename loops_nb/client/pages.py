@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from loops_nb.client.call import Call
 from loops_nb.decoding import decode_page
-from loops_nb.errors import EndlessPagesError
+from loops_nb.errors import EndlessPagesError, UnreadableAnswerError
 from loops_nb.models import CheckpointFile
 
 PageToken = int | str | None
 MOST_PAGES = 100_000
+#: A token goes into the next URL.
+_LONGEST_TOKEN = 4000
 
 
 class Page(NamedTuple):
@@ -24,8 +26,17 @@ class Page(NamedTuple):
 
 
 def page(body: bytes) -> Page:
-    """Decode one page."""
-    return Page(body, *decode_page(body))
+    """Decode one page.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If it is none, or its token could not be sent back.
+    """
+    files, token, total = decode_page(body)
+    if len(str(token)) > _LONGEST_TOKEN:
+        raise UnreadableAnswerError(f"The service answered a token of more than {_LONGEST_TOKEN} characters for the next page.")
+    return Page(body, files, token, total)
 
 
 class PageWalk:

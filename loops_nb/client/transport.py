@@ -8,13 +8,15 @@ import time
 import weakref
 from typing import Any, TypeVar
 
-import httpx
+import httpcore
 import tenacity
 
 from loops_nb.client.address import Address
 from loops_nb.client.answers import result
 from loops_nb.client.call import Call
-from loops_nb.client.exchange import MOST_BODY_BYTES, Exchange, Lost, Reply
+from loops_nb.client.exchange import Exchange, Lost, Reply
+from loops_nb.client.http import AWAITED, Body, headers_of, open_pool
+from loops_nb.config.network import fingerprint
 
 T = TypeVar("T")
 
@@ -31,8 +33,9 @@ class Transport:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self._lock = threading.Lock()
-        self._client: httpx.Client | None = None
-        self._pid = 0
+        self._client: httpcore.ConnectionPool | None = None
+        #: For which process and which network settings it was made.
+        self._made_for = (0, 0)
         self._beside: dict[str, Transport] = {}
 
     def send(self, call: Call[T]) -> T:
@@ -65,12 +68,12 @@ class Transport:
         LoopsError
             If it must not be asked again, or points elsewhere.
         """
-        url = self.exchange.address.url + call.target
         try:
+            url = self.exchange.address.url + call.target
             status, headers, body = self._exchange(call, url)
-        except (httpx.HTTPError, OSError) as error:
+            self.exchange.redirected(call, url, status, headers, 0)
+        except Exception as error:  # noqa: BLE001 - whatever an answer causes is an error of our tree
             raise self.exchange.broken(call, error) from None
-        self.exchange.redirected(call, url, status, headers, 0)
         return Reply(status, headers, body)
 
     def beside(self, address: Address) -> Transport:
@@ -91,37 +94,43 @@ class Transport:
             client.close()
 
     def _once(self, call: Call[Any]) -> bytes:
+        try:
+            return self._followed(call)
+        except Exception as error:  # noqa: BLE001 - whatever an answer causes is an error of our tree
+            raise self.exchange.broken(call, error) from None
+
+    def _followed(self, call: Call[Any]) -> bytes:
         url, hops = self.exchange.address.url + call.target, 0
         while True:
-            try:
-                status, headers, body = self._exchange(call, url)
-            except (httpx.HTTPError, OSError) as error:
-                raise self.exchange.broken(call, error) from None
+            status, headers, body = self._exchange(call, url)
             onward = self.exchange.redirected(call, url, status, headers, hops)
             if onward is None:
                 return self.exchange.judge(call, status, headers, body)
             url, hops = onward, hops + 1
 
-    def _exchange(self, call: Call[Any], url: str) -> tuple[int, httpx.Headers, bytes]:
-        client = self._pool()
-        request = client.build_request(call.method, url, **self.exchange.request_options(call))
-        response = client.send(request, stream=True)
+    def _exchange(self, call: Call[Any], url: str) -> tuple[int, dict[str, str], bytes]:
+        request = self.exchange.request(call, url)
+        awaited = AWAITED.set(self.exchange.allowance(call))
         try:
-            chunks, size = [], 0
-            for chunk in response.iter_bytes():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > MOST_BODY_BYTES:
-                    raise self.exchange.too_large(call)
+            response = self._pool().handle_request(request)
+            try:
+                headers = headers_of(response.headers)
+                body = Body(headers)
+                for chunk in response.iter_stream():
+                    body.add(chunk)
+            finally:
+                response.close()
         finally:
-            response.close()
-        return response.status_code, response.headers, b"".join(chunks)
+            AWAITED.reset(awaited)
+        return response.status, headers, body.end()
 
-    def _pool(self) -> httpx.Client:
+    def _pool(self) -> httpcore.ConnectionPool:
+        # A forked child must not share its parent's sockets, and a proxy or certificate that was corrected must count at once.
+        wanted = (os.getpid(), fingerprint())
         with self._lock:
-            # A forked child must not share its parent's sockets.
-            if self._client is None or self._pid != os.getpid():
-                self._client, self._pid = httpx.Client(**self.exchange.client_options()), os.getpid()
-                # Who forgets close() in a notebook shall not collect open sockets.
+            if self._client is None or self._made_for != wanted:
+                # Another thread may still wait for an answer on the former one, so that is closed at the end only.
+                self._client, self._made_for = open_pool(self.exchange.address.url), wanted
+                # A notebook that forgets close() shall not collect open sockets.
                 weakref.finalize(self, self._client.close)
             return self._client

@@ -147,7 +147,7 @@ class Worker:
         if part.growth is not job.growth or job.over:
             return False
         keeps = not part.pos or (part.growth.validator is not None and job.ranges is not False)
-        if came and keeps:
+        if came and keeps and fault.kind is not Kind.SLOW:
             patience.progressed()
         if fault.kind is Kind.ODD:
             return self._once_more(job, part, fault, came=came)

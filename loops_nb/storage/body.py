@@ -12,6 +12,7 @@ from loops_nb.storage.faults import Kind, StorageFault
 from loops_nb.storage.roads import in_words
 
 _LONGEST_CHUNK_WORD = 16
+_MOST_TRAILERS = 100
 
 
 class Body:
@@ -158,6 +159,8 @@ class Body:
         if not size:
             if self._left:
                 raise StorageFault("fewer bytes came than were announced")
-            while self._connection.line():
-                pass
+            for _ in range(_MOST_TRAILERS):
+                if not self._connection.line():
+                    return size
+            raise StorageFault("the server sent trailers that do not end", Kind.ODD)
         return size

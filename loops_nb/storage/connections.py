@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import select
 import socket
@@ -10,11 +11,14 @@ import struct
 import sys
 import time
 
+from loops_nb.client.allowance import Allowance
 from loops_nb.storage.faults import Kind, StorageFault
 from loops_nb.storage.places import Place
 
 #: An answer's head, or a line of a chunked body, is never longer.
 HEAD_BYTES = 64 * 1024
+#: A server that sends less than this for as long as it may be silent is given up: no link that is of use is slower.
+LEAST_BYTES_A_SECOND = 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _MOST_INTERIM = 20
 #: A buffer that does not get full is handed over after this; the bytes of a slow connection are to be seen too.
@@ -50,10 +54,12 @@ class Connection:
         a call, which takes half the CPU.  Else the socket's own limit counts.
     """
 
-    __slots__ = ("_buffer", "_end", "_silence", "_sock", "_start", "extra", "place", "prefix", "stopped", "used")
+    __slots__ = ("_allowance", "_buffer", "_end", "_patience", "_silence", "_sock", "_start", "extra", "place", "prefix", "stopped", "used")
 
     def __init__(self, sock: socket.socket, place: Place, *, prefix: str = "", extra: str = "", silence: float | None = None) -> None:
         self._sock = sock
+        self._patience = silence if silence is not None else sock.gettimeout() or math.inf
+        self._allowance = self._anew()
         self._silence = silence if silence is not None and _waits_in_the_system(sock, min(silence, _BREATH_SECONDS)) else None
         self._buffer = bytearray(HEAD_BYTES)
         self._start = self._end = 0
@@ -74,6 +80,7 @@ class Connection:
             If the connection breaks.
         """
         self._sock.sendall(request)
+        self._allowance = self._anew()
         for _ in range(_MOST_INTERIM):
             head = self._head()
             self.used = True
@@ -89,7 +96,7 @@ class Connection:
             view[:count] = memoryview(self._buffer)[self._start : self._start + count]
             self._start += count
             return count
-        return self._sock.recv_into(view) if self._silence is None else self._received(view, self._silence, socket.MSG_WAITALL)
+        return self._received(view, socket.MSG_WAITALL)
 
     def line(self) -> bytes:
         """Read a line, without its end.
@@ -155,13 +162,25 @@ class Connection:
         if self._end == HEAD_BYTES:
             raise StorageFault("the server sent headers that do not end", Kind.ODD)
         room = memoryview(self._buffer)[self._end :]
-        count = self._sock.recv_into(room) if self._silence is None else self._received(room, self._silence)
+        count = self._received(room)
         if not count:
             raise StorageFault("the server closed the connection")
         self._end += count
         return searched
 
-    def _received(self, view: memoryview, silence: float, flags: int = 0) -> int:
+    def _anew(self) -> Allowance:
+        return Allowance(self._patience, self._patience, rate=LEAST_BYTES_A_SECOND)
+
+    def _received(self, view: memoryview, flags: int = 0) -> int:
+        """Receive what comes, and end an answer that comes far too slowly."""
+        began = time.monotonic()
+        count = self._sock.recv_into(view) if self._silence is None else self._awaited(view, self._silence, flags)
+        self._allowance.spend(time.monotonic() - began, count)
+        if count and self._allowance.left <= 0:
+            raise StorageFault(f"it came too slowly, at less than {LEAST_BYTES_A_SECOND // 1024} KiB/s", Kind.SLOW)
+        return count
+
+    def _awaited(self, view: memoryview, silence: float, flags: int) -> int:
         """Receive as often as it takes until something comes."""
         until = 0.0
         while True:

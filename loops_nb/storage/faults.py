@@ -10,6 +10,8 @@ class Kind(Enum):
 
     #: The connection broke, or no byte came for too long: a new one may do.
     BROKEN = "broken"
+    #: Bytes came, but hardly any: the next connection may be better, and a few more bytes do not count as progress.
+    SLOW = "slow"
     #: The server asks to come back later, or failed itself.
     BUSY = "busy"
     #: 403, with a URL that was fetched just now.
@@ -49,4 +51,4 @@ class StorageFault(Exception):  # noqa: N818 - not an error of the tree: it neve
     @property
     def passing(self) -> bool:
         """Whether another attempt may go better."""
-        return self.kind in {Kind.BROKEN, Kind.BUSY}
+        return self.kind in {Kind.BROKEN, Kind.SLOW, Kind.BUSY}

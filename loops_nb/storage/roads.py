@@ -6,11 +6,9 @@ import base64
 import os
 import socket
 import ssl
-import urllib.request
 from collections.abc import Callable
-from urllib.parse import SplitResult, unquote, urlsplit
 
-from loops_nb.config.loopback import is_loopback
+from loops_nb.config.network import Proxy, certificate_hint, proxy_for, ssl_context
 from loops_nb.storage.connections import Connection
 from loops_nb.storage.faults import Kind, StorageFault
 from loops_nb.storage.places import Place
@@ -38,24 +36,25 @@ def connected(place: Place, *, silence: float, hold: Callable[[socket.socket], N
     OSError
         If it cannot be reached.
     """
-    proxy = _proxy(place)
+    proxy = proxy_for(place.scheme, place.host, place.port)
     if proxy is None:
         sock = _socket(place.host, place.port, silence, hold)
         return _ready(sock, place, silence, hold)
-    if proxy.scheme not in {"", "http"} or not proxy.hostname:
-        raise StorageFault("only http proxies can be used, and the environment names another one", Kind.UNFIT)
-    sock = _socket(proxy.hostname, proxy.port or 80, silence, hold)
+    if proxy.scheme != "http":
+        said = f"files are read through http proxies only, and {proxy.variable} names {proxy.shown}"
+        raise StorageFault(f"{said}. {proxy.way_out(place.host)}".rstrip("."), Kind.UNFIT)
+    sock = _socket_to_proxy(proxy, place, silence, hold)
     extra = _authorization(proxy)
     if place.scheme == "http":
         return Connection(sock, place, prefix=f"http://{place.netloc}", extra=extra, silence=silence)
-    _tunnel(sock, place, extra)
+    _tunnel(sock, place, proxy, extra)
     return _ready(sock, place, silence, hold)
 
 
 def in_words(error: OSError) -> str:  # noqa: PLR0911 - one for each fault
     """Return what broke a connection, as the middle of a sentence."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "the certificate of the server is not trusted; behind a company proxy, set SSL_CERT_FILE to its certificate"
+        return f"the certificate of the server is not trusted. {certificate_hint(str(error))}".rstrip(".")
     if isinstance(error, ssl.SSLError):
         return "the secure connection broke"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
@@ -67,17 +66,6 @@ def in_words(error: OSError) -> str:  # noqa: PLR0911 - one for each fault
     if isinstance(error, socket.gaierror):
         return "its host name is not known here"
     return f"the connection broke ({os.strerror(error.errno)})" if error.errno else "the connection broke"
-
-
-def _proxy(place: Place) -> SplitResult | None:
-    # A proxy must not see what is meant for this machine.
-    if is_loopback(place.host) or urllib.request.proxy_bypass(place.host):
-        return None
-    known = urllib.request.getproxies()
-    named = known.get(place.scheme) or known.get("all")
-    if not named:
-        return None
-    return urlsplit(named if "://" in named else f"http://{named}")
 
 
 def _socket(host: str, port: int, silence: float, hold: Callable[[socket.socket], None]) -> socket.socket:
@@ -101,6 +89,15 @@ def _socket(host: str, port: int, silence: float, hold: Callable[[socket.socket]
     raise failed or OSError("its host name has no address")
 
 
+def _socket_to_proxy(proxy: Proxy, place: Place, silence: float, hold: Callable[[socket.socket], None]) -> socket.socket:
+    try:
+        return _socket(proxy.host, proxy.port, silence, hold)
+    except OSError as error:
+        said = _of_proxy(proxy, place, f"cannot be reached ({in_words(error)})")
+    # Raised here, where no other error is being handled: nothing stands in its context.
+    raise StorageFault(said, Kind.UNFIT)
+
+
 def _ready(sock: socket.socket, place: Place, silence: float, hold: Callable[[socket.socket], None]) -> Connection:
     if place.scheme == "http":
         return Connection(sock, place, silence=silence)
@@ -108,12 +105,9 @@ def _ready(sock: socket.socket, place: Place, silence: float, hold: Callable[[so
 
 
 def _secured(sock: socket.socket, place: Place, silence: float, hold: Callable[[socket.socket], None]) -> socket.socket:
-    # The client's one context: loading the certificates a second time costs more than most requests.
-    from loops_nb.client.exchange import shared_ssl_context  # noqa: PLC0415 - brings httpx in
-
     sock.settimeout(min(CONNECT_SECONDS, silence))
     try:
-        secured = shared_ssl_context().wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
+        secured = ssl_context().wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
     except BaseException:
         sock.close()
         raise
@@ -127,7 +121,7 @@ def _secured(sock: socket.socket, place: Place, silence: float, hold: Callable[[
     return secured
 
 
-def _tunnel(sock: socket.socket, place: Place, extra: str) -> None:
+def _tunnel(sock: socket.socket, place: Place, proxy: Proxy, extra: str) -> None:
     host = f"[{place.host}]" if ":" in place.host else place.host
     asking = Connection(sock, place)
     try:
@@ -137,11 +131,15 @@ def _tunnel(sock: socket.socket, place: Place, extra: str) -> None:
         raise
     if not 200 <= head.status < 300 or not asking.usable:  # noqa: PLR2004 - HTTP statuses are their own names
         sock.close()
-        raise StorageFault(f"the proxy answered {head.status}", Kind.BUSY if head.status >= 500 else Kind.UNFIT)  # noqa: PLR2004
+        raise StorageFault(_of_proxy(proxy, place, f"answered {head.status}"), Kind.UNFIT, status=head.status)
 
 
-def _authorization(proxy: SplitResult) -> str:
-    if proxy.username is None:
+def _of_proxy(proxy: Proxy, place: Place, what: str) -> str:
+    return f"the proxy {proxy.shown}, which {proxy.variable} names, {what}. {proxy.way_out(place.host)}".rstrip(".")
+
+
+def _authorization(proxy: Proxy) -> str:
+    if not proxy.username and not proxy.password:
         return ""
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    pair = f"{proxy.username}:{proxy.password}"
     return f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode('ascii')}\r\n"

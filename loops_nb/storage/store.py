@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from types import TracebackType
 from typing import Self
@@ -179,7 +180,7 @@ class Storage:
             except StorageFault as error:
                 fault = error
             if fault is not None:
-                if done > before:
+                if done > before and fault.kind is not Kind.SLOW:
                     patience.progressed()
                 if fault.kind is Kind.ODD and not was_odd:
                     was_odd = True
@@ -260,7 +261,8 @@ class Storage:
             request = f"GET {connection.prefix}{url.target} HTTP/1.1\r\nHost: {url.place.netloc}\r\n{_HEADERS}{connection.extra}{extra}\r\n"
             return connection, connection.ask(request.encode("latin-1"))
         except OSError as error:
-            fault = StorageFault(in_words(error))
+            # A certificate that is not trusted is not trusted a moment later either.
+            fault = StorageFault(in_words(error), Kind.UNFIT if isinstance(error, ssl.SSLCertVerificationError) else Kind.BROKEN)
             if connection is not None:
                 # Silence is no end.
                 connection.used = connection.used or isinstance(error, TimeoutError)

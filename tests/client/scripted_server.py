@@ -27,7 +27,10 @@ class Received:
 
 @dataclass
 class Answer:
-    """What to send back; ``length`` and ``cut_after`` make it lie or end early."""
+    """What to send back; ``length`` and ``cut_after`` make it lie or end early.
+
+    ``raw`` is sent in place of everything else.  From byte ``drip_from`` on, a byte is sent every ``drip_seconds``.
+    """
 
     body: Any = None
     status: int = 200
@@ -35,8 +38,13 @@ class Answer:
     length: int | None = None
     cut_after: int | None = None
     hang_until: threading.Event | None = None
+    raw: bytes | None = None
+    drip_seconds: float = 0.0
+    drip_from: int = 0
 
     def wire(self) -> bytes:
+        if self.raw is not None:
+            return self.raw
         raw = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
         headers = {"content-type": "application/json", "content-length": str(self.length if self.length is not None else len(raw))}
         headers |= self.headers
@@ -61,6 +69,7 @@ class ScriptedServer:
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self._closing = False
+        self._stopped = threading.Event()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -89,13 +98,26 @@ class ScriptedServer:
                     if answer.hang_until is not None:
                         answer.hang_until.wait(30)
                         return
-                    connection.sendall(answer.wire())
-                    if answer.cut_after is not None:
+                    self._send(connection, answer)
+                    if answer.cut_after is not None or answer.raw is not None:
                         return
         except OSError:
             return
 
+    def _send(self, connection: socket.socket, answer: Answer) -> None:
+        wire = answer.wire()
+        if not answer.drip_seconds:
+            connection.sendall(wire)
+            return
+        connection.sendall(wire[: answer.drip_from])
+        for at in range(answer.drip_from, len(wire)):
+            # Ends with the server: nothing else would, for the client may be gone without a word.
+            if self._stopped.wait(answer.drip_seconds):
+                return
+            connection.sendall(wire[at : at + 1])
+
     def close(self) -> None:
+        self._stopped.set()
         with self._lock:
             self._closing = True
             connections = list(self._open)

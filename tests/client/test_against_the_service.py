@@ -206,9 +206,18 @@ def test_the_service_goes_away_and_comes_back(tmp_path: Path) -> None:
 def test_no_key(faults_and_service: tuple[Faults, AnyService], monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx
 
+    from loops_nb.client.exchange import Exchange
+
     answer = httpx.get(f"{faults_and_service[1].url}/v1/loops/runs", trust_env=False)
     assert answer.status_code == 401
     with Loops("key", faults_and_service[1].url) as loops:
-        monkeypatch.setattr("loops_nb.client.exchange.KeyAuth.auth_flow", lambda _, request: (r for r in [request]))
+        real = Exchange.request
+
+        def without_key(exchange: Exchange, *args: Any) -> Any:
+            request = real(exchange, *args)
+            request.headers = [header for header in request.headers if header[0] != b"Authorization"]
+            return request
+
+        monkeypatch.setattr(Exchange, "request", without_key)
         with pytest.raises(AuthenticationError, match="%loops login"):
             loops.runs.list()

@@ -359,19 +359,19 @@ def test_a_second_listing_opens_no_connection() -> None:
 
 
 def test_there_is_one_ssl_context_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    import httpx
+    import ssl
 
-    from loops_nb.client import exchange
+    from loops_nb.config import network
 
     made = []
-    real = httpx.create_ssl_context
+    real = ssl.create_default_context
 
-    def counted() -> Any:
+    def counted(**options: Any) -> Any:
         made.append(1)
-        return real()
+        return real(**options)
 
-    monkeypatch.setattr(httpx, "create_ssl_context", counted)
-    exchange._ssl_context.cache_clear()
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    network._ssl_context.cache_clear()
     for _ in range(3):
         with Loops("key", "https://127.0.0.1:1", retry=RetryPolicy(attempts=1)) as loops, pytest.raises(ServiceUnreachableError):
             loops.runs.list()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.magics.conftest import Notebook
 
-HEAVY = ("httpx", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn", "tomllib", "zoneinfo")
+HEAVY = ("httpcore", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn", "tomllib", "zoneinfo")
 
 LOAD = f"""
 import json, sys, time

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from loops_nb.client import checks
 from loops_nb.client.address import Address
-from loops_nb.client.answers import asked_wait, failure, quoted
+from loops_nb.client.answers import asked_wait, failure, quoted, readable
 from loops_nb.client.call import Call
 from loops_nb.client.exchange import Exchange, Lost, Reply
 from loops_nb.client.operations import checkpoints, runs, samplers
@@ -175,7 +175,8 @@ def sampling(
     if reply.status == _ACCEPTED:
         answer = yield from asking.operation(reply, wish)
     else:
-        answer = read_answer(reply.body, reply.headers, wish.tokens)
+        with readable():
+            answer = read_answer(reply.body, reply.headers, wish.tokens)
     return Completed(chosen, answer, clock() - started)
 
 
@@ -406,7 +407,8 @@ class _Asking:
         sent = decoded(reply.body)
         if isinstance(sent, dict) and sent.get("status") == "error":
             raise self._failed(sent)
-        return read_completions(sent.get("result") if isinstance(sent, dict) else None, reply.headers, wish.tokens)
+        with readable():
+            return read_completions(sent.get("result") if isinstance(sent, dict) else None, reply.headers, wish.tokens)
 
     def _cancel(self, path: str) -> Steps:
         call: Call[bytes] = Call(

@@ -15,7 +15,11 @@ from loops_nb.errors import UnreadableAnswerError
 
 _VERSION_HEADER = "x-trainers-policy-version"
 _TOKEN_ID = "token_id:"  # noqa: S105 - the marker of the documented format
-_FAULTS = (ValueError, RecursionError, msgspec.MsgspecError)
+_FAULTS = (ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
+#: No vocabulary is larger, and no version higher.
+_LARGEST_ID = 2**31 - 1
+_LARGEST_VERSION = 2**63 - 1
+_LONGEST_NUMBER = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +162,18 @@ def _ids(sent: Any) -> list[int] | None:
 def _id(sent: Any) -> int | None:
     if isinstance(sent, str):
         digits = sent.removeprefix(_TOKEN_ID)
-        return int(digits) if digits != sent and digits.isascii() and digits.isdigit() else None
-    return sent if isinstance(sent, int) and not isinstance(sent, bool) else None
+        return _number(digits, _LARGEST_ID) if digits != sent else None
+    return sent if isinstance(sent, int) and not isinstance(sent, bool) and 0 <= sent <= _LARGEST_ID else None
 
 
 def _score(sent: Any) -> float | None:
-    if isinstance(sent, bool) or not isinstance(sent, int | float) or math.isnan(sent):
+    if isinstance(sent, bool) or not isinstance(sent, int | float):
         return None
-    return float(sent)
+    try:
+        score = float(sent)
+    except OverflowError:
+        return None
+    return None if math.isnan(score) else score
 
 
 def _likely(entry: Any) -> dict[int, float] | None:
@@ -174,10 +182,18 @@ def _likely(entry: Any) -> dict[int, float] | None:
     found: dict[int, float] = {}
     for key, value in entry.items():
         score = _score(value.get("logprob") if isinstance(value, dict) else value)
-        if isinstance(key, str) and key.isascii() and key.isdigit() and score is not None:
-            found[int(key)] = score
+        token = _number(key, _LARGEST_ID)
+        if token is not None and score is not None:
+            found[token] = score
     return found
 
 
 def _version(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    return None if text is None else _number(text, _LARGEST_VERSION)
+
+
+def _number(text: str, largest: int) -> int | None:
+    """Return the number that some digits are; None for what is none, or larger."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+        return None
+    return number if (number := int(text)) <= largest else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from loops_nb.magics.desk import Desk
 
-_NEEDED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpx", "msgspec")
+_NEEDED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpcore", "msgspec")
 _USUAL = ("ipykernel", "jupyterlab")
 _NOT_CONNECTED = "%loops local start (sample data, no key) or %loops login"
 
