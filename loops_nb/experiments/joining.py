@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from loops_nb.frames.arrays import STRING_DTYPE
+from loops_nb.frames.derived import NOTES_ATTR
 from loops_nb.frames.logged import marked_one
-from loops_nb.frames.metrics import place_at, told_first, unknown_keys
+from loops_nb.frames.metrics import earlier_steps, place_of_save, told_first, unknown_keys
 from loops_nb.steps import step_of
 from loops_nb.tracking import TrackingWarning, in_sight
 
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 #: What a value of a run is: its last one, its lowest, its highest.
 OF_RUN = ("last", "min", "max")
+
+
+class _Value(NamedTuple):
+    """A value, and the step that it was logged at; None where there is no value."""
+
+    value: float
+    step: int | None
 
 
 class Recorded:
@@ -68,27 +76,31 @@ class Recorded:
         absent = [key for key in self._keys or [] if key not in found]
         return unknown_keys(absent, (key.key for row in rows for key in self._store.keys(row.id))) if absent else ""
 
-    def at_save(self, run_id: str, uri: str | None, name: str | None) -> tuple[int | None, dict[str, float]]:
-        """Return at which step a checkpoint was saved, and the values there; the step of its name where nobody marked the save."""
-        step, attempt, owner = (step_of(name) if name else None), None, None
+    def at_save(self, run_id: str, uri: str | None, name: str | None) -> tuple[int | None, dict[str, _Value]]:
+        """Return at which step a checkpoint was saved, and the value of each key there.
+
+        The step is that of the name where the save has no mark.
+        """
+        step, saved, owner = (step_of(name) if name else None), None, None
         for row in self.rows(run_id):
             for mark in self.marks(row):
                 is_it = mark.uri == uri if mark.uri is not None and uri is not None else mark.text == name
                 if mark.kind == "save" and mark.step is not None and is_it:
-                    step, attempt, owner = mark.step, mark.attempt, row.id
+                    step, saved, owner = mark.step, mark, row.id
         if step is None:
             return None, {}
-        found: dict[str, tuple[tuple[bool, float, int], float]] = {}
+        found: dict[str, tuple[tuple[bool, bool, float, int], _Value]] = {}
         for row in self.rows(run_id):
-            is_owner = row.id == owner
+            saves = [mark for mark in self.marks(row) if mark.kind == "save"] if row.id == owner else []
             for key, series in self.series(row).items():
-                place = place_at(series, step, attempt if is_owner else None)
-                # The experiment that saved it knows best; else the one that says something nearest to the step, and of two the later.
-                rank, value = (False, -math.inf, 0), math.nan
+                place = place_of_save(series, step, saved, saves)
+                rank, value = (False, False, -math.inf, 0), _Value(math.nan, None)
                 if place is not None:
-                    rank, value = (is_owner, float(series.step[place]), series.at.item(place)), marked_one(float(series.value[place]))
+                    value = _Value(marked_one(float(series.value[place])), int(series.step[place]))
+                    # A value of the very step counts most; then the experiment that saved it, the nearest step, and of two the later.
+                    rank = (value.step == step, row.id == owner, float(series.step[place]), series.at.item(place))
                 if key not in found or rank > found[key][0]:
-                    found[key] = (rank, value)
+                    found[key] = rank, value
         return step, {key: value for key, (_, value) in found.items()}
 
     def of_run(self, run_id: str, which: str) -> dict[str, float]:
@@ -101,8 +113,14 @@ class Recorded:
 
 
 def with_metrics(frame: pd.DataFrame, store: Store, *, kind: str, at: str, keys: Iterable[str] | None) -> pd.DataFrame:
-    """Return a frame of runs or checkpoints with columns of what was recorded; what `LoopsAccessor.with_metrics` does."""
+    """Return a frame of runs or checkpoints with columns of what was recorded; what `LoopsAccessor.with_metrics` does.
+
+    A metric of checkpoints that has values of earlier steps, because none was logged at the step of the save, gets a column beside it
+    with those steps (Int64), called as the metric and ``_step``.
+    """
     recorded = Recorded(store, keys)
+    steps: list[int | None] = []
+    at_steps: list[dict[str, int | None]] = []
     run_ids = frame["id" if kind == "runs" else "run_id"].tolist()
     if kind == "runs":
         values = [recorded.of_run(run_id, at) if isinstance(run_id, str) else {} for run_id in run_ids]
@@ -114,15 +132,24 @@ def with_metrics(frame: pd.DataFrame, store: Store, *, kind: str, at: str, keys:
             recorded.at_save(run_id, _text(uri), _text(name)) if isinstance(run_id, str) else (None, {})
             for run_id, uri, name in zip(run_ids, uris, names, strict=True)
         ]
-        values = [of for _, of in found]
-        added = {"step": pd.array([step for step, _ in found], dtype="Int64")}
+        steps = [step for step, _ in found]
+        values = [{key: one.value for key, one in of.items()} for _, of in found]
+        at_steps = [{key: one.step for key, one in of.items()} for _, of in found]
+        added = {"step": pd.array(steps, dtype="Int64")}
     logged = dict.fromkeys(key for of in values for key in of)
     _tell_of_nothing(recorded, run_ids, kind, logged)
+    notes = []
     for key in logged if keys is not None else told_first(logged):
-        added[f"metric:{key}" if key in frame or key in added else key] = np.array([of.get(key, np.nan) for of in values], np.float64)
+        name = f"metric:{key}" if key in frame or key in added else key
+        added[name] = np.array([of.get(key, np.nan) for of in values], np.float64)
+        of_key = [of.get(key) for of in at_steps]
+        earlier = sum(at is not None and at != step for at, step in zip(of_key, steps, strict=True))
+        if earlier:
+            added[f"{name}_step"] = pd.array(of_key, dtype="Int64")
+            notes.append(earlier_steps(key, earlier, f"{name}_step"))
     # A step that somebody added already is theirs.
     made = frame.assign(**{name: column for name, column in added.items() if name not in frame})
-    made.attrs = dict(frame.attrs)
+    made.attrs = {**frame.attrs, NOTES_ATTR: [*frame.attrs.get(NOTES_ATTR, ()), *notes]} if notes else dict(frame.attrs)
     return made
 
 

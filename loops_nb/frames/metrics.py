@@ -26,7 +26,7 @@ from loops_nb.tracking.rows import MARK_KINDS
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from loops_nb.tracking import ExperimentRow, Series, Store
+    from loops_nb.tracking import ExperimentRow, Mark, Series, Store
 
 _EXPERIMENT = Column("experiment", Dtype.WORD, (), "Id of the experiment.")
 _NAME = Column("name", Dtype.WORD, (), "Name of the experiment; several may have the same.")
@@ -118,8 +118,9 @@ BEST = derived(
         one=(),
         columns=(
             Column("checkpoint", Dtype.STRING, (), "Name of the checkpoint; missing where an experiment has saved none."),
-            Column("value", Dtype.NUMBER, (), "The metric at the checkpoint: the last value of its attempt up to its step."),
+            Column("value", Dtype.NUMBER, (), "The metric at the checkpoint: logged at its step, or else at the last step before it."),
             _STEP,
+            Column("metric_step", Dtype.COUNT, (), "Step at which the value was logged; other than step where nothing was logged there."),
             Column("uri", Dtype.STRING, (), "bt:// URI of the checkpoint, where known."),
             Column("target", Dtype.WORD, (), "What can load the checkpoint.", CHECKPOINT_TARGETS),
             Column("metric", Dtype.WORD, (), "The key that was asked for."),
@@ -143,6 +144,7 @@ PARAMS = derived(
     )
 )
 _MOST_NAMES = 3
+_SEVERAL = 2
 _MOST_KEYS = 12
 _NOTHING = "Nothing was logged for these experiments yet, or nothing under these keys."
 
@@ -314,9 +316,10 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
     Returns
     -------
     pandas.DataFrame
-        One row a checkpoint that was saved, with the metric's last value up to its step; of an experiment that has saved none, one row
-        with its best value.  Columns checkpoint, uri (strings), value (float64), step, attempt (Int64), target, metric, experiment, name,
-        run_id (categories) and at (datetime64[us, UTC]).  Values that are no numbers stand last.
+        One row a checkpoint that was saved, with the metric's value at its step, or else at the last step before it; of an experiment
+        that has saved none, one row with its best value.  Columns checkpoint, uri (strings), value (float64), step, metric_step (the
+        step of the value), attempt (Int64), target, metric, experiment, name, run_id (categories) and at (datetime64[us, UTC]).  Values
+        that are no numbers stand last.
 
     Raises
     ------
@@ -333,7 +336,7 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
         of = {"metric": metric, "experiment": row.id, "name": row.name, "run_id": row.run_id}
         saves = [mark for mark in store.marks(row.id) if mark.kind == "save" and mark.step is not None]
         for mark in saves:
-            value = _value_at(series, mark.step or 0, mark.attempt)
+            place = place_of_save(series, mark.step or 0, mark, saves)
             at = {
                 "checkpoint": mark.text,
                 "uri": mark.uri,
@@ -341,12 +344,20 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
                 "step": mark.step,
                 "attempt": mark.attempt,
                 "millis": mark.at,
+                "value": math.nan if place is None else marked_one(float(series.value[place])),
+                "metric_step": None if place is None else int(series.step[place]),
             }
-            found.append({**of, **at, "value": value})
+            found.append({**of, **at})
         if not saves and not np.isnan(series.value).all():
             without.append(row.label)
             place = int(np.nanargmax(series.value) if highest else np.nanargmin(series.value))
-            best = {"step": int(series.step[place]), "attempt": int(series.attempt[place]), "millis": int(series.at.item(place))}
+            best_step = int(series.step[place])
+            best = {
+                "step": best_step,
+                "metric_step": best_step,
+                "attempt": int(series.attempt[place]),
+                "millis": int(series.at.item(place)),
+            }
             found.append({**of, **best, "value": float(series.value[place])})
     if rows and not any(metric == key.key for row in rows for key in store.keys(row.id)):
         there = dict.fromkeys(key.key for row in rows for key in store.keys(row.id))
@@ -362,7 +373,7 @@ def best_frame(store: Store, experiments: Iterable[str], metric: str, *, highest
     if found:
         this, other = ("highest", "min") if highest else ("lowest", "max")
         way = f'The {this} {one_line(metric, limit=60)} is taken as the best; for the other way round --{other}, in Python mode="{other}".'
-        frame.attrs[NOTES_ATTR] = [way, *_without_saves(without), *_equal_names(rows)]
+        frame.attrs[NOTES_ATTR] = [way, *_of_earlier_steps(found, metric), *_without_saves(without), *_equal_names(rows)]
     return frame
 
 
@@ -375,6 +386,18 @@ def _equal_names(rows: Sequence[ExperimentRow]) -> list[str]:
     ]
 
 
+def _of_earlier_steps(found: Sequence[dict[str, Any]], metric: str) -> list[str]:
+    count = sum(one["metric_step"] is not None and one["metric_step"] != one["step"] for one in found)
+    return [earlier_steps(metric, count, "metric_step")] if count else []
+
+
+def earlier_steps(metric: str, count: int, column: str) -> str:
+    """Return the sentence about checkpoints whose value was logged at an earlier step."""
+    checkpoints = f"{count:,} checkpoint{' has' if count == 1 else 's have'}"
+    says = f"the column {one_line(column, limit=80)} says which step it is from."
+    return f"{checkpoints} no {one_line(metric, limit=60)} of the same step: {says}"
+
+
 def _without_saves(labels: list[str]) -> list[str]:
     if not labels:
         return []
@@ -383,20 +406,51 @@ def _without_saves(labels: list[str]) -> list[str]:
     return [f"No checkpoint was saved at a step of {names}: its best step stands instead. {way}"]
 
 
-def place_at(series: Series, step: int, attempt: int | None = None) -> int | None:
-    """Return the place of the last point of a series up to a step, of an attempt where that has any; None if there is none."""
-    fits = series.step <= step
-    if attempt is not None and (fits & (series.attempt == attempt)).any():
-        fits &= series.attempt == attempt
-    places = np.flatnonzero(fits)
-    if not len(places):
-        return None
-    return int(places[series.step[places] == series.step[places].max()][-1])
+def place_of_save(series: Series, step: int, mark: Mark | None = None, saves: Sequence[Mark] = ()) -> int | None:
+    """Return the place of the point that tells the value of a checkpoint.
+
+    A point at the very step of the checkpoint always wins over one of an earlier step.  Where a series has several points at that step,
+    the attempt that it was in when the checkpoint was saved decides, and within it the last point: checkpoints can be evaluated
+    afterwards, in any order and more than once.
+
+    Parameters
+    ----------
+    series
+        The points of a key.
+    step
+        Step of the checkpoint.
+    mark
+        Its mark; None where the save has none.
+    saves
+        All saves of the experiment, oldest first; a step that was saved again after a resumption has several.
+
+    Returns
+    -------
+    int or None
+        None where the series has no point up to the step.
+    """
+    before = np.flatnonzero(series.at <= mark.at) if mark is not None else np.empty(0, np.int64)
+    attempt = series.attempt[before[-1]] if len(before) else None
+    exact = np.flatnonzero(series.step == step)
+    if len(exact):
+        same = exact[series.attempt[exact] == attempt]
+        return _of_save(series, same, mark, saves) if len(same) else int(exact[-1])
+    earlier = np.flatnonzero(series.step < step)
+    same = earlier[series.attempt[earlier] == attempt]
+    earlier = same if len(same) else earlier
+    return int(earlier[series.step[earlier] == series.step[earlier].max()][-1]) if len(earlier) else None
 
 
-def _value_at(series: Series, step: int, attempt: int) -> float:
-    place = place_at(series, step, attempt)
-    return math.nan if place is None else marked_one(float(series.value[place]))
+def _of_save(series: Series, places: npt.NDArray[np.int64], mark: Mark | None, saves: Sequence[Mark]) -> int:
+    """Return which of several points at the step of a save belongs to it: the last one, unless the same step was saved again."""
+    again = [save for save in saves if mark is not None and (save.step, save.target) == (mark.step, mark.target)]
+    if mark is None or len(again) < _SEVERAL:
+        return int(places[-1])
+    if len(places) == len(again):
+        return int(places[again.index(mark)])
+    times = series.at
+    before = places[times[places] <= mark.at]
+    return int(before[-1] if len(before) else places[0])
 
 
 def params_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:

@@ -18,6 +18,9 @@ _LARGEST_MERGED = 16_384
 # A chunk is merged with the younger ones behind it until it is so many times larger than they are: every point is moved a few times only.
 _GROWTH = 4
 
+# What lies farther back than this comes from a clock that was set back, not from entries of one moment.
+_SAME_MOMENT_MS = 1_000
+
 _INSERT_EXPERIMENT = """
     INSERT INTO experiments (id, name, run_id, session_id, created_at, last_at, params) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING seq"""
 _TOUCH_EXPERIMENT = """
@@ -56,20 +59,47 @@ class Opening:
     params: str
     token: str
     tags: tuple[str, ...] = ()
+    #: The attempt of the series that was logged last: what is marked belongs to it.
     turn: int = 0
+    #: Of each series its attempt and its last step.
     last_steps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: Time of the newest mark (milliseconds since 1970): points that come behind it are later than it.
+    marked_at: int = 0
+    #: Time of the newest point: a mark that comes behind it is not earlier.
+    logged_at: int = 0
     #: Keys whose values were no numbers, and were left out.
     left_out: set[str] = field(default_factory=set)
     #: Whether the experiment was in the file at any time.
     is_written: bool = False
 
     def attempt(self, key: str, step: int) -> int:
-        """Return which attempt of this opening a point belongs to: a step that goes backwards begins a new one."""
+        """Return which attempt of its series a point belongs to: a step that goes backwards begins a new one, for that series alone.
+
+        A series that begins later begins in the attempt of the one that was logged last, beside whose points it stands.
+        """
         turn, last = self.last_steps.get(key, (self.turn, step))
-        if turn == self.turn and step < last:
-            self.turn += 1
-        self.last_steps[key] = (self.turn, step)
-        return self.turn
+        turn += step < last
+        self.last_steps[key] = (turn, step)
+        self.turn = turn
+        return turn
+
+    def time_of(self, entry: Logged | Marked | Opened) -> int:
+        """Return the time that is kept of an entry, so that times tell which points lie before a mark, also within one millisecond.
+
+        Where the clock was set back, its times are kept as they are.
+        """
+        if isinstance(entry, Marked):
+            found = _not_before(entry.at, self.logged_at)
+            self.marked_at = found
+            return found
+        found = _not_before(entry.at, self.marked_at + 1)
+        if isinstance(entry, Logged):
+            self.logged_at = found
+        return found
+
+
+def _not_before(at: int, earliest: int) -> int:
+    return earliest if at < earliest <= at + _SAME_MOMENT_MS else at
 
 
 class Logged(NamedTuple):
@@ -186,12 +216,13 @@ class _Gathered:
         of = self._experiments.get(opening.token)
         if of is None:
             of = self._experiments[opening.token] = _OfExperiment(opening)
-        of.last_at = max(of.last_at, entry.at)
+        at = opening.time_of(entry)
+        of.last_at = max(of.last_at, at)
         if isinstance(entry, Marked):
-            of.marks.append((entry, opening.turn if entry.turn is None else entry.turn))
+            of.marks.append((entry._replace(at=at), opening.turn if entry.turn is None else entry.turn))
             self.size += 1
         elif isinstance(entry, Logged):
-            _, step, at, tokens, values, turn = entry
+            _, step, _, tokens, values, turn = entry
             for key, value in values.items():
                 points = of.series.get(key)
                 if points is None:

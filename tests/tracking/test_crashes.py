@@ -200,14 +200,7 @@ def test_any_sequence_of_logs_crashes_and_reopenings_gives_back_what_was_acknowl
         store.close()
 
 
-def test_an_opening_counts_attempts_by_steps_that_go_back() -> None:
+def test_an_opening_counts_attempts_of_each_series_by_steps_that_go_back() -> None:
     opening = Opening("i", "n", None, None, 0, "{}", "t")
-    assert [opening.attempt(key, step) for key, step in [("a", 1), ("b", 1), ("a", 5), ("a", 2), ("b", 2), ("b", 1), ("a", 3)]] == [
-        0,
-        0,
-        0,
-        1,
-        1,
-        2,
-        2,
-    ]
+    steps = [("a", 1), ("b", 1), ("a", 5), ("a", 2), ("b", 2), ("b", 1), ("a", 3)]
+    assert [opening.attempt(key, step) for key, step in steps] == [0, 0, 0, 1, 0, 1, 1]

@@ -84,13 +84,13 @@ def test_a_step_that_goes_backwards_begins_a_new_attempt_and_one_that_comes_agai
         assert series.attempt.tolist() == [1, 1, 1, 1, 2, 2]
 
 
-def test_attempts_are_counted_in_their_order_whichever_key_came_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempts_of_a_series_rise_with_its_own_steps_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "_wake", lambda _: None)
         exp = experiment("turns")
         for step, values in [(3, {"a": 1, "b": 1}), (2, {"b": 2}), (1, {"b": 3}), (0, {"a": 4})]:
             exp.log(values, step=step)
-    assert store.series(exp.id, "a").attempt.tolist() == [1, 3]
+    assert store.series(exp.id, "a").attempt.tolist() == [1, 2]
     assert store.series(exp.id, "b").attempt.tolist() == [1, 2, 3]
 
 
