@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,8 +31,6 @@ class Place(NamedTuple):
 
 def shell() -> Any:
     """Return the IPython shell of this process, or None; never imports IPython."""
-    import sys  # noqa: PLC0415 - as light as it gets
-
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
 
@@ -38,6 +38,16 @@ def shell() -> Any:
 def is_notebook() -> bool:
     """Tell whether a kernel runs this process: somebody may see widgets."""
     return getattr(shell(), "kernel", None) is not None
+
+
+def is_cell_running() -> bool:
+    """Tell whether the main thread is inside a cell now; False while a cell of coroutines waits."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - the documented way to another thread's frames
+    while frame is not None:
+        if frame.f_code.co_name == "run_cell_async":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def place() -> Place | None:

@@ -16,6 +16,7 @@ import anywidget
 import traitlets
 
 from loops_nb.panels import shelf
+from loops_nb.panels.busy import keep_busy_while_a_cell_runs
 from loops_nb.panels.cells import CLOCK, is_notebook, place, shell
 from loops_nb.panels.presence import Presence
 
@@ -71,6 +72,7 @@ class LiveWidget(anywidget.AnyWidget):
         # Colab passes on only what is sent while one of its own messages is handled; its page sends one every few seconds.
         self._waiting: deque[dict[str, Any]] | None = deque(maxlen=_MOST_WAITING) if "google.colab" in sys.modules else None
         CLOCK.listen()
+        keep_busy_while_a_cell_runs()
         self._core = make(self._tell, Presence(time.monotonic, CLOCK.ended))
         self._before_opening()
         try:

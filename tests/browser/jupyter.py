@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -33,13 +34,16 @@ class JupyterServer:
         Everything that it reads and writes is in here; notebooks are in ``folder / "notebooks"``.
     application
         Which of the two.
+    options
+        More of its command line.
     """
 
     #: A tenth of the usual: a cell that prints without end makes the server drop messages before it makes the page slow.
     PRINT_LIMIT = 100_000
 
-    def __init__(self, folder: Path, application: Application) -> None:
+    def __init__(self, folder: Path, application: Application, options: Sequence[str] = ()) -> None:
         self.application = application
+        self._options = tuple(options)
         self.root = folder / "notebooks"
         self.home = folder / "home"
         self._folder = folder
@@ -61,6 +65,7 @@ class JupyterServer:
         command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
         command += ["--ServerApp.terminals_enabled=False", "--LanguageServerManager.autodetect=False"]
         command += [f"--ZMQChannelsWebsocketConnection.iopub_data_rate_limit={self.PRINT_LIMIT}"]
+        command += self._options
         self._said = (self._folder / "server.log").open("wb")
         self._process = subprocess.Popen(
             command, env=self._environment(), cwd=self.root, stdout=self._said, stderr=subprocess.STDOUT, start_new_session=True
@@ -98,6 +103,11 @@ class JupyterServer:
     def kernels(self) -> list[dict[str, Any]]:
         """List the running kernels."""
         found: list[dict[str, Any]] = self._client.get("/api/kernels").raise_for_status().json()
+        return found
+
+    def start_kernel(self, name: str) -> str:
+        """Start a kernel without a page, and return its id."""
+        found: str = self._client.post("/api/kernels", json={"name": name}).raise_for_status().json()["id"]
         return found
 
     def write_settings(self, plugin: str, settings: dict[str, Any]) -> None:
