@@ -130,7 +130,10 @@ class Desk:
         except ServiceUnreachableError as error:
             live = self.connection.live
             if live is not None and live.is_local and live.base_url in error.message and error.nobody_listens:
-                # It may have been started again elsewhere: the next line looks for it anew, unless a person chose this address.
+                moved = self.connection.follow_local()
+                if moved is not None:
+                    raise with_hint(error, f"The local service now runs on {moved}: run the line again.") from None
+                # It may be started again elsewhere: the next line looks where it is, unless the address itself was chosen.
                 self.connection.drop()
                 raise with_hint(
                     error, "If it is the local service, type %loops local start to start it again (its data is kept)."

@@ -327,6 +327,7 @@ def test_a_packed_answer_is_unpacked_and_a_bomb_is_not() -> None:
             sync_outcome(server.url, "runs.create", NEW_RUN, ())
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 20))
 def test_a_packed_body_is_the_same_however_it_is_cut(parts: list[bytes], size: int) -> None:
     whole_body = b"".join(parts)

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loops_nb import AsyncLoops, Loops, RetryPolicy
@@ -115,8 +115,9 @@ def test_a_dripping_sampler_ends_with_the_time_of_the_request() -> None:
 def test_a_dripping_file_ends_after_its_tries_though_every_try_brings_bytes(start: int) -> None:
     def script(request: Received) -> Answer:
         if request.target == "/f":
-            headers = {"content-range": "bytes 0-4999/5000", "content-type": "application/octet-stream"}
-            return Answer(b"x" * 5000, 206, headers, drip_seconds=DRIP, drip_from=start)
+            first = int(request.headers["range"].removeprefix("bytes=").partition("-")[0])
+            headers = {"content-range": f"bytes {first}-4999/5000", "content-type": "application/octet-stream"}
+            return Answer(b"x" * (5000 - first), 206, headers, drip_seconds=DRIP, drip_from=start)
         url = f"http://{request.headers['host']}/f"
         return Answer({"presigned_urls": [{"url": url, "relative_file_name": "f", "size_bytes": 5000}], "next_page_token": None})
 
@@ -141,6 +142,7 @@ def test_a_dripping_answer_can_be_interrupted() -> None:
         asyncio.run(go(server.url))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 100_000)), max_size=50))
 def test_an_allowance_never_grows_beyond_its_limit_and_what_comes_fast_goes_on(reads: list[tuple[float, int]]) -> None:
     allowance = Allowance(10.0, 5.0, rate=1000)

@@ -166,15 +166,15 @@ def test_the_local_service_from_start_to_stop(notebook: Notebook) -> None:
         assert len(notebook.run("%loops runs").value) == len(frame)
         assert "You are connected to it." in notebook.run("%loops local status").out
         assert "no key needed" in notebook.run("%loops connect local").out
-        # Another notebook starts it again, on another port: a line fails, and the next one finds it.
+        # Another notebook starts it again, on another port: a line fails and says where it is, and the next one goes there.
         notebook.run("%reload_ext loops_nb")
         notebook.run("%loops runs")
         from loops_nb.local import launcher
 
         # The service comes back where it was; only another program there would drive it away.
         launcher.stop()
-        launcher.start(port=free_port())
-        assert "%loops local start" in notebook.run("%loops runs", fails=True).out
+        moved = launcher.start(port=free_port())
+        assert f"The local service now runs on {moved.url}: run the line again." in notebook.run("%loops runs", fails=True).out
         assert len(notebook.run("%loops runs").value) == len(frame)
     finally:
         stopped = notebook.run("%loops local stop").out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.errors import LocalServiceError
-from loops_nb.magics.connection import ask
+from loops_nb.magics.connection import LOCAL
 from loops_nb.magics.grammar import Takes, Verb
 from loops_nb.magics.phrases import key_words
 
@@ -24,10 +24,7 @@ def _run(desk: Desk, values: SimpleNamespace) -> Loops:
         running = launcher.status()
         if running is None:
             raise LocalServiceError("No local service is running.", hint="Type %loops local start")
-        url = running.url
-    if url is None:
-        loops = desk.loops
-        ask(loops)
+        loops = desk.connection.connect(running.url, because=LOCAL)
     else:
         loops = desk.connection.connect(url)
     desk.say(f"Connected to {loops.base_url} ({desk.connection.because}), {key_words(loops)}.")

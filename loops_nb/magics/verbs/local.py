@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loops_nb.drawing.wording import many
-from loops_nb.magics.connection import Target
+from loops_nb.magics.connection import LOCAL, Target
 from loops_nb.magics.grammar import Option, Verb
 from loops_nb.magics.values import number
 from loops_nb.magics.verbs.options import count
@@ -32,7 +32,7 @@ def _start(desk: Desk, values: SimpleNamespace) -> None:
         port=values.port,
         any_key=values.any_key,
     )
-    desk.connection.choose(Target(service.url, _CHOSEN))
+    desk.connection.choose(Target(service.url, LOCAL))
     desk.knowledge.forget()
     found = before is not None and before.instance == service.instance
     ignored = found and (values.empty or folder is not None or values.port or values.speed or values.any_key != service.any_key)
