@@ -1,7 +1,9 @@
 """Experiments as files for other programs, and back, without loss: JSON lines, CSV, Parquet.
 
 All three hold the same table: one row an experiment, a point or a mark, told apart by ``record``.  Times are milliseconds since 1970.
-Values that are not finite are the words ``NaN``, ``Infinity`` and ``-Infinity`` where the format has no numbers for them.
+Values that are not finite are the words ``NaN``, ``Infinity`` and ``-Infinity`` where the format has no numbers for them; within
+parameters they are objects, ``{"__number__": "Infinity"}``.  Texts in CSV that a spreadsheet would take for a formula have an apostrophe
+before them.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ COLUMNS = ("record", "experiment", *dict.fromkeys((*_OF_EXPERIMENT, *_OF_POINT, 
 _WHOLE = {"created_at", "last_at", "step", "attempt", "at"}
 _REAL = {"value", "tokens"}
 _JSON = {"tags", "params"}
+# What begins so is a formula to spreadsheets; the apostrophe stands for itself.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+_NUMBER, _OBJECT = "__number__", "__object__"
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -98,7 +103,7 @@ def import_file(store: Store, path: Path) -> tuple[list[str], list[str]]:
     except OSError as error:
         raise TrackingError(f"{path} cannot be read ({one_line(error.strerror or str(error))}). Nothing was changed.") from None
     except (ValueError, TypeError, OverflowError, csv.Error) as error:
-        why = "it is no JSON" if isinstance(error, json.JSONDecodeError) else one_line(str(error))
+        why = _why_unreadable(error)
         raise TrackingError(
             f"{path} is not a file of experiments: row {number + 1} cannot be read ({why}). Nothing was changed.",
             hint="It must be one that %loops export wrote.",
@@ -113,6 +118,14 @@ def import_file(store: Store, path: Path) -> tuple[list[str], list[str]]:
             raise TrackingError(f"The experiments in {store.path} cannot be written ({one_line(str(error))}); {done}.") from None
         (new if added else known).append(one.row.id)
     return new, known
+
+
+def _why_unreadable(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return "it is not JSON"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text: save it as UTF-8"
+    return one_line(str(error))
 
 
 class _Columns(dict[str, Any]):
@@ -209,6 +222,30 @@ def _int64(value: Any) -> int:
     return number
 
 
+def as_json(value: Any) -> Any:
+    """Return a value with the floats that JSON has no numbers for as objects of one word."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NUMBER: _worded(value)}
+    if isinstance(value, dict):
+        inner = {name: as_json(found) for name, found in value.items()}
+        # An object that only looks like such a number is wrapped, so that it is read as what it was.
+        return {_OBJECT: inner} if value.keys() in ({_NUMBER}, {_OBJECT}) else inner
+    return [as_json(found) for found in value] if isinstance(value, (list, tuple)) else value
+
+
+def from_json(value: Any) -> Any:
+    """Return what `as_json` was given."""
+    if isinstance(value, list):
+        return [from_json(found) for found in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {_NUMBER} and value[_NUMBER] in _WORDS:
+        return _WORDS[value[_NUMBER]]
+    if value.keys() == {_OBJECT} and isinstance(value[_OBJECT], dict):
+        value = value[_OBJECT]
+    return {name: from_json(found) for name, found in value.items()}
+
+
 # Formats
 
 
@@ -225,17 +262,27 @@ def _format(path: Path) -> tuple[Callable[[Path], Iterable[Row]], Callable[[Path
 def _write_lines(path: Path, rows: Iterable[Row]) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
-            worded = {name: _worded(value) if name in _REAL else value for name, value in row.items()}
-            file.write(json.dumps(worded, ensure_ascii=False) + "\n")
+            worded = {name: _worded(value) if name in _REAL else as_json(value) for name, value in row.items()}
+            file.write(json.dumps(worded, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _read_lines(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8", newline="\n") as file:
+    # Editors and other programs put a byte order mark at the beginning, and empty lines anywhere: they say nothing.
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
         for line in file:
-            row = json.loads(line)
+            text = line.strip().removeprefix("\ufeff")
+            if not text:
+                continue
+            row = json.loads(text)
             if not isinstance(row, dict):
                 raise TypeError("no object")
-            yield {name: _WORDS.get(value, value) if name in _REAL and isinstance(value, str) else value for name, value in row.items()}
+            yield {name: _read_value(name, value) for name, value in row.items()}
+
+
+def _read_value(name: str, value: Any) -> Any:
+    if name in _REAL:
+        return _WORDS.get(value, value) if isinstance(value, str) else value
+    return from_json(value) if name in _JSON else value
 
 
 def _write_csv(path: Path, rows: Iterable[Row]) -> None:
@@ -248,11 +295,14 @@ def _write_csv(path: Path, rows: Iterable[Row]) -> None:
 
 def _read_csv(path: Path) -> Iterator[Row]:
     csv.field_size_limit(1 << 30)
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError("its columns are others")
         for row in reader:
+            if not any(row.values()):
+                # A line of separators alone, as spreadsheets leave it at the end.
+                continue
             yield {name: _from_cell(name, value) for name, value in row.items()}
 
 
@@ -262,11 +312,18 @@ def _cell(name: str, value: Any) -> str:
     if name in _REAL:
         return str(_worded(value))
     if name in _JSON:
-        return json.dumps(value, ensure_ascii=False)
-    return str(int(value)) if name == "archived" or name in _WHOLE else str(value)
+        return json.dumps(as_json(value), ensure_ascii=False, allow_nan=False)
+    return str(int(value)) if name == "archived" or name in _WHOLE else _neutral(str(value))
+
+
+def _neutral(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula: an apostrophe before it says so, and reading takes it off again."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _from_cell(name: str, cell: str) -> Any:
+    if cell.startswith("'") and cell[1:].startswith(_FORMULA):
+        cell = cell[1:]
     if name == "text":
         return cell
     if cell == "":
@@ -274,7 +331,7 @@ def _from_cell(name: str, cell: str) -> Any:
     if name in _REAL:
         return _WORDS[cell] if cell in _WORDS else float(cell)
     if name in _JSON:
-        return json.loads(cell)
+        return from_json(json.loads(cell))
     return int(cell) if name == "archived" or name in _WHOLE else cell
 
 
@@ -291,7 +348,8 @@ def _write_parquet(path: Path, rows: Iterable[Row]) -> None:
     for row in rows:
         for name, column in columns.items():
             value = row.get(name)
-            column.append(json.dumps(value, ensure_ascii=False) if name in _JSON and value is not None else value)
+            is_json = name in _JSON and value is not None
+            column.append(json.dumps(as_json(value), ensure_ascii=False, allow_nan=False) if is_json else value)
     arrays = {name: pyarrow.array(column, kinds.get(name, pyarrow.string()), from_pandas=False) for name, column in columns.items()}
     parquet.write_table(pyarrow.table(arrays), path)
 
@@ -306,7 +364,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         raise ValueError("its columns are others")
     for batch in table.to_batches():
         for row in batch.to_pylist():
-            yield {name: json.loads(value) if name in _JSON and value is not None else value for name, value in row.items()}
+            yield {name: from_json(json.loads(value)) if name in _JSON and value is not None else value for name, value in row.items()}
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -329,6 +329,8 @@ def begin(
             tags=tuple(kept_text(str(tag)) for tag in tags),
             token=secrets.token_hex(8),
             is_written=found is not None,
+            # What is logged now lies behind the marks of before, also within one millisecond.
+            marked_at=0 if found is None else found.last_at,
         )
         last_step = -1
         if found is not None:

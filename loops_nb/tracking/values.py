@@ -115,13 +115,25 @@ def _plain(name: object, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - 
         return {kept_text(str(inner)): _plain(inner, found, depth + 1) for inner, found in value.items()}
     if depth < deepest and isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(None, found, depth + 1) for found in value]
-    number = as_number(value)
+    number = _exact(value)
     if number is not None:
-        return int(number) if number.is_integer() and "int" in str(getattr(value, "dtype", "")) else number
+        return number
     try:
         return kept_text(_name_of(value))
     except Exception:  # noqa: BLE001 - a stranger's object
         return f"<{type(value).__name__}>"
+
+
+def _exact(value: Any) -> bool | float | None:
+    """Return a number or a flag of NumPy, pandas or a tensor as Python's; None if it is none.
+
+    Whole numbers are not converted through a float, which would round 64-bit seeds.
+    """
+    try:
+        item = value.item() if value.dtype is not None else None
+    except Exception:  # noqa: BLE001 - a foreign object, or several elements: it is no single whole number
+        item = None
+    return item if isinstance(item, (bool, int)) else as_number(value)
 
 
 def _name_of(value: Any) -> str:

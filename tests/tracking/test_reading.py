@@ -377,7 +377,7 @@ def snapshot(store: Store) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("x.jsonl", "not json\n", r"row 1 cannot be read \(it is no JSON\)\. Nothing was changed"),
+        ("x.jsonl", "not json\n", r"row 1 cannot be read \(it is not JSON\)\. Nothing was changed"),
         ("x.jsonl", '{"a": 1}\n', r"row 1 cannot be read \(it has no 'record'\)"),
         ("x.jsonl", '{"record": "point", "experiment": "a"}\n', r"row 1 cannot be read \(no row before it is the experiment 'a'\)"),
         ("x.jsonl", "[]\n", "row 1 cannot be read"),
