@@ -41,7 +41,7 @@ class CheckpointsHandling:
         checkpoints
             One or several: ids, ``bt://`` URIs, ``run/name``, ``run/weights/name``, objects of `list`, or a DataFrame of checkpoints.
         run_id
-            Bare names are those of this run; without ``checkpoints``, all that it has saved are meant.
+            Id or name of a run: bare names are those of this run; without ``checkpoints``, all that it has saved are meant.
         target
             Only ``trainer`` or ``sampler`` checkpoints: one name may be saved for both.
 
@@ -241,7 +241,7 @@ class RunsHandling:
         Parameters
         ----------
         run_id
-            The run.
+            The run: its id, or its name where only one run has it.
         target
             Its ``trainer`` or its ``sampler`` checkpoints; the sampler's when left out, if there are any.
         by

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from loops_nb.client.checks import identifier
+from loops_nb.client.checks import text
 from loops_nb.client.choosing import Chooser, Named
 from loops_nb.drawing.wording import many, size
 from loops_nb.errors import InvalidArgumentError, VerificationError
@@ -74,7 +74,7 @@ class Workbench:
 
     def of_run(self, run_id: str, target: str | None = None) -> list[CheckpointRef]:
         """Return what a run has saved; without a target those for the sampler, or for the trainer if there are no others."""
-        found = self.choose(None, run_id=identifier("run_id", run_id), target=target)
+        found = self.choose(None, run_id=text("run_id", run_id), target=target)
         wanted = target or ("sampler" if any(ref.target == "sampler" for ref in found) else None)
         return [ref for ref in found if wanted in {None, ref.target}]
 

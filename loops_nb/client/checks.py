@@ -44,6 +44,15 @@ def identifier(argument: str, value: Any) -> str:
     return value
 
 
+def is_identifier(value: str) -> bool:
+    """Return whether a text can be an id."""
+    try:
+        identifier("id", value)
+    except InvalidArgumentError:
+        return False
+    return True
+
+
 def optional_identifier(argument: str, value: Any) -> str | None:
     """Return an id or None."""
     return None if value is None else identifier(argument, value)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from loops_nb.client.checks import identifier, is_identifier
+from loops_nb.client.run_names import run_named
 from loops_nb.errors import InvalidArgumentError, NotFoundError
 from loops_nb.models import CHECKPOINT_TARGETS, Checkpoint
 from loops_nb.references import CheckpointRef
-from loops_nb.uri import KIND_OF_TARGET, format_uri, parse_uri
+from loops_nb.uri import KIND_OF_TARGET, format_uri, is_run_id, parse_uri
 
 if TYPE_CHECKING:
     from loops_nb.client.resources import Checkpoints, Runs
+    from loops_nb.models import Run
 
 #: How a checkpoint can be named.
 Named: TypeAlias = str | Checkpoint | CheckpointRef
 _SHOWN = 4
-_RUN_AND_NAME = 2
-_RUN_KIND_AND_NAME = 3
 
 
 class Chooser:
@@ -34,7 +35,7 @@ class Chooser:
         self._runs = runs
         self._of_run: dict[str, list[CheckpointRef]] = {}
         self._everything: list[CheckpointRef] | None = None
-        self._run_ids: set[str] = set()
+        self._listed_runs: list[Run] | None = None
 
     def choose(self, named: Sequence[Named], *, run_id: str | None = None, target: str | None = None) -> list[CheckpointRef]:
         """Return the checkpoints that are meant, in the order in which they were named, each once.
@@ -42,9 +43,10 @@ class Chooser:
         Parameters
         ----------
         named
-            Ids, ``bt://`` URIs, ``run/name``, ``run/weights/name``, saved names, or objects of a listing.
+            Ids, ``bt://`` URIs, ``run/name``, ``run/weights/name``, saved names, or objects of a listing.  A run is named by its id, or
+            by its name where only one run has it.
         run_id
-            Names are those of this run; without any name, all that it has saved are meant.
+            Id or name of a run: names are those of this run; without any name, all that it has saved are meant.
         target
             Only ``trainer`` or ``sampler`` checkpoints.
 
@@ -83,16 +85,24 @@ class Chooser:
         word = one.strip()
         if word.startswith("bt:"):
             return self._at(str(parse_uri(word, argument="checkpoint")))
-        parts = word.strip("/").split("/")
-        if len(parts) == _RUN_KIND_AND_NAME:
-            return self._at(str(parse_uri(f"bt://loops:{word.strip('/')}", argument="checkpoint")))
-        if len(parts) == _RUN_AND_NAME:
-            return self._named(parts[1], parts[0], target)
-        if len(parts) > 1:
-            raise InvalidArgumentError(
-                f"{word!r} names no checkpoint.", argument="checkpoint", hint="The forms are ID, RUN/NAME and bt://loops:RUN/weights/NAME."
-            )
-        return self._named(word, run_id, target) if run_id is not None else self._anywhere(word, target)
+        # The name of a run may hold slashes itself; that of a checkpoint holds none.
+        run, slash, name = word.strip("/").rpartition("/")
+        if not slash:
+            return self._named(word, run_id, target) if run_id is not None else self._anywhere(word, target)
+        of_run, slash, kind = run.rpartition("/")
+        if slash and kind in KIND_OF_TARGET.values():
+            return self._of_kind(of_run, kind, name)
+        return self._named(name, run, target)
+
+    def _of_kind(self, run: str, kind: str, name: str) -> CheckpointRef:
+        if is_run_id(run):
+            uri = str(parse_uri(f"bt://loops:{run}/{kind}/{name}", argument="checkpoint"))
+            try:
+                return self._at(uri)
+            except NotFoundError:
+                if run_named(run, self._every_run()) is None:
+                    raise
+        return self._named(name, run, next(target for target, said in KIND_OF_TARGET.items() if said == kind))
 
     def _at(self, uri: str) -> CheckpointRef:
         found = self._checkpoints.list(checkpoint_path=uri)
@@ -122,16 +132,14 @@ class Chooser:
         listing, and still good for the file routes.
         """
         if self._everything is None:
-            runs = self._runs.list()
-            self._run_ids = {run.id for run in runs}
-            models = dict.fromkeys(run.base_model for run in runs if run.base_model)
+            models = dict.fromkeys(run.base_model for run in self._every_run() if run.base_model)
             self._everything = [CheckpointRef.of(listed) for model in models for listed in self._checkpoints.list(base_model=model)]
         found = [ref for ref in self._everything if ref.id == word]
         if not found:
             found = [ref for ref in self._everything if ref.name == word and target in {None, ref.target}]
-        if not found and word in self._run_ids:
+        if not found and (run := run_named(word, self._every_run(), argument="checkpoint")) is not None:
             raise NotFoundError(
-                f"{word} is the id of a run, and of no checkpoint.",
+                f"{word} is the {'id' if run.id == word else 'name'} of a run, and of no checkpoint.",
                 status=404,
                 hint=f"One that it has saved is {word}/NAME; all of them are --run {word} (run_id= in Python).",
             )
@@ -139,11 +147,31 @@ class Chooser:
 
     def _saved_by(self, run_id: str) -> list[CheckpointRef]:
         if run_id not in self._of_run:
-            self._of_run[run_id] = [CheckpointRef.of(listed) for listed in self._checkpoints.list(run_id=run_id)]
-            if not self._of_run[run_id]:
-                # The listing does not tell an unknown run from one that has saved nothing; asking for the run does.
-                self._runs.get(run_id)
+            self._of_run[run_id] = self._listed(run_id)
         return self._of_run[run_id]
+
+    def _listed(self, word: str) -> list[CheckpointRef]:
+        """Return what a run has saved: the one with this id, else the only one with this name."""
+        if not is_identifier(word):
+            # A name with spaces or slashes; where there is none, the error is that of an id.
+            named = run_named(word, self._every_run()) if word.strip() else None
+            return self._saved_by(identifier("run_id", word) if named is None else named.id)
+        try:
+            found = [CheckpointRef.of(listed) for listed in self._checkpoints.list(run_id=word)]
+            if not found:
+                # The listing need not tell an unknown run from one that has saved nothing; asking for the run does.
+                self._runs.get(word)
+        except NotFoundError:
+            named = run_named(word, self._every_run())
+            if named is None:
+                raise
+            return self._saved_by(named.id)
+        return found
+
+    def _every_run(self) -> list[Run]:
+        if self._listed_runs is None:
+            self._listed_runs = self._runs.list()
+        return self._listed_runs
 
 
 def _only(word: str, found: Iterable[CheckpointRef]) -> CheckpointRef:

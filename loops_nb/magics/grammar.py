@@ -219,10 +219,10 @@ def shown(word: str) -> str:
     return repr(word) if len(word) <= _LONGEST_ECHO and not _looks_secret(word) else "that word (it is long, and not repeated here)"
 
 
-def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
+def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "", cutoff: float = 0.6) -> str:
     """Return "Did you mean ...?" for a word that is nearly a known one, else another text."""
     lower = {name.lower(): name for name in known if name != word}
-    close = difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(word.lower(), lower, n=3, cutoff=cutoff)
     close += [name for name in lower if len(word) > 1 and name.startswith(word.lower()) and name not in close]
     return f"Did you mean {_or([lower[name] for name in close[:3]])}?" if close else otherwise
 

@@ -32,6 +32,7 @@ _SECONDS_BETWEEN_LOOKS = 30.0
 _COLUMNS: dict[str, dict[str, str]] = {
     "runs": {
         "id": "run",
+        "name": "run_name",
         "base_model": "base_model",
         "session_id": "session",
         "deployment_id": "deployment",
@@ -62,6 +63,7 @@ class Knowledge:
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, None]] = {}
         self._files_ids: dict[str, str] = {}
+        self._about: dict[str, str] = {}
         self._heard: dict[str, tuple[Any, ...]] = {}
         self._looking: threading.Thread | None = None
         self._looked_at = float("-inf")
@@ -84,11 +86,31 @@ class Knowledge:
         # pandas copies the notes of a frame into every column taken from it; this one is only read here.
         head.attrs = {}
         found = {column: _texts(head[column].tolist()) for column in columns if column in head.columns}
+        about = _about_rows(head)
         with self._lock:
+            self._about.update(about)
             for column, values in found.items():
                 self._add(columns[column], values)
             if kind == "checkpoints":
                 self._files_ids.update(zip(found["uri"], found["id"], strict=False))
+
+    def meet(self, runs: Iterable[Run]) -> None:
+        """Remember listed runs."""
+        found: dict[str, list[str | None]] = {}
+        about = {}
+        for run in itertools.islice(runs, _MOST):
+            for kind, value in _of_run(run):
+                found.setdefault(kind, []).append(value)
+            about[run.id] = _joined(run.name, run.status.name if run.status is not None else None)
+        with self._lock:
+            self._about.update(about)
+            for kind, values in found.items():
+                self._add(kind, values)
+
+    def about(self, identity: str) -> str:
+        """Return name and state of what has this id, as far as it was listed; else nothing."""
+        with self._lock:
+            return self._about.get(identity, "")
 
     def hear(self, client: Loops) -> None:
         """Remember what the panels of a connection know by now; nothing is asked for."""
@@ -118,6 +140,7 @@ class Knowledge:
         with self._lock:
             self._known.clear()
             self._files_ids.clear()
+            self._about.clear()
             self._heard.clear()
             self._looked_at = float("-inf")
             self._age += 1
@@ -190,6 +213,7 @@ def _of_run(run: Run) -> Pairs:
     owner = run.user.email if run.user is not None else None
     return (
         ("run", run.id),
+        ("run_name", run.name),
         ("base_model", run.base_model),
         ("session", run.session_id),
         ("deployment", run.deployment_id),
@@ -217,6 +241,22 @@ _HEARD: dict[Kind, Callable[[Any], Pairs]] = {
     "samplers": _of_sampler,
     "runs": _of_run,
 }
+
+
+def _about_rows(rows: Any) -> dict[str, str]:
+    """Return name and state for the ids of a listing."""
+    if "id" not in rows.columns:
+        return {}
+    said = [rows[column].tolist() for column in ("name", "checkpoint_id", "base_model", "status", "step") if column in rows.columns][:3]
+    return {
+        identity: _joined(*(one if isinstance(one, str) else None for one in parts))
+        for identity, *parts in zip(rows["id"].tolist(), *said, strict=True)
+        if isinstance(identity, str)
+    }
+
+
+def _joined(*parts: str | None) -> str:
+    return ", ".join(dict.fromkeys(part for part in parts if part))
 
 
 def _texts(values: list[Any]) -> list[str]:

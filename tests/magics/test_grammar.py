@@ -59,7 +59,7 @@ def test_a_group_takes_its_default_verb() -> None:
         ("runs --scope mine", "--scope must be org"),
         ("runs --scope org --scope org", "given twice"),
         ("runs extra", "takes no word after it"),
-        ("run", "ID is missing (the run's id, as in %loops runs)"),
+        ("run", "ID is missing (the run's id, as in %loops runs, or its name)"),
         ("run a b", "'b' is one too many"),
         ("create run --session s", "--base-model MODEL is missing"),
         ("create run --session s -m M --lora-rank many", "--lora-rank must be a whole number"),

@@ -29,6 +29,7 @@ def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     if len(given) != 1:
         raise _not_one("none" if not given else "more than one")
     with desk.naming("run", run_id or ""):
+        run_id = None if run_id is None else desk.run_id(run_id)
         frame = desk.loops.checkpoints.frame(run_id=run_id, base_model=values.base_model, checkpoint_path=path)
     if not len(frame) and run_id is not None:
         # The listing does not tell an unknown run from one that has saved nothing; asking for the run does.
@@ -61,7 +62,7 @@ VERB = Verb(
     summary="checkpoints of a run, of a base model, or the one behind a bt:// URI",
     run=_run,
     gives_frames=True,
-    arguments=(Takes(name="what", metavar="RUN", knows="run", help="the run's id (the same as --run RUN)"),),
+    arguments=(Takes(name="what", metavar="RUN", knows="run", help="the run's id or name (the same as --run RUN)"),),
     options=(
         Option(name="run_id", flags=("--run",), metavar="RUN", knows="run", help="all that this run has saved"),
         BASE_MODEL,

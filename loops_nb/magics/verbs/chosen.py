@@ -20,7 +20,7 @@ CHECKPOINTS = Takes(
     metavar="CHECKPOINT",
     knows="checkpoint",
     many=True,
-    help="its id, its bt:// URI, RUN/NAME, or a name behind --run RUN",
+    help="its id, its bt:// URI, RUN/NAME (a run by id or name), or a name behind --run RUN",
 )
 OF_RUN = Option(name="run_id", flags=("--run",), metavar="RUN", knows="run", help="names are this run's; alone: all that it has saved")
 TARGET = Option(

@@ -23,6 +23,8 @@ def _session(desk: Desk, values: SimpleNamespace) -> Session:
 def _run(desk: Desk, values: SimpleNamespace) -> Run:
     wanted = dict(vars(values))
     bare = wanted.pop("no_sampler")
+    if values.reuse_from_run_id is not None:
+        wanted["reuse_from_run_id"] = desk.run_id(values.reuse_from_run_id)
     with desk.naming("session", values.session_id):
         if bare:
             wanted.pop("sampler_num_replicas")
@@ -37,6 +39,8 @@ def _run(desk: Desk, values: SimpleNamespace) -> Run:
 def _sampler(desk: Desk, values: SimpleNamespace) -> Sampler:
     kind, word = ("run", values.run_id) if values.run_id else ("session", values.session_id)
     with desk.naming(kind, word):
+        if values.run_id is not None:
+            values.run_id = desk.run_id(values.run_id)
         sampler = desk.loops.samplers.create(**vars(values))
     desk.knowledge.add("sampler", [sampler.id])
     return sampler

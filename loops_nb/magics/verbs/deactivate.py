@@ -18,12 +18,12 @@ _UNCHANGED = "Nothing was changed."
 
 def _run(desk: Desk, values: SimpleNamespace) -> Deactivated | None:
     with desk.naming("run", values.id):
-        run = desk.loops.runs.get(values.id)
+        run = desk.loops.runs.get(desk.run_id(values.id, exact=True))
         what = "Its trainer and its sampler stop and it cannot go on; its checkpoints stay."
         if not desk.confirm(f"Deactivate run {_described(run)}? {what}", sure=values.sure):
             desk.say(_UNCHANGED)
             return None
-        return desk.loops.runs.deactivate(values.id)
+        return desk.loops.runs.deactivate(run.id)
 
 
 def _sampler(desk: Desk, values: SimpleNamespace) -> Deactivated | None:
@@ -62,7 +62,7 @@ VERB = Verb(
             summary="end a run, its trainer and its sampler; its checkpoints stay",
             run=_run,
             when_interrupted="If you had said yes, it may be ending all the same: %loops runs tells.",
-            arguments=(identifier("run", "the run's id"),),
+            arguments=(identifier("run", "the run's id, or its name where only one run has it"),),
             options=(SURE,),
             examples=("%loops deactivate run k4q95w5", "%loops deactivate run k4q95w5 -y"),
         ),

@@ -25,12 +25,13 @@ _LONGEST_AGO = timedelta(days=7)
 
 def _run(desk: Desk, values: SimpleNamespace) -> Deployment | pd.DataFrame:
     if values.logs:
+        values.id = desk.deployment_id(values.id)
         return _logs(desk, values)
     for name, flag in (("since", "--since"), ("limit", "--limit"), ("min_level", "--level")):
         if getattr(values, name) is not None:
             raise InvalidArgumentError(f"%loops deployment: {flag} is about log lines.", argument=name, hint="Add --logs to the line.")
     with desk.naming("deployment", values.id):
-        return desk.loops.deployments.get(values.id)
+        return desk.loops.deployments.get(desk.deployment_id(values.id))
 
 
 def _logs(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
@@ -61,7 +62,7 @@ VERB = Verb(
     summary="one deployment, or its log lines with --logs",
     run=_run,
     gives_frames=True,
-    arguments=(identifier("deployment", "the Loops deployment's id, as in %loops deployments (not a sampler's deployment_id)"),),
+    arguments=(identifier("deployment", "the Loops deployment's id, as in %loops deployments, or the name of its run"),),
     options=(
         Option(name="logs", flags=("--logs",), help="its log lines, as a DataFrame"),
         Option(name="since", flags=("--since",), metavar="AGE", convert=moment, help="log lines since then: 90m, 6h, 2d or an ISO time"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     with desk.naming("run", values.run_id):
-        return desk.loops.runs.drift(values.run_id, target=values.target, by=values.by)
+        return desk.loops.runs.drift(desk.run_id(values.run_id), target=values.target, by=values.by)
 
 
 VERB = Verb(
@@ -25,7 +25,7 @@ VERB = Verb(
     summary="how the weights of a run move from step to step",
     run=_run,
     gives_frames=True,
-    arguments=(Takes(name="run_id", metavar="RUN", knows="run", required=True, help="the run's id"),),
+    arguments=(Takes(name="run_id", metavar="RUN", knows="run", required=True, help="the run's id or name"),),
     options=(TARGET, BY),
     notes="One row a step and module: norm of the LoRA update, change from the step before and from the first, cosines, length of the path."
     " df.loops.plot.drift() draws it. df.loops.drift() follows the checkpoints of several runs.",

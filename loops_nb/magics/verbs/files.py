@@ -45,6 +45,8 @@ def _checkpoint_id(desk: Desk, word: str) -> str:
                 near or f"%loops checkpoints {parse_uri(uri).run_id} lists what that run has saved.",
             )
         return found[0].id
+    if "/" in word:
+        return desk.loops.checkpoints.choose(word)[0].id
     if word in desk.knowledge.known("checkpoint") or word not in desk.knowledge.known("name"):
         return word
     uris = [uri for uri in desk.knowledge.known("uri") if uri.endswith(f"/{word}")]
@@ -68,7 +70,7 @@ VERB = Verb(
             metavar="CHECKPOINT",
             knows="checkpoint",
             required=True,
-            help="its id, its bt:// URI, or a name that %loops checkpoints has shown",
+            help="its id, its bt:// URI, RUN/NAME, or a name that %loops checkpoints has shown",
         ),
     ),
     notes="Gives a DataFrame without the download links: those work without a key and would be saved with the notebook.",

@@ -64,7 +64,7 @@ def recorded(desk: Desk, word: str) -> str:
         found.ids(word)
     except TrackingError as unknown:
         try:
-            run = desk.loops.runs.get(word)
+            run = desk.loops.runs.get(desk.run_id(word))
         except (NotFoundError, CredentialsError, TransportError):
             raise unknown from None
         from loops_nb.tracking import Recording, begin  # noqa: PLC0415 - only where nothing is recorded yet

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 def _run(desk: Desk, values: SimpleNamespace) -> Run:
     with desk.naming("run", values.id):
-        return desk.loops.runs.get(values.id)
+        return desk.loops.runs.get(desk.run_id(values.id))
 
 
 VERB = Verb(
     name="run",
     summary="one run: its state, where it is reached, its sampler",
     run=_run,
-    arguments=(identifier("run", "the run's id, as in %loops runs"),),
+    arguments=(identifier("run", "the run's id, as in %loops runs, or its name"),),
     notes="Gives an object with the fields as attributes, and extra and to_dict() for what is newer than this package."
     " %loops watch ID shows it live.",
     examples=("%loops run k4q95w5", "run = %loops run k4q95w5", "%loops checkpoints $run"),

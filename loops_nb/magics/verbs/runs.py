@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    frame = desk.loops.runs.frame(run_id=values.run_id, base_model=values.base_model, scope=values.scope, team_id=values.team_id)
+    run_id = None if values.run_id is None else desk.run_id(values.run_id)
+    frame = desk.loops.runs.frame(run_id=run_id, base_model=values.base_model, scope=values.scope, team_id=values.team_id)
     # What the API has no place for, and a person has said of these runs.
     from loops_nb.experiments.joining import said_of  # noqa: PLC0415 - pandas is there now
     from loops_nb.magics.verbs.recorded import metrics  # noqa: PLC0415

@@ -6,6 +6,7 @@ import keyword
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from loops_nb.client.run_names import run_named
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from loops_nb.magics.grammar import Option, Takes, Verb, did_you_mean, shown
 from loops_nb.magics.values import number
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from loops_nb.sampling import Completions, SideBySide
 
 _WANTED = ("n", "max_tokens", "temperature", "top_p", "top_k", "seed")
-_MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def _asked(desk: Desk, source: _Source, prompt: str, wanted: dict[str, Any]) -> 
 
 def _sources(desk: Desk, values: SimpleNamespace) -> list[_Source]:
     """Return who is to be asked; all of them are looked for before the first is asked."""
-    runs = _runs(desk)
+    # A new listing: a run tells there what it has published.
+    runs = desk.runs(is_new=True)
     first = _sampler(values.sampler, runs) or _Source(values.sampler, values.sampler)
     others = [] if not values.compare else [*_standalone(desk)]
     return [first, *(_other(desk, word, first, runs, others) for word in values.compare)]
@@ -94,23 +95,8 @@ def _sampler(word: str, runs: list[Run]) -> _Source | None:
     for run in runs:
         if word in {run.id, run.sampler.id if run.sampler is not None else None}:
             return _Source(word, run)
-    named = [run for run in runs if run.name == word] or [run for run in runs if (run.name or "").casefold() == word.casefold()]
-    living = [run for run in named if run.status is None or run.status.name == "ACTIVE"] or named
-    if len(living) > 1:
-        ids = ", ".join(run.id for run in living[:_MOST_NAMED])
-        raise InvalidArgumentError(
-            f"{len(living)} runs are named {shown(word)}.",
-            argument="sampler",
-            hint=f"Say which by its id: {ids}{', ...' if len(living) > _MOST_NAMED else ''}",
-        )
-    return _Source(word, living[0]) if living else None
-
-
-def _runs(desk: Desk) -> list[Run]:
-    try:
-        return desk.loops.runs.list()
-    except (PermissionDeniedError, NotFoundError):
-        return []
+    found = run_named(word, runs, argument="sampler")
+    return None if found is None else _Source(word, found)
 
 
 def _standalone(desk: Desk) -> list[str]:

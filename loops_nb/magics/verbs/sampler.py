@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 def _run(desk: Desk, values: SimpleNamespace) -> Sampler:
     with desk.naming("sampler", values.id):
-        return desk.loops.samplers.get(values.id)
+        return desk.loops.samplers.get(desk.sampler_id(values.id))
 
 
 VERB = Verb(
     name="sampler",
     summary="one sampler: its state and where it is reached",
     run=_run,
-    arguments=(identifier("sampler", "the sampler's id, as in %loops samplers"),),
+    arguments=(identifier("sampler", "the sampler's id, as in %loops samplers, or the name of its run"),),
     notes="Gives an object with the fields as attributes.",
     examples=("%loops sampler samp_def789", "sampler = %loops sampler samp_def789"),
 )

@@ -19,6 +19,8 @@ _CHECKPOINTS = "checkpoints"
 _WORDS = ("samplers", "deployments", _CHECKPOINTS)
 # What people try for all runs.
 _ALL = ("runs", "fleet", "all", "*")
+# A run may have a name that is a little like one of the words.
+_NEARLY = 0.8
 _FLAGS = {"scope": "--scope", "team_id": "--team", "base_model": "--base-model", "run_id": "--run", "notify": "--notify"}
 _TAKES = {
     "": ("scope", "team_id", "base_model", "notify"),
@@ -32,13 +34,16 @@ _TAKES = {
 def _run(desk: Desk, values: SimpleNamespace) -> Panel | None:
     what = _checked(desk, values)
     loops = desk.loops
-    run_id = values.run_id if what == _CHECKPOINTS else values.what if what == "run" else None
-    if run_id is not None:
-        # A panel would wait for the run to appear; a typing error shall be told at once.
-        with desk.naming("run", run_id):
-            loops.runs.get(run_id)
+    word = values.run_id if what == _CHECKPOINTS else values.what if what == "run" else None
+    run_id = None
+    if word is not None:
+        # A panel would wait for the run to appear; a typing error is said at once.
+        with desk.naming("run", word):
+            run_id = loops.runs.get(desk.run_id(word)).id
     _tell_unknown_model(desk, values.base_model)
     wanted: dict[str, Any] = {name: getattr(values, name) for name in _TAKES[what]}
+    if what == _CHECKPOINTS:
+        wanted["run_id"] = run_id
     wanted |= {"interval": desk.settings.poll_interval, "time_zone": desk.settings.time_zone}
     if what == "":
         panel: Panel = loops.runs.watch(**wanted)
@@ -94,8 +99,8 @@ def _checked(desk: Desk, values: SimpleNamespace) -> str:
     if what == "run" and word not in known:
         if word.lower() in _ALL:
             raise _refused(f"{shown(word)} is no word of %loops watch.", "All runs are watched by %loops watch alone.")
-        near = did_you_mean(word, _WORDS)
-        if near:
+        near = did_you_mean(word, _WORDS, cutoff=_NEARLY)
+        if near and word not in desk.knowledge.known("run_name"):
             raise _refused(f"There is nothing called {shown(word)} to watch.", near)
     if values.of is not None:
         if what != _CHECKPOINTS:
@@ -135,7 +140,7 @@ VERB = Verb(
             metavar="WHAT",
             knows="run",
             words=_WORDS,
-            help="a run's id, samplers, deployments, or checkpoints RUN; without it all runs, and the samplers that belong to none",
+            help="a run's id or name, samplers, deployments, or checkpoints RUN; without it all runs, and the samplers that belong to none",
         ),
         # Only behind "checkpoints", so it is no word of the usage.
         Takes(name="of", knows="run", help="whose checkpoints"),
