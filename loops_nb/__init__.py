@@ -6,6 +6,7 @@ asked for comes in when it is asked for.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from loops_nb._version import __version__
@@ -33,6 +34,9 @@ __all__ = [
     "track",
     "unload_ipython_extension",
 ]
+
+# Without a handler of the application's, Python would print warnings under whatever cell runs.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOME_OF = {
     "AsyncLoops": "loops_nb.async_loops",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from loops_nb.tokens import own_service
 if TYPE_CHECKING:
     from pathlib import Path
 
+_LOG = logging.getLogger(__name__)
 ENV_KEY = "BASETEN_API_KEY"
 _SERVICE = "loops-nb"
 _ACCOUNT = "baseten-api-key"
@@ -168,12 +169,14 @@ def store_key(key: str) -> str:
     secret = checked_key(key, "The key")
     ring = _keyring()
     if ring is not None:
-        with contextlib.suppress(Exception):  # backends raise errors of their own libraries
+        try:
             ring.set_password(_SERVICE, _ACCOUNT, secret.reveal())
             if ring.get_password(_SERVICE, _ACCOUNT) == secret.reveal():
                 # An older file would otherwise come back after the keyring entry is removed.
                 key_file().unlink(missing_ok=True)
                 return "keyring"
+        except Exception:  # noqa: BLE001 - backends raise errors of their own libraries; the key goes into a file then
+            _LOG.warning("The system keyring could not store the key.", exc_info=True)
     try:
         _write_private(key_file(), secret)
     except OSError as error:
@@ -189,10 +192,12 @@ def forget_key() -> bool:
     had = False
     ring = _keyring()
     if ring is not None:
-        with contextlib.suppress(Exception):
+        try:
             if ring.get_password(_SERVICE, _ACCOUNT):
                 ring.delete_password(_SERVICE, _ACCOUNT)
                 had = True
+        except Exception:  # noqa: BLE001 - backends raise errors of their own libraries
+            _LOG.warning("The system keyring could not remove the key.", exc_info=True)
     if key_file().exists():
         key_file().unlink()
         had = True
@@ -238,6 +243,7 @@ def _from_keyring() -> str:
     try:
         return ring.get_password(_SERVICE, _ACCOUNT) or ""
     except Exception:  # noqa: BLE001 - backends raise errors of their own libraries; a locked ring counts as none
+        _LOG.debug("The system keyring could not be read.", exc_info=True)
         return ""
 
 
@@ -249,5 +255,6 @@ def _keyring() -> Any:
         ring = keyring.get_keyring()
         works = ring.priority > 0
     except Exception:  # noqa: BLE001 - a broken keyring must not keep anybody from working
+        _LOG.debug("There is no system keyring that works.", exc_info=True)
         return None
     return ring if works else None

@@ -18,6 +18,7 @@ ROOMS = [
     "_version",
     "console",
     "errors",
+    "faults",
     "uri",
     "steps",
     "models",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -9,6 +10,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
+_LOG = logging.getLogger(__name__)
 
 #: A wait without any end cannot be interrupted everywhere.
 _BREATH = 0.5
@@ -52,6 +54,7 @@ def side_by_side(work: Callable[[T], U], items: Sequence[T], *, at_a_time: int) 
             try:
                 done.put(_Done(place, [work(items[place])]))
             except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+                _LOG.debug("One of several requests failed.", exc_info=True)
                 done.put(_Done(place, [], error))
 
     for _ in range(min(at_a_time, len(items))):

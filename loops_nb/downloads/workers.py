@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import mmap
 import os
 import threading
@@ -18,6 +19,7 @@ from loops_nb.errors import LoopsError, NoSpaceError
 from loops_nb.storage import Body, Patience, Storage, StorageFault
 from loops_nb.storage.faults import Kind
 
+_LOG = logging.getLogger(__name__)
 BUFFER_BYTES = 1 << 20
 #: How long what came may gather before it is written: little is lost by an end, and the progress moves on a slow line too.
 _GATHER_SECONDS = 0.25
@@ -68,6 +70,7 @@ class Worker:
                 else:
                     self._guarded(work)
         except BaseException as error:  # noqa: BLE001 - shown by the thread that waits for this one
+            _LOG.debug("A download worker ended.", exc_info=True)
             self._board.stop(error)
 
     def _guarded(self, work: Fetch | Look) -> None:

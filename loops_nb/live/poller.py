@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from loops_nb import faults
 from loops_nb.client import checks
 from loops_nb.client.call import Call
 from loops_nb.client.exchange import Exchange
@@ -15,6 +17,7 @@ from loops_nb.client.retry import NO_RETRY
 from loops_nb.client.transport import Transport
 from loops_nb.config import SETTINGS
 from loops_nb.errors import LoopsError
+from loops_nb.faults import Fault
 from loops_nb.live.agenda import Agenda
 from loops_nb.live.board import Board
 from loops_nb.live.clock import Clock
@@ -27,6 +30,7 @@ from loops_nb.live.writer import LINGER, Later, Writer
 
 T = TypeVar("T")
 R = TypeVar("R")
+_LOG = logging.getLogger(__name__)
 
 #: Seconds that an answer to a look may be silent, whatever the client allows.
 LONGEST_SILENCE = 15.0
@@ -40,8 +44,8 @@ _PATIENCE_SAME = 1.0
 class Poller:
     """Keeps what is watched fresh.  Get one with `poller_for`.
 
-    All subscribers are called on one thread, one after the other, so that none of them needs a lock.  What they raise is kept as `fault`,
-    and stops nobody.
+    All subscribers are called on one thread, one after the other, so that none of them needs a lock.  What they raise is recorded by
+    `loops_nb.faults`, and stops no other.
 
     Parameters
     ----------
@@ -110,8 +114,13 @@ class Poller:
 
     @property
     def fault(self) -> str:
-        """What a subscriber raised last, as text; empty for nothing."""
+        """The traceback of what was raised last on its thread; empty for nothing."""
         return self.writer.fault
+
+    @property
+    def trouble(self) -> Fault | None:
+        """The fault of its own that keeps it from asking now; None while it works."""
+        return self.writer.trouble
 
     def subscribe(self, needs: Iterable[Need], on_news: OnNews, attention: Attention = Attention.WATCHED) -> Subscription:
         """Have somebody told the news.
@@ -248,7 +257,13 @@ class Poller:
 
     def _came(self, source: Source, body: bytes | LoopsError) -> None:
         was_failing = self._agenda.is_failing
-        changed = self._agenda.answered(source, body)
+        try:
+            changed = self._agenda.answered(source, body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is shown of this listing is old from now on
+            fault = faults.record(_LOG, f"reading the answer to {source.call.does!r}", error)
+            # The same answer counts as another one the next time, so that it is read as a whole again.
+            source.shelf.forget_body()
+            changed = self._agenda.answered(source, LoopsError(fault.reason, hint=faults.HINT))
         # Trouble with the connection is everybody's.
         self._news(None if was_failing or self._agenda.is_failing else source, changed=changed)
 
@@ -322,9 +337,13 @@ def _nothing() -> None:
 def _returned(job: Callable[[], T]) -> T | Exception:
     try:
         return job()
-    except Exception as error:  # noqa: BLE001 - whoever gave the job is told
+    except LoopsError as error:
+        return error.with_traceback(None)
+    except Exception as error:  # noqa: BLE001 - the one who gave the job gets it
+        faults.record(_LOG, "working beside the cells", error)
         return error.with_traceback(None)
     except BaseException as error:  # noqa: BLE001 - a thread that dies silently would be a job that never ends
+        faults.record(_LOG, "working beside the cells", error)
         return RuntimeError(f"It was given up ({type(error).__name__}).")
 
 
@@ -335,4 +354,4 @@ def _outcome(send: Callable[[], T]) -> T | LoopsError:
         # Its traceback would keep the frames of this look alive.
         return error.with_traceback(None)
     except BaseException as error:  # noqa: BLE001 - a thread that dies silently would be a look that never ends
-        return LoopsError(f"A request failed in a way that was not foreseen ({type(error).__name__}).")
+        return LoopsError(faults.record(_LOG, "making a request", error).reason, hint=faults.HINT)

@@ -75,6 +75,10 @@ class Shelf:
         self.version += 1
         return True
 
+    def forget_body(self) -> None:
+        """Have the next answer read as a whole, also if it is the same as the last one; what is known stays."""
+        self._cut, self._in_order = None, []
+
     def clear(self) -> bool:
         """Take in that there is nothing to be had; tell whether there was something."""
         had = bool(self.items) or self.version == 0

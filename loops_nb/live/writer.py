@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
-import traceback
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from loops_nb import faults
+from loops_nb.faults import Fault
 from loops_nb.live.clock import Clock
 from loops_nb.live.turns import TURNS
 
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+_DOING = "keeping what is watched up to date"
 #: Seconds without anything to do after which the thread ends.
 LINGER = 3.0
 _LONGEST_WAIT = 3600.0
@@ -71,7 +77,7 @@ class Duty(Protocol):
 class Writer:
     """A thread that ends when it is not needed and starts again when it is.
 
-    What is done on it may raise: that is kept as `fault`, and nothing is ever printed.
+    What is done on it may raise: that is logged and kept by `loops_nb.faults`, and nothing is ever printed.
 
     Parameters
     ----------
@@ -83,13 +89,16 @@ class Writer:
     Attributes
     ----------
     fault
-        What was raised last, as text; empty for nothing.
+        The traceback of what was raised last; empty for nothing.
+    trouble
+        The fault that keeps the duty from being done now; None while it is done.
     linger
         Seconds without anything to do after which the thread ends.
     """
 
     def __init__(self, duty: Duty, clock: Clock) -> None:
         self.fault = ""
+        self.trouble: Fault | None = None
         self.linger = LINGER
         self._duty = duty
         self._clock = clock
@@ -120,13 +129,25 @@ class Writer:
         return later
 
     def guarded(self, do: Callable[[], None]) -> bool:
-        """Do something, and keep what it raises; tell whether it went well."""
+        """Do something, and record what it raises; tell whether it went well."""
+        return self._fault_of(do) is None
+
+    def _fault_of(self, do: Callable[[], object]) -> Fault | None:
         try:
             do()
-        except BaseException:  # noqa: BLE001 - whatever it is, it would be printed under a stranger's cell
-            self.fault = traceback.format_exc()
-            return False
-        return True
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it would be printed under an unrelated cell
+            fault = faults.record(_LOG, _DOING, error)
+            self.fault = fault.traceback
+            return fault
+        return None
+
+    def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
+        """Return what the duty answers; after a fault, what stands for it."""
+        answers: list[T] = []
+        fault = self._fault_of(lambda: answers.append(ask()))
+        if fault is not None:
+            self.trouble = fault
+        return answers[0] if answers else otherwise
 
     def _run(self) -> None:
         pause = 0.0
@@ -134,7 +155,8 @@ class Writer:
             while not self._may_end():
                 self._read(max(pause, self._wait()))
                 self._ring()
-                pause = 0.0 if self.guarded(self._duty.turn) else _AFTER_A_FAULT
+                self.trouble = self._fault_of(self._duty.turn)
+                pause = 0.0 if self.trouble is None else _AFTER_A_FAULT
 
     def _read(self, seconds: float) -> None:
         try:
@@ -153,7 +175,7 @@ class Writer:
             self.guarded(heapq.heappop(self._timers)[2].run)
 
     def _wait(self) -> float:
-        at = self._duty.next_turn()
+        at = self._asked(self._duty.next_turn, self._clock.now() + _AFTER_A_FAULT)
         if self._timers:
             at = min(at, self._timers[0][0])
         if self._idle_since is not None:
@@ -163,7 +185,7 @@ class Writer:
     def _may_end(self) -> bool:
         while self._timers and not self._timers[0][2].is_pending:
             heapq.heappop(self._timers)
-        if self._timers or not self._inbox.empty() or not self._duty.is_idle():
+        if self._timers or not self._inbox.empty() or not self._asked(self._duty.is_idle, otherwise=False):
             self._idle_since = None
             return False
         now = self._clock.now()

@@ -7,6 +7,7 @@ never waits for anything.
 from __future__ import annotations
 
 import itertools
+import logging
 import operator
 import sys
 import threading
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Pairs = tuple[tuple[str, str | None], ...]
 
 KINDS = ("run", "sampler", "deployment", "session", "checkpoint", "base_model", "team", "experiment", "metric")
+_LOG = logging.getLogger(__name__)
 _MOST = 2000
 _SECONDS_BETWEEN_LOOKS = 30.0
 
@@ -171,6 +173,7 @@ class Knowledge:
             try:
                 frame = fetch()
             except Exception:  # noqa: BLE001 - nobody asked for this look: it must not print or raise under somebody's cell
+                _LOG.debug("Ids and names for completion could not be fetched.", exc_info=True)
                 return
             if age != self._age:
                 return

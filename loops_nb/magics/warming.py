@@ -6,9 +6,11 @@ service: the import happens meanwhile.  Never at load time: a person who only lo
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import sys
 import threading
+
+_LOG = logging.getLogger(__name__)
 
 
 def warm_up() -> None:
@@ -19,5 +21,7 @@ def warm_up() -> None:
 
 def _bring_in() -> None:
     # Whoever needs it next gets the error where it can be read.
-    with contextlib.suppress(Exception):
+    try:
         from loops_nb import accessor  # noqa: F401, PLC0415
+    except Exception:  # noqa: BLE001 - see above
+        _LOG.debug("pandas could not be imported ahead of its use.", exc_info=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loops_nb import faults
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
@@ -109,7 +115,10 @@ class CellClock:
         self._running = 0
         self._ended = time.monotonic()
         for do in list(self._at_end):
-            do()
+            try:
+                do()
+            except Exception as error:  # noqa: BLE001 - IPython would print it under the cell, which has nothing to do with it
+                faults.record(_LOG, "bringing panels up to date at the end of a cell", error)
 
 
 CLOCK = CellClock()

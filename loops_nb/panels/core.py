@@ -5,6 +5,7 @@ Everything that changes the state runs on the poller's thread: one writer.  Any 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from loops_nb import faults
 from loops_nb.client.operations import deployments, runs, samplers
 from loops_nb.errors import LoopsError
 from loops_nb.live import Attention
@@ -45,11 +47,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from loops_nb.faults import Fault
     from loops_nb.live import Board, Poller
     from loops_nb.panels.measuring import Measure
     from loops_nb.panels.view import View
     from loops_nb.panels.wire import Picture, PlotName, Row
 
+_LOG = logging.getLogger(__name__)
 #: Rows of a table that travel with the widget itself, and are saved with a notebook whose widgets are: more than one sees at once, few
 #: enough for five panels of a thousand runs in a notebook of 400 kB.
 ROWS_AT_OPENING = 50
@@ -127,6 +131,8 @@ class Core:
         self._ready = threading.Event()
         self._crier = Crier()
         self._board: Board | None = None
+        #: What of this panel's own code failed; None once all of it was shown again.
+        self._fault: Fault | None = None
         self._paused = False
         self._over = ""
         self._closed = False
@@ -201,7 +207,7 @@ class Core:
     def shown(self) -> None:
         """Take in that a view was put on a page, which may not be able to answer for a while."""
         for seconds in _UNASKED_SECONDS:
-            self._timers.append(self._poller.call_later(seconds, self._send_unasked))
+            self._later(seconds, self._send_unasked)
 
     def pause(self, *, on: bool) -> None:
         """Stop looking, or go on."""
@@ -210,6 +216,19 @@ class Core:
     def refresh(self) -> None:
         """Look now."""
         self._post(self._refresh)
+
+    def failed(self, doing: str, error: Exception) -> None:
+        """Record a fault of this panel's own code and show it, until all is shown again.  Any thread may call it.
+
+        Parameters
+        ----------
+        doing
+            What failed, as words that go on after "while".
+        error
+            What was raised.
+        """
+        fault = faults.record(_LOG, doing, error)
+        self._post(lambda: self._show_fault(fault))
 
     def close(self, why: str = "") -> None:
         """Stop for good; nothing is sent afterwards."""
@@ -223,18 +242,41 @@ class Core:
     # On the writer's thread.
 
     def _post(self, do: Callable[[], None]) -> None:
-        def unless_closed() -> None:
-            if not self._closed:
-                do()
-
         if not self._closed:
-            self._poller.post(unless_closed)
+            self._poller.post(lambda: self._safely(do))
 
-    def _news(self, board: Board, changed: bool) -> None:  # noqa: FBT001 - called by position
+    def _later(self, seconds: float, do: Callable[[], None]) -> None:
+        self._timers.append(self._poller.call_later(seconds, lambda: self._safely(do)))
+
+    def _safely(self, do: Callable[[], None]) -> None:
+        """Do something, unless the panel is closed; a fault in it becomes the panel's state, or old rows would look like new ones."""
         if self._closed:
             return
-        self._board = board
-        self._update(recompose=changed or not self.state.ready, looked=True)
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the panel says so
+            self._show_fault(faults.record(_LOG, f"showing the panel {self.view.title!r}", error))
+
+    def _show_fault(self, fault: Fault) -> None:
+        self._fault = fault
+        self._show_health()
+        self._ready.set()
+
+    def _show_health(self) -> None:
+        """Send how fresh the data is, and nothing of what may have failed."""
+        old = self.state
+        new = replace(old, health=self._health())
+        change = difference(old, new, self._now())
+        if says_something(change):
+            self.state = replace(new, seq=change.seq)
+            self._give(change)
+
+    def _news(self, board: Board, changed: bool) -> None:  # noqa: FBT001 - called by position
+        def take_in() -> None:
+            self._board = board
+            self._update(recompose=changed or not self.state.ready or self._fault is not None, looked=True)
+
+        self._safely(take_in)
 
     def _heard(self, message: FromPage) -> None:
         match message:
@@ -273,7 +315,7 @@ class Core:
             self._give(self.snapshot())
 
     def _send_unasked(self) -> None:
-        if self._closed or self._hello:
+        if self._hello:
             return
         whole = all(len(rows) <= ROWS_AT_OPENING for rows in self.state.content.tables.values())
         if not whole or self.state.seq != self._opened_seq:
@@ -304,16 +346,15 @@ class Core:
             self._sub.attention = wanted
         if wanted is not Attention.ASLEEP and not self._beats:
             self._beats = True
-            self._timers.append(self._poller.call_later(HEARTBEAT_SECONDS, self._beat))
+            self._later(HEARTBEAT_SECONDS, self._beat)
 
     def _beat(self) -> None:
         self._beats = False
-        if self._closed:
-            return
         self._timers = [timer for timer in self._timers if timer.is_pending]
         # Where nothing is looked at nobody waits for a sign of life: the timer starts again with the looking.
         self._attend()
         if self._sub.attention is not Attention.ASLEEP:
+            self._show_health()
             self._give(self._tick())
 
     def _tick(self) -> Tick:
@@ -325,6 +366,7 @@ class Core:
         content, notices, ready = old.content, old.notices, old.ready
         if board is not None and recompose:
             content = self.view.compose(board, now)
+            self._fault = None
             ready = all(board.known(need) for need in self.view.needs)
             if ready:
                 # Before that, a half whose listing comes a moment later would look like one that has just ended.
@@ -352,7 +394,7 @@ class Core:
             # Too fast for a page to follow: one message later says all of it.
             if not self._behind:
                 self._behind = True
-                self._timers.append(self._poller.call_later(_SENT_SECONDS - (moment - self._sent[0]), self._catch_up))
+                self._later(_SENT_SECONDS - (moment - self._sent[0]), self._catch_up)
             return
         self._behind = False
         self._sent.append(moment)
@@ -366,12 +408,18 @@ class Core:
             self.on_turn()
 
     def _catch_up(self) -> None:
-        if not self._closed and self._behind:
+        if self._behind:
             # The timer may have come a moment early: then it is set again.
             self._behind = False
             self._update(recompose=True, looked=False)
 
     def _health(self) -> Health:
+        fault = self._fault or self._poller.trouble
+        if fault is not None:
+            at = round(fault.at * 1000)
+            return msgspec.structs.replace(
+                self.state.health, state="failing", since=at, next_at=None, reason=fault.reason, hint=faults.HINT
+            )
         found = self._board.health(self.view.needs) if self._board is not None else None
         health = (
             Health(state="starting")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from loops_nb import faults
 from loops_nb.errors import LoopsError
 from loops_nb.live.turns import TURNS
 from loops_nb.panels.curves_book import MOST_BYTES, Book, Shown
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from loops_nb.panels.curves_wire import CurveHead
     from loops_nb.panels.presence import Presence
 
+_LOG = logging.getLogger(__name__)
 #: Seconds between two looks while somebody sees the panel: five updates a second are as many as a person can follow.
 EVERY_SECONDS = 0.2
 HEARTBEAT_SECONDS = 5.0
@@ -257,7 +260,7 @@ class CurvesCore:
         try:
             return do()
         except Exception as error:  # noqa: BLE001 - what a thread throws lands under a stranger's cell
-            reason = str(error) if isinstance(error, LoopsError) else f"What was recorded cannot be read ({type(error).__name__})."
+            reason = str(error) if isinstance(error, LoopsError) else faults.record(_LOG, "reading what was recorded", error).reason
             self._try_at = time.monotonic() + RETRY_SECONDS
             if (self._state, self._reason) != ("failing", reason):
                 self._state, self._reason = "failing", reason

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -144,10 +143,12 @@ class Panel(LiveWidget):
             self._report_due = None
             if self._is_closed or self._marks is None or self._reported is self._core.state.content:
                 return
-            self._publish(0, self._report(live=True), update=True)
-            self._reported_at = time.monotonic()
-            with contextlib.suppress(Exception):
+            try:
+                self._publish(0, self._report(live=True), update=True)
+                self._reported_at = time.monotonic()
                 self.send_state("snapshot")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the report that the notebook keeps is old
+                self._core.failed("renewing the report of a panel", error)
 
     def _cell_ended(self) -> None:
         if self._report_due is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import shutil
 import sys
 import threading
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anywidget
 import traitlets
 
+from loops_nb import faults
 from loops_nb.panels import shelf
 from loops_nb.panels.busy import keep_busy_while_a_cell_runs
 from loops_nb.panels.cells import CLOCK, is_notebook, place, shell
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[dict[str, Any]], None]
 
+_LOG = logging.getLogger(__name__)
 #: A report is a result, not a screen: it marks the notebook as changed.
 REPORT_SECONDS = 60.0
 #: Messages that wait for a page that has to fetch them; what is more is lost, and the page asks for everything.
@@ -192,8 +194,10 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _send_now(self, message: dict[str, Any]) -> None:
         # A kernel that is on its way out, or a page that went: nobody is left to be told.
-        with contextlib.suppress(Exception):
+        try:
             self.send(message)
+        except Exception:  # noqa: BLE001 - see above; a page that is still there misses it and asks again
+            _LOG.debug("A message to the page could not be sent.", exc_info=True)
 
     def _answer_beside_the_cell(self) -> None:
         """Let the page's messages be heard while a cell runs.
@@ -219,8 +223,10 @@ class LiveWidget(anywidget.AnyWidget):
         marks, ip = self._marks, shell()
         if marks is None or ip is None:
             return
-        with contextlib.suppress(Exception):
+        try:
             ip.display_pub.publish(data=data, metadata={}, transient={"display_id": marks[which]}, update=update)
+        except Exception as error:  # noqa: BLE001 - a panel never fails a cell; %loops doctor tells that the notebook lacks something
+            faults.record(_LOG, "showing a panel in the notebook", error)
 
     def _end(self, why: str) -> None:
         self._is_closed = True
@@ -237,6 +243,8 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _drop_state(self) -> None:
         """Take the code and the rows out of what a notebook may have kept of this widget."""
-        with contextlib.suppress(Exception):
+        try:
             self.set_trait("_esm", "export default { render() {} }")
             self.send_state("snapshot")
+        except Exception:  # noqa: BLE001 - the notebook only stays larger than it could be
+            _LOG.warning("The state of a closed panel could not be removed.", exc_info=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from loops_nb.client.sampling.flow import Completed
     from loops_nb.tokenizing import Piece, Tokenizer
 
+_LOG = logging.getLogger(__name__)
 _LONGEST_REPR = 80
 
 
@@ -234,4 +236,5 @@ def _pieces(tokens: list[int], tokenizer: Tokenizer | None) -> list[Piece]:
     try:
         return pieces_of(tokens, tokenizer)
     except Exception:  # noqa: BLE001 - of a sampler with another vocabulary; the ids are there all the same
+        _LOG.debug("Tokens could not be shown as text.", exc_info=True)
         return []

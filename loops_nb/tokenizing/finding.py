@@ -6,6 +6,7 @@ Loading one by name can hang for minutes where the hub is out of reach; so the w
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import socket
 import threading
@@ -17,6 +18,7 @@ from loops_nb.errors import LoopsError, one_line
 from loops_nb.tokenizing.byte_level import LOCAL_MODELS, ByteLevel
 from loops_nb.tokenizing.given import Tokenizer, given_tokenizer
 
+_LOG = logging.getLogger(__name__)
 _FILE = "tokenizer.json"
 _CONNECT_SECONDS = 3.0
 _FETCH_SECONDS = 30.0
@@ -101,6 +103,7 @@ def _kept(name: str, revision: str | None) -> Tokenizer:
         place = hub.hf_hub_download(name, _FILE, revision=revision, local_files_only=True)
         return given_tokenizer(tokenizers.Tokenizer.from_file(place))
     except Exception:  # noqa: BLE001 - whatever their packages raise, it is not here
+        _LOG.debug("No tokenizer of %s in the cache.", name, exc_info=True)
         raise _Missing from None
 
 
@@ -121,6 +124,7 @@ def _fetched(name: str, revision: str | None) -> Tokenizer:
             place = hub.hf_hub_download(name, _FILE, revision=revision, etag_timeout=_CONNECT_SECONDS)
             done.append(given_tokenizer(importlib.import_module("tokenizers").Tokenizer.from_file(place)))
         except Exception as error:  # noqa: BLE001 - whatever their packages raise, it is told below
+            _LOG.debug("The tokenizer of %s could not be fetched.", name, exc_info=True)
             failed.append(error)
 
     # Their own waits and tries have no end that could be set for all of them together.

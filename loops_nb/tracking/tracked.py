@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ from loops_nb.tracking.recording import Recording, begin, refuse_others
 from loops_nb.tracking.store import Store
 from loops_nb.tracking.tracker import Tracker, warn
 
+_LOG = logging.getLogger(__name__)
 _NEEDED = ("forward_backward", "optim_step")
 
 
@@ -78,6 +79,7 @@ def track(
     except LoopsError as error:
         warn(f"This training is not recorded: {error}")
     except Exception as error:  # noqa: BLE001 - whatever it is, it is ours and not the training's
+        _LOG.exception("A training is not recorded.")
         warn(f"This training is not recorded ({type(error).__name__}: {str(error)[:200]}).")
     return client
 
@@ -116,11 +118,12 @@ def _text(client: Any, *names: str) -> str | None:
 
 def _steps_done(client: Any) -> int:
     # A question to the trainer; those that do not answer it have done none, as far as anybody knows.
-    with contextlib.suppress(Exception):
+    try:
         found = client.policy_version
-        if isinstance(found, int) and found > 0:
-            return found
-    return 0
+    except Exception:  # noqa: BLE001 - another package's object
+        _LOG.debug("A training client does not tell its steps.", exc_info=True)
+        return 0
+    return found if isinstance(found, int) and found > 0 else 0
 
 
 def _tokens_done(recording: Recording) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from loops_nb.errors import InvalidArgumentError
 
+_LOG = logging.getLogger(__name__)
 _LONGEST_KEY = 1000
 _INT64 = 1 << 63
 _SHORTEST_SECRET = 8
@@ -36,6 +38,7 @@ def as_number(value: Any) -> float | None:
     except OverflowError:
         return None
     except Exception:  # noqa: BLE001 - the value is a stranger's object: whatever it does, it is no number
+        _LOG.debug("A value could not be read.", exc_info=True)
         return _item(value)
 
 
@@ -45,6 +48,7 @@ def _item(value: Any) -> float | None:
         item = value.item()
         return float(item) if isinstance(item, (int, float)) else None
     except Exception:  # noqa: BLE001 - the same
+        _LOG.debug("A value could not be read.", exc_info=True)
         return None
 
 
@@ -60,6 +64,7 @@ def as_step(step: Any) -> int:
         number = int(step)
         fits = number == step and -_INT64 <= number < _INT64
     except Exception:  # noqa: BLE001 - a stranger's object
+        _LOG.debug("A value could not be read.", exc_info=True)
         fits = False
     if not fits:
         raise InvalidArgumentError(
@@ -121,6 +126,7 @@ def _plain(name: object, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - 
     try:
         return kept_text(_name_of(value))
     except Exception:  # noqa: BLE001 - a stranger's object
+        _LOG.debug("A value could not be read.", exc_info=True)
         return f"<{type(value).__name__}>"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from loops_nb import Loops
+from loops_nb import Loops, faults
 from loops_nb.live import Attention, Need, Poller
 from tests.client.scripted_server import HANG_UP, Answer, Received, ScriptedServer
 from tests.live.stage import DEPLOYMENTS, RUNS, SAMPLERS, WAIT, Diary, end_of, stage, until
@@ -217,3 +217,27 @@ def test_a_fault_shows_no_key(tmp_path: Any) -> None:
             subscription.close()
         until(lambda: not s.poller.is_running, "nobody is left")
         s.poller.writer.fault = ""
+
+
+@pytest.mark.parametrize("broken", ["loops_nb.live.shelf.Shelf.put", "loops_nb.live.history.History.saw"])
+def test_fault_in_reading_an_answer_is_failing_until_all_of_it_is_read(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stage() as s:
+        first = s.make_run(name="first")
+        _, diary = s.watch(RUNS)
+        diary.until(lambda page: first.id in page.board.runs)
+        with monkeypatch.context() as patched:
+
+            def fails(*_: Any, **__: Any) -> None:
+                raise KeyError("sentinel-fault")
+
+            patched.setattr(broken, fails)
+            second = s.make_run(name="second")
+            health = diary.until(lambda page: page.board.health().state == "failing").board.health()
+            assert "loops_nb itself failed while reading the answer" in health.reason
+            assert "%loops doctor" in health.hint
+            # The same answer again is as unread as before.
+            s.poller.refresh(next(iter(s.poller._subscriptions)))
+            told = len(diary.pages)
+            assert diary.until(lambda _: True, after=told + 1).board.health().state == "failing"
+        diary.until(lambda page: page.board.health().state == "live" and second.id in page.board.runs, after=len(diary.pages))
+        assert "sentinel-fault" in faults.recorded()[-1].traceback

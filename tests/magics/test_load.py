@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from loops_nb import faults
 from tests.magics.conftest import Notebook
 
 HEAVY = ("httpcore", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn", "tomllib", "zoneinfo")
@@ -126,3 +128,13 @@ def test_with_nothing_to_connect_to_it_explains_two_ways_in(notebook: Notebook) 
     assert "%loops login" in ran.out
     assert "local start" in notebook.run("%loops runs", fails=True).out
     assert "To fix: %loops local start" in notebook.run("%loops doctor").out.splitlines()[-1]
+
+
+def test_doctor_prints_faults_of_the_package_with_their_traceback(notebook: Notebook) -> None:
+    try:
+        raise KeyError("sentinel-fault")  # noqa: TRY301 - what is caught needs a traceback
+    except KeyError as error:
+        faults.record(logging.getLogger("loops_nb.tests"), "showing the panel 'Run r1'", error)
+    said = notebook.run("%loops doctor").out
+    assert "Fault of loops_nb, while showing the panel 'Run r1': KeyError: 'sentinel-fault' (1 time)" in said
+    assert "    Traceback (most recent call last):" in said

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from loops_nb.faults import Fault
 from loops_nb.live import Attention, Board, Need
 from loops_nb.live.board import Found, Standing
 from loops_nb.live.history import History
@@ -35,6 +36,7 @@ class ByHand:
         self.refreshed = 0
         self.attention: Any = Attention.ASLEEP
         self.closed = False
+        self.trouble: Fault | None = None
         self.needs = needs
         self._shelves: dict[str, Shelf] = {kind: Shelf(kind) for kind in KINDS}
         self._history = History()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loops_nb import faults
 from loops_nb.live import Attention
 from loops_nb.panels.content import Content, Memo, table_changes
 from loops_nb.panels.core import ROWS_AT_OPENING, Core
@@ -82,6 +83,10 @@ def rows_of(core: Core) -> dict[str, dict[str, tuple[Any, ...]]]:
 def notices_of(core: Core) -> tuple[Notice, ...]:
     # Asked anew: a type checker would remember that there were none.
     return core.state.notices
+
+
+def state_of(core: Core) -> str:
+    return core.state.health.state
 
 
 def acts_of(core: Core) -> tuple[Act, ...]:
@@ -458,3 +463,49 @@ def test_the_fixtures_of_the_page_are_what_the_kernel_says(name: str, request: p
         path.parent.mkdir(exist_ok=True)
         path.write_text(made, "utf-8")
     assert path.read_text("utf-8") == made, "run: python -m pytest tests/panels --write-fixtures"
+
+
+def test_fault_of_a_view_makes_the_panel_failing_until_its_rows_are_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    core, hand, page = panel()
+    core.hear({"type": "hello", "view": "v", "have": None})
+    listings = workspace()
+    hand.answer(listings)
+    compose = core.view.compose
+
+    def broken(board: Any, now: float) -> Content:
+        raise KeyError("sentinel-fault")
+
+    monkeypatch.setattr(core.view, "compose", broken)
+    listings["runs"][0] = run("r_live", name="renamed")
+    hand.answer(listings)
+    health = core.state.health
+    assert health.state == "failing"
+    assert "loops_nb itself failed while showing the panel 'Runs and samplers' (KeyError, test_core.py:" in health.reason
+    assert "%loops doctor" in health.hint
+    assert isinstance(page.last(), Change)
+    assert page.last().health == health
+    assert core.snapshot().health == health
+    assert "sentinel-fault" in faults.recorded()[-1].traceback
+
+    # A look without anything new is no way back: the rows on the page are still the old ones.
+    hand.answer(listings)
+    assert state_of(core) == "failing"
+    monkeypatch.setattr(core.view, "compose", compose)
+    hand.answer(listings)
+    assert state_of(core) == "live"
+    assert page.tables == rows_of(core)
+    assert page.tables["runs"]["r_live"][1] == "renamed"
+
+
+def test_fault_of_the_poller_is_shown_within_a_sign_of_life() -> None:
+    core, hand, page = panel()
+    core.hear({"type": "hello", "view": "v", "have": None})
+    hand.answer(workspace())
+    hand.trouble = faults.Fault(hand.wall, "keeping what is watched up to date", "RuntimeError: x", "agenda.py:1", "")
+    hand.turn(6)
+    assert state_of(core) == "failing"
+    assert "keeping what is watched up to date" in core.state.health.reason
+    assert any(isinstance(message, Change) and message.health == core.state.health for message in page.messages)
+    hand.trouble = None
+    hand.turn(6)
+    assert state_of(core) == "live"

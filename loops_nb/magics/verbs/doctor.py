@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from loops_nb import __version__
-from loops_nb.drawing.wording import size
+from loops_nb.drawing.wording import many, size
 from loops_nb.errors import AuthenticationError, LoopsError
+from loops_nb.faults import recorded
 from loops_nb.magics.connection import ask
 from loops_nb.magics.grammar import Verb
 from loops_nb.magics.phrases import key_words
@@ -35,8 +37,9 @@ def _run(desk: Desk, _values: SimpleNamespace) -> None:
     to_fix = _wrong_packages(found)
     service_lines, service_fix = _service(desk)
     panels_line, panels_fix = _panels()
-    lines += [*service_lines, panels_line]
-    fix = service_fix if desk.settings.project_error is not None else (to_fix or service_fix or panels_fix)
+    fault_lines, fault_fix = _faults()
+    lines += [*service_lines, panels_line, *fault_lines]
+    fix = service_fix if desk.settings.project_error is not None else (to_fix or service_fix or panels_fix or fault_fix)
     lines.append(f"To fix: {fix}" if fix else "Nothing to fix.")
     desk.say("\n".join(lines))
 
@@ -108,6 +111,17 @@ def _panels() -> tuple[str, str]:
     except LoopsError as error:
         return f"Live panels: {error.message}", error.hint
     return f"Live panels: {len(open_panels())} open; their page code is there ({size(len(code.encode()))})", ""
+
+
+def _faults() -> tuple[list[str], str]:
+    """Return what failed of this package's own code, the newest with its traceback, and what to do about it."""
+    found = recorded()
+    if not found:
+        return [], ""
+    counts = Counter((fault.doing, fault.error) for fault in found)
+    lines = [f"Fault of loops_nb, while {doing}: {error} ({many(count, 'time')})" for (doing, error), count in counts.items()]
+    lines += ["The newest of them:", *(f"    {line}" for line in found[-1].traceback.rstrip().splitlines())]
+    return lines, "report the fault of loops_nb above; restarting the kernel gets rid of its consequences"
 
 
 def _local_line() -> str:
