@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loops_nb.tracking.params import flat_params
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -29,21 +31,16 @@ class Params(NamedTuple):
 
 def compared(params: Sequence[Mapping[str, Any]]) -> Params:
     """Return which parameters of some experiments differ."""
-    flat = [_flat(each) for each in params]
+    flat = [flat_params(each) for each in params]
     names = list(dict.fromkeys(name for each in flat for name in each))
-    rows = [Differing(name, [each.get(name) for each in flat]) for name in names]
-    differing = [row for row in rows if len(set(row.values)) > 1]
-    return Params(differing[:_MOST], len(rows) - len(differing), max(0, len(differing) - _MOST))
+    differing = [name for name in names if len({_exact(each[name]) if name in each else None for each in flat}) > 1]
+    rows = [Differing(name, [_told(each[name]) if name in each else None for each in flat]) for name in differing[:_MOST]]
+    return Params(rows, len(names) - len(differing), max(0, len(differing) - _MOST))
 
 
-def _flat(params: Mapping[str, Any], before: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in params.items():
-        if isinstance(value, dict) and value:
-            found |= _flat(value, f"{before}{name}.")
-        else:
-            found[f"{before}{name}"] = _told(value)
-    return found
+def _exact(value: Any) -> str:
+    # What is shown of two values may be the same where they are not.
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _told(value: Any) -> str:

@@ -20,7 +20,9 @@ from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
 from loops_nb.frames.columns import Column, Dtype, Kind
 from loops_nb.frames.derived import EMPTY_ATTR, NOTES_ATTR, derived, derived_frame, is_aside
 from loops_nb.frames.logged import marked, marked_one
+from loops_nb.frames.params import param_array, param_cell
 from loops_nb.models import CHECKPOINT_TARGETS
+from loops_nb.tracking.params import flat_params, free_name
 from loops_nb.tracking.rows import MARK_KINDS
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ def experiments_frame(store: Store, *, archived: bool = False) -> pd.DataFrame:
     pandas.DataFrame
         Columns id, name, run_id, session_id, tags, note (strings), keys, points, last_step (Int64), created_at, last_at
         (datetime64[us, UTC]), archived (boolean), and before the times for each parameter of any of them a column ``params.`` and its
-        name, with the dtype that pandas finds for its values.
+        name as in `loops_nb.tracking.params.flat_params`, with the dtype of `loops_nb.frames.params.param_array`.
 
     Raises
     ------
@@ -185,8 +187,9 @@ def experiments_frame(store: Store, *, archived: bool = False) -> pd.DataFrame:
     )
     frame["created_at"] = _times(np.array([row.created_at for row in rows], np.int64))
     frame["last_at"] = _times(np.array([row.last_at for row in rows], np.int64))
-    names = list(dict.fromkeys(name for row in rows for name in row.params))
-    added = {f"params.{name}": pd.Series([_cell(row.params.get(name)) for row in rows]) for name in names}
+    params = [flat_params(row.params) for row in rows]
+    names = list(dict.fromkeys(name for of in params for name in of))
+    added = {f"params.{name}": param_array([of.get(name) for of in params]) for name in names}
     if added:
         attrs = frame.attrs
         # What a person looks for stands before the times, which are the same for all of a sweep.
@@ -459,8 +462,8 @@ def params_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns parameter (string), differs (boolean), and one an experiment (object), called by its name, with its id where several
-        have the same name.
+        Columns parameter (string; names as in `loops_nb.tracking.params.flat_params`), differs (boolean), and one an experiment (object),
+        called by its name, with its id where several have the same name.
 
     Raises
     ------
@@ -469,15 +472,17 @@ def params_frame(store: Store, experiments: Iterable[str]) -> pd.DataFrame:
     """
     rows = [store.experiment(key) for key in dict.fromkeys(experiments)]
     names = [row.name for row in rows]
+    params = [flat_params(row.params) for row in rows]
     texts = {
-        name: [json.dumps(row.params[name], sort_keys=True, ensure_ascii=False) if name in row.params else None for row in rows]
-        for name in dict.fromkeys(name for row in rows for name in row.params)
+        name: [json.dumps(of[name], sort_keys=True, ensure_ascii=False) if name in of else None for of in params]
+        for name in dict.fromkeys(name for of in params for name in of)
     }
     ordered = sorted(texts, key=lambda name: len(set(texts[name])) == 1)
     frame = derived_frame(PARAMS, {"parameter": ordered, "differs": [len(set(texts[name])) > 1 for name in ordered]})
-    for row in rows:
-        called = row.name if names.count(row.name) == 1 and row.name not in frame else f"{row.name} ({row.id})"
-        frame[called] = pd.Series([_cell(row.params.get(name)) for name in ordered], dtype=object)
+    for row, of in zip(rows, params, strict=True):
+        is_clear = names.count(row.name) == 1 and row.name not in frame
+        called = row.name if is_clear else free_name(f"{row.name} ({row.id})", [*frame.columns, *names])
+        frame[called] = pd.Series([param_cell(of.get(name)) for name in ordered], dtype=object)
     words = 'No parameters. loops_nb.experiment("name", params={"lr": 1e-4}) gives some, %loops params RUN --set lr=1e-4 too.'
     frame.attrs[EMPTY_ATTR] = words if rows else nothing_here(store)
     return frame
@@ -623,9 +628,3 @@ def _counts(numbers: npt.NDArray[np.int64]) -> Any:
 
 def _times(millis: npt.NDArray[np.int64]) -> Any:
     return pd.DatetimeIndex((millis * 1000).view("M8[us]")).tz_localize("UTC").array
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return marked_one(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
