@@ -6,7 +6,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import InvalidArgumentError, LoopsError, readable_interrupt
-from loops_nb.magics.grammar import HELP_FLAGS, understand
+from loops_nb.magics.grammar import asks_for_help, understand
 from loops_nb.magics.help import general_help, verb_help
 from loops_nb.magics.verbs import GROUPS, VERBS, status
 from loops_nb.magics.warming import warm_up
@@ -42,7 +42,7 @@ def run_line(desk: Desk, line: str, evaluate: Callable[[str], str], *, cell: str
     """
     # As everywhere in a notebook, a last semicolon means: do it, and do not show it.
     words = split_words(line.rstrip().removesuffix(";"), evaluate)
-    if words and (words[0] in HELP_FLAGS or words == ["help"]):
+    if asks_for_help(words):
         desk.say(whole_help())
         return None
     if words and words[0] == "help":

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.errors import InvalidArgumentError
+from loops_nb.errors import InvalidArgumentError, with_hint
+from loops_nb.magics.other_words import option_for, verb_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from loops_nb.magics.desk import Desk
 
 HELP_FLAGS = ("-h", "--help")
+# What asks for help elsewhere; alone behind a verb only, for a note may end with a question mark.
+_HELP_WORDS = ("?", "-?", "/?", "/h", "-help", "--usage", "-H", "--h")
+#: The verb that shows one of what a verb lists.
+_ONE_OF = {"runs": "%loops run", "samplers": "%loops sampler", "deployments": "%loops deployment"}
 _LONGEST_ECHO = 60
+# Of verbs and options: a word that is less alike is another word.
+_ALIKE = 0.72
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +172,10 @@ def find_verb(verbs: Sequence[Verb], words: Sequence[str]) -> tuple[Verb, list[s
     InvalidArgumentError
         If there is no such verb; the text offers near ones.
     """
-    verb, rest = _pick(verbs, words[0], "%loops"), list(words[1:])
+    verb, rest = _pick(verbs, words[0], "%loops", following=words[1] if len(words) > 1 else ""), list(words[1:])
     while verb.verbs:
-        if rest and rest[0] in HELP_FLAGS:
+        if rest and rest[0] in (*HELP_FLAGS, *_HELP_WORDS, "help"):
+            rest[0] = HELP_FLAGS[0]
             break
         named = rest and not rest[0].startswith("-")
         if not named and not verb.default:
@@ -188,7 +196,7 @@ def understand(verbs: Sequence[Verb], words: Sequence[str]) -> Order:
         If they are not a line of this grammar; the text says what to type.
     """
     verb, rest = find_verb(verbs, words)
-    if any(word in HELP_FLAGS for word in rest):
+    if any(word in HELP_FLAGS for word in rest) or _asks_for_help(verb, rest):
         return Order(verb, SimpleNamespace(), wants_help=True)
     if rest and verb.instead_of_secrets:
         raise InvalidArgumentError(verb.instead_of_secrets[0], argument="key", hint=verb.instead_of_secrets[1])
@@ -214,6 +222,19 @@ def understand(verbs: Sequence[Verb], words: Sequence[str]) -> Order:
     return Order(verb, SimpleNamespace(**values))
 
 
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Return whether words in place of a verb ask for the whole help."""
+    return len(words) > 0 and (
+        words[0] in (*HELP_FLAGS, *_HELP_WORDS) or [word.lower() for word in words] in (["help"], ["usage"], ["man"])
+    )
+
+
+def _asks_for_help(verb: Verb, rest: Sequence[str]) -> bool:
+    if len(rest) != 1:
+        return False
+    return rest[0] in _HELP_WORDS or (rest[0] == "help" and not verb.arguments and verb.run is not None)
+
+
 def shown(word: str) -> str:
     """Return a word as an error text may repeat it: a long one may be a key that was pasted, and is not repeated."""
     return repr(word) if len(word) <= _LONGEST_ECHO and not _looks_secret(word) else "that word (it is long, and not repeated here)"
@@ -237,17 +258,44 @@ def _runs(text: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in text).split()
 
 
-def _pick(verbs: Sequence[Verb], word: str, where: str, *, example: str = "") -> Verb:
+def _pick(verbs: Sequence[Verb], word: str, where: str, *, example: str = "", following: str = "") -> Verb:
     found = next((verb for verb in verbs if verb.word == word), None)
     if found is None:
         words = [verb.word for verb in verbs]
-        # The verbs of a group are few enough to be named.
-        others = f"It takes {_or(words)}, for example: {example}" if example else f"{where} --help lists them."
+        if example:
+            hint = _of_group(words, word, where, example)
+        else:
+            safe = following if following and not following.startswith("-") and shown(following) == repr(following) else ""
+            hint = _exactly(word, words) or verb_for(word, safe) or nearly(word, words) or f"{where} --help lists them."
         what = "option" if word.startswith("-") else "verb"
-        raise InvalidArgumentError(
-            f"{where} has no {what} {shown(word)}.", argument="verb", hint=did_you_mean(word, words, otherwise=others)
-        )
+        raise InvalidArgumentError(f"{where} has no {what} {shown(word)}.", argument="verb", hint=hint)
     return found
+
+
+def _of_group(words: Sequence[str], word: str, where: str, example: str) -> str:
+    """Return what to type in a group of verbs: they are few enough to be named."""
+    near = _exactly(word, words) or nearly(word, words)
+    # Behind a verb that needs to know of what kind a thing is, the thing itself is the usual mistake.
+    takes_one = example.rsplit(maxsplit=1)[-1] not in words
+    missing = f"What it is comes first: {where} {words[0]} {word}. " if takes_one and _is_plain(word) else ""
+    return near or f"{missing}It takes {_or(words)}, for example: {example}"
+
+
+def _is_plain(word: str) -> bool:
+    return shown(word) == repr(word) and not word.startswith("-") and not any(c.isspace() for c in word)
+
+
+def _exactly(word: str, known: Sequence[str]) -> str:
+    """Return "Did you mean ...?" where only the case, or an s at the end, differs."""
+    lower = word.lower()
+    alike = next((name for name in known if name.lower() in {lower, f"{lower}s", lower.removesuffix("s")}), "")
+    return f"Did you mean {alike}?" if alike else ""
+
+
+def nearly(word: str, known: Sequence[str]) -> str:
+    """Return "Did you mean ...?" for a verb or an option with a typing error; empty for another word."""
+    swapped = [name for name in known if sorted(name) == sorted(word.lower())]
+    return f"Did you mean {_or(swapped)}?" if swapped else did_you_mean(word, known, cutoff=_ALIKE)
 
 
 def _option(verb: Verb, word: str, queue: list[str]) -> tuple[Option, str | None]:
@@ -255,12 +303,13 @@ def _option(verb: Verb, word: str, queue: list[str]) -> tuple[Option, str | None
     option = verb.option(flag)
     if option is None:
         flags = [f for o in verb.options for f in o.flags if f.startswith("--")]
-        near = did_you_mean(flag, flags)
+        every = tuple(f for o in verb.options for f in o.flags)
         known = f"It has {', '.join(flags)}." if flags else "It has no options."
+        # What is an option elsewhere is said of verbs that have options themselves.
+        taught = option_for(flag, every, verb.line) if flags else ""
+        hint = _exactly(flag, every) or taught or nearly(flag, flags) or known
         raise InvalidArgumentError(
-            f"%loops {verb.name} has no option {shown(flag)}.",
-            argument=flag.lstrip("-"),
-            hint=f"{near or known} See {verb.line} --help",
+            f"%loops {verb.name} has no option {shown(flag)}.", argument=flag.lstrip("-"), hint=f"{hint} See {verb.line} --help"
         )
     if option.is_switch:
         if joined:
@@ -284,11 +333,15 @@ def _fill(verb: Verb, loose: list[str], values: dict[str, Any]) -> None:
         loose = loose[: len(verb.arguments)]
     missing = [a for a in verb.arguments[len(loose) :] if a.required]
     if missing:
-        raise _refuse(verb, f"{missing[0].metavar} is missing ({missing[0].help})", missing[0].name)
+        error = _refuse(verb, f"{missing[0].metavar} is missing ({missing[0].help})", missing[0].name)
+        listing = next((line for line, one in _ONE_OF.items() if one == verb.line), "")
+        raise with_hint(error, f"%loops {listing} lists all. {error.hint}") if listing else error
     extra = loose[len(verb.arguments) :]
     if extra:
         what = "takes no word after it" if not verb.arguments else f"takes {len(verb.arguments)} word{'s'[: len(verb.arguments) > 1]}"
-        raise _refuse(verb, f"{what}, so {shown(extra[0])} is one too many (a text with spaces needs quotes)")
+        error = _refuse(verb, f"{what}, so {shown(extra[0])} is one too many (a text with spaces needs quotes)")
+        one = _ONE_OF.get(verb.name)
+        raise with_hint(error, f"{one} {extra[0]} shows one. {error.hint}") if one and _is_plain(extra[0]) else error
 
 
 def _value(verb: Verb, taken: Takes, label: str, text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.magics.dispatch import run_line
 from loops_nb.magics.grammar import Verb, understand
 from loops_nb.magics.help import verb_help
+from loops_nb.magics.other_words import _TAUGHT, _TAUGHT_OPTIONS, _VERBS
 from loops_nb.magics.values import moment
 from loops_nb.magics.verbs import VERBS
 from tests.magics.conftest import Notebook
@@ -44,7 +46,7 @@ def test_a_group_takes_its_default_verb() -> None:
     [
         ("rnus", "Did you mean runs?"),
         ("Runs", "Did you mean runs"),
-        ("list", "%loops --help lists them"),
+        ("list", "%loops runs lists your runs"),
         ("create", "session, run or sampler"),
         ("create rnu", "Did you mean run?"),
         ("deactivate", "run, sampler or deployment"),
@@ -152,3 +154,65 @@ def test_any_text_is_a_moment_or_refused(text: str) -> None:
     except InvalidArgumentError:
         return
     assert isinstance(found, (timedelta, datetime))
+
+
+@pytest.mark.parametrize(
+    ("line", "taught"),
+    [
+        ("ls", "%loops runs lists your runs"),
+        ("ps", "%loops runs lists your runs"),
+        ("list", "%loops runs lists your runs"),
+        ("stop k4q95w5", "%loops deactivate run k4q95w5 ends a run"),
+        ("kill", "%loops deactivate run RUN ends a run"),
+        ("cancel k4q95w5", "%loops deactivate run k4q95w5"),
+        ("delete k4q95w5", "Nothing of the service can be deleted here"),
+        ("RM k4q95w5", "Nothing of the service can be deleted here"),
+        ("logs dep_1", "%loops deployment dep_1 --logs"),
+        ("tail", "%loops deployment RUN --logs"),
+        ("show k4q95w5", "%loops run k4q95w5 shows one run"),
+        ("status", "%loops alone tells where you are connected"),
+        ("start", "%loops create run --help"),
+        ("pull", "%loops download CHECKPOINT"),
+        ("--version", "%loops doctor"),
+        ("Runs", "Did you mean runs?"),
+        ("experiment", "Did you mean experiments?"),
+        ("Checkpoint", "Did you mean checkpoints?"),
+        ("smaple", "Did you mean sample?"),
+        ("xyzzy", "%loops --help lists them."),
+        ("deactivate k4q95w5", "%loops deactivate run k4q95w5"),
+        ("deactivate runs k4q95w5", "Did you mean run?"),
+        ("runs k4q95w5", "%loops run k4q95w5 shows one."),
+        ("run", "%loops runs lists all."),
+        ("sampler", "%loops samplers lists all."),
+        ("checkpoints k4 --scope org", "--scope org is for the listings"),
+        ("experiments --project p", "Runs belong to a session"),
+        ("runs --project p", "Runs belong to a session"),
+        ("runs --model M", "Did you mean --base-model?"),
+        ("runs --all", "Did you mean --scope org?"),
+        ("runs --json", "df = %loops runs, then"),
+        ("runs --limit 5", "%config LoopsMagics.row_limit"),
+        ("deactivate run k4 --force", "Did you mean --yes?"),
+        ("runs --api-key x", "%loops login asks for it"),
+        ("runs --Scope org", "Did you mean --scope?"),
+    ],
+)
+def test_a_word_of_another_tool_teaches_the_right_line(notebook: Notebook, line: str, taught: str) -> None:
+    ran = notebook.run(f"%loops {line}", fails=True)
+    assert isinstance(ran.error, InvalidArgumentError)
+    assert taught in ran.out
+    assert len(ran.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("line", ["-h", "--help", "?", "-?", "help", "Help", "-help", "/?"])
+def test_every_usual_way_to_ask_for_help_is_answered(notebook: Notebook, line: str) -> None:
+    assert "Usage:" in notebook.run(f"%loops {line}").out
+    if line not in {"help", "Help"}:
+        assert "%loops checkpoints [RUN]" in notebook.run(f"%loops checkpoints {line}").out
+
+
+def test_every_line_that_is_taught_begins_with_a_verb_of_ours() -> None:
+    lines = [line for text in (*_TAUGHT, *_TAUGHT_OPTIONS) for line in re.findall(r"(?<![%\w])%%?loops (\w+)", text)]
+    known = {verb.word for verb in VERBS}
+    assert len(lines) > 30
+    assert set(lines) - {"alone"} <= known
+    assert not known & set(_VERBS), "a verb of ours is never taught away"
