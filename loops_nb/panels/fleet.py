@@ -126,14 +126,15 @@ class FleetView:
 
     def _things(self, board: Board) -> tuple[Mapping[str, Run], Mapping[str, Deployment], dict[str, Sampler]]:
         runs, deployments, samplers = board.runs, board.deployments, board.samplers
+        # Before anything is left out: a sampler of a run that is not shown does not stand alone.
+        paired = {run.sampler.id for run in runs.values() if run.sampler is not None} if samplers else set()
+        paired |= {found.sampler.id for found in deployments.values() if found.sampler is not None} if samplers else set()
         if self._base_model is not None:
             runs = {key: run for key, run in runs.items() if run.base_model == self._base_model}
             deployments = {key: found for key, found in deployments.items() if found.base_model == self._base_model}
             samplers = {key: found for key, found in samplers.items() if found.base_model == self._base_model}
         if not samplers:
             return runs, deployments, samplers
-        paired = {run.sampler.id for run in runs.values() if run.sampler is not None}
-        paired |= {found.sampler.id for found in deployments.values() if found.sampler is not None}
         return runs, deployments, {key: found for key, found in samplers.items() if key not in paired}
 
     def _gpu_facts(
@@ -149,8 +150,11 @@ class FleetView:
         held = self._holdings.count(of_runs["halves"], claimed, alone["halves"])
         idle = _gpus(held, in_use=False)
         yield Fact(label="GPUs in use", value=f"{_gpus(held, in_use=True):,}")
-        # Held, with nothing active on them: what a person may want to give back.
+        # Held, and known to have nothing active on them: what may be given back.
         yield Fact(label="GPUs idle", value=f"{idle:,}", tone="bad" if idle else None)
+        unexplained = _gpus(held, in_use=None)
+        if unexplained:
+            yield Fact(label="GPUs that no listed run explains", value=f"{unexplained:,}")
         untold = sum(count for half, count in held.items() if half.gpus is None)
         if untold:
             yield Fact(label="alive on hardware not told", value=f"{untold:,}")
@@ -158,7 +162,7 @@ class FleetView:
         known = {found.id for found in serving.values() if found is not None} if ownerless else set()
         homeless = sum(key not in known for key in ownerless)
         if homeless:
-            yield Fact(label="alive without a run here", value=many(homeless, "deployment"), tone="bad")
+            yield Fact(label="alive without a run here", value=many(homeless, "deployment"))
 
 
 def _seen_run(run: Run, deployment: Deployment | None, newest: Checkpoint | None) -> _Seen:
@@ -170,8 +174,15 @@ def _seen_run(run: Run, deployment: Deployment | None, newest: Checkpoint | None
         halves = [deployment, deployment.sampler or run.sampler]
     elif run.deployment_id is None:
         halves = [run.sampler]
-    held = halves_of(halves, in_use=state(run.status) not in RUN_TERMINAL)
+    held = halves_of(halves, in_use=_is_in_use(run, deployment))
     return _Seen(run_row(run, deployment, newest), run_trouble(run, deployment, newest), finished, moves, serves_it, held)
+
+
+def _is_in_use(run: Run, deployment: Deployment | None) -> bool | None:
+    if state(run.status) not in RUN_TERMINAL:
+        return True
+    # Where the service does not say which run a deployment serves, it may serve one that is not listed.
+    return None if deployment is not None and deployment.active_run_id is None and deployment.latest_run_id is None else False
 
 
 def _seen_sampler(sampler: Sampler) -> _Seen:
@@ -181,7 +192,7 @@ def _seen_sampler(sampler: Sampler) -> _Seen:
 
 
 def _halves_of_deployment(deployment: Deployment) -> Halves:
-    return halves_of([deployment, deployment.sampler], in_use=False)
+    return halves_of([deployment, deployment.sampler], in_use=None)
 
 
 def _count(label: str, finished: Mapping[str, bool]) -> Fact:
@@ -189,5 +200,5 @@ def _count(label: str, finished: Mapping[str, bool]) -> Fact:
     return Fact(label=label, value=f"{alive:,} of {len(finished):,}", tone="good" if alive else None)
 
 
-def _gpus(held: Mapping[Held, int], *, in_use: bool) -> int:
+def _gpus(held: Mapping[Held, int], *, in_use: bool | None) -> int:
     return sum(count * (half.gpus or 0) for half, count in held.items() if half.in_use is in_use)

@@ -15,28 +15,32 @@ if TYPE_CHECKING:
 
 
 class Held(NamedTuple):
-    """What one half holds: its GPUs if they are told, and whether something active is behind it."""
+    """What one half holds: its GPUs if they are told, and whether something active is behind it; None where that is not known.
+
+    A listing of runs may be filtered where the one of deployments is not, so a half that no listed run explains is not idle: it may
+    train for another team.
+    """
 
     gpus: int | None
-    in_use: bool
+    in_use: bool | None
 
 
 #: Halves by id.
 Halves = tuple[tuple[str, Held], ...]
 
 
-def halves_of(halves: Iterable[Deployment | Sampler | None], *, in_use: bool) -> Halves:
+def halves_of(halves: Iterable[Deployment | Sampler | None], *, in_use: bool | None) -> Halves:
     """Return what those of some halves hold that are alive and on hardware of the caller's."""
     return tuple(
         # What is on its way down needs nobody any more.
-        (half.id, Held(gpus_of(half), in_use or state(half.status) == "DEACTIVATING"))
+        (half.id, Held(gpus_of(half), True if state(half.status) == "DEACTIVATING" else in_use))
         for half in halves
         if half is not None and is_alive(half) and not is_serverless(half)
     )
 
 
 class Holdings:
-    """All halves together; a half that several claim counts once, as the first one says."""
+    """All halves together; a half that several claim counts once, in use if it is for any of them, else as the first one says."""
 
     def __init__(self) -> None:
         self._claims: tuple[Mapping[str, Halves], ...] = ()
@@ -64,7 +68,9 @@ class Holdings:
         for claim in claims:
             for halves in claim.values():
                 for key, held in halves:
-                    first.setdefault(key, held)
+                    known = first.setdefault(key, held)
+                    if held.in_use and not known.in_use:
+                        first[key] = held
         return Counter(first.values())
 
     def _add(self, halves: Halves, times: int) -> None:

@@ -9,14 +9,17 @@ from loops_nb.errors import InvalidArgumentError
 from loops_nb.live import Need
 from loops_nb.panels.content import Content, Memo
 from loops_nb.panels.notices import Trouble, deployment_trouble, sampler_trouble
-from loops_nb.panels.rows import checkpoint_row, deployment_row, gpus_of, is_alive, sampler_row
+from loops_nb.panels.rows import checkpoint_row, deployment_row, gpus_of, is_alive, is_serverless, sampler_row
 from loops_nb.panels.view import envelope, frames
 from loops_nb.panels.wire import Fact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from loops_nb.live import Board
+    from loops_nb.models import Checkpoint, Deployment, Sampler
     from loops_nb.panels.wire import ViewName
 
 
@@ -42,7 +45,7 @@ class SamplersView:
         alive = [sampler for sampler in samplers.values() if is_alive(sampler)]
         facts = (
             Fact(label="alive", value=f"{len(alive):,} of {len(samplers):,}", tone="good" if alive else None),
-            Fact(label="GPUs held", value=f"{sum(gpus_of(sampler) or 0 for sampler in alive):,}"),
+            *gpu_facts(alive),
         )
         return Content({"samplers": rows}, facts)
 
@@ -76,7 +79,7 @@ class DeploymentsView:
         alive = sum(is_alive(deployment) for deployment in deployments.values())
         facts = (
             Fact(label="alive", value=f"{alive:,} of {len(deployments):,}", tone="good" if alive else None),
-            Fact(label="GPUs held", value=f"{sum(gpus_of(half) or 0 for half in halves):,}"),
+            *gpu_facts(halves),
         )
         return Content({"deployments": rows}, facts)
 
@@ -119,9 +122,7 @@ class CheckpointsView:
         checkpoints = board.checkpoints(self._checkpoints)
         rows = self._rows.of(checkpoints)
         facts = [Fact(label="checkpoints", value=f"{len(checkpoints):,}")]
-        total = sum(found.size_bytes or 0 for found in checkpoints.values())
-        if total:
-            facts.append(Fact(label="in all", value=size(total)))
+        facts += size_facts(checkpoints.values())
         return Content({"checkpoints": rows}, tuple(facts))
 
     def troubles(self, board: Board) -> dict[str, Trouble]:  # noqa: ARG002 - a checkpoint does not end
@@ -132,6 +133,23 @@ class CheckpointsView:
         """Return them as ``loops.checkpoints.frame`` would."""
         frame: pd.DataFrame = frames().checkpoints_frame(envelope("checkpoints", board.checkpoints(self._checkpoints)))
         return frame
+
+
+def gpu_facts(halves: Iterable[Deployment | Sampler]) -> list[Fact]:
+    """Return how many GPUs some living halves hold, and of how many halves that is not known; shared capacity holds none."""
+    counts = [gpus_of(half) for half in halves if not is_serverless(half)]
+    facts = [Fact(label="GPUs held", value=f"{sum(count or 0 for count in counts):,}")]
+    untold = counts.count(None)
+    return [*facts, Fact(label="alive on hardware not told", value=f"{untold:,}")] if untold else facts
+
+
+def size_facts(checkpoints: Iterable[Checkpoint]) -> list[Fact]:
+    """Return the total size of some checkpoints; a lower bound where the service does not tell all of them."""
+    sizes = [found.size_bytes for found in checkpoints]
+    known = [found for found in sizes if found is not None]
+    if not known:
+        return []
+    return [Fact(label="in all", value=f"{'' if len(known) == len(sizes) else 'at least '}{size(sum(known))}")]
 
 
 def _line(what: str, **options: str | None) -> str:

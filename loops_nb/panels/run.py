@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.drawing.wording import many, size
+from loops_nb.drawing.wording import many
 from loops_nb.live import Need
 from loops_nb.models import RUN_TERMINAL
 from loops_nb.panels.content import Content, Memo
+from loops_nb.panels.listings import size_facts
 from loops_nb.panels.notices import Trouble, run_trouble
 from loops_nb.panels.rows import checkpoint_row, gpus_of, is_alive, run_is_finished, state
 from loops_nb.panels.stuck import stuck_spans
@@ -140,9 +141,7 @@ def _links(run: Run, deployment: Deployment | None) -> list[Fact]:
 
 def _facts(checkpoints: Mapping[str, Checkpoint], stuck: list[live.Span]) -> list[Fact]:
     facts = [Fact(label="checkpoints", value=f"{len(checkpoints):,}")]
-    known = [found.size_bytes for found in checkpoints.values() if found.size_bytes is not None]
-    if known:
-        facts.append(Fact(label="in all", value=size(sum(known))))
+    facts += size_facts(checkpoints.values())
     syncing = sum(found.sync_status == _SYNCING for found in checkpoints.values())
     if syncing:
         facts.append(Fact(label="still syncing", value=f"{syncing:,}", tone="busy"))

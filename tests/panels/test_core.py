@@ -400,6 +400,56 @@ def test_gpus_behind_an_ended_run_are_idle() -> None:
     assert facts["runs alive"] == "1 of 1"
 
 
+def facts_of(core: Core) -> dict[str, str]:
+    return {fact.label: fact.value for fact in core.state.content.facts}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(deployment("theirs"), id="it serves a run that is not listed"),
+        pytest.param(deployment("theirs", active_run_id=None), id="it served one last"),
+        pytest.param(deployment("theirs", active_run_id=None, latest_run_id=None), id="the service does not say whom it serves"),
+        pytest.param(deployment("r", active_run_id="theirs", latest_run_id="theirs"), id="it has gone on to serve another run"),
+        pytest.param(
+            deployment("r", active_run_id=None, latest_run_id=None), id="of an ended run, and the service does not say for whom now"
+        ),
+    ],
+)
+@pytest.mark.parametrize("filters", [{}, {"team_id": "t1"}, {"base_model": "Qwen/Qwen3-8B"}, {"scope": "org"}])
+def test_gpus_that_no_listed_run_explains_are_not_called_idle(filters: dict[str, str], found: dict[str, Any]) -> None:
+    core, hand, _ = panel(FleetView(**filters))
+    hand.answer(runs=[run("r", "INACTIVE", sampler=None)], deployments=[found], samplers=[], checkpoints=[])
+    facts = facts_of(core)
+    assert facts["GPUs idle"] == "0"
+    assert facts["GPUs in use"] == "0"
+    assert facts["GPUs that no listed run explains"] == "9"
+    assert [fact.label for fact in core.state.content.facts if fact.tone == "bad"] == []
+
+
+def test_deployment_of_an_active_run_is_in_use_whatever_ended_run_names_it_too() -> None:
+    core, hand, _ = panel()
+    runs = [run("ended", "INACTIVE", deployment_id="dep_r", sampler=None), run("r", sampler=None)]
+    hand.answer(runs=runs, deployments=[deployment("r", active_run_id=None, latest_run_id=None, sampler=None)], samplers=[], checkpoints=[])
+    facts = facts_of(core)
+    assert (facts["GPUs in use"], facts["GPUs idle"]) == ("8", "0")
+
+
+def test_sampler_of_a_run_of_another_base_model_is_not_called_standalone() -> None:
+    core, hand, _ = panel(FleetView(base_model="Qwen/Qwen3-8B"))
+    hand.answer(runs=[run("r", base_model=None)], deployments=[], samplers=[sampler("samp_r")], checkpoints=[])
+    assert "standalone samplers alive" not in facts_of(core)
+
+
+def test_sums_over_what_the_service_does_not_tell_say_so() -> None:
+    core, hand, _ = panel(SamplersView())
+    hand.answer(runs=[], samplers=[sampler("a"), sampler("b", instance_type=None)])
+    assert (facts_of(core)["GPUs held"], facts_of(core)["alive on hardware not told"]) == ("1", "1")
+    core, hand, _ = panel(CheckpointsView(run_id="r"))
+    hand.answer(checkpoints=[checkpoint("r", 0, size_bytes=2_000_000_000), checkpoint("r", 1, size_bytes=None)])
+    assert facts_of(core)["in all"].startswith("at least ")
+
+
 def test_what_has_been_on_its_way_for_too_long_is_stuck() -> None:
     core, hand, _ = panel()
     hand.answer(workspace())

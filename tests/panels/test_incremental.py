@@ -86,14 +86,15 @@ _claims = st.dictionaries(
 
 @ANY_MACHINE
 @given(st.lists(st.tuples(_claims, _claims), min_size=1, max_size=6))
-def test_what_several_claim_counts_once_as_the_first_one_says(turns: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+def test_what_several_claim_counts_once_and_in_use_if_it_is_for_any_of_them(turns: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     holdings = Holdings()
     for claims in turns:
         first: dict[str, Held] = {}
         for claim in claims:
             for halves in claim.values():
                 for key, held in halves:
-                    first.setdefault(key, held)
+                    known = first.setdefault(key, held)
+                    first[key] = held if held.in_use and not known.in_use else known
         assert +holdings.count(*claims) == Counter(first.values())
 
 
