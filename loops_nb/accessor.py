@@ -15,7 +15,7 @@ import pandas as pd
 
 from loops_nb.connections import CONNECTION_ATTR, marked, the_only_one
 from loops_nb.errors import InvalidArgumentError, readable_interrupt
-from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
+from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE, times_of
 from loops_nb.frames.columns import KINDS
 from loops_nb.frames.derived import DERIVED
 from loops_nb.frames.downloads import downloads_frame, plan_frame
@@ -407,10 +407,10 @@ def _events(frame: pd.DataFrame) -> pd.DataFrame:
     if kind not in _EVENT_OF:
         raise InvalidArgumentError(f"A frame of {kind} has no times, so it has no timeline.", argument="df")
     name = loops._needs(_TIME_OF.get(kind, "created_at"), "timeline")  # noqa: SLF001 - our own
-    time = frame[name]
-    if not isinstance(time.dtype, pd.DatetimeTZDtype):
+    time = times_of(frame[name])
+    if time is None:
         raise InvalidArgumentError(
-            f"df.loops.timeline needs times with a time zone in {name!r}, which are {time.dtype} here (a file keeps texts).",
+            f"df.loops.timeline needs times with a time zone in {name!r}, which are {frame[name].dtype} here (a file keeps texts).",
             argument="df",
             hint=f'df["{name}"] = pd.to_datetime(df["{name}"], format="ISO8601", utc=True)',
         )
@@ -426,4 +426,4 @@ def _events(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _texts(frame: pd.DataFrame, column: str) -> Any:
-    return frame[column].array if column in frame else pd.array(np.full(len(frame), None, object), dtype=STRING_DTYPE)
+    return frame[column].astype(STRING_DTYPE).array if column in frame else pd.array(np.full(len(frame), None, object), dtype=STRING_DTYPE)

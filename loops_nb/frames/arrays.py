@@ -5,6 +5,7 @@ Every column is made as the extension array that it will be, so that pandas neit
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,29 @@ KIND_ATTR = "loops_kind"
 STRING_DTYPE: Any = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype()  # noqa: PLR2004
 _NO_STRING = pd.array([None], dtype=STRING_DTYPE)
 _INT64 = np.iinfo(np.int64)
+
+
+def times_of(values: pd.Series[Any]) -> pd.Series[pd.Timestamp] | None:
+    """Return a column of times with a time zone as pandas' own dtype; None if it is not one.
+
+    Frames that went through Parquet, ``convert_dtypes`` or a merge hold the same times as Arrow's timestamps or as objects.
+
+    Parameters
+    ----------
+    values
+        The column: datetime64 with a time zone, ``timestamp[..., tz=...][pyarrow]``, or objects that are datetimes with a time zone.
+    """
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values
+    if isinstance(values.dtype, pd.ArrowDtype):
+        if getattr(values.dtype.pyarrow_dtype, "tz", None) is None:
+            return None
+        found: pd.Series[pd.Timestamp] = values.astype(pd.DatetimeTZDtype(values.dtype.pyarrow_dtype.unit, values.dtype.pyarrow_dtype.tz))
+        return found
+    moments = values.dropna()
+    if values.dtype != object or not len(moments) or not all(isinstance(when, datetime) and when.tzinfo is not None for when in moments):
+        return None
+    return pd.to_datetime(values, utc=True)
 
 
 def build(kind: Kind, columns: tuple[Column, ...], rows: Rows, given: dict[str, list[Any]] | None = None) -> pd.DataFrame:

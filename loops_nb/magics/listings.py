@@ -162,6 +162,11 @@ def _is_plain(index: pd.Index[Any]) -> bool:
 
 def _field(name: str, values: pd.Series[Any], time_zone: str, *, kind: str) -> Field:
     """Return one column; one whose values do not suit its name or dtype is shown as plain text."""
+    if "pyarrow" in str(values.dtype) or values.dtype == object:
+        from loops_nb.frames.arrays import times_of  # noqa: PLC0415 - a frame is here, so pandas is loaded
+
+        times = times_of(values)
+        values = values if times is None else times
     cells = values.tolist()
     dtype = str(values.dtype)
     if name == "url" and kind == "files":

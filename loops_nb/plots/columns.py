@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.frames.arrays import KIND_ATTR
+from loops_nb.frames.arrays import KIND_ATTR, times_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,10 +97,10 @@ def moments(frame: pd.DataFrame, column: str, plot: str) -> list[float | None]:
     InvalidArgumentError
         If they are not times with a time zone.
     """
-    values: Any = frame[column]
-    if not isinstance(values.dtype, pd.DatetimeTZDtype):
+    values: Any = times_of(frame[column])
+    if values is None:
         raise InvalidArgumentError(
-            f"plot.{plot} needs times with a time zone in {column!r}, which are {values.dtype} here (a file keeps texts).",
+            f"plot.{plot} needs times with a time zone in {column!r}, which are {frame[column].dtype} here (a file keeps texts).",
             argument="frame",
             hint=f'df["{column}"] = pd.to_datetime(df["{column}"], format="ISO8601", utc=True)',
         )
