@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb import __version__
 from loops_nb.drawing.wording import many, size
-from loops_nb.errors import AuthenticationError, LoopsError
+from loops_nb.errors import AuthenticationError, LoopsError, one_line
 from loops_nb.faults import recorded
-from loops_nb.magics.connection import ask
+from loops_nb.magics.connection import ask, shown
 from loops_nb.magics.grammar import Verb
 from loops_nb.magics.phrases import key_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import SimpleNamespace
 
     from loops_nb.magics.desk import Desk
@@ -23,25 +25,56 @@ if TYPE_CHECKING:
 _NEEDED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpcore", "msgspec")
 _USUAL = ("ipykernel", "jupyterlab")
 _NOT_CONNECTED = "%loops local start (sample data, no key) or %loops login"
+_LOG = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """What a check found.
+
+    Parameters
+    ----------
+    lines
+        What to say.
+    fix
+        What to do about it; empty where nothing is wrong.
+    """
+
+    lines: list[str]
+    fix: str = ""
 
 
 def _run(desk: Desk, _values: SimpleNamespace) -> None:
+    found = {name: _checked(name, check, desk) for name, check in _CHECKS.items()}
+    # Settings that cannot be read are in the way of everything else.
+    fix = next((found[name].fix for name in ("Settings", *found) if found[name].fix), "")
+    lines = [line for part in found.values() for line in part.lines]
+    desk.say("\n".join([*lines, f"To fix: {fix}" if fix else "Nothing to fix."]))
+
+
+def _checked(name: str, check: Callable[[Desk], Found], desk: Desk) -> Found:
+    """Carry out one check; whatever it raises, the others are still made."""
+    try:
+        return check(desk)
+    except LoopsError as error:
+        return Found([f"{name}: could not be checked: {error.message}"], error.hint)
+    except Exception as error:  # noqa: BLE001 - told, and logged with its traceback
+        _LOG.exception("The check of %s by %%loops doctor failed", name)
+        # Only the system's own texts are shown: in another one the key may stand.
+        why = one_line(str(error), limit=200) if isinstance(error, OSError) else type(error).__name__
+        return Found([f"{name}: could not be checked: {why}. It is a fault of loops_nb; the logger {__name__} has its traceback."])
+
+
+def _environment(_desk: Desk) -> Found:
+    place = "a virtual environment" if sys.prefix != sys.base_prefix else "the base Python"
+    return Found(
+        [f"loops_nb {__version__}, Python {sys.version.split()[0]} on {sys.platform}", f"Kernel's environment: {sys.prefix} ({place})"]
+    )
+
+
+def _packages(_desk: Desk) -> Found:
     found = {name: _version(name) for name in (*_NEEDED, *_USUAL)}
-    lines = [
-        f"loops_nb {__version__}, Python {sys.version.split()[0]} on {sys.platform}",
-        f"Kernel's environment: {sys.prefix} ({'a virtual environment' if sys.prefix != sys.base_prefix else 'the base Python'})",
-        "Packages there: " + ", ".join(f"{name} {number or _absent(name)}" for name, number in found.items()),
-        f"Front end: {_front_end(desk)}",
-        f"Settings: {_settings(desk)}",
-    ]
-    to_fix = _wrong_packages(found)
-    service_lines, service_fix = _service(desk)
-    panels_line, panels_fix = _panels()
-    fault_lines, fault_fix = _faults()
-    lines += [*service_lines, panels_line, *fault_lines]
-    fix = service_fix if desk.settings.project_error is not None else (to_fix or service_fix or panels_fix or fault_fix)
-    lines.append(f"To fix: {fix}" if fix else "Nothing to fix.")
-    desk.say("\n".join(lines))
+    said = ", ".join(f"{name} {number or _absent(name)}" for name, number in found.items())
+    return Found([f"Packages there: {said}"], _wrong_packages(found))
 
 
 def _version(name: str) -> str:
@@ -58,19 +91,25 @@ def _absent(name: str) -> str:
     return "missing" if name in _NEEDED else "not in this environment"
 
 
-def _front_end(desk: Desk) -> str:
+def _front_end(desk: Desk) -> Found:
     kind = type(desk.shell).__name__
-    return "a Jupyter kernel" if kind == "ZMQInteractiveShell" else "IPython in a terminal" if kind.startswith("Terminal") else kind
+    name = "a Jupyter kernel" if kind == "ZMQInteractiveShell" else "IPython in a terminal" if kind.startswith("Terminal") else kind
+    return Found([f"Front end: {name}"])
 
 
-def _settings(desk: Desk) -> str:
+def _settings(desk: Desk) -> Found:
     if desk.settings.project_error is not None:
-        return desk.settings.project_error.message
-    return (
+        # It may have been corrected.
+        desk.settings.read_project()
+    error = desk.settings.project_error
+    if error is not None:
+        return Found([f"Settings: {error.message}"], error.hint)
+    where = (
         f"from {desk.settings.project_file}"
         if desk.settings.project_file
         else "the defaults and %config LoopsMagics (no [tool.loops_nb] in a pyproject.toml here)"
     )
+    return Found([f"Settings: {where}"])
 
 
 def _wrong_packages(found: dict[str, str]) -> str:
@@ -82,56 +121,75 @@ def _wrong_packages(found: dict[str, str]) -> str:
     return ""
 
 
-def _service(desk: Desk) -> tuple[list[str], str]:
-    """Return the lines on key, service and local service, and the first thing to fix about them."""
-    lines = [_local_line()]
+def _local(_desk: Desk) -> Found:
+    from loops_nb.local import launcher  # noqa: PLC0415
+
+    running = launcher.status()
+    return Found(
+        [f"Local service: {running.url} (process {running.pid})" if running is not None else "Local service: not running"],
+    )
+
+
+def _network(_desk: Desk) -> Found:
+    """Say which variables of the environment decide over the network, and whether the certificates can be loaded."""
+    from loops_nb.config.network import ssl_context, variables_in_use  # noqa: PLC0415
+
+    lines = [f"Network: {one_line(', '.join(variables), limit=500)}"] if (variables := variables_in_use()) else []
+    if any(variable.startswith("SSL") for variable in variables):
+        ssl_context()
+    return Found(lines)
+
+
+def _service(desk: Desk) -> Found:
+    """Return the lines on address and key, and whether the service answers."""
+    lines: list[str] = []
     try:
         target = desk.connection.target()
         if target is None:
-            return [*lines, "API key: none", "Connected: nowhere yet"], _NOT_CONNECTED
-        lines.append(f"Address: {target.url} ({target.because})")
+            return Found(["API key: none", "Connected: nowhere yet"], _NOT_CONNECTED)
+        lines.append(f"Address: {shown(target.url)} ({target.because})")
         loops = desk.loops
         lines.append(f"API key: {key_words(loops)}")
         started = time.perf_counter()
         ask(loops)
     except AuthenticationError as error:
-        return [*lines, f"Reachable: yes, but {error.message}"], error.hint
+        return Found([*lines, f"Reachable: yes, but {error.message}"], "the service refuses the key: %loops login with a new one")
     except LoopsError as error:
-        return [*lines, f"Connected: no. {error.message}"], error.hint or "%loops local start, to work without that service meanwhile"
-    return [*lines, f"Reachable: yes, answered in {(time.perf_counter() - started) * 1000:.0f} ms"], ""
+        fix = error.hint or "%loops local start, to work without that service meanwhile"
+        return Found([*lines, f"Connected: no. {error.message}"], fix)
+    return Found([*lines, f"Reachable: yes, answered in {(time.perf_counter() - started) * 1000:.0f} ms"])
 
 
-def _panels() -> tuple[str, str]:
-    """Return the line on live panels, and what to fix about them."""
+def _panels(_desk: Desk) -> Found:
     from loops_nb.panels import open_panels  # noqa: PLC0415
     from loops_nb.panels.bundle import page_code  # noqa: PLC0415
 
-    try:
-        code = page_code()
-    except LoopsError as error:
-        return f"Live panels: {error.message}", error.hint
-    return f"Live panels: {len(open_panels())} open; their page code is there ({size(len(code.encode()))})", ""
+    code = page_code()
+    return Found([f"Live panels: {len(open_panels())} open; their page code is there ({size(len(code.encode()))})"])
 
 
-def _faults() -> tuple[list[str], str]:
+def _faults(_desk: Desk) -> Found:
     """Return what failed of this package's own code, the newest with its traceback, and what to do about it."""
     found = recorded()
     if not found:
-        return [], ""
+        return Found([])
     counts = Counter((fault.doing, fault.error) for fault in found)
     lines = [f"Fault of loops_nb, while {doing}: {error} ({many(count, 'time')})" for (doing, error), count in counts.items()]
     lines += ["The newest of them:", *(f"    {line}" for line in found[-1].traceback.rstrip().splitlines())]
-    return lines, "report the fault of loops_nb above; restarting the kernel gets rid of its consequences"
+    return Found(lines, "report the fault of loops_nb above; restarting the kernel gets rid of its consequences")
 
 
-def _local_line() -> str:
-    from loops_nb.local import launcher  # noqa: PLC0415
-
-    try:
-        running = launcher.status()
-    except LoopsError as error:
-        return f"Local service: {error.message}"
-    return f"Local service: {running.url} (process {running.pid})" if running is not None else "Local service: not running"
+_CHECKS: dict[str, Callable[[Desk], Found]] = {
+    "Environment": _environment,
+    "Packages": _packages,
+    "Front end": _front_end,
+    "Settings": _settings,
+    "Local service": _local,
+    "Network": _network,
+    "Service": _service,
+    "Live panels": _panels,
+    "Faults": _faults,
+}
 
 
 VERB = Verb(
