@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from loops_nb.config.loopback import is_loopback
+from loops_nb.config.loopback import ascii_host, is_loopback
 from loops_nb.errors import CredentialsError, InvalidArgumentError
 
 HOSTED_URL = "https://api.baseten.co"
@@ -53,7 +53,7 @@ def checked_address(text: str, source: str, argument: str) -> Address:
     url = text.strip().rstrip("/") if isinstance(text, str) else ""
     try:
         parts = urlsplit(url)
-        host, port_is_fine = parts.hostname or "", parts.port is None or parts.port > 0
+        host, port_is_fine = ascii_host(parts.hostname or ""), parts.port is None or parts.port > 0
     except ValueError:
         host, parts, port_is_fine = "", urlsplit(""), False
     if parts.scheme not in {"http", "https"} or not host or not port_is_fine or not url.isprintable() or " " in url:
@@ -70,4 +70,7 @@ def checked_address(text: str, source: str, argument: str) -> Address:
             f"{argument} is plain http to another machine ({host}): the API key would cross the network in the clear, so nothing was sent.",
             hint="Use https://, or an address of this machine.",
         )
+    if not url.isascii():
+        port = "" if parts.port is None else f":{parts.port}"
+        url = f"{parts.scheme}://{host}{port}{quote(parts.path, safe='/%')}"
     return Address(url, source, loopback)

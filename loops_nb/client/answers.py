@@ -28,6 +28,7 @@ from loops_nb.errors import (
     UnreadableAnswerError,
     one_line,
 )
+from loops_nb.faults import HINT, record
 from loops_nb.models import UNDECODABLE
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ def result(call: Call[T], body: bytes) -> T:
 def readable() -> Iterator[None]:
     """Turn everything that an answer makes its reader raise into an error of our tree.
 
-    What no reader foresees is a fault of ours: it is logged with its traceback.
+    What no reader foresees is a fault of ours: it is logged, and shown by ``%loops doctor``.
 
     Raises
     ------
@@ -105,11 +106,8 @@ def readable() -> Iterator[None]:
     except LoopsError:
         raise
     except Exception as error:  # noqa: BLE001 - told as ours, and logged
-        _LOG.exception("Reading an answer of the service raised %s", type(error).__name__)
-        raise UnreadableAnswerError(
-            f"The answer could not be read ({type(error).__name__}), which is a fault of loops_nb.",
-            hint="Please report it, with what the logger loops_nb says.",
-        ) from None
+        fault = record(_LOG, "reading an answer of the service", error)
+        raise UnreadableAnswerError(f"The answer could not be read: {fault.reason}", hint=HINT) from None
 
 
 def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: bytes, *, secret: Secret, tried: str = "") -> Exception:

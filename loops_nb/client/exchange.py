@@ -32,6 +32,7 @@ from loops_nb.errors import (
     TransportError,
     UnreadableAnswerError,
 )
+from loops_nb.faults import record
 
 AUTH_SCHEMES = ("Bearer", "Api-Key")
 MOST_REDIRECTS = 5
@@ -165,8 +166,8 @@ class Exchange:
             return self._unsent(call, error)
         if not isinstance(error, _OF_THE_NETWORK):
             # Not foreseen here: the log has what is needed to mend it.
-            _LOG.error("An answer to the request to %s raised %s", call.does, type(error).__name__, exc_info=error)
-            return self._not_known(call, f"reading the answer raised {type(error).__name__}, a fault of loops_nb")
+            fault = record(_LOG, f"receiving the answer to a request to {call.does}", error)
+            return self._not_known(call, fault.reason.removesuffix("."))
         reason = self._in_words(call, error)
         if _is_certificate_fault(error):
             return ServiceUnreachableError(

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.config import SETTINGS
-from loops_nb.config.loopback import is_loopback
+from loops_nb.config.loopback import ascii_host, is_loopback
 from loops_nb.config.zones import LOCAL_ZONE, display_zone
 from loops_nb.errors import ConfigError
 
@@ -52,6 +52,7 @@ def _base_url(value: Any) -> str:
     try:
         parts = urlsplit(text)
         port = parts.port
+        ascii_host(parts.hostname or "")
     except ValueError:
         parts, port = urlsplit(""), None
     usable = parts.scheme in {"http", "https"} and parts.hostname and port != 0 and text.isprintable() and " " not in text

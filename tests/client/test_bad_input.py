@@ -106,6 +106,8 @@ def test_a_wrong_target_names_the_uri_to_use_instead() -> None:
         ("http://127.0.0.1:99999", InvalidArgumentError),
         ("http://127.0.0.1:0", InvalidArgumentError),
         ("https://api.base ten.co", InvalidArgumentError),
+        (f"https://{'a' * 64}.example", InvalidArgumentError),
+        ("https://a..example", InvalidArgumentError),
     ],
 )
 def test_an_address_that_a_key_must_not_go_to(url: str, kind: type[Exception]) -> None:
@@ -121,6 +123,17 @@ def test_an_address_that_a_key_must_not_go_to(url: str, kind: type[Exception]) -
 )
 def test_a_good_address(url: str) -> None:
     assert Loops("key", url).base_url == url.rstrip("/")
+
+
+def test_an_address_outside_of_ascii_is_asked_in_its_ascii_form() -> None:
+    assert Loops("key", "https://bücher.example:8443/käse%20").base_url == "https://xn--bcher-kva.example:8443/k%C3%A4se%20"
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_number_that_no_json_reader_takes_is_refused(digits: int) -> None:
+    number = 10**digits
+    with pytest.raises(InvalidArgumentError, match="at most 64 bits"):
+        Loops("key", "http://127.0.0.1:1").runs.create(**RUN, seed=number)
 
 
 @pytest.mark.parametrize("arguments", [{"timeout": 0}, {"timeout": float("nan")}, {"timeout": True}])

@@ -201,7 +201,7 @@ def test_any_answer_to_any_operation_gives_a_result_or_an_error_of_our_tree(
         text = str(caught)
         assert text.isprintable()
         assert len(text) < 3000
-        assert "fault of loops_nb" not in text
+        assert "a fault of loops_nb" not in text
         # An unknown field is read when it is asked for; the create itself is known then.
         if name.partition(".")[2].startswith(WRITES) and 200 <= status < 300 and "a field that cannot be read" not in text:
             assert isinstance(caught, OutcomeUnknownError)
@@ -339,6 +339,6 @@ def test_a_packed_body_is_the_same_however_it_is_cut(parts: list[bytes], size: i
 
 
 def test_a_fault_of_ours_in_a_reader_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(UnreadableAnswerError, match=r"ZeroDivisionError.*fault of loops_nb"), readable():
+    with pytest.raises(UnreadableAnswerError, match=r"ZeroDivisionError.*a fault of loops_nb"), readable():
         _ = 1 // 0
     assert "Traceback" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from loops_nb import __version__
 from loops_nb.drawing.wording import many, size
 from loops_nb.errors import AuthenticationError, LoopsError, one_line
-from loops_nb.faults import recorded
+from loops_nb.faults import record, recorded
 from loops_nb.magics.connection import ask, shown
 from loops_nb.magics.grammar import Verb
 from loops_nb.magics.phrases import key_words
@@ -48,7 +49,21 @@ def _run(desk: Desk, _values: SimpleNamespace) -> None:
     # Settings that cannot be read are in the way of everything else.
     fix = next((found[name].fix for name in ("Settings", *found) if found[name].fix), "")
     lines = [line for part in found.values() for line in part.lines]
-    desk.say("\n".join([*lines, f"To fix: {fix}" if fix else "Nothing to fix."]))
+    desk.say(_without_key("\n".join([*lines, f"To fix: {fix}" if fix else "Nothing to fix."])))
+
+
+def _without_key(text: str) -> str:
+    """Blot out the API key: the traceback of a fault may quote anything."""
+    from loops_nb.credentials import ENV_KEY, Secret, resolve_key  # noqa: PLC0415
+
+    if named := os.environ.get(ENV_KEY, "").strip():
+        text = Secret(named).redact(text)
+    try:
+        found = resolve_key()
+    except LoopsError:
+        # What cannot be a key was never sent, so it stands nowhere.
+        return text
+    return text if found is None else found.secret.redact(text)
 
 
 def _checked(name: str, check: Callable[[Desk], Found], desk: Desk) -> Found:
@@ -58,10 +73,8 @@ def _checked(name: str, check: Callable[[Desk], Found], desk: Desk) -> Found:
     except LoopsError as error:
         return Found([f"{name}: could not be checked: {error.message}"], error.hint)
     except Exception as error:  # noqa: BLE001 - told, and logged with its traceback
-        _LOG.exception("The check of %s by %%loops doctor failed", name)
-        # Only the system's own texts are shown: in another one the key may stand.
-        why = one_line(str(error), limit=200) if isinstance(error, OSError) else type(error).__name__
-        return Found([f"{name}: could not be checked: {why}. It is a fault of loops_nb; the logger {__name__} has its traceback."])
+        fault = record(_LOG, f"checking {name} for %loops doctor", error)
+        return Found([f"{name}: could not be checked: {fault.reason}"])
 
 
 def _environment(_desk: Desk) -> Found:
