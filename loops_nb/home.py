@@ -5,27 +5,67 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from loops_nb.errors import ConfigError
+
+_VARIABLE = "LOOPS_NB_HOME"
+_HINT = f"Set {_VARIABLE} to a folder by its whole path, such as /tmp/loops"
+
 
 def home_dir() -> Path:
     """Return the folder for data of ``loops_nb``; it may not exist yet.
 
     ``LOOPS_NB_HOME`` names it; without that it is the platform's folder for user data.
+
+    Raises
+    ------
+    ConfigError
+        If there is no home folder for the user that it names, or for this one.
     """
-    named = os.environ.get("LOOPS_NB_HOME", "").strip()
+    named = os.environ.get(_VARIABLE, "").strip()
     if named:
-        return Path(named).expanduser().absolute()
+        return expanded(named, f"{_VARIABLE} is")
     import platformdirs  # noqa: PLC0415 - only needed without the variable
 
-    return Path(platformdirs.user_data_dir("loops-nb", appauthor=False))
+    return _of_platform(platformdirs.user_data_dir("loops-nb", appauthor=False))
 
 
 def cache_dir() -> Path:
     """Return the folder for what can be had again, at the price of time; it may not exist yet.
 
     It is ``cache`` below ``LOOPS_NB_HOME``; without that variable it is the platform's folder for a user's caches.
+
+    Raises
+    ------
+    ConfigError
+        As `home_dir`.
     """
-    if os.environ.get("LOOPS_NB_HOME", "").strip():
+    if os.environ.get(_VARIABLE, "").strip():
         return home_dir() / "cache"
     import platformdirs  # noqa: PLC0415 - only needed without the variable
 
-    return Path(platformdirs.user_cache_dir("loops-nb", appauthor=False))
+    return _of_platform(platformdirs.user_cache_dir("loops-nb", appauthor=False))
+
+
+def expanded(path: str | os.PathLike[str], what: str = "The path is") -> Path:
+    """Return an absolute path, with ``~`` and ``~user`` at its beginning replaced by the home folder.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except (RuntimeError, OSError) as error:
+        reason = "and this user has no home folder" if str(path).startswith(("~/", "~\\")) else "and there is no such home folder"
+        if isinstance(error, OSError):
+            reason = f"and the current folder is gone ({error.strerror})"
+        raise ConfigError(f"{what} {str(path)!r:.200}, {reason}.", hint=_HINT) from None
+
+
+def _of_platform(folder: str) -> Path:
+    found = Path(folder)
+    # What stands for a home folder is left as it is where there is none.
+    if not found.is_absolute():
+        raise ConfigError("This user has no home folder (the environment has no HOME).", hint=_HINT)
+    return found

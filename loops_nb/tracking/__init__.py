@@ -6,7 +6,7 @@ others at the same time.  No account, no network.
 
 from __future__ import annotations
 
-from loops_nb.tracking.recorder import TrackingWarning
+from loops_nb.tracking.notices import TrackingWarning
 from loops_nb.tracking.recording import Recording, begin
 from loops_nb.tracking.rows import MARK_KINDS, ExperimentRow, KeyRow, Mark, Series, in_sight
 from loops_nb.tracking.store import Store, store_path

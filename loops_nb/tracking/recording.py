@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import threading
-import warnings
 from collections.abc import Iterable, Mapping
-from numbers import Real
+from itertools import count
 from pathlib import Path
 from time import time_ns
 from types import TracebackType
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.steps import step_of
-from loops_nb.tracking.recorder import TakesEntries, TrackingWarning, recorder_for
+from loops_nb.tracking.notices import warn
+from loops_nb.tracking.nowhere import Nowhere
+from loops_nb.tracking.recorder import TakesEntries, recorder_for
 from loops_nb.tracking.store import Store, now
-from loops_nb.tracking.values import as_number, as_step, kept_params, kept_text, usable_key
+from loops_nb.tracking.values import as_exact, as_number, as_step, is_too_large, kept_params, kept_text, usable_key
 from loops_nb.tracking.writing import Entry, Logged, Marked, Opened, Opening
 
 if TYPE_CHECKING:
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 _NAN = float("nan")
 _PLAIN = frozenset({float, int, bool})
 _LONGEST_NAME = 500
+# Where another process has the file to itself, an experiment is begun all the same.
+_BEGIN_SECONDS = 2.0
 
 
 class Recording:
     """One experiment that is being recorded; made by `begin`.
 
-    All its methods cost next to nothing, never wait for the disk and may be called from any thread; a background thread writes what
-    they took at most a second later.  A ``kill -9`` loses that second and nothing more.
+    All its methods cost next to nothing, never wait for a disk that is at fault, and may be called from any thread, signal handler,
+    ``atexit`` function and forked process; a background thread writes what they took at most a second later.  A ``kill -9`` loses that
+    second and nothing more.  A loop that logs faster than a healthy disk takes is slowed down to what it takes.
 
     Attributes
     ----------
@@ -47,7 +51,8 @@ class Recording:
         self._recorder = recorder
         self._opening = opening
         self._last_step = last_step
-        self._steps = threading.Lock()
+        # Gives each caller another step without a lock, which a signal handler or a forked process would wait for in vain.
+        self._steps = count(last_step + 1)
         self._keys: set[str] = set()
 
     @property
@@ -71,7 +76,8 @@ class Recording:
             Tokens trained on from the beginning until now, for curves by tokens.
         **more
             Values by their keys.  Numbers of Python, NumPy and of tensors with one element; NaN and infinities are kept.  Anything else
-            is left out, with one warning a key.
+            (complex numbers, texts, dates, durations, masked elements) is left out, with one warning a key.  All are kept as 64-bit
+            floats: of whole numbers beyond 2**53 the nearest one, with one warning a key.
 
         Raises
         ------
@@ -83,8 +89,12 @@ class Recording:
         if not self._are_usable(more):
             more = self._usable(more)
         tokens = _NAN if tokens_seen is None else _tokens(tokens_seen)
-        if type(step) is not int or not -_FAR < step < _FAR:
-            step = self._next_step() if step is None else as_step(step)
+        if step is None:
+            step = next(self._steps)
+        else:
+            if type(step) is not int or not -_FAR < step < _FAR:
+                step = as_step(step)
+            self._steps = count(step + 1)
         self._last_step = step
         recorder = self._recorder
         recorder.add(Logged(self._opening, step, time_ns() // 1_000_000, tokens, more))
@@ -123,8 +133,11 @@ class Recording:
         Raises
         ------
         InvalidArgumentError
-            If the name is no text, or empty; or the step no whole number.
+            If the name is no text, or empty; the step no whole number; or the URI or the target no text.
         """
+        for what, given in (("uri", uri), ("target", target)):
+            if given is not None and not isinstance(given, str):
+                raise InvalidArgumentError(f"{what} must be a text, not {type(given).__name__}.", argument=what)
         if not (isinstance(name, str) and name.strip()):
             raise InvalidArgumentError(
                 "The name of a checkpoint must be a text that is not empty.", argument="name", hint="For example exp.saved('step-100')"
@@ -137,7 +150,7 @@ class Recording:
                 now(),
                 kept_text(name),
                 uri if uri is None else kept_text(uri),
-                target,
+                target if target is None else kept_text(target),
             )
         )
 
@@ -153,8 +166,15 @@ class Recording:
         self._add(Marked(self._opening, "save", step, at, kept_text(name), uri if uri is None else kept_text(uri), target, turn))
 
     def flush(self) -> bool:
-        """Write all that was logged until now, and tell whether it is in the file."""
-        done = self._recorder.flush()
+        """Write all that was logged until now.
+
+        Returns
+        -------
+        bool
+            Whether all that was ever logged to this experiment by this process is in the file: also false from the first value on that
+            had to be dropped.  Ctrl-C ends the wait and nothing else.
+        """
+        done = self._recorder.flush() and not self._opening.lost
         self._recorder.tell()
         return done
 
@@ -184,20 +204,34 @@ class Recording:
         self._close(stacklevel=3)
 
     def _close(self, *, stacklevel: int) -> None:
-        if self._recorder.flush() or not (waiting := self._recorder.waiting):
+        is_written = self._recorder.flush()
+        lost, self._opening.lost_said = self._opening.lost - self._opening.lost_said, self._opening.lost
+        if lost:
+            warn(f"{_values(lost)} of {self.name!r:.60} {_are(lost)} lost. {self._recorder.trouble}".rstrip(), stacklevel=stacklevel)
+        if is_written or not (waiting := self._recorder.waiting):
+            self._recorder.tell()
             return
         # Said again though it was said while something was logged: after this nobody looks any more.
-        what = f"{waiting:,} values are" if waiting != 1 else "1 value is"
-        warnings.warn(
-            f"{what} not on the disk yet. {self.trouble} If this process ends before, {'it is' if waiting == 1 else 'they are'} lost:"
-            " make the place writable, then exp.flush() tries at once.",
-            TrackingWarning,
+        warn(
+            f"{_values(waiting)} {_are(waiting)} not on the disk yet. {self._why()} If this process ends before,"
+            f" {'it is' if waiting == 1 else 'they are'} lost: make the place writable, then exp.flush() tries at once.",
             stacklevel=stacklevel,
         )
+
+    def _why(self) -> str:
+        return self._recorder.trouble or "They could not be written in time."
 
     def __repr__(self) -> str:
         run = f", run {self.run_id}" if self.run_id else ""
         return f"<{type(self).__name__} {self.name!r} ({self.id}{run})>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to go on with it in another process, or in this one."""
+        opening = self._opening
+        _openings.setdefault(opening.token, opening)
+        row = (opening.id, opening.name, opening.run_id, opening.session_id, opening.created_at, opening.params, opening.tags)
+        place = self._recorder.trouble if isinstance(self._recorder, Nowhere) else self.path
+        return _reopened, (type(self), place, opening.token, row, self._last_step)
 
     def _add(self, entry: Entry) -> None:
         self._recorder.add(entry)
@@ -206,11 +240,6 @@ class Recording:
     def _tell(self) -> None:
         if self._recorder.untold:
             self._recorder.tell()
-
-    def _next_step(self) -> int:
-        with self._steps:
-            self._last_step += 1
-            return self._last_step
 
     def _step_saved(self, name: str) -> int | None:
         # As the service's list of checkpoints is read: one checkpoint must not have two steps.
@@ -240,9 +269,9 @@ class Recording:
             kept = kept_text(key)
             if kept == key:
                 self._keys.add(key)
-            number = as_number(value)
-            if number is None:
-                what = f"too large ({_FITS})" if isinstance(value, Real) else f"no number but {type(value).__name__}"
+            number = as_exact(value)
+            if number is None or not _fits(number):
+                what = f"too large ({_FITS})" if is_too_large(value) else f"no number but {type(value).__name__}"
                 self._leave_out(key, f"{key!r:.60} is {what}: such values are not recorded.")
             else:
                 found[kept] = number
@@ -251,7 +280,23 @@ class Recording:
     def _leave_out(self, key: str, why: str) -> None:
         if key not in self._opening.left_out:
             self._opening.left_out.add(key)
-            warnings.warn(why, TrackingWarning, stacklevel=4)
+            warn(why, stacklevel=4)
+
+
+def _fits(number: float) -> bool:
+    try:
+        float(number)
+    except OverflowError:
+        return False
+    return True
+
+
+def _values(count: int) -> str:
+    return f"{count:,} value{'' if count == 1 else 's'}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 _FAR = 1 << 62
@@ -281,6 +326,18 @@ def _tokens(tokens: Any) -> float:
 
 
 _Kind = TypeVar("_Kind", bound=Recording)
+# What was copied to this process or within it, by the token of the opening that it came from: copies of one go on with one.
+_openings: dict[str, Opening] = {}
+
+
+def _reopened(kind: type[_Kind], place: Path | str, token: str, row: tuple[Any, ...], last_step: int) -> _Kind:
+    key, name, run_id, session_id, created_at, params, tags = row
+    found = _openings.get(token)
+    if found is None:
+        made = Opening(key, name, run_id, session_id, created_at, params, secrets.token_hex(8), tags, is_written=True, process=os.getpid())
+        found = _openings.setdefault(token, made)
+    recorder = recorder_for(place) if isinstance(place, Path) else Nowhere(TrackingError(place))
+    return kind(recorder, found, last_step=last_step)
 
 
 def begin(
@@ -315,38 +372,48 @@ def begin(
     # A text is a row of letters to Python, and never meant so.
     tags = (tags,) if isinstance(tags, str) else tags
     run_id, session_id = _id_of(run, "run"), _id_of(session, "session")
-    with Store(path) as store:
+    try:
+        store = Store(path)
+    except TrackingError as error:
+        # No folder can be named; that must not end a training either.
+        warn(f"Nothing that is logged to {name!r:.60} is kept: {error}", stacklevel=3)
+        return kind(Nowhere(error), _opened(None, name, run_id, session_id, params, tags))
+    with store:
         found = _found(store, name, run_id, resume=resume)
-        recorder = recorder_for(store.path)
-        began = now()
-        opening = Opening(
-            id=secrets.token_hex(4) if found is None else found.id,
-            name=name if found is None else found.name,
-            run_id=run_id if found is None else found.run_id or run_id,
-            session_id=session_id if found is None else found.session_id or session_id,
-            created_at=began if found is None else found.created_at,
-            params=kept_params(params if found is None else {**found.params, **(params or {})}),
-            tags=tuple(kept_text(str(tag)) for tag in tags),
-            token=secrets.token_hex(8),
-            is_written=found is not None,
-            # What is logged now lies behind the marks of before, also within one millisecond.
-            marked_at=0 if found is None else found.last_at,
-        )
-        last_step = -1
-        if found is not None:
-            last_step = max((key.last_step for key in store.keys(found.id)), default=-1)
-            if params:
-                store.set_params(found.id, params)
-            if opening.tags:
-                store.tag(found.id, *opening.tags)
+        last_step = -1 if found is None else max((key.last_step for key in store.keys(found.id)), default=-1)
+    recorder = recorder_for(store.path)
+    opening = _opened(found, name, run_id, session_id, params, tags)
     made = kind(recorder, opening, last_step=last_step)
-    recorder.add(Opened(opening, began))
-    if not recorder.flush() and recorder.refusal is not None:
+    # What is set for one that is there already is written as all else is: another process may have the file to itself at this moment.
+    recorder.add(Opened(opening, now(), "" if found is None else kept_params(params)))
+    if not recorder.flush(held_up_seconds=_BEGIN_SECONDS) and recorder.refusal is not None:
         refusal, recorder.refusal = recorder.refusal, None
         recorder.drop()
         raise refusal
     recorder.tell()
     return made
+
+
+def _opened(
+    found: ExperimentRow | None,
+    name: str,
+    run_id: str | None,
+    session_id: str | None,
+    params: Mapping[str, Any] | None,
+    tags: Iterable[str],
+) -> Opening:
+    return Opening(
+        id=secrets.token_hex(4) if found is None else found.id,
+        name=name if found is None else found.name,
+        run_id=run_id if found is None else found.run_id or run_id,
+        session_id=session_id if found is None else found.session_id or session_id,
+        created_at=now() if found is None else found.created_at,
+        params=kept_params(params if found is None else {**found.params, **(params or {})}),
+        tags=tuple(kept_text(str(tag)) for tag in tags),
+        token=secrets.token_hex(8),
+        is_written=found is not None,
+        process=os.getpid(),
+    )
 
 
 def refuse_others(params: Any, tags: Any) -> None:
@@ -382,6 +449,8 @@ def _found(store: Store, name: str, run_id: str | None, *, resume: bool | str) -
 
 def _id_of(thing: Any, what: str) -> str | None:
     found = getattr(thing, "id", thing)
-    if found is None or (isinstance(found, str) and found):
-        return found
+    if found is None:
+        return None
+    if isinstance(found, str) and found:
+        return kept_text(found)
     raise InvalidArgumentError(f"{what} must be an id or what the API gave, not {type(thing).__name__}.", argument=what)

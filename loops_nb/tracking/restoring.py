@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loops_nb.tracking.chunks import Points
-from loops_nb.tracking.schema import open_store, writing
+from loops_nb.tracking.schema import Writing, open_store
 from loops_nb.tracking.values import kept_params, kept_text
 from loops_nb.tracking.writing import append
 
@@ -45,7 +45,7 @@ def restore(path: Path, row: ExperimentRow, series: Mapping[str, Points], marks:
     """
     connection = open_store(path)
     try:
-        with writing(connection, path):
+        with Writing(connection, path):
             if connection.execute("SELECT 1 FROM experiments WHERE id = ?", (row.id,)).fetchone():
                 return False
             _write(connection, row, series, marks)

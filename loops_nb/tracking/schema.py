@@ -10,15 +10,14 @@ import contextlib
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
 
 from loops_nb.errors import TrackingError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_BUSY_SECONDS = 10.0
-_PAUSE_SECONDS = 0.02
+#: A write that another process is in the way of is tried for so long.
+BUSY_SECONDS = 10.0
+#: Pause between two tries to get the write lock.
+BUSY_PAUSE_SECONDS = 0.02
 #: What made each version of the file out of the one before it.
 STEPS: tuple[tuple[str, ...], ...] = (
     (
@@ -50,8 +49,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
 SCHEMA_VERSION = len(STEPS)
 
 
-def open_store(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the file, made or upgraded where that is needed.
+def open_store(path: Path, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open the file, made or upgraded where that is needed.  A file that is up to date is opened without its write lock.
 
     Parameters
     ----------
@@ -59,6 +58,8 @@ def open_store(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         The file.
     read_only
         Write nothing, also no upgrade.
+    busy_seconds
+        How long this and the statements of the connection wait for locks of other processes.
 
     Raises
     ------
@@ -67,9 +68,9 @@ def open_store(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     sqlite3.Error, OSError
         If it cannot be read or written for now.
     """
-    connection = _read_only(path) if read_only else _writable(path)
+    connection = _read_only(path, busy_seconds) if read_only else _writable(path, busy_seconds)
     try:
-        found = _version(connection, path, oldest=SCHEMA_VERSION if read_only else 0)
+        found = check_version(connection, path, oldest=SCHEMA_VERSION if read_only else 0)
         if found < SCHEMA_VERSION:
             _upgrade(connection, path)
     except sqlite3.DatabaseError as error:
@@ -85,68 +86,110 @@ def open_store(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-@contextlib.contextmanager
-def writing(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """Do everything inside or nothing.
+class Writing:
+    """A transaction: everything inside is done, or nothing.
+
+    Parameters
+    ----------
+    connection
+        The open file.
+    path
+        Its path, for errors.
 
     Raises
     ------
     TrackingError
-        If a newer version of ``loops_nb`` has upgraded the file since it was opened.
+        On entering, if a newer version of ``loops_nb`` has upgraded the file since it was opened.
+    sqlite3.Error
+        If another process is writing, or nothing was written.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        _version(connection, path)
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        #: Whether it is in the file for good; true also where an interrupt came as the commit returned.
+        self.is_committed = False
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            check_version(self._connection, self._path)
+        except BaseException:
+            self._undo()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self._undo()
+            return
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            self._undo()
+            raise
+        except BaseException:
+            # An interrupt: the statement ran to its end before it was raised.
+            self.is_committed = not self._connection.in_transaction
+            self._undo()
+            raise
+        self.is_committed = True
+
+    def _undo(self) -> None:
         # A full disk has rolled back already.
-        if connection.in_transaction:
-            connection.rollback()
-        raise
+        if self._connection.in_transaction:
+            self._connection.rollback()
 
 
-def _writable(path: Path) -> sqlite3.Connection:
+def is_busy(error: BaseException) -> bool:
+    """Tell whether it is only a lock of another connection that is in the way."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _writable(path: Path, busy_seconds: float) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A failed chmod must not keep a person from a file that can be written: it may be on a disk that knows no modes.
+    # A mode that cannot be set must not keep a file from being written: the disk may know no modes.
     if not path.exists():
         with contextlib.suppress(OSError):
             path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
-        _switch_to_wal(connection)
+        _switch_to_wal(connection, busy_seconds)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint = 1000")
-    except sqlite3.DatabaseError as error:
-        if "not a database" in str(error):
+    except BaseException as error:
+        if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
             return connection
         connection.close()
         raise
     return connection
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
+def _switch_to_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
     # SQLite does not wait by itself for others that make the same switch in the same moment.
-    until = time.monotonic() + _BUSY_SECONDS
+    until = time.monotonic() + busy_seconds
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > until:
                 raise
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(BUSY_PAUSE_SECONDS)
         else:
             return
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
+def _read_only(path: Path, busy_seconds: float) -> sqlite3.Connection:
     uri = path.absolute().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
+    connection = sqlite3.connect(f"{uri}?mode=ro", timeout=busy_seconds, isolation_level=None, check_same_thread=False, uri=True)
     try:
         connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.OperationalError:
-        # A folder that nobody can write has no room for the shared memory of WAL; then nobody writes the file either.
+    except sqlite3.OperationalError as error:
         connection.close()
+        if is_busy(error) or _has_log(path):
+            # Read as it is, the file would be without what was written last.
+            raise
+        # A folder that cannot be written has no room for the shared memory of WAL; then nothing writes the file either.
         return sqlite3.connect(f"{uri}?immutable=1", isolation_level=None, check_same_thread=False, uri=True)
     except sqlite3.DatabaseError:
         # No file of ours: the next question is told the same, and whoever asks it says so in words.
@@ -154,7 +197,21 @@ def _read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _version(connection: sqlite3.Connection, path: Path, *, oldest: int = 0) -> int:
+def _has_log(path: Path) -> bool:
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def check_version(connection: sqlite3.Connection, path: Path, *, oldest: int = 0) -> int:
+    """Return the version of the file.
+
+    Raises
+    ------
+    TrackingError
+        If it is older than ``oldest``, or newer than what is known here.
+    """
     found = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if found < oldest:
         raise TrackingError(
@@ -171,9 +228,9 @@ def _version(connection: sqlite3.Connection, path: Path, *, oldest: int = 0) -> 
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    with writing(connection, path):
+    with Writing(connection, path):
         # Another process may have done it since.
-        for number in range(_version(connection, path), SCHEMA_VERSION):
+        for number in range(check_version(connection, path), SCHEMA_VERSION):
             for statement in STEPS[number]:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -11,56 +11,77 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from loops_nb.errors import TrackingError, one_line
-from loops_nb.home import home_dir
+from loops_nb.errors import ConfigError, TrackingError, one_line
+from loops_nb.home import expanded, home_dir
+from loops_nb.tracking import forking
 from loops_nb.tracking.chunks import unpack
-from loops_nb.tracking.recorder import bring, flush
+from loops_nb.tracking.notices import warn_again
+from loops_nb.tracking.recorder import bring, trouble
 from loops_nb.tracking.rows import ExperimentRow, KeyRow, Mark, Series
-from loops_nb.tracking.schema import open_store, writing
+from loops_nb.tracking.schema import Writing, is_busy, open_store
 from loops_nb.tracking.values import kept_params, kept_text, read_params
+from loops_nb.tracking.writing import add_params
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+#: What is read or changed waits no longer than this for locks of other processes.
+BUSY_SECONDS = 3.0
+# A panel asks several times a second, and sees later what does not come at once.
+_VERSION_SECONDS = 0.5
+# One look reads the file many times; this long after a word about it the same word is not said again.
+_SAID_SECONDS = 1.0
+_OWN_THREADS = "loops-nb"
 _COLUMNS = "seq, id, name, run_id, session_id, created_at, params, archived, last_at"
 
 
 def store_path() -> Path:
-    """Return the file that holds the experiments: ``experiments.sqlite`` in the folder of `loops_nb.home.home_dir`."""
-    return home_dir() / "experiments.sqlite"
+    """Return the file that holds the experiments: ``experiments.sqlite`` in the folder of `loops_nb.home.home_dir`.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such folder.
+    """
+    try:
+        return home_dir() / "experiments.sqlite"
+    except ConfigError as error:
+        raise TrackingError(error.message, hint=error.hint) from None
 
 
 class Store:
     """The file of experiments: thread-safe, opened at the first need, never made by reading.
 
-    What this process has logged is written before anything is read, so that a person sees it at once.
+    What this process has logged is written before anything is read.  Where another process keeps it from that, the file is read as it is,
+    and a `TrackingWarning` says how many values are still on their way.
 
     Parameters
     ----------
     path
         The file; without it `store_path`.
     read_only
-        Write nothing, neither tags nor an upgrade of an older file.
+        Write nothing, neither tags nor an upgrade of an older file, and warn of nothing.
 
     Raises
     ------
     TrackingError
-        By every method, if the file cannot be used.
+        If no folder for the file can be named; by every method, if the file cannot be used.
     """
 
-    def __init__(self, path: Path | None = None, *, read_only: bool = False) -> None:
-        self.path = (path or store_path()).absolute()
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
+        self.path = store_path() if path is None else _given(path)
         self.read_only = read_only
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
         self._is_for_reading = read_only
-        self._process = os.getpid()
+        self._said_at = -_SAID_SECONDS
         self._opened = 0
         self._written = 0
         self._seen: tuple[int, int, int] | None = None
         self._version = 0
+        forking.reset_on_fork(self)
 
     def close(self) -> None:
         """Close the file; a later call opens it again."""
@@ -78,8 +99,22 @@ class Store:
     def __del__(self) -> None:
         # A store that is made within a line and dropped, as people do, leaves no open file behind.
         if getattr(self, "_connection", None) is not None:
-            self._leave_to_parent()
             self.close()
+
+    def before_fork(self, seconds: float) -> None:
+        """Close the file; the next call opens it again, in the parent and in the child."""
+        if self._lock.acquire(timeout=seconds):
+            self.close()
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        forking.release(self._lock)
+
+    def in_child(self) -> None:
+        """Leave alone, in a child process, what the parent has open, also by the lock that another of its threads may have held."""
+        if self._connection is not None:
+            _of_parents.append(self._connection)
+        self._lock, self._connection = threading.RLock(), None
 
     # What is there
 
@@ -145,7 +180,7 @@ class Store:
         What this process has logged is written before, unless something is in the way of that: then it comes later, and whoever logs is
         told, not whoever looks.
         """
-        bring(self.path)
+        bring(self.path, held_up_seconds=_VERSION_SECONDS)
         with self._lock, self._in_words():
             connection = self._open()
             seen = None
@@ -186,9 +221,7 @@ class Store:
     def set_params(self, experiment_id: str, params: Mapping[str, Any]) -> None:
         """Add parameters to those of an experiment; one of the same name is replaced."""
         with self._changing(experiment_id) as (connection, seq):
-            text = connection.execute("SELECT params FROM experiments WHERE seq = ?", (seq,)).fetchone()[0]
-            merged = {**read_params(text), **read_params(kept_params(params))}
-            connection.execute("UPDATE experiments SET params = ? WHERE seq = ?", (kept_params(merged), seq))
+            add_params(connection, seq, kept_params(params))
 
     # The file
 
@@ -198,20 +231,32 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        flush(self.path)
+        waiting = bring(self.path)
+        if waiting:
+            self._say_waiting(waiting)
         with self._lock, self._in_words():
             yield self._open()
 
+    def _say_waiting(self, waiting: int) -> None:
+        # The threads of panels look again by themselves, and what they print would land under any cell.
+        if self.read_only or threading.current_thread().name.startswith(_OWN_THREADS):
+            return
+        if time.monotonic() - self._said_at >= _SAID_SECONDS:
+            values = f"{waiting:,} value{' that was' if waiting == 1 else 's that were'} logged in this process"
+            why = trouble(self.path) or "The file is being written to by another process, or slow; they are kept in memory and tried again."
+            warn_again(f"{values} {'is' if waiting == 1 else 'are'} not in the file yet, and not in what is shown here. {why}")
+        self._said_at = time.monotonic()
+
     @contextmanager
     def _changing(self, experiment_id: str) -> Iterator[tuple[sqlite3.Connection, int]]:
-        flush(self.path)
+        bring(self.path)
         if self.read_only:
             raise TrackingError(f"The experiments in {self.path} are opened for reading only. Nothing was changed.")
         with self._lock, self._in_words():
             connection = self._open(to_write=True)
             if connection is None:
                 raise _unknown(experiment_id)
-            with writing(connection, self.path):
+            with Writing(connection, self.path):
                 found = connection.execute("SELECT seq FROM experiments WHERE id = ?", (experiment_id,)).fetchone()
                 if found is None:
                     raise _unknown(experiment_id)
@@ -225,6 +270,11 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             self.close()
             why = one_line(str(error))
+            if is_busy(error):
+                raise TrackingError(
+                    f"Another process is writing to {self.path}, for {BUSY_SECONDS:.0f} seconds at least. Nothing was changed.",
+                    hint="Try again when it has ended that.",
+                ) from None
             if _is_protected(error) and "readonly" in why:
                 raise TrackingError(
                     f"The experiments in {self.path} can be read but not written here ({why}). Nothing was changed.",
@@ -233,7 +283,6 @@ class Store:
             raise TrackingError(f"The experiments in {self.path} cannot be used for now ({why}). Nothing was harmed.") from None
 
     def _open(self, *, to_write: bool = False) -> sqlite3.Connection | None:
-        self._leave_to_parent()
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -251,27 +300,28 @@ class Store:
     def _connect(self, *, to_write: bool) -> sqlite3.Connection:
         self._is_for_reading = self.read_only
         try:
-            return open_store(self.path, read_only=self.read_only)
+            return open_store(self.path, read_only=self.read_only, busy_seconds=BUSY_SECONDS)
         except sqlite3.OperationalError as error:
             if self.read_only or to_write or not _is_protected(error):
                 raise
             # Another person's folder, or a disk that is write-protected: what is there can be read all the same.
             try:
-                made = open_store(self.path, read_only=True)
+                made = open_store(self.path, read_only=True, busy_seconds=BUSY_SECONDS)
             except sqlite3.Error:
                 raise error from None
             self._is_for_reading = True
             return made
 
-    def _leave_to_parent(self) -> None:
-        """Leave alone, in a child process, what the parent has open, also by the lock that another of its threads may have held."""
-        if self._process != os.getpid():
-            _of_parents.append(self._connection)
-            self._connection, self._process = None, os.getpid()
-
 
 # Held on to for good: closing a connection of the parent could harm what the parent does with it.
 _of_parents: list[sqlite3.Connection | None] = []
+
+
+def _given(path: str | os.PathLike[str]) -> Path:
+    try:
+        return expanded(path)
+    except ConfigError as error:
+        raise TrackingError(error.message, hint=error.hint) from None
 
 
 def now() -> int:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from loops_nb.errors import InvalidArgumentError, LoopsError
+from loops_nb.tracking.notices import warn
 from loops_nb.tracking.proxies import is_stand_in
 from loops_nb.tracking.recording import Recording, begin, refuse_others
 from loops_nb.tracking.store import Store
-from loops_nb.tracking.tracker import Tracker, warn
+from loops_nb.tracking.tracker import Tracker
 
 _LOG = logging.getLogger(__name__)
 _NEEDED = ("forward_backward", "optim_step")
@@ -77,10 +78,10 @@ def track(
         recording = experiment if isinstance(experiment, Recording) else _begun(client, experiment, params, tags, path)
         return Tracker(client, recording, step=_steps_done(client), tokens=_tokens_done(recording)).stand_in()
     except LoopsError as error:
-        warn(f"This training is not recorded: {error}")
+        warn(f"This training is not recorded: {error}", stacklevel=2)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is ours and not the training's
         _LOG.exception("A training is not recorded.")
-        warn(f"This training is not recorded ({type(error).__name__}: {str(error)[:200]}).")
+        warn(f"This training is not recorded ({type(error).__name__}: {str(error)[:200]}).", stacklevel=2)
     return client
 
 

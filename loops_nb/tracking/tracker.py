@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
-import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from loops_nb.steps import step_of
+from loops_nb.tracking.notices import warn
 from loops_nb.tracking.proxies import Begins, StandIn, Watch, is_stand_in
-from loops_nb.tracking.recorder import TrackingWarning
 from loops_nb.tracking.recording import Recording
 from loops_nb.tracking.watches import Careful, Clock, Nothing, Operation, Place, SamplerMade
 
@@ -231,14 +229,7 @@ class Tracker:
         if not self._is_faulty:
             self._is_faulty = True
             why = f"{type(error).__name__}: {str(error)[:200]}"
-            warn(f"Recording of {self.recording.name!r:.60} had a fault and goes on without what it was about ({why}).")
-
-
-def warn(text: str) -> None:
-    """Say what is not recorded."""
-    # Where warnings are errors, this one is none: it must not end a training.
-    with contextlib.suppress(Warning):
-        warnings.warn(text, TrackingWarning, stacklevel=3)
+            warn(f"Recording of {self.recording.name!r:.60} had a fault and goes on without what it was about ({why}).", stacklevel=2)
 
 
 def _size_of(data: Any) -> dict[str, float]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
+import math
 import os
 import re
+import sys
 from collections.abc import Mapping
+from numbers import Complex, Integral, Real
 from typing import Any
 
 from loops_nb.errors import InvalidArgumentError
@@ -25,31 +29,82 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _LOCALS = "<locals>."
 
 
-def as_number(value: Any) -> float | None:
-    """Return a value as the number that is kept; None if it is none.
+# Python's ``float`` takes some of them all the same, or NumPy's kinds of them: it reads texts, counts nanoseconds, drops imaginary parts.
+_NO_NUMBERS = (str, bytes, bytearray, memoryview, dt.date, dt.time, dt.timedelta)
+_TIME_KINDS = frozenset("mM")
+_MOST_LAYERS = 3
 
-    Anything that Python's ``float`` takes is a number, so scalars of NumPy and tensors with one element are; texts are not.  Nor is a
-    whole number that no 64-bit float can hold: as an infinite one it would be something else.
-    """
-    if value is None or isinstance(value, (str, bytes, bytearray, memoryview)):
-        return None
+
+def as_number(value: Any) -> float | None:
+    """Return a value as the 64-bit float that is kept; None if it is no number, or too large for one; see `as_exact`."""
+    found = as_exact(value)
     try:
-        return float(value)
+        return None if found is None else float(found)
     except OverflowError:
         return None
+
+
+def as_exact(value: Any) -> float | int | None:
+    """Return a value as a number of Python: a whole number with all its digits, any other as the nearest float.
+
+    Numbers of Python and NumPy are numbers, and so are arrays and tensors with one element that is one.  Complex numbers, texts, dates,
+    durations and masked elements are none, in an array or not.
+
+    Returns
+    -------
+    float, int or None
+        None if it is no number, or one that is not infinite and no float can hold.
+    """
+    try:
+        return _exact(value, _MOST_LAYERS)
     except Exception:  # noqa: BLE001 - the value is a stranger's object: whatever it does, it is no number
         _LOG.debug("A value could not be read.", exc_info=True)
-        return _item(value)
-
-
-def _item(value: Any) -> float | None:
-    # Tensors that know no ``float`` (on a device, lazy) but can give their one element.
-    try:
-        item = value.item()
-        return float(item) if isinstance(item, (int, float)) else None
-    except Exception:  # noqa: BLE001 - the same
-        _LOG.debug("A value could not be read.", exc_info=True)
         return None
+
+
+def is_too_large(value: Any) -> bool:
+    """Tell whether a value that is not kept is a number all the same."""
+    return isinstance(value, Real) or type(value).__name__ in {"Decimal", "longdouble", "float128"}
+
+
+def _exact(value: Any, layers: int) -> float | int | None:
+    if isinstance(value, (bool, float)):
+        return float(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if value is None or isinstance(value, _NO_NUMBERS) or (isinstance(value, Complex) and not isinstance(value, Real)):
+        return None
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "") in _TIME_KINDS or "complex" in str(dtype) or _is_masked(value):
+        return None
+    if dtype is not None and layers and (item := _item(value)) is not value:
+        # The element itself: of Python where it can be, so that it keeps its digits and its kind.
+        return _exact(item, layers - 1)
+    return _as_float(value, layers)
+
+
+def _as_float(value: Any, layers: int) -> float | int | None:
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    except Exception:  # noqa: BLE001 - tensors that know no ``float`` (on a device, lazy) may give their one element
+        item = _item(value)
+        return _exact(item, 0) if layers and isinstance(item, Real) else None
+    # A decimal of 400 digits becomes infinite without a word.
+    return number if not math.isinf(number) or bool(value == number) else None
+
+
+def _item(value: Any) -> Any:
+    try:
+        return value.item()
+    except Exception:  # noqa: BLE001 - more than one element, or no such method
+        return value
+
+
+def _is_masked(value: Any) -> bool:
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray) and bool(masked.getmaskarray(value).any())
 
 
 def as_step(step: Any) -> int:
@@ -62,7 +117,7 @@ def as_step(step: Any) -> int:
     """
     try:
         number = int(step)
-        fits = number == step and -_INT64 <= number < _INT64
+        fits = as_exact(step) is not None and number == step and -_INT64 <= number < _INT64
     except Exception:  # noqa: BLE001 - a stranger's object
         _LOG.debug("A value could not be read.", exc_info=True)
         fits = False
@@ -120,7 +175,7 @@ def _plain(name: object, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - 
         return {kept_text(str(inner)): _plain(inner, found, depth + 1) for inner, found in value.items()}
     if depth < deepest and isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(None, found, depth + 1) for found in value]
-    number = _exact(value)
+    number = _parameter(value)
     if number is not None:
         return number
     try:
@@ -130,16 +185,11 @@ def _plain(name: object, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - 
         return f"<{type(value).__name__}>"
 
 
-def _exact(value: Any) -> bool | float | None:
-    """Return a number or a flag of NumPy, pandas or a tensor as Python's; None if it is none.
-
-    Whole numbers are not converted through a float, which would round 64-bit seeds.
-    """
-    try:
-        item = value.item() if value.dtype is not None else None
-    except Exception:  # noqa: BLE001 - a foreign object, or several elements: it is no single whole number
-        item = None
-    return item if isinstance(item, (bool, int)) else as_number(value)
+def _parameter(value: Any) -> bool | float | None:
+    """Return a number or a flag of NumPy, pandas or a tensor as Python's; None if it is none."""
+    number = as_exact(value)
+    flag = _item(value)
+    return flag if number is not None and isinstance(flag, bool) else number
 
 
 def _name_of(value: Any) -> str:

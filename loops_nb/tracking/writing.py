@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import os
+import secrets
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from loops_nb.tracking.chunks import Points, pack, repack
-from loops_nb.tracking.schema import writing
-from loops_nb.tracking.values import as_number
+from loops_nb.tracking.schema import Writing
+from loops_nb.tracking.values import kept_params, read_params
 
 #: After so many chunks the newest of a series are merged, so that a series that grows by a few points a second is read fast.
 _MERGE_AFTER = 16
@@ -69,8 +71,21 @@ class Opening:
     logged_at: int = 0
     #: Keys whose values were no numbers, and were left out.
     left_out: set[str] = field(default_factory=set)
+    #: Keys with whole numbers that no 64-bit float has exactly: the nearest one is kept.
+    rounded: set[str] = field(default_factory=set)
     #: Whether the experiment was in the file at any time.
     is_written: bool = False
+    #: Values, marks and openings of it that could not be kept.
+    lost: int = 0
+    #: How many of them were told when a recording was closed.
+    lost_said: int = 0
+    #: The process that it belongs to; None where it is the same one in every process.
+    process: int | None = None
+
+    def begin_in_child(self) -> None:
+        """Begin another opening in a forked child: its steps are not those of its parent."""
+        self.token, self.process = secrets.token_hex(8), os.getpid()
+        self.turn, self.last_steps = 0, {}
 
     def attempt(self, key: str, step: int) -> int:
         """Return which attempt of its series a point belongs to: a step that goes backwards begins a new one, for that series alone.
@@ -128,10 +143,21 @@ class Marked(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """The beginning of an opening: the experiment shall be there even if nothing is ever logged."""
+    """The beginning of an opening: the experiment shall be there even if nothing is ever logged.
+
+    Parameters
+    ----------
+    opening
+        The opening; its tags are added where the experiment is there already.
+    at
+        Milliseconds since 1970.
+    params
+        Parameters as JSON that are added to those of an experiment that is there already; empty for none.
+    """
 
     opening: Opening
     at: int
+    params: str = ""
 
 
 class Followed(NamedTuple):
@@ -157,14 +183,29 @@ class Followed(NamedTuple):
 Entry = Followed | Logged | Marked | Opened
 
 
+def size_of(entry: Entry) -> int:
+    """Return how many values an entry has; a mark counts as one."""
+    if isinstance(entry, Logged):
+        return len(entry.values)
+    return len(entry.entries) if isinstance(entry, Followed) else int(isinstance(entry, Marked))
+
+
+def count_as_lost(entry: Entry) -> None:
+    """Take note, with its experiment, that an entry is not kept."""
+    for one in (part for _, part in entry.entries) if isinstance(entry, Followed) else (entry,):
+        # Also without a value in it: a call that was not kept at all must not look as if it were.
+        one.opening.lost += max(1, size_of(one))
+
+
 class _OfExperiment:
     """What a batch has for one opening."""
 
-    __slots__ = ("last_at", "marks", "opening", "series")
+    __slots__ = ("last_at", "marks", "opened", "opening", "series")
 
     def __init__(self, opening: Opening) -> None:
         self.opening = opening
         self.last_at = opening.created_at
+        self.opened: list[Opened] = []
         self.series: dict[str, Points] = {}
         self.marks: list[tuple[Marked, int]] = []
 
@@ -179,49 +220,77 @@ class Batch:
     """
 
     def __init__(self, entries: list[Entry]) -> None:
-        self._gathered = _Gathered()
-        self._followed: list[Followed] = []
+        self.entries = entries
+        #: Whether it is in the file.
+        self.is_written = False
+        #: What is to be said about values that were kept as other ones.
+        self.notices: list[str] = []
+        self._followed = [entry for entry in entries if isinstance(entry, Followed)]
+        self._gathered = _Gathered(self.notices)
         for entry in entries:
-            if isinstance(entry, Followed):
-                self._followed.append(entry)
-            else:
+            if not isinstance(entry, Followed):
                 self._gathered.take(entry)
-        self.size = self._gathered.size + sum(len(entry.entries) for entry in self._followed)
+        self.size = sum(map(size_of, entries))
 
     def write(self, connection: sqlite3.Connection, path: Path) -> None:
-        """Write everything or nothing, to the file that the connection has open.
+        """Write everything or nothing, to the file that the connection has open; nothing where it is written already.
 
         Raises
         ------
         sqlite3.Error
             If nothing was written.
         """
-        with writing(connection, path):
-            self._gathered.write(connection)
-            for entry in self._followed:
-                _write_followed(connection, entry)
+        if self.is_written:
+            return
+        transaction = Writing(connection, path)
+        try:
+            with transaction:
+                self._gathered.write(connection)
+                for entry in self._followed:
+                    _write_followed(connection, entry)
+        finally:
+            self.is_written = transaction.is_committed
         self._gathered.is_written()
+
+    def parts(self) -> list[Batch]:
+        """Return it by experiment, so that what cannot be written of one does not keep back the others."""
+        found = [self._part([entry], {}) for entry in self._followed]
+        for token, of in self._gathered.experiments.items():
+            entries: list[Entry] = [entry for entry in self.entries if not isinstance(entry, Followed) and entry.opening is of.opening]
+            found.append(self._part(entries, {token: of}))
+        return found
+
+    def _part(self, entries: list[Entry], experiments: dict[str, _OfExperiment]) -> Batch:
+        # Not gathered again: the attempts of its points are known.
+        made = Batch([entry for entry in entries if isinstance(entry, Followed)])
+        made.entries, made.size = entries, sum(map(size_of, entries))
+        made._gathered.experiments = experiments
+        return made
 
 
 class _Gathered:
     """Entries by opening and series."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._experiments: dict[str, _OfExperiment] = {}
+    def __init__(self, notices: list[str] | None = None) -> None:
+        self.experiments: dict[str, _OfExperiment] = {}
+        self._notices = [] if notices is None else notices
+        self._process = os.getpid()
 
     def take(self, entry: Logged | Marked | Opened) -> None:
         """Put an entry to its series."""
         opening = entry.opening
-        of = self._experiments.get(opening.token)
+        if opening.process is not None and opening.process != self._process:
+            opening.begin_in_child()
+        of = self.experiments.get(opening.token)
         if of is None:
-            of = self._experiments[opening.token] = _OfExperiment(opening)
+            of = self.experiments[opening.token] = _OfExperiment(opening)
         at = opening.time_of(entry)
         of.last_at = max(of.last_at, at)
         if isinstance(entry, Marked):
             of.marks.append((entry._replace(at=at), opening.turn if entry.turn is None else entry.turn))
-            self.size += 1
-        elif isinstance(entry, Logged):
+        elif isinstance(entry, Opened):
+            of.opened.append(entry)
+        else:
             _, step, _, tokens, values, turn = entry
             for key, value in values.items():
                 points = of.series.get(key)
@@ -231,18 +300,27 @@ class _Gathered:
                 points.step.append(step)
                 points.at.append(at)
                 points.tokens.append(tokens)
-                points.value.append(value if type(value) is float else _whole_as_float(value))
+                points.value.append(value if type(value) is float else self._as_float(opening, key, value))
                 points.attempt.append(attempt)
-            self.size += len(values)
+
+    def _as_float(self, opening: Opening, key: str, value: int) -> float:
+        found = float(value)
+        if found != value and key not in opening.rounded:
+            opening.rounded.add(key)
+            self._notices.append(
+                f"{key!r:.60} has whole numbers beyond 2**53, which no 64-bit float has exactly: the nearest one is kept"
+                f" ({value} as {int(found)}). exp.note() and params keep them exactly."
+            )
+        return found
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write all of it, within a transaction."""
-        for of in self._experiments.values():
+        for of in self.experiments.values():
             _write(connection, of)
 
     def is_written(self) -> None:
         """Take note that it is in the file, for good."""
-        for of in self._experiments.values():
+        for of in self.experiments.values():
             of.opening.is_written = True
 
 
@@ -258,11 +336,6 @@ def _write_followed(connection: sqlite3.Connection, read: Followed) -> None:
     connection.execute(_FOLLOWED, (read.log, read.offset))
 
 
-def _whole_as_float(value: Any) -> float:
-    found = as_number(value)
-    return math.nan if found is None else found
-
-
 def _write(connection: sqlite3.Connection, of: _OfExperiment) -> None:
     opening = of.opening
     # Always both: the file may have been removed, or made anew, since the experiment was begun.
@@ -270,9 +343,11 @@ def _write(connection: sqlite3.Connection, of: _OfExperiment) -> None:
     if found is None:
         row = (opening.id, opening.name, opening.run_id, opening.session_id, opening.created_at, of.last_at, opening.params)
         found = connection.execute(_INSERT_EXPERIMENT, row).fetchone()
-        for tag in opening.tags:
-            connection.execute("INSERT OR IGNORE INTO tags (experiment, tag) VALUES (?, ?)", (found[0], tag))
+        _tag(connection, found[0], opening.tags)
     experiment = found[0]
+    for opened in of.opened:
+        _tag(connection, experiment, opening.tags)
+        add_params(connection, experiment, opened.params)
     turns = {turn for _, turn in of.marks}.union(*(points.attempt for points in of.series.values()))
     # In their own order, whichever key or mark they are met at first: a later attempt has a higher number.
     numbers = {turn: _number(connection, experiment, f"{opening.token}/{turn}") for turn in sorted(turns)}
@@ -281,6 +356,20 @@ def _write(connection: sqlite3.Connection, of: _OfExperiment) -> None:
     for mark, turn in of.marks:
         values = (experiment, mark.kind, mark.step, mark.at, mark.text, mark.uri, mark.target, numbers[turn])
         connection.execute(_INSERT_MARK, values)
+
+
+def _tag(connection: sqlite3.Connection, experiment: int, tags: Iterable[str]) -> None:
+    for tag in tags:
+        connection.execute("INSERT OR IGNORE INTO tags (experiment, tag) VALUES (?, ?)", (experiment, tag))
+
+
+def add_params(connection: sqlite3.Connection, experiment: int, params: str) -> None:
+    """Add parameters, as JSON, to those of an experiment, within a transaction; one of the same name is replaced."""
+    added = read_params(params) if params else {}
+    if added:
+        text = connection.execute("SELECT params FROM experiments WHERE seq = ?", (experiment,)).fetchone()[0]
+        merged = kept_params({**read_params(text), **added})
+        connection.execute("UPDATE experiments SET params = ? WHERE seq = ?", (merged, experiment))
 
 
 def _number(connection: sqlite3.Connection, experiment: int, token: str) -> int:

@@ -272,7 +272,7 @@ def test_a_folder_that_nobody_may_write_is_read_all_the_same(store: Store, monke
         exp.log(step=1, loss=2)
     recorder_for(store.path)._forget()
 
-    def protected(path: Path) -> sqlite3.Connection:
+    def protected(path: Path, _: float) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
         try:
             # What SQLite itself says of such a file.
@@ -310,9 +310,15 @@ def test_a_checkpoint_without_a_step_has_that_of_its_name_where_training_was_the
     assert [mark.step for mark in store.marks(exp.id)] == [step, 3]
 
 
+def _disk_is_full(*_: object, **__: object) -> sqlite3.Connection:
+    raise sqlite3.OperationalError("disk is full")
+
+
 def test_an_experiment_that_is_not_on_the_disk_yet_says_so_and_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("loops_nb.tracking.recorder.open_store", lambda _: (_ for _ in ()).throw(sqlite3.OperationalError("disk is full")))
+        patch.setattr(
+            "loops_nb.tracking.recorder.open_store", lambda *_, **__: (_ for _ in ()).throw(sqlite3.OperationalError("disk is full"))
+        )
         with pytest.warns(TrackingWarning, match="disk is full"):
             exp = experiment("held in the hand")
         with pytest.raises(TrackingError, match=r"'held in the hand' is not on the disk yet\. .*\(disk is full\)"):
@@ -388,8 +394,8 @@ def test_a_store_that_is_dropped_closes_what_it_opened(store: Store, monkeypatch
     experiment("short").close()
     opened: list[sqlite3.Connection] = []
 
-    def open_and_remember(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-        opened.append(open_store(path, read_only=read_only))
+    def open_and_remember(path: Path, **options: Any) -> sqlite3.Connection:
+        opened.append(open_store(path, **options))
         return opened[-1]
 
     monkeypatch.setattr("loops_nb.tracking.store.open_store", open_and_remember)
