@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from loops_nb import console
 from loops_nb._version import __version__
+from loops_nb.errors import ConfigError
 from loops_nb.home import home_dir
 from loops_nb.local.settings import DEFAULT_SPEED
 
@@ -45,13 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_standard_streams()
     parser = _parser()
     found = parser.parse_args(arguments)
-    if found.command == "where":
-        console.say(str(home_dir()))
-        return 0
-    if found.command == "serve":
-        return _serve(found)
-    if found.command == "token":
-        return _token(found.port)
+    try:
+        if found.command == "where":
+            console.say(str(home_dir()))
+            return 0
+        if found.command == "serve":
+            return _serve(found)
+        if found.command == "token":
+            return _token(found.port)
+    except ConfigError as error:
+        console.say(f"loops-nb: {error}", out=sys.stderr)
+        return 2
     parser.print_help()
     return 0
 

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loops_nb.errors import CredentialsError
+from loops_nb.errors import ConfigError, CredentialsError
 from loops_nb.home import home_dir
 from loops_nb.tokens import own_service
 
@@ -222,7 +222,8 @@ def _from_file() -> str:
         if key_file().stat().st_mode & 0o077:
             key_file().chmod(0o600)
         return key_file().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, ConfigError):
+        # Without a home folder there is none either.
         return ""
 
 

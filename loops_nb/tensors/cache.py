@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from loops_nb.errors import ConfigError
 from loops_nb.home import cache_dir
 from loops_nb.references import CheckpointRef
 
@@ -107,15 +108,18 @@ class HeaderCache:
         self._unlooked: int | None = None
 
     @classmethod
-    def of_user(cls, service: str) -> HeaderCache:
-        """Return the cache in the user's folder for caches.
+    def of_user(cls, service: str) -> HeaderCache | None:
+        """Return the cache in the user's folder for caches; None where the user has none, for a cache only saves time.
 
         Parameters
         ----------
         service
             As in `HeaderCache`.
         """
-        return cls(cache_dir() / "headers", service)
+        try:
+            return cls(cache_dir() / "headers", service)
+        except ConfigError:
+            return None
 
     def get(self, checkpoint_id: str) -> Entry | None:
         """Return what is kept of a checkpoint; None if that is nothing, or cannot be used.

@@ -16,8 +16,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from loops_nb.tracking.notices import say
+
 # Lower ones are called later: what the finalizers of others log is written too.
 _PRIORITY = -1000
+
+_TRIES = 3
 
 _is_over = False
 _finalizer: Any = None
@@ -52,8 +56,13 @@ def prepare() -> None:
     global _finalizer  # noqa: PLW0603 - one a process
     if _is_over or not _is_child():
         return
+    util: Any = sys.modules["multiprocessing.util"]
+    if getattr(util, "_exiting", False):
+        # The finalizers were called, and a thread of the child still logs: nothing else will be called.
+        _end()
+        return
     if _finalizer is None or not _finalizer.still_active():
-        _finalizer = sys.modules["multiprocessing.util"].Finalize(None, _end, exitpriority=_PRIORITY)
+        _finalizer = util.Finalize(None, _end, exitpriority=_PRIORITY)
     _mind_signal()
 
 
@@ -80,11 +89,21 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 def _end() -> None:
     global _is_over  # noqa: PLW0603 - one a process
-    prepare()
     _is_over = True
     for close in _closing:
-        with contextlib.suppress(Exception):
+        _uninterrupted(close)
+
+
+def _uninterrupted(close: Callable[[], None]) -> None:
+    # What an impatient Ctrl-C ends here is only a wait, and the process ends anyway.
+    for _ in range(_TRIES):
+        try:
             close()
+        except KeyboardInterrupt:
+            continue
+        except Exception as error:  # noqa: BLE001 - the others are closed all the same
+            say(f"What was logged last may be lost ({type(error).__name__}: {error}).")
+        return
 
 
 def _in_child() -> None:

@@ -183,7 +183,9 @@ def test_processes_share_it(tmp_path: Path) -> None:
 def test_it_lies_in_the_users_folder_for_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "home"))
     assert cache_dir() == tmp_path / "home" / "cache"
-    HeaderCache.of_user(SERVICE).put(entry())
+    cache = HeaderCache.of_user(SERVICE)
+    assert cache is not None
+    cache.put(entry())
     assert len(entries(tmp_path / "home" / "cache" / "headers")) == 1
     monkeypatch.setenv("LOOPS_NB_HOME", " ")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
