@@ -413,6 +413,8 @@ def _opened(
         token=secrets.token_hex(8),
         is_written=found is not None,
         process=os.getpid(),
+        # What is logged from now on is later than all that is there, also within one millisecond.
+        marked_at=0 if found is None else found.last_at,
     )
 
 
