@@ -7,7 +7,7 @@ An interpreter calls what was registered with `atexit`.  A child of `multiproces
 from __future__ import annotations
 
 import atexit
-import contextlib
+import logging
 import os
 import signal
 import sys
@@ -18,6 +18,7 @@ from typing import Any
 
 from loops_nb.tracking.notices import say
 
+_LOG = logging.getLogger(__name__)
 # Lower ones are called later: what the finalizers of others log is written too.
 _PRIORITY = -1000
 
@@ -80,8 +81,10 @@ def _mind_signal() -> None:
 def _terminated(number: int, frame: FrameType | None) -> None:
     del frame
     for flush in _flushing:
-        with contextlib.suppress(Exception):
+        try:
             flush()
+        except Exception:  # noqa: BLE001 - the process ends as it was told to
+            _LOG.exception("What was logged last may be lost.")
     # The parent sees what it would have seen without this handler.
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -102,6 +105,7 @@ def _uninterrupted(close: Callable[[], None]) -> None:
         except KeyboardInterrupt:
             continue
         except Exception as error:  # noqa: BLE001 - the others are closed all the same
+            _LOG.exception("What was logged last may be lost.")
             say(f"What was logged last may be lost ({type(error).__name__}: {error}).")
         return
 

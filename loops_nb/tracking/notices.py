@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import warnings
+
+_LOG = logging.getLogger(__name__)
 
 
 class TrackingWarning(UserWarning):
@@ -24,6 +27,7 @@ def warn(text: str, *, stacklevel: int = 1) -> None:
     try:
         warnings.warn(text, TrackingWarning, stacklevel=stacklevel + 1)
     except Exception:  # noqa: BLE001 - `-W error` raises the warning itself, and a hook that shows warnings may raise anything
+        _LOG.debug("A warning was raised.", exc_info=True)
         say(text)
 
 
@@ -32,6 +36,7 @@ def warn_again(text: str) -> None:
     try:
         warnings.warn_explicit(text, TrackingWarning, "loops_nb", 1)
     except Exception:  # noqa: BLE001 - as in `warn`
+        _LOG.debug("A warning was raised.", exc_info=True)
         say(text)
 
 

@@ -8,6 +8,7 @@ warning of the next call of ``log``, once, on the thread that logs.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import sys
@@ -29,6 +30,7 @@ from loops_nb.tracking.writing import Batch, Entry, Followed, count_as_lost, siz
 
 __all__ = ["Recorder", "TakesEntries", "TrackingWarning", "bring", "flush", "recorder_for"]
 
+_LOG = logging.getLogger(__name__)
 #: What is logged is on its way to the file after this time at the latest.
 PAUSE_SECONDS = 0.5
 #: The same in forked processes, which may be ended without a word.
@@ -349,6 +351,7 @@ class Recorder:
                 self._discard()
             is_done = self._write()
         except Exception as error:  # noqa: BLE001 - a fault in here must neither end the thread nor reach the code that logs
+            _LOG.exception("What is logged could not be written, by a fault of loops_nb.")
             self._troubled(f"{type(error).__name__}: {error}")
         finally:
             self._is_ending = any(request.wish is Wish.END for request in asked)
@@ -441,6 +444,7 @@ class Recorder:
                 self._lose(part, fault)
 
     def _lose(self, batch: Batch, error: Exception) -> None:
+        _LOG.error("Values cannot be written.", exc_info=error)
         for entry in batch.entries:
             count_as_lost(entry)
         first = batch.entries[0]
@@ -533,14 +537,12 @@ def trouble(path: Path) -> str:
 
 def _close_all() -> None:
     for recorder in list(_recorders.values()):
-        with contextlib.suppress(Exception):
-            recorder.close()
+        recorder.close()
 
 
 def _flush_all() -> None:
     for recorder in list(_recorders.values()):
-        with contextlib.suppress(Exception):
-            recorder.flush(held_up_seconds=_HEALTHY_SECONDS)
+        recorder.flush(held_up_seconds=_HEALTHY_SECONDS)
 
 
 endings.call_at_end(close=_close_all, flush=_flush_all)

@@ -89,6 +89,7 @@ def _as_float(value: Any, layers: int) -> float | int | None:
     except OverflowError:
         return None
     except Exception:  # noqa: BLE001 - tensors that know no ``float`` (on a device, lazy) may give their one element
+        _LOG.debug("A value is no float.", exc_info=True)
         item = _item(value)
         return _exact(item, 0) if layers and isinstance(item, Real) else None
     # A decimal of 400 digits becomes infinite without a word.
@@ -99,6 +100,7 @@ def _item(value: Any) -> Any:
     try:
         return value.item()
     except Exception:  # noqa: BLE001 - more than one element, or no such method
+        _LOG.debug("A value has no single element.", exc_info=True)
         return value
 
 
