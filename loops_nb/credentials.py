@@ -175,8 +175,9 @@ def store_key(key: str) -> str:
                 # An older file would otherwise come back after the keyring entry is removed.
                 key_file().unlink(missing_ok=True)
                 return "keyring"
-        except Exception:  # noqa: BLE001 - backends raise errors of their own libraries; the key goes into a file then
-            _LOG.warning("The system keyring could not store the key.", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - backends raise errors of their own libraries; the key goes into a file then
+            # Without the error's text, which may quote the key.
+            _LOG.warning("The system keyring could not store the key (%s).", type(error).__name__)
     try:
         _write_private(key_file(), secret)
     except OSError as error:

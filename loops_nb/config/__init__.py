@@ -56,7 +56,7 @@ SETTINGS: dict[str, Setting] = {
         ),
         Setting("row_limit", 20, "Rows of a listing that are shown; 0 shows all. The DataFrame always has all."),
         Setting("time_zone", "local", "Zone in which times are shown: 'local', 'UTC' or e.g. 'Europe/Berlin'. DataFrames keep UTC."),
-        Setting("timeout", 60.0, "Seconds that a request may take (1 to 3600)."),
+        Setting("timeout", 60.0, "Seconds that a request may be silent, or its answer come at a crawl (1 to 3600)."),
     )
 }
 
