@@ -1,16 +1,15 @@
-"""Tab: verbs, options, ids, base models and checkpoint names, from what is already known.
-
-Nothing here waits for the network.
-"""
+"""Tab: verbs, options, and what can stand in the place of each argument, as the table of verbs says."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from loops_nb.magics.candidates import Candidates, Typed
 from loops_nb.magics.verbs import VERBS
-from loops_nb.magics.words import last_word
+from loops_nb.magics.words import last_word, quoted, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,11 +22,6 @@ _LINE = re.compile(r"^(?:\s*(?:[^\s=%][^=%]*=\s*)?%|(?P<cell>%%))loops\s(?P<type
 # The beginning of a name behind $ or {, where a doubled sign is the sign itself.
 _NAME = re.compile(r"(?:(?<!\$)\$|(?<!\{)\{\s*)([A-Za-z_]\w*|)$")
 _MOST = 200
-#: What is known from the file of experiments, not from the service.
-_RECENT = 8
-_RECORDED = ("experiment", "metric")
-#: Where one thing may be named in several ways.
-_KINDS = {"checkpoint": ("uri", "checkpoint", "name"), "sampler_or_run": ("sampler", "run"), "sampled": ("sampler", "run", "uri", "name")}
 
 
 class Completion:
@@ -64,7 +58,8 @@ class Completion:
         Returns
         -------
         fragment, completions
-            Each completion with its type (``verb``, ``option``, ``value``, and ``name`` for one of the notebook's own names).
+            Each completion with what a front end shows beside it: ``verb``, ``option``, ``value``, ``name`` for one of the notebook's own
+            names, or name and state of what has an id.
         """
         words, fragment = last_word(typed)
         name = None if fragment.startswith("'") else _NAME.search(fragment)
@@ -84,37 +79,33 @@ class Completion:
     def _after_verb(self, verb: Verb, words: list[str], fragment: str) -> tuple[str, list[tuple[str, str]]]:
         flag, joined, value = fragment.partition("=")
         option = verb.option(flag)
+        read = _read(verb, words)
         if joined and option is not None and not option.is_switch:
-            return value, _starting(self._values(option), value)
-        used, waiting, loose = _read(verb, words)
-        if waiting is not None:
-            return fragment, _starting(self._values(waiting), fragment)
+            return value, self._values(option, value, read)
+        if read.waiting is not None:
+            return fragment, self._values(read.waiting, fragment, read)
+        loose = len(read.loose)
         options = [
             (o.flags[-1], "option")
             for o in verb.options
-            if (o.many or o.name not in used) and not (loose and o.name in {a.name for a in verb.arguments})
+            if (o.many or o.name not in read.used) and not (loose and o.name in {a.name for a in verb.arguments})
         ]
         options.append(("--help", "option"))
         if fragment.startswith("-"):
-            short = [(f, "option") for o in verb.options for f in o.flags[:-1] if o.many or o.name not in used]
+            short = [(f, "option") for o in verb.options for f in o.flags[:-1] if o.many or o.name not in read.used]
             return fragment, _starting(options + short, fragment)
         values: list[tuple[str, str]] = []
         if loose < len(verb.arguments):
-            values = self._values(verb.arguments[loose])
+            values = self._values(verb.arguments[loose], fragment, read)
         elif verb.arguments and verb.arguments[-1].many:
-            values = self._values(verb.arguments[-1])
-        return fragment, _starting(values + options, fragment)
+            values = self._values(verb.arguments[-1], fragment, read)
+        return fragment, [*values, *([] if values and fragment else _starting(options, fragment))]
 
-    def _values(self, taken: Takes) -> list[tuple[str, str]]:
-        if taken.choices:
-            return [(choice, "value") for choice in taken.choices]
-        knowledge = self._magics.desk.knowledge
-        if taken.knows in _RECORDED:
-            # On this machine: no network to wait for.
-            knowledge.add(taken.knows, _recorded(taken.knows))
-        kinds = _KINDS.get(taken.knows, (taken.knows,))
-        words = [(word, "value") for word in taken.words]
-        return words + [(text, "value") for kind in kinds if kind for text in knowledge.known(kind)]
+    def _values(self, taken: Takes, fragment: str, read: _Read) -> list[tuple[str, str]]:
+        """Return what begins like a fragment, in the fragment's quotes or in those that it needs."""
+        quote, bare = unquoted(fragment)
+        found = Candidates(self._magics.desk).of(taken, Typed(bare, read.loose, read.options))
+        return [(quoted(text, quote), about) for text, about in _starting(found, bare)]
 
     def _names(self) -> list[tuple[str, str]]:
         shell = self._magics.desk.shell
@@ -133,43 +124,39 @@ class Completion:
             self._magics.desk.knowledge.look(live)
 
 
-def _recorded(kind: str) -> list[str]:
-    from loops_nb.errors import TrackingError  # noqa: PLC0415 - only for what is recorded
-    from loops_nb.tracking import Store  # noqa: PLC0415
-
-    try:
-        with Store(read_only=True) as store:
-            rows = store.experiments()[:_MOST]
-            if kind == "metric":
-                return [key.key for row in rows[:_RECENT] for key in store.keys(row.id)]
-            return [text for row in rows for text in (row.name, row.run_id, row.id) if text]
-    except TrackingError:
-        # Tab is no place to say so.
-        return []
-
-
 def _verb(verbs: Iterable[Verb], word: str) -> Verb | None:
     return next((verb for verb in verbs if verb.word == word), None)
 
 
-def _read(verb: Verb, words: list[str]) -> tuple[set[str], Option | None, int]:
-    """Return the options that were used, the one whose value comes next, and the number of loose words."""
-    used: set[str] = set()
+@dataclass
+class _Read:
+    """The finished words of a line: the options that were used, their values, the one whose value comes next, and the loose words."""
+
+    used: set[str] = field(default_factory=set)
+    options: dict[str, str] = field(default_factory=dict)
     waiting: Option | None = None
-    loose = 0
+    loose: list[str] = field(default_factory=list)
+
+
+def _read(verb: Verb, words: list[str]) -> _Read:
+    read = _Read()
     for word in words:
-        if waiting is not None:
-            waiting = None
+        if read.waiting is not None:
+            read.options[read.waiting.name] = word
+            read.waiting = None
             continue
-        flag, joined, _ = word.partition("=")
+        flag, joined, value = word.partition("=")
         option = verb.option(flag)
         if option is None:
-            loose += not word.startswith("-")
+            if not word.startswith("-"):
+                read.loose.append(word)
             continue
-        used.add(option.name)
-        if not option.is_switch and not joined:
-            waiting = option
-    return used, waiting, loose
+        read.used.add(option.name)
+        if joined:
+            read.options[option.name] = value
+        elif not option.is_switch:
+            read.waiting = option
+    return read
 
 
 def _starting(words: Iterable[tuple[str, str]], fragment: str) -> list[tuple[str, str]]:
@@ -178,4 +165,5 @@ def _starting(words: Iterable[tuple[str, str]], fragment: str) -> list[tuple[str
     if not found and fragment:
         # The middle of a name is what people remember: 8B of Qwen/Qwen3-8B, step-100 of a URI.
         found = [word for word in words if lower in word[0].lower() and not word[0].startswith("-")]
-    return list(dict.fromkeys(found))
+    # The first of equal texts says most of it.
+    return list({text: (text, about) for text, about in reversed(found)}.values())[::-1]

@@ -46,7 +46,9 @@ class Takes:
     choices
         The only words allowed; empty allows any.
     knows
-        Kind of known things to complete from, as in `Knowledge`.
+        Kind of things to complete from: a key of ``loops_nb.magics.candidates.KINDS``.
+    free
+        Whether it is free text, a number or a name to be given, so that there is nothing to complete.
     words
         Words with a meaning of their own that can stand in their place; completed before them.
     required
@@ -63,6 +65,7 @@ class Takes:
     convert: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     knows: str = ""
+    free: bool = False
     words: tuple[str, ...] = ()
     required: bool = False
     default: Any = None

@@ -26,7 +26,7 @@ Usage:
 
 CLOSING = """\
 Values: $name and {expression} are the notebook's own ({run.id}, {df.run_id[0]}); quote a text with spaces.
-Tab completes verbs, options, ids, base models and checkpoint names. %config LoopsMagics shows the settings.
+Tab completes verbs, options, ids, names, checkpoints behind RUN/, metric keys and files. %config LoopsMagics shows the settings.
 A cell shows what its last line gives; display(df) shows more. A last ; shows nothing.
 %loops VERB --help says more about a verb."""
 

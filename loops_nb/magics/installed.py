@@ -54,6 +54,16 @@ class Installed:
         self.magics.close()
 
 
+class _Nothing(list[SimpleCompletion]):
+    """No completions, and no others in their place.
+
+    IPython lets a matcher suppress the others only with a result that is not empty by its length; Python's builtins are no words of a line.
+    """
+
+    def __len__(self) -> int:
+        return 1
+
+
 def _matcher(magics: LoopsMagics) -> Any:
     """Return a matcher of IPython's second API: the older hooks do not see ``df = %loops ...``."""
 
@@ -67,6 +77,7 @@ def _matcher(magics: LoopsMagics) -> Any:
             if found is not None:
                 fragment, words = found
                 completions = [SimpleCompletion(text=word, type=kind) for word, kind in words]
+                completions = completions or _Nothing()
                 return SimpleMatcherResult(completions=completions, matched_fragment=fragment, suppress=True, ordered=True)
         return SimpleMatcherResult(completions=[])
 

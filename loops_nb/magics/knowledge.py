@@ -1,7 +1,7 @@
 """What is already known of the service: the memory behind Tab and "did you mean".
 
-Filled by every listing that is shown, by what live panels look at, and by a background look that completion may start.  Answering from it
-never waits for anything.
+Filled by every listing that is shown, by what live panels look at, and by background requests that completion may start; each of these is
+waited for once, for a fraction of a second.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import operator
 import sys
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.errors import LoopsError
+from loops_nb.errors import LoopsError, NotFoundError, PermissionDeniedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from loops_nb.live.needs import Kind
     from loops_nb.loops import Loops
@@ -29,6 +30,7 @@ KINDS = ("run", "sampler", "deployment", "session", "checkpoint", "base_model", 
 _LOG = logging.getLogger(__name__)
 _MOST = 2000
 _SECONDS_BETWEEN_LOOKS = 30.0
+_SECONDS_OF_WAITING = 0.4
 
 #: For every kind of frame: which of its columns holds what.
 _COLUMNS: dict[str, dict[str, str]] = {
@@ -66,6 +68,10 @@ class Knowledge:
         self._known: dict[str, dict[str, None]] = {}
         self._files_ids: dict[str, str] = {}
         self._about: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._saved: dict[str, tuple[float, list[tuple[str, str]]]] = {}
+        self._asking: set[str] = set()
+        self._waited: threading.Thread | None = None
         self._heard: dict[str, tuple[Any, ...]] = {}
         self._looking: threading.Thread | None = None
         self._looked_at = float("-inf")
@@ -91,12 +97,14 @@ class Knowledge:
         about = _about_rows(head)
         with self._lock:
             self._about.update(about)
+            if kind == "runs" and {"id", "name"} <= found.keys():
+                self._names.update(_pairs(head["id"].tolist(), head["name"].tolist()))
             for column, values in found.items():
                 self._add(columns[column], values)
             if kind == "checkpoints":
                 self._files_ids.update(zip(found["uri"], found["id"], strict=False))
 
-    def meet(self, runs: Iterable[Run]) -> None:
+    def meet(self, runs: Sequence[Run]) -> None:
         """Remember listed runs."""
         found: dict[str, list[str | None]] = {}
         about = {}
@@ -106,6 +114,7 @@ class Knowledge:
             about[run.id] = _joined(run.name, run.status.name if run.status is not None else None)
         with self._lock:
             self._about.update(about)
+            self._names.update((run.id, run.name) for run in runs if run.name)
             for kind, values in found.items():
                 self._add(kind, values)
 
@@ -113,6 +122,52 @@ class Knowledge:
         """Return name and state of what has this id, as far as it was listed; else nothing."""
         with self._lock:
             return self._about.get(identity, "")
+
+    def names(self) -> dict[str, str]:
+        """Return the names that only one listed run has, each with the id of the run; a base model's name is no run's own."""
+        with self._lock:
+            counts = Counter(self._names.values())
+            models = self._known.get("base_model", {})
+            return {name: identity for identity, name in self._names.items() if counts[name] == 1 and name not in models}
+
+    def saved_by(self, run_id: str, client: Loops | None) -> list[tuple[str, str]]:
+        """Return name and target of what a run has saved, newest first.
+
+        What is not known, or older than half a minute, is asked for in the background, and waited for a fraction of a second.
+        """
+        with self._lock:
+            at, saved = self._saved.get(run_id, (float("-inf"), []))
+            is_fresh = time.monotonic() - at < _SECONDS_BETWEEN_LOOKS
+            if is_fresh or client is None or run_id in self._asking:
+                return list(saved)
+            self._asking.add(run_id)
+            # Also of a service that does not answer: the next Tab waits no second time.
+            self._saved[run_id] = (time.monotonic(), saved)
+            asking = threading.Thread(target=self._ask, args=(client, run_id, self._age), name="loops-nb-knowledge", daemon=True)
+            asking.start()
+        asking.join(_SECONDS_OF_WAITING)
+        with self._lock:
+            return list(self._saved.get(run_id, (0.0, []))[1])
+
+    def _ask(self, client: Loops, run_id: str, age: int) -> None:
+        try:
+            found = client.checkpoints.list(run_id=run_id)
+        except Exception:  # noqa: BLE001 - a look in the background must not print or raise under another cell
+            _LOG.debug("The checkpoints of %s could not be listed for completion.", run_id, exc_info=True)
+            found = []
+        with self._lock:
+            self._asking.discard(run_id)
+            if age != self._age or not found:
+                return
+            self._saved[run_id] = (time.monotonic(), [(one.checkpoint_id, one.target or "sampler") for one in found])
+            self._files_ids.update((one.uri, one.id) for one in found)
+
+    def wait_once(self) -> None:
+        """Wait a fraction of a second for the look that is under way, if it was not waited for yet."""
+        looking = self._looking
+        if looking is not None and looking is not self._waited:
+            self._waited = looking
+            looking.join(_SECONDS_OF_WAITING)
 
     def hear(self, client: Loops) -> None:
         """Remember what the panels of a connection know by now; nothing is asked for."""
@@ -143,6 +198,8 @@ class Knowledge:
             self._known.clear()
             self._files_ids.clear()
             self._about.clear()
+            self._names.clear()
+            self._saved.clear()
             self._heard.clear()
             self._looked_at = float("-inf")
             self._age += 1
@@ -169,15 +226,30 @@ class Knowledge:
             ("runs", client.runs.frame),
             ("samplers", client.samplers.frame),
             ("capabilities", client.capabilities.frame),
+            ("deployments", client.deployments.frame),
         ):
             try:
                 frame = fetch()
-            except Exception:  # noqa: BLE001 - nobody asked for this look: it must not print or raise under somebody's cell
-                _LOG.debug("Ids and names for completion could not be fetched.", exc_info=True)
+            except (NotFoundError, PermissionDeniedError):
+                continue
+            except Exception:  # noqa: BLE001 - a look in the background must not print or raise under another cell
+                _LOG.debug("%s could not be listed for completion.", kind, exc_info=True)
                 return
             if age != self._age:
                 return
             self.learn(kind, frame)
+        self._look_for_teams(client, age)
+
+    def _look_for_teams(self, client: Loops, age: int) -> None:
+        try:
+            teams = client.teams.list()
+        except Exception:  # noqa: BLE001 - as above
+            _LOG.debug("Teams could not be listed for completion.", exc_info=True)
+            return
+        with self._lock:
+            if age == self._age:
+                self._add("team", [team.id for team in teams])
+                self._about.update((team.id, team.name) for team in teams if team.name)
 
     def _add(self, kind: str, values: Iterable[str | None]) -> None:
         fresh = dict.fromkeys(value for value in values if value)
@@ -256,6 +328,10 @@ def _about_rows(rows: Any) -> dict[str, str]:
         for identity, *parts in zip(rows["id"].tolist(), *said, strict=True)
         if isinstance(identity, str)
     }
+
+
+def _pairs(ids: list[Any], names: list[Any]) -> list[tuple[str, str]]:
+    return [(identity, name) for identity, name in zip(ids, names, strict=True) if isinstance(identity, str) and isinstance(name, str)]
 
 
 def _joined(*parts: str | None) -> str:

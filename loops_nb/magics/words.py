@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _DOLLAR = re.compile(r"\$(\$|[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _QUOTES = "\"'"
+# What a line reads in another way than it stands there.
+_SPECIAL = re.compile(r"[\s'\"$\\{}]|^#")
 
 
 def split_words(line: str, evaluate: Callable[[str], str]) -> list[str]:
@@ -62,6 +64,34 @@ def last_word(text: str) -> tuple[list[str], str]:
         except InvalidArgumentError:
             at = len(text)
     return split_words(text[:start], _as_typed), text[start:]
+
+
+def unquoted(fragment: str) -> tuple[str, str]:
+    """Return the quote with which an unfinished word begins, empty without one, and the word as far as it is there."""
+    if fragment[:1] in {"'", '"'}:
+        return fragment[0], fragment[1:]
+    return "", fragment.replace("\\ ", " ")
+
+
+def quoted(word: str, quote: str = "") -> str:
+    """Return a word as it is typed on a line.
+
+    Parameters
+    ----------
+    word
+        The word.  One that ends with a slash is the beginning of a longer word: its quote stays open.
+    quote
+        The quote that was opened already; empty for those that the word needs, if any.
+    """
+    if not quote and not _SPECIAL.search(word):
+        return word
+    if "'" not in word and quote != '"':
+        text = f"'{word}"
+        quote = "'"
+    else:
+        text = '"' + re.sub(r'(["\\$])', r"\\\1", word).replace("{", "{{").replace("}", "}}")
+        quote = '"'
+    return text if word.endswith("/") else text + quote
 
 
 def _as_typed(expression: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loops_nb.magics.grammar import Verb
@@ -29,7 +30,7 @@ VERB = Verb(
     summary="how far the weights of checkpoints are from those of the first",
     run=_run,
     gives_frames=True,
-    arguments=(CHECKPOINTS,),
+    arguments=(replace(CHECKPOINTS, knows="compared"),),
     options=(OF_RUN, TARGET, BY),
     notes="For each module: the norm of its LoRA update B @ A, scaled as in training, its relative change and the cosine to the first"
     " checkpoint's. Only the small factors are read. df.loops.changes() lists tensors that appeared, vanished or changed shape or dtype,"

@@ -36,7 +36,13 @@ VERB = Verb(
     summary="go to a service, or show where you are; gives the Python client",
     run=_run,
     arguments=(
-        Takes(name="url", metavar="URL", help="address of the service, or 'local' for the local one; without it the settings say where"),
+        Takes(
+            name="url",
+            metavar="URL",
+            words=("local",),
+            free=True,
+            help="address of the service, or 'local' for the local one; without it the settings say where",
+        ),
     ),
     notes="The service is asked before anything changes. The key is never part of the line: BASETEN_API_KEY, or %loops login.",
     examples=("%loops connect", "%loops connect http://127.0.0.1:8787", "loops = %loops connect"),

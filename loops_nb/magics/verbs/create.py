@@ -50,7 +50,7 @@ _MODEL_HELP = "base model to train, e.g. Qwen/Qwen3-8B; %loops capabilities list
 _RUN_OPTIONS = (
     SESSION,
     Option(name="base_model", flags=("-m", "--base-model"), metavar="MODEL", knows="base_model", required=True, help=_MODEL_HELP),
-    Option(name="name", flags=("--name",), metavar="NAME", help="name to find it by; the base model when left out"),
+    Option(name="name", flags=("--name",), metavar="NAME", free=True, help="name to find it by; the base model when left out"),
     count("lora_rank", "--lora-rank", "LoRA rank, at least 1 (64 when left out)", default=64),
     count("max_seq_len", "--max-seq-len", "longest example in tokens; the model's maximum when left out"),
     count("seed", "--seed", "random seed"),
@@ -93,7 +93,13 @@ VERB = Verb(
             summary="a new session: what runs and samplers belong to",
             run=_session,
             options=(
-                Option(name="training_project_id", flags=("--project",), metavar="PROJECT", help="training project, in older workspaces"),
+                Option(
+                    name="training_project_id",
+                    flags=("--project",),
+                    metavar="PROJECT",
+                    free=True,
+                    help="training project, in older workspaces",
+                ),
                 TEAM,
             ),
             notes="Gives an object with its id.",

@@ -94,6 +94,7 @@ VERB = Verb(
             name="smoothing",
             flags=("--smooth",),
             metavar="WEIGHT",
+            free=True,
             convert=_share,
             default=0.0,
             help="how much of the former average stays at each value, from 0 (none) to 0.999",

@@ -65,7 +65,14 @@ VERB = Verb(
     arguments=(identifier("deployment", "the Loops deployment's id, as in %loops deployments, or the name of its run"),),
     options=(
         Option(name="logs", flags=("--logs",), help="its log lines, as a DataFrame"),
-        Option(name="since", flags=("--since",), metavar="AGE", convert=moment, help="log lines since then: 90m, 6h, 2d or an ISO time"),
+        Option(
+            name="since",
+            flags=("--since",),
+            metavar="AGE",
+            free=True,
+            convert=moment,
+            help="log lines since then: 90m, 6h, 2d or an ISO time",
+        ),
         count("limit", "--limit", "at most this many log lines (1 to 1000; 500 when left out)"),
         Option(name="min_level", flags=("--level",), metavar="LEVEL", choices=LOG_LEVELS, help="only log lines of this level or above"),
     ),

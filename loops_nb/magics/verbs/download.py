@@ -37,12 +37,17 @@ VERB = Verb(
             name="into",
             flags=("-o", "--output"),
             metavar="DIR",
+            knows="folder",
             help=f"where to: each goes to DIR/RUN/weights/NAME, as its bt:// URI reads; {FOLDER} when left out",
         ),
         OF_RUN,
         TARGET,
-        Option(name="include", flags=("--include",), metavar="PATTERN", many=True, help="only files like this, such as '*.json'"),
-        Option(name="exclude", flags=("--exclude",), metavar="PATTERN", many=True, help="no files like this, such as 'optimizer/*'"),
+        Option(
+            name="include", flags=("--include",), metavar="PATTERN", free=True, many=True, help="only files like this, such as '*.json'"
+        ),
+        Option(
+            name="exclude", flags=("--exclude",), metavar="PATTERN", free=True, many=True, help="no files like this, such as 'optimizer/*'"
+        ),
         Option(name="dry_run", flags=("--dry-run",), help="only say what would be fetched, and how much room there is"),
     ),
     notes="A file is complete or absent: it is moved to its name when its size and, where the service gives one, its checksum are right."

@@ -44,7 +44,7 @@ VERB = Verb(
     run=_run,
     gives_frames=True,
     options=(
-        Option(name="tag", flags=("--tag",), metavar="TAG", help="only those with this tag"),
+        Option(name="tag", flags=("--tag",), metavar="TAG", knows="tag", help="only those with this tag"),
         Option(name="archived", flags=("--archived",), default=False, help="those too that %loops archive put out of sight"),
     ),
     notes="Recorded by loops_nb.track(training_client), by %loops track --request-log FILE, or by hand with loops_nb.experiment(...)."

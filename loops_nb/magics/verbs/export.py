@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from loops_nb.magics.desk import Desk
 
-_FILE = Takes(name="file", metavar="FILE", required=True, help="its name ends in .jsonl, .csv or .parquet (that needs pyarrow)")
+_FILE = Takes(
+    name="file", metavar="FILE", knows="file", required=True, help="its name ends in .jsonl, .csv or .parquet (that needs pyarrow)"
+)
 
 
 def _export(desk: Desk, values: SimpleNamespace) -> None:

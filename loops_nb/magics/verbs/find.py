@@ -77,13 +77,23 @@ VERB = Verb(
             knows="base_model",
             help="a part of the base model's name; * and ? stand for anything",
         ),
-        Option(name="name", flags=("--name",), metavar="NAME", help="a part of its name; * and ? stand for anything"),
+        Option(name="name", flags=("--name",), metavar="NAME", knows="run_name", help="a part of its name; * and ? stand for anything"),
         Option(name="status", flags=("--status",), metavar="STATE", choices=_STATUSES, help="state of the run or of one of its halves"),
         Option(
-            name="newer_than", flags=("--newer-than",), metavar="AGE", convert=moment, help="created since: 90m, 36h, 2d or an ISO time"
+            name="newer_than",
+            flags=("--newer-than",),
+            metavar="AGE",
+            free=True,
+            convert=moment,
+            help="created since: 90m, 36h, 2d or an ISO time",
         ),
         Option(
-            name="older_than", flags=("--older-than",), metavar="AGE", convert=moment, help="created before: 90m, 36h, 2d or an ISO time"
+            name="older_than",
+            flags=("--older-than",),
+            metavar="AGE",
+            free=True,
+            convert=moment,
+            help="created before: 90m, 36h, 2d or an ISO time",
         ),
         SCOPE,
     ),

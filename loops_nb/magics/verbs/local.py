@@ -92,12 +92,17 @@ VERB = Verb(
             options=(
                 Option(name="empty", flags=("--empty",), default=False, help="without the sample workspace"),
                 Option(
-                    name="data_dir", flags=("--data-dir",), metavar="DIR", help="folder for its data; one of the user's own when left out"
+                    name="data_dir",
+                    flags=("--data-dir",),
+                    metavar="DIR",
+                    knows="folder",
+                    help="folder for its data; one of the user's own when left out",
                 ),
                 Option(
                     name="speed",
                     flags=("--speed",),
                     metavar="N",
+                    free=True,
                     convert=number,
                     help="how many times faster than on the hosted service states change: 10, or 1 for its own pace",
                 ),

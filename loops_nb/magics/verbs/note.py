@@ -33,8 +33,10 @@ VERB = Verb(
     name="note",
     summary="write something down about a run; kept on this machine",
     run=_run,
-    arguments=(RUN, Takes(name="text", metavar="TEXT", many=True, help="the note")),
-    options=(Option(name="step", flags=("--step",), metavar="N", convert=whole_number, help="at this step; curves show it there"),),
+    arguments=(RUN, Takes(name="text", metavar="TEXT", free=True, many=True, help="the note")),
+    options=(
+        Option(name="step", flags=("--step",), metavar="N", free=True, convert=whole_number, help="at this step; curves show it there"),
+    ),
     notes="The API keeps no notes. %loops runs and %loops experiments show the last one, %loops metrics RUN --marks all of them.",
     examples=("%loops note k4q95w5 warm-up was too short", "%loops note k4q95w5 'the loss jumps here' --step 40"),
     when_interrupted="%loops metrics RUN --marks tells what is kept.",

@@ -37,7 +37,7 @@ def of_filter(*pairs: tuple[str, object]) -> str:
 
 def count(name: str, flag: str, text: str, *, default: int | None = None) -> Option:
     """Return an option that takes a whole number."""
-    return Option(name=name, flags=(flag,), metavar="N", convert=whole_number, help=text, default=default)
+    return Option(name=name, flags=(flag,), metavar="N", convert=whole_number, free=True, help=text, default=default)
 
 
 def identifier(kind: str, text: str) -> Takes:

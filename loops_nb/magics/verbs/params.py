@@ -61,7 +61,15 @@ VERB = Verb(
     gives_frames=True,
     arguments=(RUNS,),
     options=(
-        Option(name="set", flags=("--set",), metavar="NAME=VALUE", convert=_pair, many=True, help="add one; JSON, else taken as a text"),
+        Option(
+            name="set",
+            flags=("--set",),
+            metavar="NAME=VALUE",
+            convert=_pair,
+            many=True,
+            free=True,
+            help="add one; JSON, else taken as a text",
+        ),
     ),
     notes="The API keeps no parameters: these are kept on this machine, and shown by %loops experiments too.",
     examples=("%loops params", "%loops params k4q95w5 qr8zj20", "%loops params k4q95w5 --set lr=1e-4 --set dataset=v2"),

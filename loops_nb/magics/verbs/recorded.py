@@ -18,7 +18,7 @@ _HELP = "id of a run, or id or name of an experiment"
 RUN = Takes(name="run", metavar="RUN", knows="experiment", required=True, help=_HELP)
 RUNS = Takes(name="runs", metavar="RUN", knows="experiment", many=True, help=f"{_HELP}; all that are not archived when left out")
 SOME_RUNS = Takes(name="runs", metavar="RUN", knows="experiment", many=True, required=True, help=_HELP)
-KEYS = Option(name="keys", flags=("-k", "--keys"), metavar="KEYS", knows="metric", help="only these, separated by commas: loss,grad_norm")
+KEYS = Option(name="keys", flags=("-k", "--keys"), metavar="KEYS", knows="metrics", help="only these, separated by commas: loss,grad_norm")
 
 
 def metrics() -> Metrics:

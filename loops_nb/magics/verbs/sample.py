@@ -142,18 +142,35 @@ VERB = Verb(
         ),
         count("n", "--n", "completions of each (1 when left out)"),
         count("max_tokens", "--max-tokens", "tokens of a completion at most (128 when left out)"),
-        Option(name="temperature", flags=("--temperature",), metavar="T", convert=number, help="0 always takes the likeliest token (1)"),
-        Option(name="top_p", flags=("--top-p",), metavar="P", convert=number, help="only the likeliest tokens that together have it (1)"),
+        Option(
+            name="temperature",
+            flags=("--temperature",),
+            metavar="T",
+            convert=number,
+            free=True,
+            help="0 always takes the likeliest token (1)",
+        ),
+        Option(
+            name="top_p",
+            flags=("--top-p",),
+            metavar="P",
+            convert=number,
+            free=True,
+            help="only the likeliest tokens that together have it (1)",
+        ),
         count("top_k", "--top-k", "only so many of the likeliest tokens"),
         count("seed", "--seed", "the same seed gives the same completions"),
         Option(
             name="stop",
             flags=("--stop",),
             metavar="TEXT",
+            free=True,
             many=True,
             help=r"ends a completion; \n stands for the end of a line; can be given several times",
         ),
-        Option(name="output", flags=("-o",), metavar="NAME", help="keep the DataFrame under this name: one row a completion"),
+        Option(
+            name="output", flags=("-o",), metavar="NAME", knows="variable", help="keep the DataFrame under this name: one row a completion"
+        ),
     ),
     notes="The prompt is the cell as it stands, without its last line end: nothing in it is expanded, and no chat template is put around"
     " it. A sampler that sleeps is woken and waited for. Underlined in the completions is what the model found unlikely."

@@ -96,8 +96,14 @@ VERB = Verb(
     summary="record what a script trains from the SDK's own request log, live or afterwards",
     run=_run,
     options=(
-        Option(name="request_log", flags=("--request-log",), metavar="FILE", help="what the script writes with LOOPS_REQUEST_LOG=FILE"),
-        Option(name="name", flags=("--name",), metavar="NAME", help="name of the experiment; the run's when left out"),
+        Option(
+            name="request_log",
+            flags=("--request-log",),
+            metavar="FILE",
+            knows="file",
+            help="what the script writes with LOOPS_REQUEST_LOG=FILE",
+        ),
+        Option(name="name", flags=("--name",), metavar="NAME", free=True, help="name of the experiment; the run's when left out"),
         Option(name="once", flags=("--once",), default=False, help="read what is there, and do not follow it"),
         Option(name="stop", flags=("--stop",), default=False, help="follow it no longer; without FILE, none of those that are followed"),
     ),

@@ -27,7 +27,13 @@ VERB = Verb(
     summary="whether a folder still holds what was downloaded into it",
     run=_run,
     arguments=(
-        Takes(name="folder", metavar="DIR", required=True, help="the folder of a checkpoint, or one with several of them below it"),
+        Takes(
+            name="folder",
+            metavar="DIR",
+            knows="folder",
+            required=True,
+            help="the folder of a checkpoint, or one with several of them below it",
+        ),
     ),
     notes="Reads every file and compares size and SHA-256 with the manifest of the download. Needs no network and no key.",
     examples=("%loops verify checkpoints/k4q95w5/weights/step-100", "%loops verify checkpoints"),
