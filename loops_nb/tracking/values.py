@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from decimal import Decimal
 from numbers import Complex, Integral, Real
 from typing import Any
 
@@ -63,19 +64,30 @@ def as_exact(value: Any) -> float | int | None:
 
 
 def is_too_large(value: Any) -> bool:
-    """Tell whether a value that is not kept is a number all the same."""
-    return isinstance(value, Real) or type(value).__name__ in {"Decimal", "longdouble", "float128"}
+    """Tell whether a value is a number that is not infinite and beyond what a float can hold."""
+    if not isinstance(value, (Real, Decimal)) or _is_time(value):
+        return False
+    size: Any = value
+    try:
+        return bool(abs(size) > sys.float_info.max)
+    except (ArithmeticError, TypeError, ValueError):
+        return False
+
+
+def _is_time(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "kind", "") in _TIME_KINDS
 
 
 def _exact(value: Any, layers: int) -> float | int | None:
     if isinstance(value, (bool, float)):
         return float(value)
-    if isinstance(value, Integral):
+    # To NumPy a duration is a whole number.
+    if isinstance(value, Integral) and not _is_time(value):
         return int(value)
     if value is None or isinstance(value, _NO_NUMBERS) or (isinstance(value, Complex) and not isinstance(value, Real)):
         return None
     dtype = getattr(value, "dtype", None)
-    if getattr(dtype, "kind", "") in _TIME_KINDS or "complex" in str(dtype) or _is_masked(value):
+    if _is_time(value) or "complex" in str(dtype) or _is_masked(value):
         return None
     if dtype is not None and layers and (item := _item(value)) is not value:
         # The element itself: of Python where it can be, so that it keeps its digits and its kind.

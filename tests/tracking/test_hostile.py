@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import math
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from loops_nb import experiment
@@ -61,6 +63,16 @@ class Bad:
         (np.array(4.0), 4.0),
         (Decimal("0.25"), 0.25),
         (Fraction(1, 4), 0.25),
+        (Decimal("-Infinity"), -math.inf),
+        (np.float64(0.1), 0.1),
+        (np.longdouble(0.25), 0.25),
+        (np.uint8(7), 7.0),
+        (np.array([3.5]), 3.5),
+        (np.array([[True]]), 1.0),
+        (np.array([np.inf]), math.inf),
+        (np.array(Decimal("0.5"), dtype=object), 0.5),
+        (np.ma.masked_array([2.5], mask=[False]), 2.5),
+        (pd.Series([4]), 4.0),
         (Tensor(), 2.5),
     ],
     ids=lambda value: type(value).__name__,
@@ -73,7 +85,43 @@ def test_whatever_is_a_number_is_kept_as_it_is(store: Store, given: Any, kept: f
 
 
 @pytest.mark.parametrize(
-    "value", ["0.5", None, b"1", [1, 2], {"a": 1}, object(), np.zeros(3), 1j, Bad()], ids=lambda value: type(value).__name__
+    "value",
+    [
+        "0.5",
+        None,
+        b"1",
+        [1, 2],
+        {"a": 1},
+        object(),
+        np.zeros(3),
+        Bad(),
+        1j,
+        1 + 0j,
+        np.complex64(1 + 2j),
+        np.complex128(2),
+        np.array([3 + 0j]),
+        np.array(1j, dtype=object),
+        dt.datetime(2026, 11, 29, tzinfo=dt.UTC),
+        dt.timedelta(seconds=1),
+        np.datetime64("2026-11-29T10:00:00", "ns"),
+        np.timedelta64(5, "ns"),
+        np.timedelta64(5, "s"),
+        np.array(["2026-11-29"], dtype="datetime64[ns]"),
+        pd.Timestamp("2026-11-29"),
+        pd.Timedelta(seconds=3),
+        pd.NaT,
+        pd.NA,
+        np.str_("0.5"),
+        np.bytes_(b"1"),
+        np.array("0.5"),
+        np.array(["1"]),
+        np.array([b"1"]),
+        np.array(["7"], dtype=object),
+        np.ma.masked,
+        np.ma.masked_array([5.0], mask=[True]),
+        Decimal("sNaN"),
+    ],
+    ids=lambda value: f"{type(value).__name__}-{value!r}"[:40] if isinstance(value, np.generic) else type(value).__name__,
 )
 def test_what_is_no_number_is_left_out_and_told_once(store: Store, value: Any) -> None:
     exp = experiment("no numbers")
@@ -85,7 +133,7 @@ def test_what_is_no_number_is_left_out_and_told_once(store: Store, value: Any) -
     assert [key.key for key in store.keys(exp.id)] == ["loss"]
 
 
-@pytest.mark.parametrize("value", [10**400, -(10**400), Fraction(10**400)], ids=["high", "low", "fraction"])
+@pytest.mark.parametrize("value", [10**400, -(10**400), Fraction(10**400), Decimal("1e400")], ids=["high", "low", "fraction", "decimal"])
 def test_a_number_that_is_too_large_is_left_out_and_told_once(store: Store, value: Any) -> None:
     exp = experiment("too large")
     exp.log(step=0, value=1, loss=1)
@@ -95,6 +143,40 @@ def test_a_number_that_is_too_large_is_left_out_and_told_once(store: Store, valu
     exp.log(step=2, value=value, loss=math.inf)
     assert store.series(exp.id, "value").value.tolist() == [1]
     assert store.series(exp.id, "loss").value.tolist() == [1, 2.5, math.inf]
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, np.int64(2**53 + 1), np.array([2**53 + 1])], ids=["int", "scalar", "array"])
+def test_a_whole_number_that_no_float_has_is_kept_as_the_nearest_and_told_once(store: Store, value: Any) -> None:
+    exp = experiment("rounded")
+    exp.log(step=0, value=2**53, exact=2**60)
+    assert exp.flush()
+    exp.log(step=1, value=value)
+    with pytest.warns(TrackingWarning, match=r"^'value' has whole numbers beyond 2\*\*53.*\(9007199254740993 as 9007199254740992\)"):
+        assert exp.flush()
+    # Warnings are errors here: a second one would be one.
+    exp.log(step=2, value=value)
+    assert store.series(exp.id, "value").value.tolist() == [2.0**53] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (np.int64(1234567890123456789), 1234567890123456789),
+        (np.array(2**63 - 1), 2**63 - 1),
+        (np.uint64(2**64 - 1), 2**64 - 1),
+        (10**30, 10**30),
+        (np.bool_(1), True),
+        (np.complex64(1 + 2j), "(1+2j)"),
+        (np.datetime64("2026-11-29T10:00:00", "ns"), "2026-11-29T10:00:00.000000000"),
+        (np.timedelta64(5, "ns"), "5 nanoseconds"),
+        (np.str_("adam"), "adam"),
+        (np.array("adam"), "adam"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_parameters_keep_their_digits_and_their_kind(store: Store, given: Any, kept: Any) -> None:
+    found = store.experiment(experiment("exact", params={"value": given}).id).params["value"]
+    assert (found, type(found)) == (kept, type(kept))
 
 
 @pytest.mark.parametrize("given", [5, "loss", [0.5], object()], ids=lambda value: type(value).__name__)

@@ -336,7 +336,9 @@ def test_reading_makes_no_file(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [0.5, "3", 1 << 70, float("nan"), float("inf"), object()], ids=["half", "text", "huge", "nan", "inf", "object"]
+    "step",
+    [0.5, "3", 1 << 70, float("nan"), float("inf"), object(), np.timedelta64(3, "ns"), np.str_("3"), 3j],
+    ids=["half", "text", "huge", "nan", "inf", "object", "duration", "text array", "complex"],
 )
 def test_a_step_that_is_no_whole_number_is_refused(step: object) -> None:
     with pytest.raises(InvalidArgumentError, match="whole number"):
