@@ -17,7 +17,8 @@ _LONGEST = 300
 
 def number(value: float) -> str:
     """Return a coordinate with at most two decimals."""
-    return f"{value:.2f}".rstrip("0").rstrip(".").replace("-0", "0") if abs(value) < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def percent(value: float) -> str:

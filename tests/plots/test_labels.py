@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loops_nb.plots.canvas import NARROW, SMALL, Canvas, Scale, Sign
 from loops_nb.plots.letters import cut, cut_paths, width
+from loops_nb.plots.markup import number
 from loops_nb.plots.ticks import Tick
 from tests.frames.documents import ANY_MACHINE
 from tests.plots.reading import SVG, read
@@ -30,6 +32,11 @@ def test_labels_of_an_axis_stand_inside_and_never_on_each_other(ticks: list[tupl
     assert spans[0][0] >= -0.1
     assert spans[-1][1] <= NARROW + 0.1
     assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.79, "-0.79"), (-0.001, "0"), (0.0, "0"), (-1.5, "-1.5"), (10, "10"), (100.004, "100")])
+def test_a_coordinate_keeps_its_sign(value: float, text: str) -> None:
+    assert number(value) == text
 
 
 def test_a_legend_is_wrapped_in_a_narrow_column() -> None:
