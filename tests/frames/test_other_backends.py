@@ -40,7 +40,7 @@ def through_parquet(frame: pd.DataFrame) -> pd.DataFrame:
 def picture(frame: pd.DataFrame, name: str) -> str:
     """The page of a picture, without the id that each picture has for itself."""
     plots: Any = frame.loops.plot
-    return re.sub(r"lp[0-9a-f]{8}-\d+", "", getattr(plots, name)()._repr_mimebundle_()["text/html"])
+    return re.sub(r"lp[0-9a-f]{8}(-\d+(?=-))?", "", getattr(plots, name)()._repr_mimebundle_()["text/html"])
 
 
 BACKENDS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
