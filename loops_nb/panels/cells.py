@@ -117,6 +117,9 @@ class CellClock:
         for do in list(self._at_end):
             try:
                 do()
+            except KeyboardInterrupt:
+                # The cell is over; only the wait for its last report is given up.
+                return
             except Exception as error:  # noqa: BLE001 - IPython would print it under the cell, which has nothing to do with it
                 faults.record(_LOG, "bringing panels up to date at the end of a cell", error)
 

@@ -145,6 +145,8 @@ class Core:
         self._hello = False
         self._turn: tuple[Any, ...] = ()
         self._beats = False
+        #: Who waits for a look that began after a moment, by the poller's clock.
+        self._awaited: list[tuple[float, Callable[[], object]]] = []
         self._plots = Plots(
             poller,
             rows=lambda: self.state.content.tables.get("checkpoints", {}),
@@ -208,6 +210,38 @@ class Core:
         """Take in that a view was put on a page, which may not be able to answer for a while."""
         for seconds in _UNASKED_SECONDS:
             self._later(seconds, self._send_unasked)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a page that has spoken may be showing the panel."""
+        return self._hello and self._presence.is_seen()
+
+    @property
+    def can_look(self) -> bool:
+        """Whether another look may show anything else: not when all has ended, it is paused, or the service does not answer."""
+        return not self._closed and self.state.health.state in {"starting", "live"}
+
+    def look_again(self, then: Callable[[], object]) -> None:
+        """Look now; any thread may call it.
+
+        Parameters
+        ----------
+        then
+            Called on the poller's thread when all that is shown is from requests that were made after this call, or when they failed.
+        """
+        moment = self._poller.now
+
+        def begin() -> None:
+            self._awaited.append((moment, then))
+            self._sub.refresh()
+
+        self._post(begin)
+
+    def wait_for_look(self, seconds: float) -> bool:
+        """Look now, and wait until it is shown, but not for longer; tell whether it is.  Not for the poller's thread."""
+        came = threading.Event()
+        self.look_again(came.set)
+        return came.wait(seconds)
 
     def pause(self, *, on: bool) -> None:
         """Stop looking, or go on."""
@@ -275,8 +309,16 @@ class Core:
         def take_in() -> None:
             self._board = board
             self._update(recompose=changed or not self.state.ready or self._fault is not None, looked=True)
+            self._call_awaited(board)
 
         self._safely(take_in)
+
+    def _call_awaited(self, board: Board) -> None:
+        is_failing = self.state.health.state == "failing"
+        came = [then for moment, then in self._awaited if is_failing or board.is_since(moment)]
+        self._awaited = [] if is_failing else [(moment, then) for moment, then in self._awaited if not board.is_since(moment)]
+        for then in came:
+            then()
 
     def _heard(self, message: FromPage) -> None:
         match message:
@@ -390,7 +432,8 @@ class Core:
 
     def _step(self, new: State, change: Change) -> None:
         moment = self._clock()
-        if len(self._sent) == _MOST_SENT and moment - self._sent[0] < _SENT_SECONDS:
+        # A report that waits for the newest state cannot wait for the pages as well.
+        if len(self._sent) == _MOST_SENT and moment - self._sent[0] < _SENT_SECONDS and not self._awaited:
             # Too fast for a page to follow: one message later says all of it.
             if not self._behind:
                 self._behind = True

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: How long a panel waits for its first data before it is shown without.
 FIRST_LOOK_SECONDS = 1.5
+#: How long the end of a cell waits for a last look at the service.
+LAST_LOOK_SECONDS = 5.0
 _REPORT_WIDTH = 120
 # Nearly every reader of a notebook shows the HTML; its twin in text is there for diffs, and doubles the size of the file.
 _TEXT_ROWS = 5
@@ -79,6 +81,8 @@ class Panel(LiveWidget):
         self._time_zone = time_zone
         self._report_due: Any = None
         self._reported: object = None
+        self._answers = True
+        self._waited_at: float | None = None
         page = page_code()
         self._poller = poller_for(loops.exchange)
         if interval is not None:
@@ -153,7 +157,21 @@ class Panel(LiveWidget):
     def _cell_ended(self) -> None:
         if self._report_due is not None:
             self._report_due.cancel()
-            self._renew_report()
+            self._report_due = None
+        if self._core.is_watched and self._core.can_look:
+            # The page shows it anyway: the cell's end does not wait for the service.
+            self._core.look_again(lambda: self._poller.call_later(0.0, self._renew_report))
+        else:
+            self._look_now()
+        self._renew_report()
+
+    def _look_now(self) -> None:
+        if not self._core.can_look:
+            return
+        # A service that was too slow once is waited for again when it has answered.
+        waits = LAST_LOOK_SECONDS if self._answers or self._core.state.health.looked_at != self._waited_at else 0.0
+        self._waited_at = self._core.state.health.looked_at
+        self._answers = self._core.wait_for_look(waits)
 
     def _report(self, *, live: bool) -> dict[str, str]:
         snapshot = self._core.snapshot()

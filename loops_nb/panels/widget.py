@@ -114,10 +114,12 @@ class LiveWidget(anywidget.AnyWidget):
 
     def freeze(self) -> None:
         """End the live view and leave the report, as of now, as the result."""
+        if not self._is_closed:
+            # Not under the lock: the thread that brings the news may need it.
+            self._look_now()
         with self._closing:
             if self._is_closed:
                 return
-            self._look_now()
             marks, self._marks = self._marks, None
             self._end("Frozen: this is how it was.")
             if marks is not None:

@@ -45,6 +45,10 @@ class ByHand:
 
     # What a panel calls.
 
+    @property
+    def now(self) -> float:
+        return self.at / 1000
+
     def subscribe(self, needs: tuple[Need, ...], on_news: Callable[[Board, bool], None], *, attention: Attention) -> ByHand:
         self.needs, self._on_news, self.attention = tuple(needs), on_news, attention
         return self

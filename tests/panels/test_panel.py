@@ -165,7 +165,8 @@ def test_bad_input_is_refused_before_any_request(monkeypatch: pytest.MonkeyPatch
         FleetPanel(nowhere, time_zone="Mars/Phobos")
     with pytest.raises(InvalidArgumentError, match="by its id alone"):
         nowhere.runs.watch("a", base_model="b")
-    assert threading.active_count() == before
+    # Threads of earlier tests may end meanwhile.
+    assert threading.active_count() <= before
 
 
 def test_a_package_without_its_page_code_says_how_to_build_it(loops: Loops, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
