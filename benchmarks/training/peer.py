@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch  # type: ignore[import-not-found]  # in the peers' environment only
-import torch.nn.functional as F  # type: ignore[import-not-found]  # noqa: N812 - its usual name
+import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from loops_nb.local.model.base import base_of
 from loops_nb.local.model.sizes import ALPHA_BY_RANK, BYTES, HEAD, size_of

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch  # type: ignore[import-not-found]  # in the peers' environment only
+import torch  # in the peers' environment only
 from safetensors.numpy import load
 
 from benchmarks.rounds import take_turns

@@ -7,6 +7,7 @@ from loops_nb.comparing.comparison import Compared, Comparison, compare
 from loops_nb.comparing.drifting import Drift, Drifted, drift
 from loops_nb.comparing.duplicates import DuplicateGroup, Duplicates, duplicates
 from loops_nb.comparing.summaries import By, ComparedSum, DriftedSum, sum_compared, sum_drifted
+from loops_nb.comparing.weights import ranks_of
 
 __all__ = [
     "By",
@@ -23,6 +24,7 @@ __all__ = [
     "compare",
     "drift",
     "duplicates",
+    "ranks_of",
     "sum_compared",
     "sum_drifted",
 ]

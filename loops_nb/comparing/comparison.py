@@ -38,7 +38,7 @@ class Compared(NamedTuple):
     rank, rank_before, scale, scale_before
         Of the update in the checkpoint and in the baseline; scale is alpha / rank (or alpha / root of rank), None where not known.
     norm, norm_before
-        Frobenius norms.  An update that is not there is zero; a tensor that is not there has none (NaN).
+        Frobenius norms.  An update that is not there is zero; a tensor that is not there, or an update of unknown scale, has none (NaN).
     change, relative_change, cosine
         As in `loops_nb.comparing.weights.Measured`.
     parameters
@@ -124,7 +124,7 @@ def compare(sources: Sequence[WeightSource], *, baseline: int = 0, workers: int 
 
     def of_module(key: Key) -> list[Compared | None]:
         before = modules[at].by_key.get(key)
-        read_before = absent(key) if before is None else load(sources[at], before)
+        read_before = absent(key, modules[at]) if before is None else load(sources[at], before)
         rows: list[Compared | None] = []
         for place in others:
             now = modules[place].by_key.get(key)
@@ -132,7 +132,7 @@ def compare(sources: Sequence[WeightSource], *, baseline: int = 0, workers: int 
             if module is None:
                 rows.append(None)
                 continue
-            read = absent(key) if now is None else load(sources[place], now)
+            read = absent(key, modules[place]) if now is None else load(sources[place], now)
             rows.append(_row(module, (names[place], names[at]), (now, before), (read, read_before)))
         return rows
 

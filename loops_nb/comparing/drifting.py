@@ -33,7 +33,7 @@ class Drifted(NamedTuple):
     rank, scale
         Of the update in this checkpoint; None where it lacks the module.
     norm
-        Frobenius norm.  An update that is not there is zero; a tensor that is not there has none (NaN).
+        Frobenius norm.  An update that is not there is zero; a tensor that is not there, or an update of unknown scale, has none (NaN).
     change, relative_change, cosine
         From the checkpoint before, as in `loops_nb.comparing.weights.Measured`; NaN at the first.
     change_from_first, relative_change_from_first, cosine_to_first
@@ -132,7 +132,7 @@ def _along(path: Sequence[_Stop], key: Key) -> list[Drifted]:
     before: Weights | None = None
     for stop in path:
         module = stop.modules.by_key.get(key)
-        now = absent(key) if module is None else load(stop.source, module)
+        now = absent(key, stop.modules) if module is None else load(stop.source, module)
         first = first or now
         last = rows[-1] if rows else None
         step = UNKNOWN if before is None else between(now, before)

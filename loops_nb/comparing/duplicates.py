@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.comparing.naming import weights_of
 from loops_nb.comparing.weights import UPDATE, modules_of
 from loops_nb.comparing.work import Called, Progress, called, in_parallel
+from loops_nb.errors import UnreadableTensorsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -105,10 +107,20 @@ def _alike(suspects: Iterable[_Suspect], key: Callable[[_Suspect], Hashable]) ->
 
 
 def _outside(one: _Suspect) -> Hashable:
-    scales = tuple(
-        (key.module, module.rank, module.scale) for key, module in modules_of(one.source).by_key.items() if key.quantity == UPDATE
-    )
-    return tuple((name, info.dtype, info.shape) for name, info in sorted(one.weights.items())), scales
+    modules = modules_of(one.source)
+    updates = sorted((key.module, module) for key, module in modules.by_key.items() if key.quantity == UPDATE)
+    scales = tuple((path, module.layout, module.scale) for path, module in updates)
+    # Where a scale is not known, only the same configuration is sure to give the same; where files are missing, nothing is.
+    is_sure = modules.is_whole and all(module.scale is not None for _, module in updates)
+    same = "" if is_sure else _configuration(one) if modules.is_whole else one.place
+    return tuple((name, info.dtype, info.shape) for name, info in sorted(one.weights.items())), scales, same
+
+
+def _configuration(one: _Suspect) -> Hashable:
+    try:
+        return json.dumps(one.source.adapter_config, sort_keys=True)
+    except UnreadableTensorsError:
+        return one.place
 
 
 def _smallest_first(one: _Suspect) -> list[str]:
@@ -116,7 +128,14 @@ def _smallest_first(one: _Suspect) -> list[str]:
 
 
 def _digest(one: _Suspect, name: str) -> bytes:
-    return hashlib.blake2b(one.source.raw(one.weights[name]), digest_size=16).digest()
+    info = one.weights[name]
+    digests = {hashlib.blake2b(one.source.raw(same), digest_size=16).digest() for same in one.source.infos if _is_copy(same, info)}
+    # A tensor that differs from file to file is all of them together.
+    return digests.pop() if len(digests) == 1 else hashlib.blake2b(b"".join(sorted(digests)), digest_size=16).digest()
+
+
+def _is_copy(one: TensorInfo, other: TensorInfo) -> bool:
+    return one.name == other.name and one.role == other.role
 
 
 def _found(group: Sequence[_Suspect], names: Sequence[Called]) -> DuplicateGroup:

@@ -6,20 +6,22 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from loops_nb.tensors.naming import unwrapped
+
 if TYPE_CHECKING:
     from loops_nb.tensors import TensorInfo, WeightSource
 
-#: How PEFT wraps a model; some trainers leave it out.
-_WRAPPER = "base_model.model."
 # An adapter's own name may stand behind these words.
 _SAVED_WHOLE = re.compile(r"\.modules_to_save(?:\.[^.]+)?(?=\.(?:weight|bias)\Z)")
+_BIAS = re.compile(r"(?<=\.lora_[AB])\.[^.]+(?=\.bias\Z)")
 _MAGNITUDE = re.compile(r"(?<=\.lora_magnitude_vector)(?:\.(?!weight\Z)[^.]+)?(?:\.weight)?\Z")
 
 
 def canonical_name(info: TensorInfo) -> str:
     """Return the name that two checkpoints share for a tensor.
 
-    The prefix ``base_model.model.`` and the adapter's own name (``.default``) are left out, as PEFT itself does when it loads.
+    The prefix ``base_model.model.`` and the adapter's own name (``.default``) are left out, as PEFT itself does when it loads, and so are
+    the parts that ``torch.compile``, DDP and FSDP add (``_orig_mod.``, ``module.``).
 
     Parameters
     ----------
@@ -28,7 +30,7 @@ def canonical_name(info: TensorInfo) -> str:
     """
     if info.lora is not None:
         return f"{info.module}.lora_{info.lora}.weight"
-    return _MAGNITUDE.sub("", _SAVED_WHOLE.sub("", info.name.removeprefix(_WRAPPER)))
+    return _BIAS.sub("", _MAGNITUDE.sub("", _SAVED_WHOLE.sub("", unwrapped(info.name))))
 
 
 def weights_of(source: WeightSource) -> dict[str, TensorInfo]:

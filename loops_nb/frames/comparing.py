@@ -41,7 +41,9 @@ _TARGET = Column("target", _WORD, (), "What can load it, where known.", CHECKPOI
 _QUANTITY = Column("quantity", _WORD, (), "What is compared: scaled LoRA updates B @ A, or tensors as they are.", QUANTITIES)
 _MODULES = Column("modules", _COUNT, (), "Number of modules summed up.")
 _RANK = Column("rank", _COUNT, (), "LoRA rank of the module.")
-_SCALE = Column("scale", _NUMBER, (), "Factor before B @ A: alpha / rank, or alpha / root of rank; missing (as 1) where not known.")
+_SCALE = Column(
+    "scale", _NUMBER, (), "Factor before B @ A: alpha / rank, or alpha / root of rank; missing, as is the norm, where not known."
+)
 _NORM = Column("norm", _NUMBER, (), "Frobenius norm.")
 _CHANGE = Column("change", _NUMBER, (), "Frobenius norm of the difference to the baseline.")
 _RELATIVE = Column("relative_change", _NUMBER, (), "The change as a share of the norm before.")

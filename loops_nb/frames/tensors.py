@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loops_nb.comparing import ranks_of
 from loops_nb.frames.columns import Column, Dtype, Kind
 from loops_nb.frames.derived import derived, derived_frame
 from loops_nb.tensors.dtypes import BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
-    from loops_nb.tensors.source import WeightSource
+    from loops_nb.tensors import TensorInfo, WeightSource
 
 TENSORS = derived(
     Kind(
@@ -26,7 +27,7 @@ TENSORS = derived(
             Column("module_type", Dtype.STRING, (), "The module's own name, the same in all layers, as q_proj."),
             Column("layer", Dtype.COUNT, (), "Number of the layer; missing outside of layers."),
             Column("lora", Dtype.WORD, (), "Half of a LoRA update B @ A; missing for all else.", ("A", "B")),
-            Column("rank", Dtype.COUNT, (), "LoRA rank, from the tensor's own shape; missing for all else."),
+            Column("rank", Dtype.COUNT, (), "LoRA rank, of each expert where several are stacked; missing where the files do not tell it."),
             Column("dtype", Dtype.WORD, (), "Number format, in the word of the safetensors format.", tuple(BITS)),
             Column("shape", Dtype.STRING, (), "Dimensions, as 16 x 64; scalar for a single number."),
             Column("parameters", Dtype.COUNT, (), "How many numbers it holds."),
@@ -58,8 +59,10 @@ def tensors_frame(sources: Iterable[WeightSource]) -> pd.DataFrame:
         first and last (offsets in the file, bytes); `loops_nb.frames.tensors.TENSORS` has their dtypes and meaning.  Checkpoint by
         checkpoint, file by file, in the order in which the tensors lie there.
     """
+    sources = list(sources)
     rows = [(source, info) for source in sources for info in source.infos]
     infos = [info for _, info in rows]
+    ranks = [_rank(info, of_source) for source in sources for of_source in [ranks_of(source)] for info in source.infos]
     # One text for each shape: there are few of them, and many rows.
     shapes = {shape: " x ".join(map(str, shape)) or "scalar" for shape in {info.shape for info in infos}}
     return derived_frame(
@@ -69,7 +72,7 @@ def tensors_frame(sources: Iterable[WeightSource]) -> pd.DataFrame:
             "module_type": [info.module_type for info in infos],
             "layer": [info.layer for info in infos],
             "lora": [info.lora for info in infos],
-            "rank": [info.rank for info in infos],
+            "rank": ranks,
             "dtype": [info.dtype for info in infos],
             "shape": [shapes[info.shape] for info in infos],
             "parameters": [info.parameters for info in infos],
@@ -83,3 +86,7 @@ def tensors_frame(sources: Iterable[WeightSource]) -> pd.DataFrame:
             "last": [info.last for info in infos],
         },
     )
+
+
+def _rank(info: TensorInfo, ranks: Mapping[str, int]) -> int | None:
+    return None if info.lora is None else ranks.get(info.module)

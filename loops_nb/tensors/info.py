@@ -12,8 +12,6 @@ from loops_nb.tensors.naming import Half, is_moment, place_of
 Role = Literal["weights", "optimizer"]
 #: The folder of a checkpoint in which the optimizer's shards lie.
 _OPTIMIZER = "optimizer"
-_PLAIN = 2
-_STACKED = 3
 
 
 class TensorInfo(msgspec.Struct, frozen=True):
@@ -39,9 +37,8 @@ class TensorInfo(msgspec.Struct, frozen=True):
     layer
         Number of the layer; None outside of layers.
     lora
-        Which half of a LoRA update ``B @ A`` it is; None for all else.
-    rank
-        The LoRA rank: the small dimension of ``A`` and ``B``; None for all else.
+        Which half of a LoRA update ``B @ A`` it is; None for all else.  Its rank needs the other half and the adapter's configuration:
+        `loops_nb.comparing.ranks_of`.
     """
 
     name: str
@@ -54,7 +51,6 @@ class TensorInfo(msgspec.Struct, frozen=True):
     module_type: str
     layer: int | None
     lora: Half | None
-    rank: int | None
 
     @property
     def parameters(self) -> int:
@@ -91,17 +87,4 @@ def info_of(name: str, *, dtype: str, shape: tuple[int, ...], file: str, first: 
         module_type=place.module_type,
         layer=place.layer,
         lora=place.lora,
-        rank=None if place.lora is None else _rank(place.lora, shape),
     )
-
-
-def _rank(half: Half, shape: tuple[int, ...]) -> int | None:
-    if len(shape) < _PLAIN:
-        return None
-    if len(shape) == _PLAIN:
-        return min(shape)
-    if len(shape) == _STACKED:
-        # One matrix an expert.
-        return min(shape[1:])
-    # A convolution: (rank, in, ...) and (out, rank, ...).
-    return shape[0] if half == "A" else shape[1]

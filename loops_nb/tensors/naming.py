@@ -2,7 +2,8 @@
 
 The names are those of PEFT (``base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight``, with or without an adapter's name before
 ``weight``), of embeddings (``lora_embedding_A``), of experts (``mlp.experts.7.gate_proj``), of what an optimizer keeps of a weight
-(``....lora_A.weight.exp_avg``), and of plain weights.
+(``....lora_A.weight.exp_avg``), and of plain weights.  What ``torch.compile``, DDP, FSDP and activation checkpointing put into the names
+of a wrapped model (``_orig_mod.``, ``module.``) is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal, NamedTuple
 Half = Literal["A", "B"]
 
 _WRAPPER = "base_model.model."
+_WRAPPED_BY = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _HALVES: dict[str, Half] = {
     "lora_A": "A",
     "lora_B": "B",
@@ -44,6 +46,18 @@ class Place(NamedTuple):
     lora: Half | None
 
 
+def unwrapped(name: str) -> str:
+    """Return a tensor's name without the parts that PEFT and other wrappers of a model put into it.
+
+    Parameters
+    ----------
+    name
+        Full name in the file.
+    """
+    parts = [part for part in name.split(".") if part not in _WRAPPED_BY]
+    return ".".join(parts).removeprefix(_WRAPPER)
+
+
 def place_of(name: str) -> Place:
     """Return what a tensor's name tells."""
     return _kept(name) if len(name) <= _LONGEST_KEPT else _read(name)
@@ -55,7 +69,7 @@ def is_moment(name: str) -> bool:
 
 
 def _read(name: str) -> Place:
-    parts = name.removeprefix(_WRAPPER).split(".")
+    parts = unwrapped(name).split(".")
     if len(parts) > 1 and parts[-1] in _MOMENTS:
         parts.pop()
     half: Half | None = None

@@ -15,6 +15,8 @@ from loops_nb.tensors.info import info_of
 
 Array = npt.NDArray[Any]
 WRAPPER = "base_model.model."
+#: A configuration by which an update is B @ A itself, whatever its rank.
+UNSCALED: dict[str, Any] = {"lora_parameters": {"scale": 1.0}}
 
 
 def stored(values: Array, dtype: str) -> bytes:
@@ -81,10 +83,10 @@ def adapter(
     config: Mapping[str, Any] | None = None,
     name: str = WRAPPER + "{}.lora_{}.weight",
 ) -> MemoryCheckpoint:
-    """Return an adapter of LoRA updates, each given as A and B; ``alpha`` alone is a configuration of that alpha."""
+    """Return an adapter of LoRA updates, each given as A and B; ``alpha`` alone is a configuration of that alpha, and none means B @ A."""
     tensors = {name.format(path, half): (dtype, values) for path, pair in modules.items() for half, values in zip("AB", pair, strict=True)}
-    told = {"lora_alpha": alpha} if alpha is not None else None
-    return MemoryCheckpoint(label, tensors, step=step, config=dict(config) if config is not None else told)
+    otherwise = UNSCALED if alpha is None else {"lora_alpha": alpha}
+    return MemoryCheckpoint(label, tensors, step=step, config=dict(otherwise if config is None else config))
 
 
 def factors(source: np.random.Generator, rank: int, inputs: int = 7, outputs: int = 5, size: float = 1.0) -> Factors:

@@ -27,7 +27,7 @@ FILE = "adapter_model.safetensors"
 def files_of(step: int) -> dict[str, bytes]:
     start, goal = (adapter(LAYERS, rank=8, width=256, seed=seed) for seed in (0, 1))
     tensors = {name: start[name] + np.float32(step / 1000) * goal[name] for name in start}
-    return checkpoint_files(tensors, moments=True)
+    return checkpoint_files(tensors, moments=True, rank=8)
 
 
 @contextmanager

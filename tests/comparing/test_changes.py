@@ -111,7 +111,7 @@ def test_what_the_optimizer_keeps_and_what_other_nodes_repeat_is_left_out() -> N
     assert changes(plain, more) == []
     found = compare([plain, more])
     assert len(found.rows) == 1
-    assert found.notes == ("b: Tensors that stand in several files: 1, such as model.a.weight; the first of each was used.",)
+    assert found.notes == ("b: Tensors that stand in several files: 1, such as model.a.weight; where they differ, norms are missing.",)
 
 
 def test_checkpoints_of_one_label_are_told_apart() -> None:

@@ -200,8 +200,8 @@ def test_nothing_drifts_where_nothing_is() -> None:
 
 def test_notes_name_their_checkpoint() -> None:
     pair = factors(np.random.default_rng(1), 2)
-    (note,) = drift([adapter("one", {MODULES[0]: pair}, alpha=2), adapter("two", {MODULES[0]: pair})]).notes
-    assert note.startswith("two: It has no adapter_config.json")
+    (note,) = drift([adapter("one", {MODULES[0]: pair}, alpha=2), adapter("two", {MODULES[0]: pair}, config={})]).notes
+    assert note.startswith("two: Its adapter_config.json has no usable lora_alpha")
 
 
 def test_modules_are_summed_up_by_what_they_have() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loops_nb.comparing import duplicates
-from tests.comparing.memory import WRAPPER, MemoryCheckpoint, adapter, factors, module_name
+from tests.comparing.memory import UNSCALED, WRAPPER, MemoryCheckpoint, adapter, factors, module_name
 from tests.frames.documents import ANY_MACHINE
 
 LAYERS = 8
@@ -76,7 +76,7 @@ def test_names_of_trainers_and_the_optimizer_do_not_count() -> None:
     other = weights(1, name="{}.lora_{}.default.weight")
     state = {f"optimizer/shard.safetensors:{WRAPPER}a.exp_avg": ("F32", np.ones(3))}
     tensors = {f"model.safetensors:{info.name}": ("F32", one.read(info)) for info in one.infos}
-    resumable = MemoryCheckpoint("resumable", {**tensors, **state})
+    resumable = MemoryCheckpoint("resumable", {**tensors, **state}, config=UNSCALED)
     (group,) = duplicates([one, other, resumable]).groups
     assert [member.checkpoint for member in group.members] == ["seed-1", "seed-1 (2)", "resumable"]
 

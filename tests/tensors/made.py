@@ -48,9 +48,9 @@ def adapter(layers: int = 2, rank: int = 4, width: int = 16, *, seed: int = 0, d
 CONFIG = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}
 
 
-def checkpoint_files(tensors: Arrays, *, moments: bool = False) -> dict[str, bytes]:
+def checkpoint_files(tensors: Arrays, *, moments: bool = False, rank: int = 4) -> dict[str, bytes]:
     """Return the files of a checkpoint, by name."""
-    files = {"adapter_config.json": json.dumps(CONFIG).encode(), "adapter_model.safetensors": save(dict(tensors))}
+    files = {"adapter_config.json": json.dumps({**CONFIG, "r": rank}).encode(), "adapter_model.safetensors": save(dict(tensors))}
     if moments:
         notes = {f"{name}.{which}": tensor for name, tensor in tensors.items() for which in ("exp_avg", "exp_avg_sq")}
         files["optimizer/shard-00000-of-00001.safetensors"] = save(notes)
