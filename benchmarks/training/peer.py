@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch  # type: ignore[import-not-found]  # in the peers' environment only
+import torch  # in the peers' environment only
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from loops_nb.local.model.base import base_of
