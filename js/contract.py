@@ -42,6 +42,7 @@ _CURVES_STRUCTS = (
     curves_wire.Look,
     curves_wire.LineStats,
     curves_wire.CurveLine,
+    curves_wire.Best,
     curves_wire.Curve,
     *get_args(curves_wire.CurvesToPage),
     *get_args(curves_wire.CurvesFromPage),

@@ -17,10 +17,8 @@ import type {
 } from "../src/curves/contract";
 import { beads, cutOff, extreme, pathOf, reading, spread, valuesOf } from "../src/curves/geometry";
 import widget from "../src/curves/index";
-import { bestOf } from "../src/curves/numbers";
 import { extended, floats, nearest, pictureOf } from "../src/curves/points";
 import { along, amount, bounds, exact, lasting, number, place, type Scale, ticks, valueAt } from "../src/curves/scale";
-import { isLowBest } from "../src/curves/settings";
 import { THEMES } from "./themes";
 
 const LOOK: Look = { key: "loss", axis: "step", smoothing: 0, low: null, high: null, columns: 600 };
@@ -52,6 +50,11 @@ function curve(lines: number[][], more: Partial<Curve> = {}): Curve {
     first: 0,
     last: Math.max(...lines.map((y) => y.length)) - 1,
     unknown: 0,
+    mode: "min",
+    best: [
+      { runs: [1], words: "★ best" },
+      { runs: [0, 1], words: "tied for best" },
+    ],
     lines: lines.map((y, run) => ({ run, x: packed(y.map((_, i) => i)), y: packed(y), stats: stats(y) })),
     ...more,
   };
@@ -86,7 +89,11 @@ const HEAD: CurveHead = {
   more_params: 0,
   more_runs: 0,
   more_marks: 0,
+  more_keys: 0,
+  newer_runs: 0,
   missing: [],
+  waiting: "",
+  is_named: false,
 };
 const SLOW = [3, 2.5, 2, 1.5, 1.2, 1.1, 1, 1, 1];
 const FAST = [3, 1, 0.5, 0.2, 0.1, 5, 0.1, 0.1, 0.1];
@@ -373,14 +380,6 @@ describe("geometry", () => {
       }),
     );
   });
-
-  it("knows which way is better", () => {
-    expect([isLowBest("loss"), isLowBest("eval/accuracy"), isLowBest("reward_mean")]).toEqual([true, false, false]);
-    const others = ["window", "forward_pass_seconds", "reward_std", "reward_loss", "toxicityScore", "meanReward", "eval/F1"];
-    expect(others.map(isLowBest)).toEqual([true, true, true, true, true, false, false]);
-    const { lines } = pictureOf(curve([SLOW, FAST]));
-    expect([bestOf(lines, true), bestOf(lines, false), bestOf(lines.slice(0, 1), true)]).toEqual([1, 1, null]);
-  });
 });
 
 describe("a panel", () => {
@@ -555,10 +554,60 @@ describe("a panel", () => {
     const runs = HEAD.runs.map((run) => ({ ...run, name: `twin (${run.id})`, label: "twin" }));
     const kernel = await drawn({ head: { ...HEAD, runs, more_runs: 6, params: [], same_params: 1 } });
     expect(kernel.one('[data-run="ex-1"]').textContent).toMatch(/twin \(ex-1\) began 1[45] Nov, \d\d:\d\d:\d\d/);
-    expect(kernel.one('[data-run="ex-1"]').textContent).toContain("★ best of these");
-    expect(kernel.one("[data-more]").textContent).toContain("2 of 8 experiments are drawn");
+    expect(kernel.one("[data-more]").textContent).toContain("2 newest of 8 experiments shown");
     expect(kernel.one("[data-more]").compareDocumentPosition(kernel.one(".chart")) & Node.DOCUMENT_POSITION_FOLLOWING).toBeTruthy();
     expect(kernel.root.textContent).toContain("The one parameter is the same.");
+  });
+
+  it("names the winner that the kernel found over all, also while it is hidden, and none where the direction is not known", async () => {
+    const kernel = await drawn();
+    kernel.one('[data-run="ex-1"] button').click();
+    await vi.waitFor(() => expect(kernel.all("[data-line]")).toHaveLength(1));
+    expect(kernel.one('[data-run="ex-1"]').textContent).toContain("★ best");
+    expect(kernel.one('[data-run="ex-0"]').textContent).not.toContain("best");
+    const choose = kernel.one<HTMLSelectElement>("thead select");
+    choose.value = "max";
+    choose.dispatchEvent(new Event("change"));
+    for (const run of ["ex-0", "ex-1"])
+      await vi.waitFor(() => expect(kernel.one(`[data-run="${run}"]`).textContent).toContain("tied for best"));
+    const unknown = new Kernel(snapshot({ curve: curve([SLOW, FAST], { mode: null }) }));
+    await vi.waitFor(() => expect(unknown.all("[data-line]")).toHaveLength(2));
+    expect(unknown.one<HTMLSelectElement>("thead select").value).toBe("");
+    expect(unknown.one("tbody").textContent).not.toContain("best");
+    expect(unknown.all("[data-best]")).toHaveLength(0);
+  });
+
+  it("keeps each line with its experiment when the list of them changes before the next picture", async () => {
+    const kernel = await drawn();
+    kernel.answer([SLOW, FAST]);
+    const first = { ...(HEAD.runs[0] as CurveHead["runs"][0]), id: "ex-2", name: "older", label: "older", look: 2 };
+    kernel.tell({ type: "head", now: Date.now(), head: { ...HEAD, runs: [first, ...HEAD.runs] }, state: "live", reason: "" });
+    await vi.waitFor(() => expect(kernel.all('[data-line="1"]')).toHaveLength(1));
+    expect(kernel.one('[data-run="ex-0"]').textContent).toContain("1 @ 8");
+    expect(kernel.all('[data-run="ex-2"]')).toHaveLength(0);
+  });
+
+  it("offers newer experiments, and asks for them when told to", async () => {
+    const kernel = await drawn({ head: { ...HEAD, newer_runs: 2 } });
+    const button = kernel.one<HTMLButtonElement>('[data-control="newer"]');
+    expect(button.closest('[role="status"]')?.textContent).toBe("2 newer experiments: Show the newest");
+    button.click();
+    expect(kernel.sent.at(-1)).toMatchObject({ type: "newer" });
+  });
+
+  it("searches its keys, here and in the kernel", async () => {
+    const keys = ["loss", ...Array.from({ length: 70 }, (_, i) => `layers.${i}/grad_norm`)];
+    const kernel = await drawn({ head: { ...HEAD, keys, more_keys: 3000 } });
+    const find = kernel.one<HTMLInputElement>(".find");
+    expect(find.placeholder).toBe("3,071 keys");
+    find.value = "router 7";
+    find.dispatchEvent(new Event("input"));
+    await vi.waitFor(() => expect(kernel.sent.at(-1)).toMatchObject({ type: "find", text: "router 7" }));
+    const { view } = kernel.sent.at(-1) as Extract<CurvesFromPage, { type: "find" }>;
+    kernel.tell({ type: "keys", view, text: "router 7", now: Date.now(), keys: ["router.7/load"], total: 1 });
+    await vi.waitFor(() => expect(kernel.one("[data-found]").textContent).toBe("1 found; Enter draws router.7/load"));
+    find.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+    await vi.waitFor(() => expect(kernel.asked.at(-1)).toMatchObject({ look: { key: "router.7/load" } }));
   });
 
   it("hides and shows by the legend", async () => {
@@ -591,7 +640,15 @@ describe("a panel", () => {
   });
 
   it("says what to do where nothing is yet, and takes names as text", async () => {
-    const empty = { ...HEAD, runs: [], keys: [], marks: [], params: [], same_params: 0, missing: ["<img src=x onerror=alert(1)>"] };
+    const empty = {
+      ...HEAD,
+      runs: [],
+      keys: [],
+      marks: [],
+      params: [],
+      same_params: 0,
+      waiting: "Nothing was recorded yet of <img src=x onerror=alert(1)>.",
+    };
     const kernel = new Kernel(snapshot({ head: empty, curve: null }));
     await vi.waitFor(() => expect(kernel.one("[data-empty]").textContent).toContain("Nothing was recorded yet"));
     expect(kernel.all("img")).toHaveLength(0);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.tracking.params import flat_params
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _LONGEST = 80
-_MOST = 60
+#: What stands before the first difference of long texts, so that the difference itself is shown.
+_BEFORE = 20
+#: Bytes of all values that are told.
+_MOST_BYTES = 16_000
 
 
 class Differing(NamedTuple):
@@ -30,19 +34,45 @@ class Params(NamedTuple):
 
 
 def compared(params: Sequence[Mapping[str, Any]]) -> Params:
-    """Return which parameters of some experiments differ."""
-    flat = [flat_params(each) for each in params]
+    """Return which parameters of some experiments differ: whole values are compared, long ones told in part."""
+    flat = [{name: _text(value) for name, value in flat_params(each).items()} for each in params]
     names = list(dict.fromkeys(name for each in flat for name in each))
-    differing = [name for name in names if len({_exact(each[name]) if name in each else None for each in flat}) > 1]
-    rows = [Differing(name, [_told(each[name]) if name in each else None for each in flat]) for name in differing[:_MOST]]
-    return Params(rows, len(names) - len(differing), max(0, len(differing) - _MOST))
+    rows = [(name, [each.get(name) for each in flat]) for name in names]
+    differing = [(name, values) for name, values in rows if len(set(values)) > 1]
+    told: list[Differing] = []
+    room = _MOST_BYTES
+    for name, values in differing:
+        row = Differing(name, _told(values))
+        room -= len(name) + sum(len(value) + 3 if value is not None else 5 for value in row.values)
+        if told and room < 0:
+            break
+        told.append(row)
+    return Params(told, len(rows) - len(differing), len(differing) - len(told))
 
 
-def _exact(value: Any) -> str:
-    # What is shown of two values may be the same where they are not.
-    return json.dumps(value, sort_keys=True, default=str)
+def _text(value: Any) -> str:
+    """Return a value with all its digits; a text in quotes only where it could be taken for something else."""
+    if not isinstance(value, str):
+        return json.dumps(value, default=str, ensure_ascii=False, sort_keys=True)
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _told(value: Any) -> str:
-    text = value if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else json.dumps(value, default=str)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def _told(values: Sequence[str | None]) -> list[str | None]:
+    known = [value for value in values if value is not None]
+    if max(map(len, known)) <= _LONGEST:
+        return list(values)
+    same = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*known, strict=False)))
+    start = max(0, same - _BEFORE)
+    # A text that ends early is told by its end.
+    return [None if value is None else _part(value, min(start, max(0, len(value) - _BEFORE))) for value in values]
+
+
+def _part(text: str, start: int) -> str:
+    before = "…" if start else ""
+    room = _LONGEST - len(before)
+    part = text[start:]
+    return before + (part if len(part) <= room else f"{part[: room - 1]}…")

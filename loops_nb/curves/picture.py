@@ -36,10 +36,10 @@ _HIGH, _TICKS_UP, _TICKS_ACROSS = 260, 6, 7
 _WIDE = 1000
 #: Points of all lines together; a notebook keeps each twice.
 _MOST_POINTS = 2400
-_BEADS = 9
+#: Marks of its own shape on a line, and on each of many lines.
+_BEADS, _FEW_BEADS, _MANY_LINES = 9, 2, 24
 #: What a letter beside the axis takes, and in how wide a column all of them are to be seen.
 _LETTER, _COLUMN = 6.5, 480
-_MOST_MARKS = 40
 _WORDS_OF_NAME = 200
 
 
@@ -172,7 +172,7 @@ def _drawing(lines: Sequence[Drawn], axis: Axis, smoothing: float, zone: tzinfo 
         return None
     low, high = min(first for first, _ in known), max(last for _, last in known)
     low, high = (low, high) if high > low else (low - 0.5, low + 0.5)
-    most = max(60, _MOST_POINTS // len(lines))
+    most = max(60 if len(lines) <= _MANY_LINES else 24, _MOST_POINTS // len(lines))
     raw = [_reduced(line, axis, low, high, most, 0.0) for line in lines]
     front = [_reduced(line, axis, low, high, most // 2, smoothing) for line in lines] if smoothing else raw
     values = np.concatenate([each.y[np.isfinite(each.y)] for each in raw])
@@ -210,8 +210,9 @@ def _drawing(lines: Sequence[Drawn], axis: Axis, smoothing: float, zone: tzinfo 
             overflow="visible",
         )
     )
+    beads = 0 if len(lines) == 1 else _BEADS if len(lines) <= _MANY_LINES else _FEW_BEADS
     for order, (line, behind, shown) in enumerate(zip(lines, raw, front, strict=True)):
-        inner.append(_on_top(line, order, behind, shown, across, up, len(lines) > 1))
+        inner.append(_on_top(line, order, behind, shown, across, up, beads))
     canvas.add(tag("defs", *shapes, own), tag("g", *inner, transform=f"translate(0 {place(start)})"))
     foot = canvas.below(ticks, across, start + _HIGH)
     return Drawing("".join(canvas.parts), math.ceil(foot))
@@ -292,18 +293,18 @@ def _path(found: Reduced, low: float, high: float, up: _Up, look: int, *, opacit
     )
 
 
-def _on_top(line: Drawn, order: int, raw: Reduced, front: Reduced, across: Scale, up: _Up, is_one_of_many: bool) -> str:  # noqa: FBT001 - called by position
+def _on_top(line: Drawn, order: int, raw: Reduced, front: Reduced, across: Scale, up: _Up, beads: int) -> str:
     """Draw what keeps its shape however wide the picture is: beads, the best value, saves, and where something was no number."""
     marks = []
     fine = np.flatnonzero(np.isfinite(front.y))
-    if is_one_of_many and len(fine):
+    if len(fine):
         low, high = across.low, across.high
-        for bead in range(_BEADS):
-            wanted = low + (high - low) * (bead + 0.3 + 0.1 * (order % 7)) / _BEADS
+        for bead in range(beads):
+            wanted = low + (high - low) * (bead + 0.3 + 0.1 * (order % 7)) / beads
             near = fine[int(np.argmin(np.abs(front.x[fine] - wanted)))]
-            if abs(float(front.x[near]) - wanted) <= (high - low) / _BEADS / 2:
+            if abs(float(front.x[near]) - wanted) <= (high - low) / beads / 2:
                 marks.append(_use(str(line.look), across.at(float(front.x[near])), up.at(float(front.y[near]))))
-    for spot in line.spots[-_MOST_MARKS:]:
+    for spot in line.spots:
         if not len(fine) or not across.low <= spot.at <= across.high:
             continue
         near = fine[int(np.argmin(np.abs(front.x[fine] - spot.at)))]

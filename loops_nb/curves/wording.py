@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import math
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from loops_nb.errors import one_line
@@ -93,11 +95,22 @@ def nothing_of(words: Sequence[str], names: Sequence[str]) -> str:
     """Say what nothing was recorded of, and what there is instead: a few names, those like the first word first."""
     if not names:
         return "Nothing was recorded yet. To record a training: training_client = loops_nb.track(training_client)"
-    alike = difflib.get_close_matches(words[0], names[:_COMPARED], n=_A_FEW)
+    alike = difflib.get_close_matches(words[0], _candidates(words[0], names), n=_A_FEW)
     few = list(dict.fromkeys([*alike, *names]))[:_A_FEW]
     more = len(set(names)) - len(few)
     there_is = f"Recorded {'is' if len(few) == 1 else 'are'} {', '.join(map(_shown, few))}{f' and {more:,} more' if more else ''}."
     return f"Nothing was recorded yet of {', '.join(map(_shown, words))}. {there_is}"
+
+
+def _candidates(word: str, names: Sequence[str]) -> Sequence[str]:
+    """Return the names to compare letter by letter: of many, those that share most at their beginning and their end."""
+    if len(names) <= _COMPARED:
+        return names
+    return heapq.nlargest(_COMPARED, names, key=lambda name: _shared(word, name) + _shared(word[::-1], name[::-1]))
+
+
+def _shared(one: str, other: str) -> int:
+    return sum(1 for _ in takewhile(lambda letters: letters[0] == letters[1], zip(one, other, strict=False)))
 
 
 def _shown(name: str) -> str:

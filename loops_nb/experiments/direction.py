@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Literal
 
 _WORD = re.compile(r"[fF]1(?!\d)|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _LOWEST = frozenset(_WORD.findall("loss losses nll perplexity ppl error errors err mse rmse mae wer cer bpb"))
@@ -20,7 +21,7 @@ _TURNS = frozenset(
 )
 
 
-def known_mode(key: str) -> str | None:
+def known_mode(key: str) -> Literal["min", "max"] | None:
     """Return ``min`` or ``max`` for a metric whose name tells which values are better; None where it does not.
 
     ``loss``, ``eval/nll`` and ``word_error_rate`` are better when lower, ``accuracy``, ``mean_reward`` and ``f1`` when higher.  Words with

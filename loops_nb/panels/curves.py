@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from loops_nb.tracking import Store
 
 
+_MOST_IN_TITLE = 8
+
+
 class CurvesPanel(LiveWidget):
     """Curves of training numbers, live while a cell trains: experiments laid over each other, with the checkpoints recorded for them.
 
@@ -33,7 +37,8 @@ class CurvesPanel(LiveWidget):
     Parameters
     ----------
     runs
-        Ids of runs or experiments, or names of experiments, also such that do not exist yet; None for the newest experiments, as they come.
+        Ids of runs or experiments, or names of experiments, also such that do not exist yet; None for the newest experiments, which
+        stay when newer ones are logged, until `show_newer`.
     key
         What is drawn first: ``loss`` where that was recorded.
     axis
@@ -73,9 +78,8 @@ class CurvesPanel(LiveWidget):
             source = self._own_store = _store()
 
         def made(tell: Callable[[dict[str, Any]], None], presence: Presence) -> CurvesCore:
-            title = "Curves" if wanted is None else f"Curves of {', '.join(wanted)}"
-            line = "" if inside else " ".join(["%loops curves", *(wanted or ())])
-            return CurvesCore(source, wanted, tell, presence, title=title, line=line, look=look)
+            line = "" if inside else " ".join(["%loops curves", *map(shlex.quote, wanted or ())])
+            return CurvesCore(source, wanted, tell, presence, title=_title(wanted), line=line, look=look)
 
         super().__init__(made, page)
         self._core.start()
@@ -87,6 +91,10 @@ class CurvesPanel(LiveWidget):
     def list_checkpoints(self, listed: Sequence[Listed]) -> None:
         """Put checkpoints on the curves that the service knows of, those that were recorded not twice."""
         self._core.list_checkpoints(listed)
+
+    def show_newer(self) -> None:
+        """Show the newest experiments in place of those that are shown; of named ones nothing changes."""
+        self._core.show_newer()
 
     def told(self, width: int = 120) -> str:
         """Return what is shown now in words, for a terminal."""
@@ -143,6 +151,13 @@ class CurvesPanel(LiveWidget):
     def _let_go(self) -> None:
         if self._own_store is not None:
             self._own_store.close()
+
+
+def _title(wanted: Sequence[str] | None) -> str:
+    if wanted is None:
+        return "Curves"
+    more = len(wanted) - _MOST_IN_TITLE
+    return f"Curves of {', '.join(wanted[:_MOST_IN_TITLE])}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def _names(runs: Any) -> list[str] | None:

@@ -14,6 +14,10 @@ from loops_nb.curves.history import AXES, History
 from loops_nb.curves.params import compared
 from loops_nb.curves.reducing import reduce
 from loops_nb.curves.smoothing import HEAVIEST
+from loops_nb.curves.wording import nothing_of
+from loops_nb.experiments.direction import known_mode
+from loops_nb.panels.curves_best import both_bests
+from loops_nb.panels.curves_keys import first_of, found_in, in_order
 from loops_nb.panels.curves_wire import Curve, CurveHead, CurveLine, CurveMark, CurveRun, LineStats, Look, ParamRow, Tail
 from loops_nb.plots.floats import ignore_float_errors
 from loops_nb.tracking import in_sight
@@ -21,16 +25,18 @@ from loops_nb.tracking import in_sight
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from loops_nb.curves.history import Summary
     from loops_nb.curves.source import Floats, Source
     from loops_nb.panels.curves_wire import Number
 
 #: A whole picture is never larger, in bytes; what a notebook keeps of it neither.
 MOST_BYTES = 49_000
+#: Lines that share the room of a picture; each one more gets some bytes of its own.
+_SHARING, _BYTES_A_LINE = 24, 800
 #: Experiments that are drawn, when they are named and when they are not.
-MOST_NAMED, MOST_NEWEST = 24, 8
+MOST_NAMED, MOST_NEWEST = 1000, 8
 #: A hundred of these would hide the curves.
 MOST_MARKS = 60
-_MOST_KEYS = 60
 _FEWEST_COLUMNS, _MOST_COLUMNS = 50, 4000
 #: A point in base64, and what is said of a line beside its points.
 _POINT_BYTES, _LINE_BYTES = 32 / 3, 320
@@ -104,35 +110,44 @@ class Book:
         self.listed: Sequence[Listed] = ()
         self._source = source
         self._wanted = None if wanted is None else list(dict.fromkeys(wanted))
+        #: Ids of the newest experiments, as they were chosen; and whether there were none when the panel was opened.
+        self._pinned: list[str] = []
+        self._opened_empty: bool | None = None
         self._rows: list[Any] = []
         #: What was saved and noted, each with the experiment; as of the last reading, for many views are drawn after it.
         self._recorded: list[tuple[Any, str]] = []
         self._looks: dict[str, int] = {}
         self._histories: dict[tuple[str, str], History] = {}
         self._counts: dict[str, dict[str, int]] = {}
+        self._keys: list[str] = []
 
     def read(self) -> bool:
         """Read what there is, all but the points, and return whether the head is another one."""
-        rows, more, missing = self._chosen()
+        rows, more, newer, missing = self._chosen()
         self._rows = rows
         for row in rows:
             self._looks.setdefault(row.id, len(self._looks))
         self._counts = {row.id: {str(one.key): int(one.count) for one in self._source.keys(row.id)} for row in rows}
-        keys = list(dict.fromkeys(key for counts in self._counts.values() for key in counts))
+        self._keys = in_order(key for counts in self._counts.values() for key in counts)
+        keys, more_keys = first_of(self._keys)
         names = Counter(_name(row) for row in rows)
         self._recorded = [(mark, row.id) for row in rows for mark in self._source.marks(row.id)]
         marks, more_marks = self._marks()
         params = compared([row.params or {} for row in rows])
         head = CurveHead(
             runs=[self._run(row, is_one_of_many=names[_name(row)] > 1) for row in rows],
-            keys=keys[:_MOST_KEYS],
+            keys=keys,
             marks=marks,
             params=[ParamRow(name=row.name, values=row.values) for row in params.differing],
             same_params=params.same,
             more_params=params.left_out,
             more_runs=more,
             more_marks=more_marks,
+            more_keys=more_keys,
+            newer_runs=newer,
             missing=missing,
+            waiting=nothing_of(missing, self.names()) if missing else "",
+            is_named=self._wanted is not None,
         )
         is_other = bool(_without_times(head) != _without_times(self.head))
         self.head = head
@@ -148,13 +163,28 @@ class Book:
 
     def key(self, asked: str) -> str:
         """Return the key that is drawn when that one was asked for."""
-        if asked or not self.head.keys:
-            return asked
-        return next((key for key in self.head.keys if "loss" in key.lower()), self.head.keys[0])
+        return asked or next(iter(self.head.keys), "")
+
+    def find_keys(self, text: str) -> tuple[list[str], int]:
+        """Return the first keys that a search finds, and how many it finds."""
+        return found_in(self._keys, text)
+
+    def all_keys(self) -> list[str]:
+        """Return every key of the experiments, what matters most first."""
+        return list(self._keys)
+
+    def show_newer(self) -> None:
+        """Choose the newest experiments from the next reading on."""
+        self._pinned, self._opened_empty = [], False
+
+    def lines(self, key: str) -> list[tuple[int, Summary]]:
+        """Return the place of each run that has points of a key, and its series in numbers."""
+        found = [(place, self.history(run.id, key)) for place, run in enumerate(self.head.runs)] if key else []
+        return [(place, history.summary) for place, history in found if len(history)]
 
     def names(self) -> list[str]:
         """Return what people can ask for, the newest first: names, and runs that something was recorded of."""
-        rows = sorted(self._source.experiments(archived=False), key=lambda row: (row.created_at, row.id), reverse=True)
+        rows = sorted(self._source.experiments(archived=False), key=_age, reverse=True)
         return list(dict.fromkeys(name for row in rows for name in (row.name, row.run_id) if name))
 
     def history(self, run: str, key: str) -> History:
@@ -195,11 +225,21 @@ class Book:
         high = look.high if look.high is not None else last if last is not None else 0.0
         shown.origin, shown.span = low if math.isfinite(low) else 0.0, (low, high)
         columns = look.columns
+        room += _BYTES_A_LINE * max(0, len(histories) - _SHARING)
         share = (room - _LINE_BYTES * len(histories)) / len(histories) / _POINT_BYTES
         columns = max(4, min(columns, int(share / (3 if look.smoothing else 2))))
         while True:
             lines = [_line(place, history, look, shown, columns) for place, _, history in histories]
-            curve = Curve(look=look, origin=shown.origin, first=first, last=last, lines=lines, unknown=len(histories) - len(spans))
+            curve = Curve(
+                look=look,
+                origin=shown.origin,
+                first=first,
+                last=last,
+                lines=lines,
+                unknown=len(histories) - len(spans),
+                mode=known_mode(look.key),
+                best=both_bests(self.lines(look.key), self.head),
+            )
             if columns <= 4 or len(msgspec.json.encode(curve)) <= room:  # noqa: PLR2004 - fewer are no curve
                 break
             columns = columns * 3 // 4
@@ -229,13 +269,20 @@ class Book:
         if not lines:
             return None
         shown.seq += 1
-        return Tail(view=view, base=shown.seq - 1, seq=shown.seq, now=now, lines=lines, last=last if math.isfinite(last) else None)
+        return Tail(
+            view=view,
+            base=shown.seq - 1,
+            seq=shown.seq,
+            now=now,
+            lines=lines,
+            last=last if math.isfinite(last) else None,
+            best=both_bests(self.lines(look.key), self.head),
+        )
 
-    def _chosen(self) -> tuple[list[Any], int, list[str]]:
-        """Return the experiments, oldest first, how many there are beyond them, and what was asked for in vain."""
+    def _chosen(self) -> tuple[list[Any], int, int, list[str]]:
+        """Return the experiments, oldest first, how many there are beyond them, how many are newer, and what was asked for in vain."""
         if self._wanted is None:
-            rows = sorted(self._source.experiments(archived=False), key=lambda row: (row.created_at, row.id))
-            return rows[-MOST_NEWEST:], max(0, len(rows) - MOST_NEWEST), []
+            return *self._newest(), []
         rows = list(self._source.experiments(archived=True))
         found: dict[str, Any] = {}
         missing = []
@@ -245,8 +292,27 @@ class Book:
             found |= {row.id: row for row in in_sight(named)}
             if not named:
                 missing.append(word)
-        chosen = sorted(found.values(), key=lambda row: (row.created_at, row.id))
-        return chosen[-MOST_NAMED:], max(0, len(chosen) - MOST_NAMED), missing
+        chosen = sorted(found.values(), key=_age)
+        return chosen[-MOST_NAMED:], max(0, len(chosen) - MOST_NAMED), 0, missing
+
+    def _newest(self) -> tuple[list[Any], int, int]:
+        """Return the experiments that were the newest when they were chosen: what is on the page stays there."""
+        everything = sorted(self._source.experiments(archived=True), key=_age)
+        rows = [row for row in everything if not row.archived]
+        if self._opened_empty is None:
+            self._opened_empty = not rows
+        there = {row.id for row in everything}
+        self._pinned = [one for one in self._pinned if one in there]
+        fresh = [row.id for row in rows if row.id not in self._pinned]
+        if not self._pinned:
+            self._pinned = fresh[-MOST_NEWEST:]
+        elif self._opened_empty:
+            # Opened before anything was recorded, it takes in what comes as long as nothing has to go for it.
+            self._pinned += fresh[: MOST_NEWEST - len(self._pinned)]
+        shown = [row for row in everything if row.id in self._pinned]
+        others = [row for row in rows if row.id not in self._pinned]
+        newer = sum(_age(row) > _age(shown[-1]) for row in others)
+        return shown, len(others) - newer, newer
 
     def _run(self, row: Any, *, is_one_of_many: bool) -> CurveRun:
         name = _name(row)
@@ -303,6 +369,10 @@ class Book:
             if of == run
         )
         return next((tokens for tokens in known if tokens is not None), None)
+
+
+def _age(row: Any) -> tuple[int, str]:
+    return row.created_at, row.id
 
 
 def _name(row: Any) -> str:

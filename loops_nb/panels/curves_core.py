@@ -19,10 +19,13 @@ from loops_nb.panels.curves_wire import (
     CurvesSnapshot,
     CurvesToPage,
     Drawn,
+    FindKeys,
+    FoundKeys,
     HeadNews,
     Look,
     LookAt,
     Pulse,
+    ShowNewer,
     ViewGone,
     ViewSeen,
 )
@@ -115,6 +118,13 @@ class CurvesCore:
     def look_now(self) -> None:
         """Read what there is now, whoever sees it, and tell the views."""
         with self._lock:
+            self._look()
+
+    def show_newer(self) -> None:
+        """Show the newest experiments in place of those that are shown, where none were named."""
+        with self._lock:
+            self._book.show_newer()
+            self._version = None
             self._look()
 
     def list_checkpoints(self, listed: Sequence[Listed]) -> None:
@@ -217,6 +227,11 @@ class CurvesCore:
             case ViewGone(view=view):
                 self._presence.gone(view)
                 self._views.pop(view, None)
+            case FindKeys(view=view, text=text):
+                keys, total = self._book.find_keys(text)
+                self._give(FoundKeys(view=view, text=text, now=_now(), keys=keys, total=total))
+            case ShowNewer():
+                self.show_newer()
 
     def _look(self) -> None:
         self._trying(self._news)

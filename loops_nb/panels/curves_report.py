@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from loops_nb.curves.picture import Drawn, Spot, picture
 from loops_nb.curves.wording import nothing_of
 from loops_nb.drawing.tables import Field, Table, as_text, page, rows_html, sentence
-from loops_nb.drawing.wording import MISSING
+from loops_nb.drawing.wording import MISSING, many
+from loops_nb.experiments.direction import known_mode
+from loops_nb.panels.curves_best import told_best
 from loops_nb.panels.report.html import ONE_OF_TWO, REPORT_CLASS
 
 if TYPE_CHECKING:
@@ -38,11 +40,13 @@ def report_of(core: CurvesCore, *, live: bool, width: int = _WIDTH) -> dict[str,
         # What cannot be read is not what is not there.
         shown = {"text/html": sentence(core.trouble), "text/plain": core.trouble}
     parts = [sentence(core.title, is_heading=True), shown["text/html"]]
+    if head.more_marks:
+        parts.append(sentence(_older_marks(head)))
     if params.fields:
         parts += rows_html(params, "Parameters that differ")
     if core.line:
         parts.append(sentence("To see it live, type in a notebook:", code=core.line))
-    text = [core.title, shown["text/plain"]]
+    text = [core.title, shown["text/plain"], *([_older_marks(head)] if head.more_marks else [])]
     if params.fields:
         text += ["", "Parameters that differ", as_text(params, width)]
     return {"text/html": page(parts, classes=REPORT_CLASS, style=ONE_OF_TWO if live else ""), "text/plain": "\n".join(text)}
@@ -51,13 +55,27 @@ def report_of(core: CurvesCore, *, live: bool, width: int = _WIDTH) -> dict[str,
 def _instead(book: Book, key: str, *, is_empty: bool) -> list[str]:
     """Return what there is in place of what was asked for in vain."""
     head = book.head
-    notes = [nothing_of(head.missing, book.names())] if head.missing else []
-    if head.more_runs:
-        shown = len(head.runs)
-        notes.append(f"{shown} of {shown + head.more_runs:,} experiments are drawn, the newest; others when they are named.")
+    notes = [head.waiting] if head.waiting else []
+    notes += _not_drawn(head)
     if is_empty and head.keys:
-        notes.append(nothing_of([key], head.keys))
-    return notes
+        notes.append(nothing_of([key], book.all_keys()))
+    return [*told_best(book.lines(key), head, known_mode(key)), *notes]
+
+
+def _older_marks(head: CurveHead) -> str:
+    return f"{many(head.more_marks, 'older mark')} not drawn."
+
+
+def _not_drawn(head: CurveHead) -> list[str]:
+    shown, more = len(head.runs), head.more_runs + head.newer_runs
+    if not more:
+        return []
+    if head.is_named:
+        return [f"{shown:,} of {shown + more:,} experiments are drawn, the newest, so that none is called the best."]
+    if head.newer_runs:
+        newer = f"{head.newer_runs:,} of the others began later: panel.show_newer() shows the newest."
+        return [f"{shown} of {shown + more:,} experiments shown. {newer}"]
+    return [f"{shown} newest of {shown + more:,} experiments shown; others when they are named."]
 
 
 def _drawn(book: Book, run: CurveRun, key: str, axis: Axis) -> Drawn:
@@ -75,5 +93,10 @@ def _params(head: CurveHead) -> Table:
         return Table([])
     rows = head.params[:_MOST_PARAMS]
     fields = [Field("Parameter", [row.name for row in rows])]
-    fields += [Field(run.name, [row.values[place] or MISSING for row in rows], rank=place) for place, run in enumerate(head.runs)]
-    return Table(fields)
+    fields += [Field(run.name, [_cell(row.values[place]) for row in rows], rank=place) for place, run in enumerate(head.runs)]
+    more = len(head.params) - len(rows) + head.more_params
+    return Table(fields, [f"{many(more, 'more parameter')} that differ: %loops params"] if more else [])
+
+
+def _cell(value: str | None) -> str:
+    return MISSING if value is None else value

@@ -89,17 +89,23 @@ class CurveHead(Struct, kw_only=True, frozen=True):
     runs
         The experiments, oldest first.
     keys
-        What can be drawn.
+        What can be drawn, what matters most first.
     marks
         Saves and notes, oldest first.
     params
         Parameters that differ; values in the order of ``runs``.
     same_params, more_params
         How many are the same everywhere, and how many differ and are not told.
-    more_runs, more_marks
-        How many there are beyond those that are told.
+    more_runs, more_marks, more_keys
+        How many there are beyond those that are told; of keys a search finds the others.
+    newer_runs
+        How many experiments began after those that are shown, where none were named: they are shown on request.
     missing
         What was asked for and is not there yet.
+    waiting
+        What is awaited, and what there is instead, in words; empty where nothing is.
+    is_named
+        Whether the experiments were named, in place of the newest.
     """
 
     runs: list[CurveRun]
@@ -110,7 +116,11 @@ class CurveHead(Struct, kw_only=True, frozen=True):
     more_params: int = 0
     more_runs: int = 0
     more_marks: int = 0
+    more_keys: int = 0
+    newer_runs: int = 0
     missing: list[str] = field(default_factory=list)
+    waiting: str = ""
+    is_named: bool = False
 
 
 class Look(Struct, kw_only=True, frozen=True):
@@ -180,6 +190,24 @@ class CurveLine(Struct, kw_only=True, omit_defaults=True):
     stats: LineStats | None = None
 
 
+class Best(Struct, kw_only=True, omit_defaults=True):
+    """Which experiment is the best in one direction.
+
+    Parameters
+    ----------
+    runs
+        Places of the winner, or of all that tie.
+    words
+        What stands beside them.
+    left_out
+        Places of those that were not compared, because their newest value is NaN or infinite.
+    """
+
+    runs: list[int] = field(default_factory=list)
+    words: str = ""
+    left_out: list[int] = field(default_factory=list)
+
+
 class Curve(Struct, kw_only=True):
     """A whole picture.
 
@@ -193,6 +221,10 @@ class Curve(Struct, kw_only=True):
         Bounds of all there is along the axis; None if there is nothing.
     unknown
         How many experiments have no point that can be put on this axis.
+    mode
+        Which values of the key are better: ``min`` or ``max``; None where its name does not tell.
+    best
+        The best where low values are better, and where high ones are.
     """
 
     look: Look
@@ -201,6 +233,8 @@ class Curve(Struct, kw_only=True):
     last: float | None
     lines: list[CurveLine]
     unknown: int = 0
+    mode: Literal["min", "max"] | None = None
+    best: list[Best] = field(default_factory=list)
 
 
 class CurvesSnapshot(Struct, kw_only=True, tag_field="type", tag="snapshot"):
@@ -251,7 +285,7 @@ class Drawn(Struct, kw_only=True, tag_field="type", tag="curve"):
 
 
 class Tail(Struct, kw_only=True, tag_field="type", tag="tail", omit_defaults=True):
-    """What comes to the end of the lines of one view; ``last`` as in `Curve`."""
+    """What comes to the end of the lines of one view; ``last`` and ``best`` as in `Curve`."""
 
     view: str
     base: int
@@ -259,6 +293,17 @@ class Tail(Struct, kw_only=True, tag_field="type", tag="tail", omit_defaults=Tru
     now: float
     lines: list[CurveLine]
     last: float | None = None
+    best: list[Best] = field(default_factory=list)
+
+
+class FoundKeys(Struct, kw_only=True, tag_field="type", tag="keys"):
+    """What the search of one view found: the first keys, and how many there are."""
+
+    view: str
+    text: str
+    now: float
+    keys: list[str]
+    total: int
 
 
 class Pulse(Struct, kw_only=True, tag_field="type", tag="pulse"):
@@ -288,5 +333,18 @@ class ViewGone(Struct, kw_only=True, tag_field="type", tag="gone"):
     view: str
 
 
-CurvesToPage = CurvesSnapshot | HeadNews | Drawn | Tail | Pulse
-CurvesFromPage = LookAt | ViewSeen | ViewGone
+class FindKeys(Struct, kw_only=True, tag_field="type", tag="find"):
+    """A view searches the keys for all words of a text."""
+
+    view: str
+    text: str
+
+
+class ShowNewer(Struct, kw_only=True, tag_field="type", tag="newer"):
+    """The newest experiments are to be shown in place of those that are."""
+
+    view: str
+
+
+CurvesToPage = CurvesSnapshot | HeadNews | Drawn | Tail | FoundKeys | Pulse
+CurvesFromPage = LookAt | ViewSeen | ViewGone | FindKeys | ShowNewer

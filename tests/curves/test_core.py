@@ -204,6 +204,48 @@ def test_without_names_the_newest_are_drawn(store: MemoryStore, pages: list[Page
     assert page.core.head.more_runs == 3
 
 
+def test_what_is_shown_without_names_stays_and_newer_experiments_are_offered(store: MemoryStore, pages: list[Page]) -> None:
+    for number in range(MOST_NEWEST + 2):
+        store.log(store.begin(f"run {number}"), "loss", [1.0])
+    page = Page(store)
+    pages.append(page)
+    page.look()
+    before = [run.name for run in page.core.head.runs]
+    for number in range(2):
+        store.log(store.begin(f"newer {number}"), "loss", [0.5])
+    page.wait(lambda: page.core.head.newer_runs == 2)
+    assert [run.name for run in page.core.head.runs] == before
+    assert page.core.head.more_runs == 2
+    store.archive("ex-5")
+    page.core.look_now()
+    assert [run.name for run in page.core.head.runs] == before, "also what is archived meanwhile"
+    page.core.hear({"type": "newer", "view": "v"})
+    page.wait(lambda: page.core.head.newer_runs == 0)
+    assert [run.name for run in page.core.head.runs][-2:] == ["newer 0", "newer 1"]
+    page.wait(lambda: len(page.lines) == MOST_NEWEST)
+
+
+def test_few_experiments_stay_alone_too(store: MemoryStore, pages: list[Page]) -> None:
+    store.log(store.begin("one"), "loss", [1.0])
+    store.log(store.begin("two"), "loss", [2.0])
+    page = Page(store)
+    pages.append(page)
+    store.log(store.begin("three"), "loss", [0.1])
+    page.core.look_now()
+    assert [run.name for run in page.core.head.runs] == ["one", "two"]
+    assert page.core.head.newer_runs == 1
+
+
+def test_a_panel_that_was_opened_empty_takes_in_what_comes_while_there_is_room(store: MemoryStore, pages: list[Page]) -> None:
+    page = Page(store)
+    pages.append(page)
+    for number in range(MOST_NEWEST + 2):
+        store.log(store.begin(f"run {number}"), "loss", [1.0])
+        page.core.look_now()
+    assert [run.name for run in page.core.head.runs] == [f"run {number}" for number in range(MOST_NEWEST)]
+    assert page.core.head.newer_runs == 2
+
+
 def test_a_store_that_cannot_be_read_is_a_state_that_passes(store: MemoryStore, pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loops_nb.panels.curves_core.RETRY_SECONDS", 0.01)
     run = store.begin("a")

@@ -20,12 +20,14 @@ from loops_nb import Loops
 from loops_nb.curves.looks import COLOURS, SHAPES
 from loops_nb.curves.wording import nothing_of, number, value_ticks
 from loops_nb.errors import InvalidArgumentError, LoopsError
-from loops_nb.experiments import direction
 from loops_nb.panels import CurvesPanel
+from loops_nb.panels.curves_wire import Best
+from loops_nb.panels.wire import plain
 from loops_nb.plots.canvas import SMALL
 from loops_nb.plots.letters import width
 from tests.curves.memory import MemoryStore
 from tests.curves.page import size
+from tests.panels.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
 ROOT = Path(__file__).resolve().parents[2]
@@ -269,13 +271,166 @@ def test_how_to_record_tokens_is_said_where_there_are_none(store: MemoryStore, o
     assert "Of 2 experiments no tokens were recorded: exp.log(step=1, loss=0.5, tokens_seen=4096)." in " ".join(panel.told().split())
 
 
-def test_how_many_are_not_drawn_is_said(opened: list[CurvesPanel]) -> None:
+def words_of(panel: CurvesPanel) -> str:
+    return " ".join(panel.told().split())
+
+
+@pytest.mark.parametrize("count", [50, 200])
+def test_every_named_experiment_is_drawn_and_the_best_is_that_of_all(count: int, opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    names = [f"seed {seed}" for seed in range(count)]
+    for seed, name in enumerate(names):
+        store.log(store.begin(name, run_id="r", params={"lr": seed, "data": "x" * 300}), "loss", list(np.linspace(3, 1 + seed / 100, 2000)))
+    for asked in (names, "r"):
+        panel = CurvesPanel(asked, store=store, smoothing=0.5)
+        opened.append(panel)
+        snapshot = panel.snapshot_now()
+        assert [run.name for run in snapshot.head.runs] == names
+        assert snapshot.curve is not None
+        assert [line.run for line in snapshot.curve.lines] == list(range(count))
+        assert min(len(line.x) // 4 for line in snapshot.curve.lines) >= 20
+        assert snapshot.curve.best[0] == Best(runs=[0], words="★ best"), "the oldest of all"
+        assert size(plain(snapshot)) < 80_000 + 1400 * count
+        assert "Best (lowest): seed 0, 1 at step 1,999." in words_of(panel)
+        assert len(snapshot.title) < 120
+        report = panel._report(live=True)["text/html"]
+        assert all(f">{name}<" in report for name in names)
+        assert len(report) < 150_000 + 2200 * count
+
+
+def test_without_names_the_best_is_one_of_those_that_are_shown_and_so_it_is_called(opened: list[CurvesPanel]) -> None:
     store = MemoryStore()
     for seed in range(30):
-        store.log(store.begin(f"seed {seed}", run_id="r"), "loss", [1.0])
-    panel = CurvesPanel("r", store=store)
+        store.log(store.begin(f"seed {seed}"), "loss", [float(seed)])
+    panel = CurvesPanel(store=store)
     opened.append(panel)
-    assert "24 of 30 experiments are drawn, the newest" in " ".join(panel.told().split())
+    assert panel.snapshot_now().curve.best[0].words == "★ best of these 8"  # type: ignore[union-attr]
+    assert "8 newest of 30 experiments shown" in words_of(panel)
+    assert "Best of these 8 (lowest): seed 22, 22 at step 0." in words_of(panel)
+
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize(
+    ("series", "key", "best", "told"),
+    [
+        ([[3, 1], [3, 2]], "loss", Best(runs=[0], words="★ best"), "Best (lowest): e0, 1 at step 1."),
+        ([[3, 1], [3, 1], [3, 2]], "loss", Best(runs=[0, 1], words="tied for best"), "2 experiments tie for the lowest value: 1."),
+        (
+            [[0.1, NAN], [3, 2]],
+            "loss",
+            Best(runs=[1], words="★ best", left_out=[0]),
+            "Not compared: 1 experiment whose newest",
+        ),
+        ([[0.1, -INF], [3, 2]], "loss", Best(runs=[1], words="★ best", left_out=[0]), "Best (lowest): e1, 2 at step 1."),
+        ([[NAN], [NAN]], "loss", Best(left_out=[0, 1]), "Not compared: 2 experiments"),
+        ([[3, 1]], "loss", Best(), "1 experiment, 2 points."),
+        ([[3, 1], [3, 2], []], "loss", Best(runs=[0], words="★ best of the 2 with values"), "Best of the 2 with values (lowest): e0"),
+        ([[3, 1], [3, 2]], "grad_norm", Best(runs=[0], words="★ best"), "2 experiments, 4 points."),
+    ],
+    ids=["one", "tie", "ends in NaN", "ends in infinity", "only NaN", "alone", "one without values", "direction not known"],
+)
+def test_the_winner_is_named_only_where_there_is_one(
+    series: list[list[float]], key: str, best: Best, told: str, opened: list[CurvesPanel]
+) -> None:
+    store = MemoryStore()
+    for place, values in enumerate(series):
+        run = store.begin(f"e{place}", run_id="r")
+        if values:
+            store.log(run, key, values)
+    panel = CurvesPanel("r", store=store, key=key)
+    opened.append(panel)
+    curve = panel.snapshot_now().curve
+    assert curve is not None
+    assert curve.best[0] == best
+    assert curve.mode == (None if key == "grad_norm" else "min")
+    assert told in words_of(panel)
+    assert ("Best" in words_of(panel)) == told.startswith("Best") or best.runs
+
+
+def test_an_experiment_that_is_named_and_not_there_yet_is_no_part_of_a_comparison(store: MemoryStore, opened: list[CurvesPanel]) -> None:
+    panel = CurvesPanel(["slow", "fast", "to-come"], store=store)
+    opened.append(panel)
+    assert "Best of the 2 with values (lowest): fast" in words_of(panel)
+
+
+def test_parameters_are_compared_whole_and_told_with_all_their_digits(opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    long = "x" * 500
+    for seed, lr, end in ((2**63 - 1, 1e-4, "a"), (2**63 - 2, 1.0000001e-4, "b")):
+        params = {"seed": seed, "optimizer": {"lr": lr, "betas": [0.9, 0.95]}, "path": long + end, "kind": 1 if end == "a" else "1"}
+        store.log(store.begin(end, params=params), "loss", [1.0])
+    panel = CurvesPanel(store=store)
+    opened.append(panel)
+    head = panel.snapshot_now().head
+    assert {row.name: row.values for row in head.params} == {
+        "seed": ["9223372036854775807", "9223372036854775806"],
+        "optimizer.lr": ["0.0001", "0.00010000001"],
+        "path": ["…" + "x" * 20 + "a", "…" + "x" * 20 + "b"],
+        "kind": ["1", '"1"'],
+    }
+    assert head.same_params == 1
+
+
+def test_parameters_that_are_not_told_are_counted(opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    for seed in range(2):
+        store.log(store.begin(f"{seed}", params={f"p{place}": seed for place in range(3000)}), "loss", [1.0])
+    panel = CurvesPanel(store=store)
+    opened.append(panel)
+    head = panel.snapshot_now().head
+    assert 500 < len(head.params) < 3000
+    assert len(head.params) + head.more_params == 3000
+    assert "2,980 more parameters that differ: %loops params" in words_of(panel)
+
+
+def test_every_key_is_offered_what_matters_first(opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    run = store.begin("many")
+    layers = [f"layers.{layer}/grad_norm" for layer in range(300)]
+    for key in [*layers, "step_seconds", "window", "reward/mean", "eval/accuracy", "val_loss", "train/loss", "loss"]:
+        store.log(run, key, [1.0])
+    panel = CurvesPanel("many", store=store)
+    opened.append(panel)
+    head = panel.snapshot_now().head
+    first = ["loss", "train/loss", "val_loss", "eval/accuracy", "reward/mean", "window", "step_seconds"]
+    assert head.keys == [*first, *layers]
+    assert head.more_keys == 0
+
+
+def test_thousands_of_keys_are_counted_and_found_by_search(opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    run = store.begin("many")
+    for key in [*(f"layers.{layer}/mlp/experts/grad_norm" for layer in range(3000)), "loss"]:
+        store.log(run, key, [1.0])
+    panel = CurvesPanel("many", store=store)
+    opened.append(panel)
+    snapshot = panel.snapshot_now()
+    assert size(plain(snapshot)) < 50_000
+    assert snapshot.head.keys[0] == "loss"
+    assert len(snapshot.head.keys) + snapshot.head.more_keys == 3001
+    sent: list[dict[str, Any]] = []
+    panel._core._send = sent.append
+    panel._core.hear({"type": "find", "view": "v", "text": "LAYERS.2999 norm"})
+    until(lambda: any(message["type"] == "keys" for message in sent))
+    found = next(message for message in sent if message["type"] == "keys")
+    assert (found["keys"], found["total"]) == (["layers.2999/mlp/experts/grad_norm"], 1)
+    near = CurvesPanel("many", store=store, key="layers.2999/mlp/expert/grad_norm")
+    opened.append(near)
+    assert "layers.2999/mlp/experts/grad_norm" in words_of(near)
+
+
+def test_the_report_says_which_marks_are_not_drawn(opened: list[CurvesPanel]) -> None:
+    store = MemoryStore()
+    run = store.begin("a")
+    store.log(run, "loss", [1.0] * 100)
+    for step in range(100):
+        store.save(run, step, f"step-{step}")
+    panel = CurvesPanel(store=store)
+    opened.append(panel)
+    assert "40 older marks not drawn." in words_of(panel)
+    assert panel.picture.svg.count("-save") == 61, "each of the 60 that are told, and what they are made of"
 
 
 def test_looks_are_those_of_the_page() -> None:
@@ -283,12 +438,6 @@ def test_looks_are_those_of_the_page() -> None:
     assert all(f'"{colour}"' in page for colour in COLOURS)
     assert all(f'"{shape}"' in page for shape in SHAPES)
     assert page.index(COLOURS[0]) < page.index(COLOURS[-1])
-
-
-def test_the_page_knows_which_way_is_better_as_the_listings_do() -> None:
-    page = (ROOT / "js" / "src" / "curves" / "settings.ts").read_text("utf-8")
-    lists = [set(" ".join(re.findall(r'"([^"]*)"', part)).split()) for part in re.findall(r"= words\((.*?)\);", page, re.DOTALL)]
-    assert lists[:3] == [direction._LOWEST, direction._HIGHEST, direction._TURNS]
 
 
 def test_from_python_with_the_real_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[CurvesPanel]) -> None:

@@ -6,7 +6,7 @@ import { Controls } from "./controls";
 import { Numbers } from "./numbers";
 import { Params } from "./params";
 import type { Session, Standing } from "./session";
-import { firstLook, isLowBest, type Settings } from "./settings";
+import { firstLook, type Settings } from "./settings";
 import { Twin } from "./twin";
 
 /** Keys of a keyboard come faster than pictures. */
@@ -26,11 +26,12 @@ export function App({ session, view }: { session: Session; view: string }) {
   const [, redraw] = useState(0);
   const [said, setSaid] = useState("");
   const [width, setWidth] = useState(0);
+  const [pointed, setPointed] = useState<string | null>(null);
   const place = useRef<HTMLElement>(null);
   const [settings, set] = useState<Settings>(() => {
     if (session.kept) return { ...session.kept, cursor: null };
     const look = firstLook(session.first, 600);
-    return { look, isLog: false, isCut: false, isLowBest: isLowBest(look.key), hidden: new Set(), cursor: null };
+    return { look, isLog: false, isCut: false, direction: null, hidden: new Set(), cursor: null };
   });
   const change = (more: Partial<Settings>) => set((before) => ({ ...before, ...more }));
 
@@ -84,7 +85,8 @@ export function App({ session, view }: { session: Session; view: string }) {
     if (!hidden.delete(id)) hidden.add(id);
     change({ hidden });
   };
-  const missing = head.missing.length ? ` of ${head.missing.join(", ")}` : "";
+  const others = head.more_runs + head.newer_runs;
+  const shown = `${runs.length.toLocaleString("en-GB")} ${head.newer_runs || head.is_named ? "" : "newest "}of ${(runs.length + others).toLocaleString("en-GB")}`;
   // The panel around this one says how it stands, for both.
   const isInside = !session.line;
   const isTold = standing === "failing" || !isInside;
@@ -109,31 +111,58 @@ export function App({ session, view }: { session: Session; view: string }) {
           {standing !== "failing" && session.line && <code>{session.line}</code>}
         </p>
       )}
-      {runs.length > 0 && missing && <p class="soft">Nothing was recorded yet{missing}.</p>}
+      {runs.length > 0 && head.waiting && <p class="soft">{head.waiting}</p>}
+      <p class="soft newer" role="status">
+        {head.newer_runs > 0 && (
+          <>
+            {head.newer_runs === 1 ? "1 newer experiment: " : `${head.newer_runs.toLocaleString("en-GB")} newer experiments: `}
+            <button type="button" data-control="newer" onClick={() => session.showNewer(view)}>
+              Show the newest
+            </button>
+          </>
+        )}
+      </p>
       {head.keys.length > 0 && (
-        <Controls keys={head.keys} drawn={drawn} settings={settings} change={change} unknown={picture?.unknown ?? 0} />
+        <Controls
+          head={head}
+          found={session.found(view)}
+          find={(text) => session.find(view, text)}
+          drawn={drawn}
+          settings={settings}
+          change={change}
+          unknown={picture?.unknown ?? 0}
+        />
       )}
-      {head.more_runs > 0 && (
-        <p class="soft" data-more={head.more_runs}>
-          {`${runs.length} of ${runs.length + head.more_runs} experiments are drawn, the newest. To see others, name them: `}
-          <code>%loops curves "name"</code>
+      {others > 0 && (
+        <p class="soft" data-more={others}>
+          {`${shown} experiments shown. ${head.is_named ? "None is called the best where not all that are named are drawn." : "To see others, name them: "}`}
+          {!head.is_named && <code>%loops curves "name"</code>}
         </p>
       )}
       {picture && width > 0 ? (
         // Where nothing lies on this axis there is no axis.
         picture.first !== null && (
-          <Chart head={head} picture={picture} lines={lines} settings={settings} change={change} width={width} take={take} />
+          <Chart
+            head={head}
+            picture={picture}
+            lines={lines}
+            settings={settings}
+            change={change}
+            width={width}
+            pointed={pointed}
+            take={take}
+          />
         )
       ) : standing === "failing" && !runs.length ? null : (
         <p class="empty" data-empty="nothing">
-          {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : `Nothing was recorded yet${missing}.`} Numbers appear here as
-          they are recorded: <code>training_client = loops_nb.track(training_client)</code>
+          {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : head.waiting || "Nothing was recorded yet."} Numbers appear
+          here as they are recorded: <code>training_client = loops_nb.track(training_client)</code>
         </p>
       )}
       <p class="said soft" role="status">
         {said}
       </p>
-      {picture && <Numbers head={head} picture={picture} lines={lines} settings={settings} onToggle={toggle} change={change} />}
+      {picture && <Numbers head={head} picture={picture} settings={settings} onToggle={toggle} onPoint={setPointed} change={change} />}
       {head.more_marks > 0 && <p class="soft">{`${head.more_marks} older marks are not drawn.`}</p>}
       {runs.length > 1 && <Params head={head} />}
       {picture && <Twin head={head} picture={picture} lines={lines} settings={settings} />}

@@ -4,7 +4,7 @@ import { beads, cutOff, extreme, markAt, oddWords, pathOf, reading, seen, spread
 import { type LineLook, lookOf } from "./looks";
 import { front, type Line, type Picture } from "./points";
 import { along, exact, place, type Scale, said, ticks, valueAt } from "./scale";
-import type { Settings } from "./settings";
+import { directionOf, type Settings } from "./settings";
 
 const HEIGHT = 320;
 const TOP = 14;
@@ -21,6 +21,8 @@ interface Props {
   settings: Settings;
   change: (more: Partial<Settings>) => void;
   width: number;
+  /** The experiment that is pointed at in the legend. */
+  pointed: string | null;
   take: (text: string, what: string) => void;
 }
 
@@ -38,11 +40,14 @@ interface Spot {
 const LETTER = 7.8;
 /** The same of a digit beside the axis. */
 const DIGIT = 7;
+/** Lines whose values are read out beside the cross-hair. */
+const TOLD = 14;
 /** Marks that would lie on each other stand so far apart. */
 const BESIDE = 10;
 
-export function Chart({ head, picture, lines, settings, change, width, take }: Props) {
-  const { look, isLog, isCut, isLowBest, cursor } = settings;
+export function Chart({ head, picture, lines, settings, change, width, pointed, take }: Props) {
+  const { look, isLog, isCut, cursor } = settings;
+  const direction = directionOf(settings, picture);
   const drawn = picture.look;
   const isSame = drawn.axis === look.axis;
   const { low, high } = seen(isSame ? look : drawn, picture);
@@ -123,7 +128,7 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
     event.stopPropagation();
     move();
   };
-  const read = cursor === null || cursor < low || cursor > high ? null : readings(head, lines, cursor, isLowBest);
+  const read = cursor === null || cursor < low || cursor > high ? null : readings(head, lines, cursor, direction === "min", drawn.axis);
   const at = cursor === null ? 0 : place(across, cursor);
   const ends = paths.map(({ line }) => {
     const { y } = front(line);
@@ -141,6 +146,7 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
     // Points came as floats of 32 bits: the last one may lie a hair beyond the edge.
     return left > across.from - 1 && left < across.to + 1 && top > TOP - 1 && top < BOTTOM + 1;
   };
+  const strength = (line: Line) => (pointed === null ? "" : head.runs[line.run]?.id === pointed ? "strong" : "faint");
   const isStale = drawn.key !== look.key && look.key !== "";
 
   return (
@@ -171,19 +177,19 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
         <g clip-path="url(#inside)">
           {paths.map(({ line, behind }) => behind && <path key={line.run} class="line behind" style={tone(looks(line))} d={behind} />)}
           {paths.map(({ line, d }) => (
-            <path key={line.run} class="line" data-line={line.run} style={tone(looks(line))} d={d} />
+            <path key={line.run} class={`line ${strength(line)}`} data-line={line.run} style={tone(looks(line))} d={d} />
           ))}
           {lines.length > 1 &&
             lines.map((line, i) => (
-              <g key={line.run} style={tone(looks(line))}>
-                {beads(front(line), across, up, i).map(({ x, y }) => (
+              <g key={line.run} class={strength(line)} style={tone(looks(line))}>
+                {beads(front(line), across, up, i, lines.length > 24 ? 380 : 96).map(({ x, y }) => (
                   <path key={x} class="bead" d={looks(line).shape} transform={`translate(${x.toFixed(1)} ${y.toFixed(1)})`} />
                 ))}
               </g>
             ))}
         </g>
         {lines.map((line) => {
-          const best = extreme(line, isLowBest);
+          const best = direction && extreme(line, direction === "min");
           return (
             best &&
             // Whole or not at all: of a loss that falls, the best is at the very end.
@@ -302,7 +308,7 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
           <strong>{said(drawn.axis, read.x)}</strong>
           <table role="presentation">
             <tbody>
-              {read.rows.slice(0, 14).map(({ line, y, raw, name }) => (
+              {read.rows.slice(0, TOLD).map(({ line, x, y, raw, name }) => (
                 <tr key={line.run}>
                   <td>
                     <Swatch look={looks(line)} />
@@ -312,10 +318,12 @@ export function Chart({ head, picture, lines, settings, change, width, take }: P
                     <strong>{exact(y)}</strong>
                   </td>
                   {raw !== null && <td class="number soft">({exact(raw)})</td>}
+                  {x !== read.x && <td class="soft">at {said(drawn.axis, x)}</td>}
                 </tr>
               ))}
             </tbody>
           </table>
+          {read.rows.length > TOLD && <span class="soft">and {read.rows.length - TOLD} more</span>}
         </div>
       )}
     </div>
@@ -339,7 +347,7 @@ function cutText(text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, Math.max(1, Math.floor(most) - 1))}…`;
 }
 
-function readings(head: CurveHead, lines: readonly Line[], cursor: number, isLowBest: boolean) {
+function readings(head: CurveHead, lines: readonly Line[], cursor: number, isLowBest: boolean, axis: Settings["look"]["axis"]) {
   const rows = lines
     .flatMap((line) => {
       const found = reading(line, cursor);
@@ -349,7 +357,10 @@ function readings(head: CurveHead, lines: readonly Line[], cursor: number, isLow
   if (!rows.length) return null;
   // That of the nearest point: between two points there is nothing to read.
   const { x } = rows.reduce((best, row) => (Math.abs(row.x - cursor) < Math.abs(best.x - cursor) ? row : best));
-  return { x, rows, words: `at ${Math.round(x * 100) / 100}: ${rows.map(({ name, y }) => `${name} ${exact(y)}`).join(", ")}` };
+  // A line that ended before, or has no value here, is read where it has one.
+  const each = rows.slice(0, TOLD).map((row) => `${row.name} ${exact(row.y)}${row.x === x ? "" : ` (at ${said(axis, row.x)})`}`);
+  const more = rows.length > TOLD ? `, and ${rows.length - TOLD} more` : "";
+  return { x, rows, words: `at ${Math.round(x * 100) / 100}: ${each.join(", ")}${more}` };
 }
 
 /** Where the marks of these lines are along an axis, also those that are out of sight. */

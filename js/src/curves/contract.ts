@@ -38,7 +38,11 @@ export interface CurveHead {
   more_params: number;
   more_runs: number;
   more_marks: number;
+  more_keys: number;
+  newer_runs: number;
   missing: string[];
+  waiting: string;
+  is_named: boolean;
 }
 
 export interface Look {
@@ -72,6 +76,12 @@ export interface CurveLine {
   stats?: LineStats | null;
 }
 
+export interface Best {
+  runs?: number[];
+  words?: string;
+  left_out?: number[];
+}
+
 export interface Curve {
   look: Look;
   origin: number;
@@ -79,6 +89,8 @@ export interface Curve {
   last: number | null;
   lines: CurveLine[];
   unknown: number;
+  mode: "max" | "min" | null;
+  best: Best[];
 }
 
 export interface CurvesSnapshot {
@@ -117,6 +129,16 @@ export interface Tail {
   now: number;
   lines: CurveLine[];
   last?: number | null;
+  best?: Best[];
+}
+
+export interface FoundKeys {
+  type: "keys";
+  view: string;
+  text: string;
+  now: number;
+  keys: string[];
+  total: number;
 }
 
 export interface Pulse {
@@ -142,9 +164,20 @@ export interface ViewGone {
   view: string;
 }
 
-export type CurvesToPage = CurvesSnapshot | HeadNews | Drawn | Tail | Pulse;
+export interface FindKeys {
+  type: "find";
+  view: string;
+  text: string;
+}
 
-export type CurvesFromPage = LookAt | ViewSeen | ViewGone;
+export interface ShowNewer {
+  type: "newer";
+  view: string;
+}
+
+export type CurvesToPage = CurvesSnapshot | HeadNews | Drawn | Tail | FoundKeys | Pulse;
+
+export type CurvesFromPage = LookAt | ViewSeen | ViewGone | FindKeys | ShowNewer;
 
 /** What the widget's model holds. */
 export interface Traits {

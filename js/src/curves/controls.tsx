@@ -1,8 +1,16 @@
-import type { Axis, Look } from "./contract";
-import { AXES, isLowBest, type Settings } from "./settings";
+import { useEffect, useState } from "preact/hooks";
+import type { Axis, CurveHead, FoundKeys, Look } from "./contract";
+import { AXES, type Settings } from "./settings";
+
+/** More keys than that are searched. */
+const FEW = 20;
+const FIND_AFTER = 150;
 
 interface Props {
-  keys: readonly string[];
+  head: CurveHead;
+  /** What the kernel found last. */
+  found: FoundKeys | null;
+  find: (text: string) => void;
   /** What is drawn now, which may not be what was chosen yet. */
   drawn: Look;
   settings: Settings;
@@ -10,7 +18,22 @@ interface Props {
   unknown: number;
 }
 
-export function Controls({ keys, drawn, settings, change, unknown }: Props) {
+export function Controls({ head, found, find, drawn, settings, change, unknown }: Props) {
+  const [text, setText] = useState("");
+  const { more_keys: more } = head;
+  const total = head.keys.length + more;
+  const isSearch = text.trim() !== "";
+  const isAsked = isSearch && more > 0;
+  useEffect(() => {
+    if (!isAsked) return undefined;
+    const timer = setTimeout(() => find(text), FIND_AFTER);
+    return () => clearTimeout(timer);
+  }, [text, isAsked]);
+  const answer = isAsked && found?.text === text ? found : null;
+  const here = isSearch ? head.keys.filter((each) => fits(each, text)) : head.keys;
+  const keys = answer?.keys ?? here;
+  const count = answer?.total ?? here.length;
+  const choose = (chosen: string) => change({ look: { ...settings.look, key: chosen }, direction: null });
   const { look, isLog, isCut } = settings;
   const key = look.key || drawn.key;
   const turn = (more: Partial<Look>) => change({ look: { ...look, ...more } });
@@ -20,13 +43,7 @@ export function Controls({ keys, drawn, settings, change, unknown }: Props) {
       <div class="tools">
         <label>
           Value
-          <select
-            value={key}
-            onChange={(event) => {
-              const chosen = event.currentTarget.value;
-              change({ look: { ...look, key: chosen }, isLowBest: isLowBest(chosen) });
-            }}
-          >
+          <select value={key} onChange={(event) => choose(event.currentTarget.value)}>
             {[...new Set([...(key ? [key] : []), ...keys])].map((each) => (
               <option key={each} value={each}>
                 {each}
@@ -34,6 +51,30 @@ export function Controls({ keys, drawn, settings, change, unknown }: Props) {
             ))}
           </select>
         </label>
+        {total > FEW && (
+          <span class="tools together">
+            <label>
+              Find
+              <input
+                type="search"
+                class="find"
+                placeholder={`${total.toLocaleString("en-GB")} keys`}
+                value={text}
+                onInput={(event) => setText(event.currentTarget.value)}
+                onKeyDown={(event) => {
+                  if (event.key === "Enter" && keys[0]) choose(keys[0]);
+                }}
+              />
+            </label>
+            <span class="soft" role="status" data-found={isSearch ? count : undefined}>
+              {isSearch
+                ? `${count ? `${count.toLocaleString("en-GB")} found; Enter draws ${keys[0]}` : "None found"}${
+                    count > keys.length ? `; ${keys.length} are listed, type more` : ""
+                  }`
+                : more > 0 && `${more.toLocaleString("en-GB")} are only found by search`}
+            </span>
+          </span>
+        )}
         {/* biome-ignore lint/a11y/useSemanticElements: a fieldset cannot be laid out in a line everywhere */}
         <span class="group" role="group" aria-label="Along">
           {(Object.keys(AXES) as Axis[]).map((axis) => (
@@ -82,4 +123,12 @@ export function Controls({ keys, drawn, settings, change, unknown }: Props) {
       )}
     </>
   );
+}
+
+/** As the kernel does: every word of the search, whatever its case. */
+function fits(key: string, text: string): boolean {
+  return text
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => key.toLowerCase().includes(word));
 }

@@ -9,6 +9,6 @@ import { Session } from "./session";
 import style from "./style.css?inline";
 
 const begin = (model: AnyModel<Traits>) =>
-  new Session(new Link<CurvesToPage, CurvesFromPage>(model, ["snapshot", "head", "curve", "tail", "pulse"]));
+  new Session(new Link<CurvesToPage, CurvesFromPage>(model, ["snapshot", "head", "curve", "tail", "keys", "pulse"]));
 
 export default widgetOf(begin, App, style);

@@ -1,23 +1,25 @@
 import { Swatch } from "./chart";
 import type { CurveHead } from "./contract";
 import { lookOf } from "./looks";
-import type { Line, Picture } from "./points";
+import type { Picture } from "./points";
 import { exact, moment, number } from "./scale";
-import type { Settings } from "./settings";
+import { directionOf, type Settings } from "./settings";
 
 interface Props {
   head: CurveHead;
   picture: Picture;
-  lines: readonly Line[];
   settings: Settings;
   onToggle: (id: string) => void;
+  onPoint: (id: string | null) => void;
   change: (more: Partial<Settings>) => void;
 }
 
 /** The legend, with each line in numbers. */
-export function Numbers({ head, picture, lines, settings, onToggle, change }: Props) {
-  const { hidden, isLowBest } = settings;
-  const best = bestOf(lines, isLowBest);
+export function Numbers({ head, picture, settings, onToggle, onPoint, change }: Props) {
+  const { hidden } = settings;
+  const direction = directionOf(settings, picture);
+  // As the kernel found it, over all of them: what is hidden here takes part.
+  const best = direction && picture.best[direction === "min" ? 0 : 1];
   const key = picture.look.key;
   const rows = head.runs.flatMap((run, place) => {
     const line = picture.lines.find((each) => each.run === place);
@@ -26,7 +28,7 @@ export function Numbers({ head, picture, lines, settings, onToggle, change }: Pr
   const hasOdd = rows.some(({ line }) => line.stats.odd > 0);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what can be scrolled is reached by the Tab key
-    <section class="rows" aria-label={`Experiments and their ${key}`} tabIndex={0}>
+    <section class={`rows ${rows.length > 24 ? "many" : ""}`} aria-label={`Experiments and their ${key}`} tabIndex={0}>
       <table data-table="numbers">
         <thead>
           <tr>
@@ -52,11 +54,12 @@ export function Numbers({ head, picture, lines, settings, onToggle, change }: Pr
               <label>
                 Best is
                 <select
-                  value={isLowBest ? "lowest" : "highest"}
-                  onChange={(event) => change({ isLowBest: event.currentTarget.value === "lowest" })}
+                  value={direction ?? ""}
+                  onChange={(event) => change({ direction: (event.currentTarget.value || null) as Settings["direction"] })}
                 >
-                  <option value="lowest">lowest</option>
-                  <option value="highest">highest</option>
+                  {picture.mode === null && <option value="">not known</option>}
+                  <option value="min">lowest</option>
+                  <option value="max">highest</option>
                 </select>
               </label>
             </th>
@@ -64,9 +67,18 @@ export function Numbers({ head, picture, lines, settings, onToggle, change }: Pr
         </thead>
         <tbody>
           {rows.map(({ run, line: { stats } }) => {
-            const isBest = run === head.runs[best ?? -1];
+            const place = head.runs.indexOf(run);
+            const isBest = !!best?.runs?.includes(place);
             return (
-              <tr key={run.id} data-run={run.id} class={isBest ? "top" : ""}>
+              <tr
+                key={run.id}
+                data-run={run.id}
+                class={isBest ? "top" : ""}
+                onPointerEnter={() => onPoint(run.id)}
+                onPointerLeave={() => onPoint(null)}
+                onFocusIn={() => onPoint(run.id)}
+                onFocusOut={() => onPoint(null)}
+              >
                 <td>
                   <button
                     type="button"
@@ -95,7 +107,10 @@ export function Numbers({ head, picture, lines, settings, onToggle, change }: Pr
                 </td>
                 <td class="number">{number(stats.count)}</td>
                 {hasOdd && <td class="number">{stats.odd ? number(stats.odd) : "–"}</td>}
-                <td>{isBest && (head.more_runs ? "★ best of these" : "★ best")}</td>
+                <td>
+                  {isBest && best?.words}
+                  {best?.left_out?.includes(place) && <span class="soft">not compared: newest value is not a number</span>}
+                </td>
               </tr>
             );
           })}
@@ -107,17 +122,4 @@ export function Numbers({ head, picture, lines, settings, onToggle, change }: Pr
 
 function At({ step }: { step: number }) {
   return <span class="soft">@ {number(step)}</span>;
-}
-
-/** The place of the run with the best value; null when there is nothing to compare. */
-export function bestOf(lines: readonly Line[], isLowBest: boolean): number | null {
-  let best: number | null = null;
-  let value = 0;
-  for (const { run, stats } of lines) {
-    const its = isLowBest ? stats.low : stats.high;
-    if (typeof its !== "number" || (best !== null && (isLowBest ? its >= value : its <= value))) continue;
-    best = run;
-    value = its;
-  }
-  return lines.length > 1 ? best : null;
 }

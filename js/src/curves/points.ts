@@ -1,6 +1,6 @@
 /** Points as they travel: floats in base64, of 32 bits, or of 64 where those cannot tell the values. */
 
-import type { Curve, CurveLine, LineStats, Look } from "./contract";
+import type { Best, Curve, CurveLine, CurveRun, LineStats, Look } from "./contract";
 
 /** Values that are no numbers, close together: NaN is 0, infinitely high 1, infinitely low 2. */
 export interface Odd {
@@ -33,6 +33,10 @@ export interface Picture {
   readonly unknown: number;
   readonly origin: number;
   readonly lines: readonly Line[];
+  /** Which values are better, as far as the key tells. */
+  readonly mode: "min" | "max" | null;
+  /** The best where low values are better, and where high ones are. */
+  readonly best: readonly Best[];
 }
 
 export function floats(text: string | undefined, origin = 0, isWide = false): number[] {
@@ -65,12 +69,12 @@ function oddOf(line: CurveLine, origin: number): Odd[] {
 }
 
 export function pictureOf(curve: Curve): Picture {
-  const { look, first, last, unknown, origin } = curve;
-  return { look, first, last, unknown, origin, lines: curve.lines.map((line) => lineOf(line, origin, look.smoothing > 0)) };
+  const { look, first, last, unknown, origin, mode, best } = curve;
+  return { look, first, last, unknown, origin, mode, best, lines: curve.lines.map((line) => lineOf(line, origin, look.smoothing > 0)) };
 }
 
 /** A picture with what came to the end of its lines; lines that got nothing are the same objects. */
-export function extended(picture: Picture, added: readonly CurveLine[], last: number | null): Picture {
+export function extended(picture: Picture, added: readonly CurveLine[], last: number | null, best: readonly Best[] = []): Picture {
   const { origin } = picture;
   const lines = picture.lines.map((line) => {
     const more = added.find(({ run }) => run === line.run);
@@ -83,7 +87,19 @@ export function extended(picture: Picture, added: readonly CurveLine[], last: nu
       stats: more.stats ?? line.stats,
     };
   });
-  return { ...picture, lines, last: Math.max(picture.last ?? Number.NEGATIVE_INFINITY, last ?? Number.NEGATIVE_INFINITY) };
+  return { ...picture, lines, best, last: Math.max(picture.last ?? Number.NEGATIVE_INFINITY, last ?? Number.NEGATIVE_INFINITY) };
+}
+
+/** A picture whose lines are those of the same experiments in another list of them. */
+export function relisted(picture: Picture, before: readonly CurveRun[], after: readonly CurveRun[]): Picture {
+  if (before.length === after.length && before.every(({ id }, i) => id === after[i]?.id)) return picture;
+  const places = before.map(({ id }) => after.findIndex((run) => run.id === id));
+  const lines = picture.lines.flatMap((line) => {
+    const run = places[line.run] ?? -1;
+    return run < 0 ? [] : [{ ...line, run }];
+  });
+  // Who is the best of other experiments comes with the next picture.
+  return { ...picture, lines, best: [] };
 }
 
 function joined(before: Points, more: Points): Points {

@@ -1,8 +1,8 @@
 /** What the page knows: the runs, and for each view its picture; asks again for what was lost. */
 
 import type { Link } from "../link";
-import type { CurveHead, CurvesFromPage, CurvesToPage, Look } from "./contract";
-import { extended, type Picture, pictureOf } from "./points";
+import type { CurveHead, CurvesFromPage, CurvesToPage, FoundKeys, Look } from "./contract";
+import { extended, type Picture, pictureOf, relisted } from "./points";
 import type { Settings } from "./settings";
 
 /** How much of what is shown can be believed. */
@@ -40,7 +40,11 @@ export class Session {
     more_params: 0,
     more_runs: 0,
     more_marks: 0,
+    more_keys: 0,
+    newer_runs: 0,
     missing: [],
+    waiting: "",
+    is_named: false,
   };
   #title = "Curves";
   #line = "";
@@ -54,6 +58,7 @@ export class Session {
   #isGone = false;
   #stop: (() => void) | null = null;
   #kept: Settings | null = null;
+  readonly #found = new Map<string, FoundKeys>();
 
   constructor(link: Link<CurvesToPage, CurvesFromPage>) {
     this.#link = link;
@@ -153,6 +158,19 @@ export class Session {
     this.#changed();
   }
 
+  /** What the kernel found last for a view. */
+  found(view: string): FoundKeys | null {
+    return this.#found.get(view) ?? null;
+  }
+
+  find(view: string, text: string): void {
+    this.#send({ type: "find", view, text });
+  }
+
+  showNewer(view: string): void {
+    this.#send({ type: "newer", view });
+  }
+
   open(_view: string): void {
     // A view opens with its first look.
   }
@@ -169,6 +187,7 @@ export class Session {
     const left = this.#views.get(view);
     if (left?.isAnswered) this.#opening = { picture: left.picture, seq: left.seq };
     this.#views.delete(view);
+    this.#found.delete(view);
     this.#send({ type: "gone", view });
   }
 
@@ -191,10 +210,18 @@ export class Session {
         this.#reason = message.reason;
         this.#opening = { picture: message.curve && pictureOf(message.curve), seq: message.seq };
         break;
-      case "head":
+      case "head": {
+        const { runs } = this.#head;
+        const moved = (picture: Picture | null) => picture && relisted(picture, runs, message.head.runs);
+        for (const view of this.#views.values()) view.picture = moved(view.picture);
+        this.#opening = { ...this.#opening, picture: moved(this.#opening.picture) };
         this.#head = message.head;
         this.#state = message.state;
         this.#reason = message.reason;
+        break;
+      }
+      case "keys":
+        this.#found.set(message.view, message);
         break;
       case "curve": {
         const picture = message.curve && pictureOf(message.curve);
@@ -210,15 +237,15 @@ export class Session {
         break;
       }
       case "tail": {
-        const { lines, base, seq, last = null } = message;
+        const { lines, base, seq, last = null, best = [] } = message;
         for (const view of this.#of(message.view)) {
           if (view.seq === base && view.picture) {
-            view.picture = extended(view.picture, lines, last);
+            view.picture = extended(view.picture, lines, last, best);
             view.seq = seq;
           } else this.#lost(message.view, view);
         }
         const { picture, seq: had } = this.#opening;
-        if (message.view === UNASKED && picture && had === base) this.#opening = { picture: extended(picture, lines, last), seq };
+        if (message.view === UNASKED && picture && had === base) this.#opening = { picture: extended(picture, lines, last, best), seq };
         break;
       }
       case "pulse":
