@@ -110,7 +110,7 @@ class ThreadService:
         self._socket = bind(settings.host, 0)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         ready = threading.Event()
-        self._server = Server(config(wrap(self.app) if wrap else self.app), ready.set, self.app.state.engine.let_go)
+        self._server = Server(config(wrap(self.app) if wrap else self.app, settings.connections), ready.set, self.app.state.engine.let_go)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
         assert ready.wait(WAIT_SECONDS), "the service did not start"

@@ -16,6 +16,7 @@ from loops_nb.local.engine.engine import Engine
 from loops_nb.local.engine.saves import sweep
 from loops_nb.local.guards.auth import Auth
 from loops_nb.local.guards.body_limit import BodyLimit
+from loops_nb.local.guards.head_limit import HeadLimit
 from loops_nb.local.guards.host_check import HostCheck
 from loops_nb.local.guards.rate_limit import RateLimit
 from loops_nb.local.guards.target import AbsoluteTarget
@@ -95,11 +96,19 @@ def make_app(settings: Settings) -> Starlette:
         routes=ROUTES,
         # The order is that of a request's way in.
         middleware=[
+            Middleware(HeadLimit),
             Middleware(AbsoluteTarget),
             Middleware(HostCheck, listens_on=settings.host),
             Middleware(Auth, token=token),
             Middleware(RateLimit, per_second=settings.rate_limit, words=words),
-            Middleware(BodyLimit, limit=settings.body_limit, data_limit=settings.data_body_limit),
+            Middleware(
+                BodyLimit,
+                limit=settings.body_limit,
+                data_limit=settings.data_body_limit,
+                total=settings.bodies_limit,
+                seconds=settings.body_seconds,
+                waiting=engine.waiting_bytes,
+            ),
         ],
         exception_handlers={
             Problem: on_problem,

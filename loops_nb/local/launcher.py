@@ -22,7 +22,7 @@ import msgspec
 from loops_nb.errors import LocalServiceError
 from loops_nb.local.environment import without_secrets
 from loops_nb.local.files import FolderLock, private_folder, write_private
-from loops_nb.local.registry import ServiceInfo, default_data_dir, local_folder, read_registry, registry_file
+from loops_nb.local.registry import ServiceInfo, default_data_dir, local_folder, read_registry, registry_file, service_log
 from loops_nb.local.settings import DEFAULT_SPEED
 from loops_nb.tokens import is_alive
 
@@ -186,9 +186,9 @@ def _reap() -> None:
 
 
 def _launch(options: list[str], *, deadline: float) -> ServiceInfo:
-    log = local_folder() / "service.log"
+    log = service_log(registry_file())
     command = [sys.executable, "-m", "loops_nb", "serve", "--registry", str(registry_file()), *options]
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "wb") as output:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,

@@ -65,6 +65,11 @@ def registry_file() -> Path:
     return local_folder() / "service.json"
 
 
+def service_log(registry: Path) -> Path:
+    """Return the file that gets what the service of a note says."""
+    return registry.with_name("service.log")
+
+
 def write_registry(path: Path, info: ServiceInfo) -> None:
     """Leave the note."""
     private_folder(path.parent)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import math
 import os
 import secrets
 import socket
@@ -16,13 +18,16 @@ from starlette.types import ASGIApp
 
 from loops_nb._version import __version__
 from loops_nb.local.app import make_app
+from loops_nb.local.connections import HEAD_BYTES, LimitedProtocol, allowed_limits, protocol
 from loops_nb.local.guards.host_check import is_local_name
-from loops_nb.local.registry import ServiceInfo, now, remove_registry, write_registry
-from loops_nb.local.settings import Settings
+from loops_nb.local.process_log import keep_small, write_to_standard_error
+from loops_nb.local.registry import ServiceInfo, now, remove_registry, service_log, write_registry
+from loops_nb.local.settings import ConnectionLimits, Settings
 from loops_nb.local.store import StoreError
 from loops_nb.tokens import note_file, read_token
 
-KEEP_ALIVE_SECONDS = 75
+#: So many connections wait to be accepted at most.
+QUEUE = 512
 
 
 class CannotServeError(Exception):
@@ -80,7 +85,16 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
                 remove_registry(note, info.instance)
 
         store = app.state.service.store
-        server = Server(config(app), ready, ending, goes_on=store.is_there)
+        logs = [app.state.engine.log, *([service_log(registry)] if registry is not None else [])]
+
+        def goes_on() -> bool:
+            for log in logs:
+                keep_small(log)
+            return bool(store.is_there())
+
+        server = Server(config(app, settings.connections), ready, ending, goes_on=goes_on)
+        # After the configuration, which sets uvicorn's own loggers up.
+        write_to_standard_error()
         server.run(sockets=[listening])
         if server.ended_itself:
             raise StoreError(f"the data folder {info.data_dir} was removed while the service ran; it has ended")
@@ -117,11 +131,12 @@ def _warnings(settings: Settings, notice: str) -> list[str]:
     return warnings
 
 
-def config(app: ASGIApp) -> uvicorn.Config:
+def config(app: ASGIApp, limits: ConnectionLimits | None = None) -> uvicorn.Config:
     """Return uvicorn's configuration: h11 (which keeps an absolute target's host for the check), no access log, quiet."""
+    limits = allowed_limits(limits or ConnectionLimits())
     return uvicorn.Config(
         app,
-        http="h11",
+        http=protocol(limits),
         loop="asyncio",
         ws="none",
         lifespan="on",
@@ -129,7 +144,10 @@ def config(app: ASGIApp) -> uvicorn.Config:
         log_level="warning",
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=math.ceil(limits.idle_seconds),
+        # So many are accepted at once. Each takes a file until it is refused, some turns of the event loop later.
+        backlog=max(1, limits.connections // 8),
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=2,
     )
 
@@ -152,7 +170,7 @@ def bind(host: str, port: int) -> socket.socket:
         if sys.platform != "win32":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(512)
+        listening.listen(QUEUE)
     except OSError as error:
         listening.close()
         text = (
@@ -188,14 +206,25 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether to end, ten times a second."""
-        if counter % 10 == 0 and not self._goes_on():
-            self.ended_itself = True
-            return True
+        if counter % 10 == 0:
+            if not self._goes_on():
+                self.ended_itself = True
+                return True
+            self._expire()
         return await super().on_tick(counter)
+
+    def _expire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, LimitedProtocol):
+                connection.expire(now)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept requests."""
         await super().startup(sockets=sockets)
+        for listening in sockets or []:
+            # The system may let more connections wait than are accepted at a time.
+            listening.listen(QUEUE)
         if self.started:
             self._ready()
 

@@ -17,6 +17,30 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+class ConnectionLimits(Struct, frozen=True, kw_only=True):
+    """What the clients of one server may do.
+
+    Parameters
+    ----------
+    connections
+        How many may be open; more than that, and the longest idle ones are closed, or new ones are answered with 503.
+    idle_seconds
+        For how long a connection may be open without a request.
+    head_seconds
+        For how long the head of a request may take.
+    unread_seconds
+        For how long a client may read nothing of an answer that waits for it.
+    closing_seconds
+        For how long a client may take for the rest of a body that is not wanted any more, and for the end of an answer.
+    """
+
+    connections: int = 512
+    idle_seconds: float = 75.0
+    head_seconds: float = 20.0
+    unread_seconds: float = 120.0
+    closing_seconds: float = 15.0
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Settings of one service.
 
@@ -39,6 +63,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         The address that the service listens on.
     body_limit, data_body_limit
         Largest request body in bytes, of the control plane and of the trainers and samplers.
+    bodies_limit
+        Largest sum in bytes of all request bodies that are held at one time.
+    body_seconds
+        For how long a request body may be on its way; a second longer for each 32 KiB that have come.
+    connections
+        What clients may do with their connections.
     instance
         Random id that ``/health`` answers.
     max_trainers, max_samplers
@@ -63,6 +93,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     body_limit: int = 1 << 20
     data_body_limit: int = 32 << 20
+    bodies_limit: int = 512 << 20
+    body_seconds: float = 30.0
+    connections: ConnectionLimits = ConnectionLimits()
     max_trainers: int = 4
     max_samplers: int = 4
     hold_seconds: float = 25.0

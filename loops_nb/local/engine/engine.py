@@ -121,6 +121,10 @@ class Engine:
         hosts: dict[str, Trainer | Sampler] = {**self._trainers, **self._samplers}
         return {key: host.pid for key, host in hosts.items() if host.pid is not None}
 
+    def waiting_bytes(self) -> int:
+        """Return the size of all bodies that were accepted and are not worked on yet."""
+        return sum(trainer.operations.waiting_bytes for trainer in self._trainers.values())
+
     async def _follow_the_clock(self) -> None:
         while True:
             await asyncio.sleep(_TICK)

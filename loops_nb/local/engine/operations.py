@@ -56,7 +56,8 @@ class Operations:
         self._by_id: dict[str, Operation] = {}
         self._by_key: dict[str, Operation] = {}
         self._waiting = 0
-        self._waiting_bytes = 0
+        #: Sum of the bodies that wait.
+        self.waiting_bytes = 0
         #: In the order in which they finished; those that still have their answer, and all.
         self._answered: deque[Operation] = deque()
         self._finished: deque[Operation] = deque()
@@ -87,11 +88,11 @@ class Operations:
         Problem
             422, if too much is waiting already.
         """
-        if self._waiting >= MOST_WAITING or self._waiting_bytes + operation.size > MOST_WAITING_BYTES:
-            text = f"{self._waiting} operations ({self._waiting_bytes} bytes) of this run are waiting already; take their results first."
+        if self._waiting >= MOST_WAITING or self.waiting_bytes + operation.size > MOST_WAITING_BYTES:
+            text = f"{self._waiting} operations ({self.waiting_bytes} bytes) of this run are waiting already; take their results first."
             raise Problem(422, "TOO_MANY_OPERATIONS", text)
         self._waiting += 1
-        self._waiting_bytes += operation.size
+        self.waiting_bytes += operation.size
         self._by_id[operation.id] = operation
         if operation.key:
             self._by_key[operation.key] = operation
@@ -124,7 +125,7 @@ class Operations:
 
     def _finish(self, operation: Operation, answer: bytes) -> None:
         self._waiting -= 1
-        self._waiting_bytes -= operation.size
+        self.waiting_bytes -= operation.size
         operation.body = b""
         operation.answer = answer
         operation.finished_at = self._clock()
