@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = parser.parse_args(arguments)
     try:
         if found.command == "where":
-            console.say(str(home_dir()))
-            return 0
+            return _print(str(home_dir()))
         if found.command == "serve":
             return _serve(found)
         if found.command == "token":
@@ -67,8 +66,7 @@ def _token(port: int | None) -> int:
     running = [service for service in own_services() if port is None or urlsplit(service.url).port == port]
     tokens = {service.url: token for service in running if (token := service.token())}
     if len(tokens) == 1:
-        console.say(*tokens.values())
-        return 0
+        return _print(*tokens.values())
     on_port = "" if port is None else f" on port {port}"
     if tokens:
         said = f"several local services run; name one with --port: {', '.join(tokens)}"
@@ -111,6 +109,16 @@ def _serve(found: argparse.Namespace) -> int:
         return 2
     except KeyboardInterrupt:
         pass
+    return 0
+
+
+def _print(text: str) -> int:
+    try:
+        console.say(text, flush=True)
+    except (OSError, ValueError) as error:
+        _silence(sys.stdout)
+        console.say(f"loops-nb: the answer could not be written ({error})", out=sys.stderr)
+        return 2
     return 0
 
 

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from loops_nb.home import home_dir
 
-#: In the data folder of a service.
+#: In the data folder of a service: the lock that it holds while it runs, and its token.
+LOCK_FILE = "lock"
 TOKEN_FILE = "token"  # noqa: S105 - the name of a file
 # Nothing else is ever read as a token or sent as one, an API key least of all.
 _TOKEN = re.compile(r"local-[0-9a-f]{48}")
@@ -94,7 +95,7 @@ def own_service(url: str) -> OwnService | None:
     try:
         asked = urlsplit(url)
         found = _read_note(note_file(url)) if asked.port else None
-    except (ValueError, RuntimeError):  # no port, no home folder
+    except ValueError:  # no port, no home folder
         return None
     return found if found is not None and urlsplit(found.url).hostname == asked.hostname else None
 
@@ -103,7 +104,7 @@ def own_services() -> list[OwnService]:
     """Return every local service that this user runs."""
     try:
         files = sorted(services_folder().glob("*.json"))
-    except (OSError, RuntimeError):
+    except (OSError, ValueError):  # no home folder
         return []
     return [found for found in map(_read_note, files) if found is not None]
 
@@ -115,7 +116,7 @@ def by_address(url: str) -> str:
         if asked.scheme != "http" or asked.hostname != _LOCALHOST or not asked.port:
             return url
         found = _read_note(note_file(url))
-    except (ValueError, RuntimeError):
+    except ValueError:
         return url
     return found.url + asked.path if found is not None and _is_loopback(found.url) else url
 
@@ -134,8 +135,23 @@ def _read_note(path: Path) -> OwnService | None:
         urlsplit(found.url).port  # noqa: B018 - it raises when the URL is none
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    # A service that was killed leaves its note behind, and its port to others.
-    return found if is_alive(found.pid) else None
+    # A service that was killed leaves its note behind, its port to others, and its process's number to another one.
+    return found if is_alive(found.pid) and _is_held(found.data_dir / LOCK_FILE) else None
+
+
+def _is_held(lock: Path) -> bool:
+    if sys.platform == "win32":
+        return True
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # there is no such folder
+    return False
 
 
 def is_alive(pid: int) -> bool:

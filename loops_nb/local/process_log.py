@@ -84,6 +84,8 @@ def keep_small(path: Path, limit: int = MOST_LOG_BYTES) -> None:
         with path.open("rb+") as log, _private(path.with_name(f"{path.name}.1")) as before:
             shutil.copyfileobj(log, before)
             log.truncate(0)
+    except FileNotFoundError:
+        pass  # nothing was written yet, or its folder was removed
     except OSError:
         # A full disk, say, where copying is no help; the log itself must not end the service.
         logging.getLogger(__name__).exception("the log %s could not be kept small", path)

@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from loops_nb._version import __version__
+from loops_nb.errors import ConfigError
 from loops_nb.local.app import make_app
 from loops_nb.local.connections import HEAD_BYTES, LimitedProtocol, allowed_limits, protocol
 from loops_nb.local.guards.host_check import is_local_name
@@ -105,7 +106,7 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
 def _note_file(url: str) -> Path | None:
     try:
         return note_file(url)
-    except RuntimeError:  # there is no home folder
+    except ConfigError:  # there is no home folder
         return None
 
 

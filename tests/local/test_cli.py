@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from loops_nb.local.server import CannotServeError, bind
+from loops_nb.tokens import read_token
 from tests.local.asking import good
 from tests.service import ProcessService, running_service
 
@@ -176,3 +178,29 @@ def test_speed_shortens_life(tmp_path: Path) -> None:
             found = good(client.get(f"/v1/loops/deployments/{run['deployment_id']}"))["deployment"]
             if found["status"]["name"] == found["sampler"]["status"]["name"] == "SCALED_TO_ZERO":
                 break
+
+
+@pytest.mark.parametrize("where", [">&-", "<&- >&-", ">/dev/full", "| true"])
+def test_it_serves_where_nothing_can_be_printed_and_its_files_stay_whole(tmp_path: Path, where: str) -> None:
+    command = [sys.executable, "-m", "loops_nb", "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    environment = {**os.environ, "LOOPS_NB_HOME": str(tmp_path / "home")}
+    notes = tmp_path / "home" / "local" / "services"
+    with subprocess.Popen(["sh", "-c", f'"$@" {where}', "sh", *command], stderr=subprocess.PIPE, text=True, env=environment) as shell:
+        assert shell.stderr is not None
+        while not (found := list(notes.glob("*.json"))):
+            assert shell.poll() is None, shell.stderr.read()
+        note = json.loads(found[0].read_bytes())
+        headers = {"Authorization": f"Bearer {read_token(tmp_path / 'data')}"}
+        session = good(httpx.post(note["url"] + "/v1/loops/sessions", headers=headers))["session"]["id"]
+        os.kill(note["pid"], signal.SIGTERM)
+        assert shell.stderr.read() in {"", "Terminated\n"}, "the shell's own word, at most"
+    with running_service(data_dir=tmp_path / "data") as service:
+        good(httpx.get(f"{service.url}/v1/loops/sessions/{session}", headers=service.headers))
+
+
+def test_an_answer_that_cannot_be_printed_is_one_line() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run([sys.executable, "-m", "loops_nb", "where"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("loops-nb: the answer could not be written")
+    assert done.stderr.count("\n") == 1

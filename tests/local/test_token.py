@@ -161,7 +161,7 @@ def test_a_client_of_another_user_is_told_how_to_get_in(own: launcher.ServiceInf
         assert loops.runs.list() == []
 
 
-def test_the_token_goes_to_the_very_address_of_a_living_service_only(own: launcher.ServiceInfo) -> None:
+def test_the_token_goes_to_the_very_address_of_a_living_service_only(own: launcher.ServiceInfo, tmp_path: Path) -> None:
     port = own.url.rpartition(":")[2]
     for elsewhere in (f"http://127.0.0.2:{port}", f"http://[::1]:{port}", "http://127.0.0.1:1", "http://127.0.0.1", "http://127.0.0.1:x"):
         assert own_service(elsewhere) is None
@@ -177,6 +177,9 @@ def test_the_token_goes_to_the_very_address_of_a_living_service_only(own: launch
             note.write_text(json.dumps(written | {"pid": pid}))
             assert (own_service("http://127.0.0.1:2") is not None) is known
             assert (loops.reveal_key() == "mine") is not known
+        (tmp_path / "lock").touch()
+        note.write_text(json.dumps(written | {"data_dir": str(tmp_path)}))
+        assert own_service("http://127.0.0.1:2") is None, "its number is another process's now"
         for spoilt in ("", "{", "[]", "null", '{"url": 1}', "[" * 100_000):
             note.write_text(spoilt)
             assert own_service("http://127.0.0.1:2") is None
