@@ -27,6 +27,7 @@ from loops_nb.local.settings import ConnectionLimits, Settings
 from loops_nb.local.store import StoreError
 from loops_nb.tokens import note_file, read_token
 
+_FOUND = "Your notebooks find it by themselves; for other programs: export BASETEN_API_KEY=$(loops-nb token)"
 #: So many connections wait to be accepted at most.
 QUEUE = 512
 
@@ -73,12 +74,14 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
         notes = [note for note in (registry, _note_file(info.url)) if note is not None]
 
         def ready() -> None:
-            for line in (*_leave_notes(notes, info), *_warnings(settings, info.notice)):
+            unwritten = _leave_notes(notes, info)
+            for line in (*unwritten, *_warnings(settings, info.notice)):
                 say(f"Warning: {line}")
             say(f"Loops local service on {info.url} (data in {info.data_dir})")
             if registry is None and not settings.any_key:
                 say(f"Token: {read_token(settings.data_dir)}")
-                say("Your notebooks find it by themselves; for other programs: export BASETEN_API_KEY=$(loops-nb token)")
+                found = notes and not unwritten
+                say(_FOUND if found else "Set BASETEN_API_KEY to it for the programs that use this service.")
 
         def ending() -> None:
             app.state.engine.let_go()
