@@ -71,7 +71,7 @@ class BodyLimit:
         except Problem as problem:
             await problem.response()(scope, receive, send)
         except ClientDisconnect:
-            pass  # there is nobody to answer; what was not read completely was not begun
+            pass  # no client is left to answer; what was not read completely was not begun
         finally:
             self._held -= body.held
 
