@@ -106,7 +106,9 @@ class FleetView:
         if samplers:
             facts.append(_count("standalone samplers alive", alone["is_finished"]))
         facts += self._gpu_facts(deployments, serving, of_runs, alone)
-        moving = compress(runs, of_runs["is_under_way"].values())
+        moving = list(compress(runs, of_runs["is_under_way"].values()))
+        if moving:
+            facts.append(Fact(label="deploying", value=many(len(moving), "run"), tone="busy"))
         stuck = [key for key in moving if stuck_spans(board.history(key), now)]
         if stuck:
             more = f" and {len(stuck) - _MOST_NAMED:,} more" if len(stuck) > _MOST_NAMED else ""

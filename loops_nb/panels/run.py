@@ -11,7 +11,7 @@ from loops_nb.panels.content import Content, Memo
 from loops_nb.panels.listings import size_facts
 from loops_nb.panels.notices import Trouble, run_trouble
 from loops_nb.panels.rows import checkpoint_row, gpus_of, is_alive, run_is_finished, state
-from loops_nb.panels.stuck import stuck_spans
+from loops_nb.panels.stuck import is_under_way, stuck_spans
 from loops_nb.panels.view import deployments_of_runs, envelope, frames
 from loops_nb.panels.wire import Fact, Half, RunHead, Span
 
@@ -72,7 +72,7 @@ class RunView:
             timeline=spans,
             finished=finished,
         )
-        facts = _facts(checkpoints, stuck_spans(history, now))
+        facts = [*_on_its_way(run, deployment, checkpoints), *_facts(checkpoints, stuck_spans(history, now))]
         settled = finished and all(board.known(need) for need in self.needs)
         synced = all(checkpoint.sync_status != _SYNCING for checkpoint in checkpoints.values())
         over = "The run has ended and all its checkpoints are saved: nothing will change any more." if settled and synced else ""
@@ -137,6 +137,18 @@ def _links(run: Run, deployment: Deployment | None) -> list[Fact]:
     if run.deployment_id is None and deployment is None and state(run.status) not in RUN_TERMINAL:
         facts.append(Fact(label="capacity", value="serverless, or not told"))
     return facts
+
+
+def _on_its_way(run: Run, deployment: Deployment | None, checkpoints: Mapping[str, Checkpoint]) -> list[Fact]:
+    """Return in words what is not up yet; since when stands with its state."""
+    if state(run.status) in RUN_TERMINAL:
+        return []
+    halves = (("trainer", deployment), ("sampler", run.sampler))
+    coming = [f"{what} ({state(half.status)})" for what, half in halves if half is not None and is_under_way(state(half.status))]
+    if not coming:
+        return []
+    nothing_yet = "" if checkpoints else "; no checkpoint yet"
+    return [Fact(label="deploying", value=f"the {' and the '.join(coming)}, not up yet{nothing_yet}", tone="busy")]
 
 
 def _facts(checkpoints: Mapping[str, Checkpoint], stuck: list[live.Span]) -> list[Fact]:

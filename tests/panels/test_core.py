@@ -450,6 +450,19 @@ def test_sums_over_what_the_service_does_not_tell_say_so() -> None:
     assert facts_of(core)["in all"].startswith("at least ")
 
 
+def test_panels_say_of_a_run_that_deploys_that_it_is_not_up_yet() -> None:
+    core, hand, _ = panel(RunView("r"))
+    coming = deployment("r", "DEPLOYING", sampler=sampler("samp_r", "LOADING_MODEL"))
+    hand.answer(runs=[run("r", sampler=sampler("samp_r", "LOADING_MODEL"))], deployments=[coming], checkpoints=[])
+    assert facts_of(core)["deploying"] == "the trainer (DEPLOYING) and the sampler (LOADING_MODEL), not up yet; no checkpoint yet"
+    hand.answer(runs=[run("r")], deployments=[deployment("r")])
+    assert "deploying" not in facts_of(core)
+
+    fleet, hand, _ = panel()
+    hand.answer(workspace())
+    assert facts_of(fleet)["deploying"] == "1 run"
+
+
 def test_what_has_been_on_its_way_for_too_long_is_stuck() -> None:
     core, hand, _ = panel()
     hand.answer(workspace())
