@@ -8,7 +8,9 @@ from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, contex
 
 from loops_nb.magics.display import Display
 from loops_nb.magics.magic import LoopsMagics
-from loops_nb.magics.semicolon import without_semicolon
+from loops_nb.magics.semicolon import with_help, without_semicolon
+
+_TRANSFORMERS = [without_semicolon, with_help]
 
 
 class Installed:
@@ -28,15 +30,16 @@ class Installed:
         self._matcher = _matcher(self.magics)
         if getattr(ip, "Completer", None) is not None:
             ip.Completer.custom_matchers.append(self._matcher)
-        ip.input_transformers_cleanup.append(without_semicolon)
+        ip.input_transformers_cleanup.extend(_TRANSFORMERS)
         self._display = Display(ip, self.magics)
 
     def remove(self) -> None:
         """Take everything back."""
         ip = self._ip
         self._display.remove()
-        if without_semicolon in ip.input_transformers_cleanup:
-            ip.input_transformers_cleanup.remove(without_semicolon)
+        for transformer in _TRANSFORMERS:
+            if transformer in ip.input_transformers_cleanup:
+                ip.input_transformers_cleanup.remove(transformer)
         completer = getattr(ip, "Completer", None)
         if completer is not None and self._matcher in completer.custom_matchers:
             completer.custom_matchers.remove(self._matcher)

@@ -206,6 +206,8 @@ def test_a_word_of_another_tool_teaches_the_right_line(notebook: Notebook, line:
 @pytest.mark.parametrize("line", ["-h", "--help", "?", "-?", "help", "Help", "-help", "/?"])
 def test_every_usual_way_to_ask_for_help_is_answered(notebook: Notebook, line: str) -> None:
     assert "Usage:" in notebook.run(f"%loops {line}").out
+    if line not in {"help", "Help", "/?"}:
+        assert "%loops checkpoints [RUN]" in notebook.run(f"%loops checkpoints{line if line == '?' else ' ' + line}").out
     if line not in {"help", "Help"}:
         assert "%loops checkpoints [RUN]" in notebook.run(f"%loops checkpoints {line}").out
 
