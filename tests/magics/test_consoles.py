@@ -58,10 +58,11 @@ def test_every_output_is_printed_on_a_console_of_few_characters(service: str, ho
     program = home.parent / "lines.py"
     program.write_text(LINES.replace("URL", service), "utf-8")
     environment = os.environ | {"PYTHONIOENCODING": encoding, "NO_COLOR": "1", "COLUMNS": "200"} | extra
-    done = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-W", "error", str(program)], env=environment, capture_output=True, timeout=120, check=False)
     said = (done.stdout + done.stderr).decode(encoding, "replace")
     assert done.returncode == 0, said
     assert "UnicodeEncodeError" not in said
+    assert "Warning:" not in said, "a warning of ours, which -W error makes an error"
     assert "Traceback" not in said
     assert "p2syas8" in said
     name = "Größe" if encoding != "ascii" else "Gr??e"
