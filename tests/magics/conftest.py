@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -132,6 +133,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give this test a home and a working folder of its own, without any key."""
     for name in CLEARED:
         monkeypatch.delenv(name, raising=False)
+    # Faults that other tests of this process provoked are none of this one's.
+    monkeypatch.setattr("loops_nb.faults._recorded", deque())
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     monkeypatch.setenv("TZ", "UTC")

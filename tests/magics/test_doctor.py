@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ HOSTED = {"LOOPS_BASE_URL": "https://api.example.invalid", "BASETEN_API_KEY": KE
 
 @pytest.fixture(autouse=True)
 def plain_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("loops_nb.faults._recorded", deque())
     for name in list(os.environ):
         if network._WATCHED.fullmatch(name):
             monkeypatch.delenv(name)
