@@ -1,5 +1,5 @@
 // Makes the bundles that panels carry: ES modules that ask no host for anything, with their style inside.
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -122,6 +122,21 @@ const made = await Promise.all([
     plugins: [styles],
   }),
 ]);
+
+/** The licence of a package in the bundles, as its authors ask that it goes with every copy. */
+async function noticeOf(name) {
+  const folder = join(here, "node_modules", name);
+  const { version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+  const file = (await readdir(folder)).find((entry) => /^licen[cs]e(\.(md|txt))?$/i.test(entry));
+  if (!file) throw new Error(`${name} is in the bundles and has no licence file`);
+  return `${name} ${version} (${license})\n\n${(await readFile(join(folder, file), "utf8")).trim()}\n`;
+}
+
+const inputs = made.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+const packages = new Set(inputs.flatMap((path) => path.match(/(?<=.*node_modules\/)(@[^/]+\/)?[^/]+/)?.[0] ?? []));
+const notices = await Promise.all([...packages].sort().map(noticeOf));
+const heading = "panels.js and curves.js contain code of these packages.\n";
+await writeFile(join(here, "../loops_nb/static/THIRD-PARTY-NOTICES.txt"), [heading, ...notices].join(`\n${"-".repeat(80)}\n\n`));
 
 for (const { metafile } of made) {
   for (const [file, { bytes }] of Object.entries(metafile.outputs)) console.log(`${file.replace(/^.*\//, "")}: ${bytes} bytes`);

@@ -15,6 +15,8 @@ HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "loops_nb" / "static"
 BUNDLE = STATIC / "panels.js"
 BUNDLES = (BUNDLE, STATIC / "curves.js")
+#: The licences of the packages in the bundles, which have to go with every copy.
+NOTICES = STATIC / "THIRD-PARTY-NOTICES.txt"
 _SETTINGS = ("package.json", "package-lock.json", "build.mjs", "tsconfig.json")
 
 
@@ -55,7 +57,7 @@ def build() -> None:
 
 
 def _are_there() -> bool:
-    return all(bundle.exists() for bundle in BUNDLES)
+    return all(made.exists() for made in (*BUNDLES, NOTICES))
 
 
 def _is_installed() -> bool:

@@ -223,7 +223,8 @@ class CheckpointFile(Resource):
     """One file of a checkpoint (``/v1/loops/checkpoints/{id}/files``) or of a debug archive.
 
     ``url`` is presigned: a secret that works without a key until it expires.  It is fetched without any credential, and a repr never
-    shows it.
+    shows it.  Pickles and copies leave it out, and the fields that this version does not know with it; `to_dict` and msgspec's own
+    conversions have it.
     """
 
     url: str
@@ -231,6 +232,25 @@ class CheckpointFile(Resource):
     node_rank: int | None = None
     size_bytes: int | None = None
     last_modified: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = (self.relative_file_name, self.node_rank, self.size_bytes, self.last_modified)
+        return _file_without_url, values
+
+    def __copy__(self) -> CheckpointFile:
+        make, values = self.__reduce__()
+        copied: CheckpointFile = make(*values)
+        return copied
+
+
+#: What a copy of a file entry has in place of its URL; a client that is given it quotes it in its error.
+URL_LEFT_OUT = "<the presigned URL was left out of this copy; loops.checkpoints.files(checkpoint_id) lists the file with a new one>"
+
+
+def _file_without_url(relative_file_name: str, node_rank: int | None, size_bytes: int | None, last_modified: str | None) -> CheckpointFile:
+    return CheckpointFile(
+        url=URL_LEFT_OUT, relative_file_name=relative_file_name, node_rank=node_rank, size_bytes=size_bytes, last_modified=last_modified
+    )
 
 
 class CheckpointSource(Resource):

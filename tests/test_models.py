@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +19,7 @@ from loops_nb import models
 from loops_nb.decoding import decode_many, decode_one, decode_page
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.models import Checkpoint, CheckpointFile, Run
+from loops_nb.storage.places import presigned
 
 
 def test_both_names_of_a_runs_id() -> None:
@@ -86,3 +92,32 @@ def test_a_built_object_has_no_unknown_fields() -> None:
     assert file.extra == {}
     assert file.to_dict()["relative_file_name"] == "a"
     assert "?sig=1" not in repr(file)
+
+
+def by_pickle(file: CheckpointFile) -> CheckpointFile:
+    again: CheckpointFile = pickle.loads(pickle.dumps(file))  # noqa: S301 - our own
+    return again
+
+
+@pytest.mark.parametrize("again", [by_pickle, copy.copy, copy.deepcopy])
+def test_a_copy_of_a_file_entry_holds_no_presigned_url_and_says_how_to_get_one(again: Callable[[CheckpointFile], CheckpointFile]) -> None:
+    (file,), _, _ = decode_page(
+        b'{"presigned_urls":[{"url":"https://x/?sig=SECRET","relative_file_name":"a","size_bytes":3,"node_rank":1,"other":"?sig=SECRET"}],'
+        b'"total_count":1,"next_page_token":null}'
+    )
+    assert file.url == "https://x/?sig=SECRET"
+    copied = again(file)
+    assert (copied.relative_file_name, copied.size_bytes, copied.node_rank) == ("a", 3, 1)
+    assert "loops.checkpoints.files(checkpoint_id)" in copied.url
+    assert "SECRET" not in f"{copied!r} {copied} {copied.to_dict()} {msgspec.structs.asdict(copied)} {file!r} {file}"
+
+
+def test_no_pickle_holds_a_presigned_url(tmp_path: Path) -> None:
+    file = CheckpointFile(url="https://x/?sig=SECRET", relative_file_name="a")
+    frame = pd.DataFrame({"file": [file]})
+    frame.to_pickle(tmp_path / "frame")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert b"SECRET" not in pickle.dumps([file], protocol)
+    assert b"SECRET" not in (tmp_path / "frame").read_bytes()
+    with pytest.raises(TypeError, match="list the files again"):
+        pickle.dumps(presigned(file.url))

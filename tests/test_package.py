@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.once
 BUNDLES = ("panels.js", "curves.js")
+NOTICES = "THIRD-PARTY-NOTICES.txt"
 
 
 def built(kind: str, into: Path) -> Path:
@@ -34,6 +35,16 @@ def test_the_wheel_carries_the_package_and_nothing_else(tmp_path: Path) -> None:
     assert {f"loops_nb/static/{name}" for name in BUNDLES} <= set(names)
     assert [n for n in names if not n.startswith(("loops_nb/", "loops_nb-"))] == []
     assert any(n.endswith("entry_points.txt") for n in names)
+
+
+def test_the_wheel_carries_the_licence_of_each_package_in_its_bundles(tmp_path: Path) -> None:
+    with zipfile.ZipFile(built("wheel", tmp_path)) as wheel:
+        notices = wheel.read(f"loops_nb/static/{NOTICES}").decode()
+        metadata = next(wheel.read(name).decode() for name in wheel.namelist() if name.endswith("/METADATA"))
+    packages = re.findall(r"^(\S+) \d+\.\d+\.\d+ \(", notices, flags=re.MULTILINE)
+    assert packages == ["preact"]
+    assert (ROOT / "js" / "node_modules" / "preact" / "LICENSE").read_text(encoding="utf-8").strip() in notices
+    assert "Requires-Dist: h11>=0.16\n" in metadata
 
 
 def test_the_wheel_works_from_where_it_is_installed(tmp_path: Path) -> None:
@@ -55,7 +66,7 @@ def test_the_sdist_can_be_tested(tmp_path: Path) -> None:
         names = {n.split("/", 1)[1] for n in sdist.getnames() if "/" in n}
     assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "tests/test_package.py", "notebooks/quickstart.ipynb"} <= names
     # Whoever builds from it needs no Node, and whoever changes the page has its sources.
-    assert {f"loops_nb/static/{name}" for name in BUNDLES} <= names
+    assert {f"loops_nb/static/{name}" for name in (*BUNDLES, NOTICES)} <= names
     assert {"js/package-lock.json", "js/hatch_build.py", "js/bundle.py", "js/src/contract.ts"} <= names
     assert [n for n in names if n.startswith((".venv", "build/", ".ci", "js/node_modules"))] == []
 
@@ -71,7 +82,7 @@ def test_without_node_the_page_code_that_is_there_is_taken_and_a_missing_one_is_
     refused = build()
     assert refused.returncode == 1
     assert "needs Node 20 or newer" in refused.stderr
-    bundles = [tmp_path / "loops_nb" / "static" / name for name in BUNDLES]
+    bundles = [tmp_path / "loops_nb" / "static" / name for name in (*BUNDLES, NOTICES)]
     bundles[0].parent.mkdir(parents=True)
     (tmp_path / "js" / "src").mkdir()
     (tmp_path / "js" / "src" / "newer.ts").write_text("")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from loops_nb.storage.faults import Kind, StorageFault
@@ -38,6 +38,9 @@ class Presigned:
 
     def __repr__(self) -> str:
         return "Presigned(<url>)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A presigned URL is a secret and cannot be pickled or copied; list the files again where they are needed.")
 
     def onward(self, location: str) -> Presigned:
         """Return where a redirect leads.

@@ -6,7 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from loops_nb.drawing.wording import size
 from loops_nb.errors import InvalidArgumentError, UnreadableTensorsError
@@ -54,6 +54,12 @@ class RemoteCheckpoint(Opened):
         self._known = {file.name: (stored, file.validator) for file, stored in zip(entry.files, self._files, strict=True) if file.header}
         self._lock = threading.Lock()
         self._fetched = fetched
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} reads through a connection of this process and cannot be pickled or copied. Nothing was lost: open it again "
+            "where it is needed, with loops.checkpoints.open(...), or download it and take loops_nb.tensors.open_folder(...)."
+        )
 
     @property
     def label(self) -> str:

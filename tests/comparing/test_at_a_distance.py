@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,3 +79,9 @@ def test_a_file_that_cannot_be_read_is_one_clear_error() -> None:
             compare(sources)
         assert FILE in str(caught.value)
         assert SECRET not in repr(caught.value)
+
+
+def test_an_opened_checkpoint_that_is_pickled_says_how_to_open_it_again() -> None:
+    with opened() as (_, sources), pytest.raises(TypeError, match=r"loops\.checkpoints\.open") as caught:
+        pickle.dumps(sources[0])
+    assert SECRET not in repr(caught.value)
