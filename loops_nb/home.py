@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from loops_nb.errors import ConfigError
+from loops_nb.errors import ConfigError, InvalidArgumentError
 
 _VARIABLE = "LOOPS_NB_HOME"
 _HINT = f"Set {_VARIABLE} to a folder by its whole path, such as /tmp/loops"
@@ -61,6 +61,35 @@ def expanded(path: str | os.PathLike[str], what: str = "The path is") -> Path:
         if isinstance(error, OSError):
             reason = f"and the current folder is gone ({error.strerror})"
         raise ConfigError(f"{what} {str(path)!r:.200}, {reason}.", hint=_HINT) from None
+
+
+def user_path(path: str | os.PathLike[str], *, argument: str = "path") -> Path:
+    """Return a path that a caller gave, with ``~`` and ``~user`` at its beginning replaced by the home folder.
+
+    Every public function that takes a path reads it here, so that a path means the same in Python as in a line of ``%loops``.
+
+    Parameters
+    ----------
+    path
+        The path, as a text or a path object.
+    argument
+        Name of the argument, for the error.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is no path, is empty, or names the home folder of a user that does not exist.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise InvalidArgumentError(f"{argument} must be a path, as a text or a pathlib.Path, not {path!r:.40}.", argument=argument)
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, TypeError):
+        raise InvalidArgumentError(
+            f"{argument} is {str(path)!r:.200}, and there is no such home folder. Nothing was changed.",
+            argument=argument,
+            hint="Write the whole path.",
+        ) from None
 
 
 def _of_platform(folder: str) -> Path:

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from loops_nb.client.checks import text
 from loops_nb.client.choosing import Chooser, Named
 from loops_nb.drawing.wording import many, size
 from loops_nb.errors import InvalidArgumentError, VerificationError
+from loops_nb.home import user_path
 from loops_nb.models import Checkpoint
 from loops_nb.references import CheckpointRef
 
@@ -259,7 +259,7 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
     from loops_nb import downloads  # noqa: PLC0415
     from loops_nb.downloads.marks import MANIFEST  # noqa: PLC0415
 
-    top = _folder("folder", folder).expanduser().absolute()
+    top = user_path(folder, argument="folder").absolute()
     if not top.is_dir():
         what = "is a file, and no folder" if top.exists() else "is not there"
         raise InvalidArgumentError(f"{top} {what}.", argument="folder", hint="%loops verify takes a folder that %loops download made.")
@@ -284,14 +284,8 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
 def _planned(storage: Storage, refs: Sequence[CheckpointRef], into: Any, include: Patterns, exclude: Patterns) -> Plan:
     from loops_nb import downloads  # noqa: PLC0415 - who lists needs none of it
 
-    folder = _folder("into", into)
+    folder = user_path(into, argument="into")
     return downloads.plan(storage, refs, folder, include=patterns("include", include), exclude=patterns("exclude", exclude))
-
-
-def _folder(argument: str, given: Any) -> Path:
-    if not isinstance(given, str | os.PathLike):
-        raise InvalidArgumentError(f"{argument} must be the path of a folder, not {given!r:.40}.", argument=argument)
-    return Path(given)
 
 
 def _pair(refs: Sequence[CheckpointRef]) -> Sequence[CheckpointRef]:

@@ -13,6 +13,7 @@ from loops_nb.downloads.selection import Selection
 from loops_nb.downloads.side_by_side import side_by_side
 from loops_nb.drawing.wording import many
 from loops_nb.errors import DownloadError, InvalidArgumentError, UnsafeNameError
+from loops_nb.home import user_path
 from loops_nb.references import CheckpointRef
 from loops_nb.storage import Storage, StoredFile
 
@@ -59,7 +60,7 @@ def plan(storage: Storage, refs: Sequence[CheckpointRef], into: Path, *, include
     if not unique:
         raise InvalidArgumentError("There is no checkpoint to download.", argument="refs")
     _refuse_folders(unique)
-    into = Path(into).expanduser().absolute()
+    into = user_path(into, argument="into").absolute()
     listings = side_by_side(lambda ref: storage.listing(ref.id), unique, at_a_time=_LISTED_AT_A_TIME)
     _refuse_empty(unique, listings)
     are_many = len(unique) > 1

@@ -14,6 +14,7 @@ from loops_nb.downloads.places import links_on_the_way
 from loops_nb.downloads.records import Manifest, Record, read_journal, read_manifest
 from loops_nb.downloads.side_by_side import side_by_side
 from loops_nb.errors import DownloadError
+from loops_nb.home import user_path
 
 _BUFFER_BYTES = 1 << 20
 _AT_A_TIME = 4
@@ -65,7 +66,7 @@ def verify(folder: Path) -> Verification:
     DownloadError
         If there is no manifest there, or none that can be read.
     """
-    folder = Path(folder).expanduser().absolute()
+    folder = user_path(folder, argument="folder").absolute()
     manifest = _manifest_of(folder)
     differences: dict[str, str] = {}
     if (folder / JOURNAL).exists():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.experiments.direction import known_mode
+from loops_nb.home import user_path
 from loops_nb.tracking import ExperimentRow, Store, in_sight
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Metrics:
         The file; without it ``experiments.sqlite`` in the folder of `loops_nb.home.home_dir`, as that is at each call.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self._path = path
         self._stores: dict[Path, Store] = {}
 
@@ -177,7 +178,7 @@ class Metrics:
         from loops_nb.experiments.exchange import export  # noqa: PLC0415
 
         ids = [row.id for row in self.store.experiments(archived=True)] if what is None else self.ids(what)
-        return export(self.store, ids, Path(path))
+        return export(self.store, ids, user_path(path))
 
     def import_(self, path: str | os.PathLike[str]) -> Imported:
         """Add the experiments of a file that `export` wrote; those that are here already, by their id, stay as they are.
@@ -191,7 +192,7 @@ class Metrics:
         """
         from loops_nb.experiments.exchange import import_file  # noqa: PLC0415
 
-        return Imported(*import_file(self.store, Path(path)))
+        return Imported(*import_file(self.store, user_path(path)))
 
     def find(self, what: _Words, *, hidden: bool = False) -> list[ExperimentRow]:
         """Return the experiments that words mean, in the order of the words.

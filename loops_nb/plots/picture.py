@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import os
 import threading
 from collections import defaultdict
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from loops_nb.drawing.tables import Field, Table, as_text, page, rows_html, sentence
 from loops_nb.drawing.wording import many
 from loops_nb.errors import InvalidArgumentError, one_line
+from loops_nb.home import user_path
 from loops_nb.plots.canvas import Drawing
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class Plot:
         """
         return "" if self._drawing is None else self._drawing.inline(self._own, self._title, self._told)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it into a file.
 
         Parameters
@@ -113,7 +115,7 @@ class Plot:
         InvalidArgumentError
             If the name ends in neither, there is nothing to draw into an ``.svg``, or the file cannot be written.
         """
-        place = Path(path)
+        place = user_path(path)
         kind = place.suffix.lower()
         if kind not in {".svg", ".html"}:
             raise InvalidArgumentError(

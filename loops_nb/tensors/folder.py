@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from loops_nb.errors import InvalidArgumentError, UnreadableTensorsError
+from loops_nb.home import user_path
 from loops_nb.steps import step_of
 from loops_nb.tensors.header import PREFIX, header_length, parse_header, unreadable
 from loops_nb.tensors.info import TensorInfo
@@ -75,7 +76,7 @@ class LocalCheckpoint(Opened):
         raise unreadable(str(path), "it has changed since it was opened")
 
 
-def open_folder(folder: str | Path) -> LocalCheckpoint:
+def open_folder(folder: str | os.PathLike[str]) -> LocalCheckpoint:
     """Open a checkpoint that was downloaded: reads the headers of its files, no weights.
 
     Parameters
@@ -95,7 +96,7 @@ def open_folder(folder: str | Path) -> LocalCheckpoint:
     UnreadableTensorsError
         If a file is not what its name says.
     """
-    path = Path(folder).expanduser()
+    path = user_path(folder, argument="folder")
     if not path.is_dir():
         raise InvalidArgumentError(f"There is no folder {path}.", argument="folder")
     names = sorted(_names(path))

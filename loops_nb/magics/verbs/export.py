@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb.drawing.wording import many
 from loops_nb.errors import InvalidArgumentError
+from loops_nb.home import user_path
 from loops_nb.magics.grammar import Takes, Verb
 from loops_nb.magics.verbs.recorded import RUNS, metrics, or_all
 
@@ -31,13 +32,13 @@ def _export(desk: Desk, values: SimpleNamespace) -> None:
             "The file stands before the runs.", argument="file", hint=f"Meant is %loops export {others[0]} {values.file}"
         )
     found = metrics()
-    rows = found.export(Path(values.file).expanduser(), or_all(values.runs))
+    rows = found.export(user_path(values.file, argument="file"), or_all(values.runs))
     count = len(found.find(values.runs)) if values.runs else len(found.store.experiments(archived=True))
     desk.say(f"Wrote {many(count, 'experiment')} to {values.file}: {many(rows, 'row')}. %loops import {values.file} reads them back.")
 
 
 def _import(desk: Desk, values: SimpleNamespace) -> None:
-    done = metrics().import_(Path(values.file).expanduser())
+    done = metrics().import_(user_path(values.file, argument="file"))
     stayed = "was here already and stayed as it was" if len(done.known) == 1 else "were here already and stayed as they were"
     there = f" {many(len(done.known), 'experiment')} of it {stayed}."
     desk.say(f"Added {many(len(done.new), 'experiment')} from {values.file}.{there if done.known else ''}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loops_nb.drawing.wording import many
+from loops_nb.home import user_path
 from loops_nb.magics.connection import LOCAL, Target
 from loops_nb.magics.grammar import Option, Verb
 from loops_nb.magics.values import number
@@ -24,7 +24,7 @@ def _start(desk: Desk, values: SimpleNamespace) -> None:
     from loops_nb.local import launcher  # noqa: PLC0415
 
     before = launcher.status()
-    folder = None if values.data_dir is None else Path(values.data_dir).expanduser()
+    folder = None if values.data_dir is None else user_path(values.data_dir, argument="data_dir")
     service = launcher.start(
         sample=not values.empty,
         data_dir=folder,
