@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+#: What is kept of the parameters of a run.
+PARAMS = ("base_model", "lora_rank", "max_seq_len")
+
 
 class Line(msgspec.Struct):
     """A line of the log."""
@@ -17,6 +20,7 @@ class Line(msgspec.Struct):
     method: str = ""
     path: str = ""
     status: int = 0
+    elapsed_ms: float | None = None
     headers: dict[str, str] = {}
     body: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -53,6 +57,13 @@ class Body(msgspec.Struct):
     name: str | None = None
     path: str | None = None
     run_id: str | None = None
+    base_model: Any = None
+    lora_rank: Any = None
+    max_seq_len: Any = None
+
+    def params(self) -> dict[str, Any]:
+        """Return what it sets for a run."""
+        return {name: value for name in PARAMS if (value := getattr(self, name)) is not None}
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the call that sent this."""

@@ -101,6 +101,22 @@ class Mark(NamedTuple):
     attempt: int
 
 
+class LogMark(NamedTuple):
+    """What is the same in a log as long as it only grows.
+
+    Parameters
+    ----------
+    offset
+        How far it was read, in bytes.
+    head, tail
+        Digests of its beginning and of what stands before ``offset``.
+    """
+
+    offset: int
+    head: str
+    tail: str
+
+
 class Series(NamedTuple):
     """The points of one key, in the order in which they arrived.
 

@@ -17,7 +17,7 @@ from loops_nb.tracking import forking
 from loops_nb.tracking.chunks import unpack
 from loops_nb.tracking.notices import warn_again
 from loops_nb.tracking.recorder import bring, trouble
-from loops_nb.tracking.rows import ExperimentRow, KeyRow, Mark, Series
+from loops_nb.tracking.rows import ExperimentRow, KeyRow, LogMark, Mark, Series
 from loops_nb.tracking.schema import Writing, is_busy, open_store
 from loops_nb.tracking.values import kept_params, kept_text, read_params
 from loops_nb.tracking.writing import add_params
@@ -173,6 +173,11 @@ class Store:
         """Return how far a log was read, in bytes."""
         rows = self._rows("SELECT offset FROM followed WHERE log = ?", (log,))
         return int(rows[0][0]) if rows else 0
+
+    def followed_mark(self, log: str) -> LogMark | None:
+        """Return what a log had where its reading ended; None where that is not known."""
+        rows = self._rows("SELECT log, offset FROM followed WHERE log LIKE ?", (f"{log}/%",))
+        return LogMark(rows[0][1], *rows[0][0].split("/")[1:]) if rows else None
 
     def version(self) -> int:
         """Return a number that is a higher one as soon as anything was logged in this process, or written by any; cheap.

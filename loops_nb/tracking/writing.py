@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loops_nb.tracking.chunks import Points, pack, repack
+from loops_nb.tracking.rows import LogMark
 from loops_nb.tracking.schema import Writing
 from loops_nb.tracking.values import kept_params, read_params
 
@@ -173,11 +174,14 @@ class Followed(NamedTuple):
         How far it was read, in bytes.
     entries
         What to write, each with the end of the line that it was read from; ``turn`` is known for all of them.
+    mark
+        What tells whether a file that begins alike is the same log.
     """
 
     log: str
     offset: int
     entries: list[tuple[int, Logged | Marked | Opened]]
+    mark: LogMark | None = None
 
 
 Entry = Followed | Logged | Marked | Opened
@@ -334,6 +338,10 @@ def _write_followed(connection: sqlite3.Connection, read: Followed) -> None:
             gathered.take(entry)
     gathered.write(connection)
     connection.execute(_FOLLOWED, (read.log, read.offset))
+    if read.mark is not None and read.offset > known:
+        # A row of its own, which earlier versions do not look for.
+        connection.execute("DELETE FROM followed WHERE log LIKE ?", (f"{read.log}/%",))
+        connection.execute(_FOLLOWED, (f"{read.log}/{read.mark.head}/{read.mark.tail}", read.mark.offset))
 
 
 def _write(connection: sqlite3.Connection, of: _OfExperiment) -> None:

@@ -103,7 +103,7 @@ def test_a_finished_script_is_recorded_with_its_own_times(script: Script, store:
     assert log.odd_lines == 0
     assert losses(store) == [(1, 3.0, 16), (2, 2.0, 32)]
     (row,) = store.experiments()
-    assert (row.name, row.run_id, row.session_id, row.params) == ("my run", RUN, "s1", {"base_model": "Qwen/Qwen3-8B"})
+    assert (row.name, row.run_id, row.session_id, row.params) == ("my run", RUN, "s1", {"base_model": "Qwen/Qwen3-8B", "lora_rank": 8})
     at = {key.key: store.series(row.id, key.key) for key in store.keys(row.id)}
     assert at["tokens"].value.tolist() == [16, 16]
     assert at["sample/sequences"].value.tolist() == [2]

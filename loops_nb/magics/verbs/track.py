@@ -87,6 +87,12 @@ def _tell(desk: Desk) -> None:
 def _what(log: RequestLog, path: Path) -> str:
     runs = [f"{recording.name} ({run_id})" if recording.name != run_id else run_id for run_id, recording in log.experiments.items()]
     beside = f" {many(log.odd_lines, 'line')} of it could not be read." if log.odd_lines else ""
+    if log.unclear:
+        are, whose = ("answer is", "its") if log.unclear == 1 else ("answers are", "their")
+        beside += (
+            f" {log.unclear:,} {are} left out, with {whose} values: several processes wrote into this log at the same moment, and nothing"
+            " in it says which of them was answered. Give each script a log of its own."
+        )
     beside += f" {log.trouble}" if log.trouble else ""
     return f"{path} tells of {', '.join(runs)}.{beside}" if runs else f"{path} tells of no training yet.{beside}"
 
