@@ -10,6 +10,7 @@ import time
 import uuid
 from abc import abstractmethod
 from collections import deque
+from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
@@ -19,6 +20,7 @@ from loops_nb import faults
 from loops_nb.panels import shelf
 from loops_nb.panels.busy import keep_busy_while_a_cell_runs
 from loops_nb.panels.cells import CLOCK, is_notebook, place, shell
+from loops_nb.panels.front_end import advice
 from loops_nb.panels.presence import Presence
 
 if TYPE_CHECKING:
@@ -225,6 +227,10 @@ class LiveWidget(anywidget.AnyWidget):
         marks, ip = self._marks, shell()
         if marks is None or ip is None:
             return
+        if which == 0 and not self._is_closed and (missing := advice()):
+            # The page hides the report wherever it shows the live panel.
+            words = f"<p>{escape(missing)}</p>"
+            data = {**data, "text/html": data["text/html"] + words, "text/plain": f"{data['text/plain']}\n{missing}"}
         try:
             ip.display_pub.publish(data=data, metadata={}, transient={"display_id": marks[which]}, update=update)
         except Exception as error:  # noqa: BLE001 - a panel never fails a cell; %loops doctor tells that the notebook lacks something

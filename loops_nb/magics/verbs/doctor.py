@@ -176,9 +176,14 @@ def _service(desk: Desk) -> Found:
 def _panels(_desk: Desk) -> Found:
     from loops_nb.panels import open_panels  # noqa: PLC0415
     from loops_nb.panels.bundle import page_code  # noqa: PLC0415
+    from loops_nb.panels.front_end import server  # noqa: PLC0415
 
-    code = page_code()
-    return Found([f"Live panels: {len(open_panels())} open; their page code is there ({size(len(code.encode()))})"])
+    lines = [f"Live panels: {len(open_panels())} open; their page code is there ({size(len(page_code().encode()))})"]
+    found = server()
+    if found is None:
+        return Found([*lines, "Jupyter's environment: cannot be seen from here; panels need anywidget there too"])
+    lines.append(f"Jupyter's environment: {found.prefix} ({'with' if found.has_extension else 'without'} anywidget, which draws panels)")
+    return Found(lines) if found.has_extension else Found(lines, found.to_install)
 
 
 def _faults(_desk: Desk) -> Found:
