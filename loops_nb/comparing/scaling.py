@@ -21,6 +21,8 @@ _NUMBER_PART = re.compile(r"(?:\\d|\[0-9\])[*+](?=\\\.)")
 # A group that is repeated as a whole can take time without end on a name that almost fits; so can a reference to what a group matched.
 _REPEATED_GROUP = re.compile(r"\)[*+{]|\\[1-9]|\(\?P=")
 _MOST_PARAMETERS = 6
+#: No alpha or rank that trained anything is as large, and squares of what it scales would be infinite.
+_TOO_LARGE = 1e100
 _BASE_LAYER = ".base_layer"
 _NO_ALPHA = "Its adapter_config.json has no usable lora_alpha, so the norms of its updates are missing."
 # Kinds of LoRA whose update is no product of the two matrices as they are stored.
@@ -292,7 +294,7 @@ def _number(value: object) -> float | None:
         number = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) < _TOO_LARGE else None
 
 
 def _whole(value: object) -> int | None:

@@ -50,7 +50,7 @@ def test_the_scale_of_a_module(config: dict[str, Any], expected: dict[str, float
     assert scaling.notes == ()
 
 
-@pytest.mark.parametrize("alpha", [None, "16", True, math.nan, math.inf, 10**400, [16]], ids=repr_of)
+@pytest.mark.parametrize("alpha", [None, "16", True, math.nan, math.inf, 1e308, 10**400, [16]], ids=repr_of)
 def test_an_alpha_that_is_no_number_leaves_norms_missing_and_is_told(alpha: object) -> None:
     pair = factors(np.random.default_rng(1), 4)
     config = {"r": 4, "lora_alpha": alpha}
