@@ -47,9 +47,9 @@ _HEALTHY_SECONDS = 1.0
 #: A look at the file waits this long for a batch, and this long for a lock of another process.
 READ_SECONDS = 5.0
 _READ_LOCKED_SECONDS = 0.5
-# A batch has as many entries as are written in about this time.
-_BATCH_SECONDS = 0.15
-_SMALLEST_BATCH, _FIRST_BATCH, _LARGEST_BATCH = 8, 10_000, 100_000
+# A batch has as many entries as are gathered and written in about this time; as many more may wait.
+_BATCH_SECONDS = 0.25
+_SMALLEST_BATCH, _FIRST_BATCH, _LARGEST_BATCH = 8, 5_000, 20_000
 _TRIED_AGAIN = " It is kept in memory and tried again."
 
 
@@ -99,6 +99,7 @@ class Recorder:
         self._taken: list[Entry] = []
         self._unwritten: list[Batch] = []
         self._room = _FIRST_BATCH
+        self._gather_seconds = 0.0
         self._bell = Bell()
         self._is_awake = False
         self._is_urgent = False
@@ -398,7 +399,9 @@ class Recorder:
             self._taken = []
         # One call of C: an interrupt comes before or after it.
         self._taken.extend(islice(iter(self._entries.popleft, None), count))
+        began = monotonic()
         batch = Batch(self._taken)
+        self._gather_seconds = monotonic() - began
         self._unwritten.append(batch)
         self._taken = []
         if batch.notices:
@@ -423,7 +426,7 @@ class Recorder:
                 sleep(BUSY_PAUSE_SECONDS)
             else:
                 self._locked_since = None
-                self._measure(len(batch.entries), monotonic() - began)
+                self._measure(len(batch.entries), self._gather_seconds + monotonic() - began)
 
     def _measure(self, count: int, seconds: float) -> None:
         """Take as many entries at once, and let as many wait, as are written in a moment."""
