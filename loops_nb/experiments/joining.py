@@ -169,12 +169,6 @@ def _tell_of_nothing(recorded: Recorded, run_ids: list[Any], kind: str, logged: 
         warnings.warn(said, TrackingWarning, stacklevel=4)
 
 
-def said_of(store: Store, run_ids: list[Any]) -> dict[str, Any]:
-    """Return the columns ``tags`` and ``note`` of runs; nothing where nobody has said anything."""
-    found = _words(Recorded(store), run_ids)
-    return {name: column for name, column in found.items() if not pd.isna(column).all()}
-
-
 def _words(recorded: Recorded, run_ids: list[Any]) -> dict[str, Any]:
     of = [recorded.rows(run_id) if isinstance(run_id, str) else [] for run_id in run_ids]
     tags = [", ".join(dict.fromkeys(tag for row in rows for tag in row.tags)) or None for rows in of]

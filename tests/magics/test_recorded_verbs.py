@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from loops_nb import experiment
+from loops_nb.frames import KINDS
 from tests.magics.conftest import Notebook
 from tests.tracking.test_request_log import Script
 
@@ -247,9 +248,14 @@ def test_tab_knows_what_was_recorded(notebook: Notebook) -> None:
     assert "%loops best --metric loss" in notebook.completions("%loops best --metric l")
 
 
-def test_a_run_of_the_service_gets_its_tags_and_shows_them(live: Notebook) -> None:
-    run = live.run("df = %loops runs\ndf").value["id"].tolist()[0]
+def test_tags_of_a_run_come_with_its_metrics_and_change_no_columns_of_listings(live: Notebook) -> None:
+    before = live.run("df = %loops runs\ndf").value
+    run = before["id"].tolist()[0]
     assert "baseline" in live.run(f"%loops tag {run} baseline").text
+    live.run(f"%loops note {run} stable")
     listing = live.run("%loops runs").value
-    assert listing[listing["id"] == run]["tags"].tolist() == ["baseline"]
+    columns = [column.name for column in KINDS["runs"].columns]
+    assert list(before) == list(listing) == list(live.run("%loops find --newer-than 9999d").value) == columns
+    said = listing.loops.with_metrics()
+    assert said[said["id"] == run][["tags", "note"]].to_numpy().tolist() == [["baseline", "stable"]]
     assert "Nothing is recorded for 'nobody'" in live.run("%loops tag nobody x", fails=True).text

@@ -37,7 +37,7 @@ VERB = Verb(
     options=(
         Option(name="step", flags=("--step",), metavar="N", free=True, convert=whole_number, help="at this step; curves show it there"),
     ),
-    notes="The API keeps no notes. %loops runs and %loops experiments show the last one, %loops metrics RUN --marks all of them.",
+    notes="The API keeps no notes. %loops experiments shows the last one, %loops metrics RUN --marks all of them.",
     examples=("%loops note k4q95w5 warm-up was too short", "%loops note k4q95w5 'the loss jumps here' --step 40"),
     when_interrupted="%loops metrics RUN --marks tells what is kept.",
 )

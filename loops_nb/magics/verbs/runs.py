@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
     run_id = None if values.run_id is None else desk.run_id(values.run_id)
     frame = desk.loops.runs.frame(run_id=run_id, base_model=values.base_model, scope=values.scope, team_id=values.team_id)
-    # What the API has no place for, and a person has said of these runs.
-    from loops_nb.experiments.joining import said_of  # noqa: PLC0415 - pandas is there now
-    from loops_nb.magics.verbs.recorded import metrics  # noqa: PLC0415
-
-    for column, said in said_of(metrics().store, frame["id"].tolist()).items():
-        frame[column] = said
     return desk.listing(
         "runs",
         frame,
@@ -45,6 +39,7 @@ VERB = Verb(
         SCOPE,
         TEAM,
     ),
-    notes="Gives a DataFrame; df.loops.latest() and df.loops.timeline() go on from there. %loops watch shows them live.",
+    notes="Gives a DataFrame; df.loops.latest() and df.loops.timeline() go on from there, df.loops.with_metrics() adds what was recorded,"
+    " with tags and notes. %loops watch shows them live.",
     examples=("%loops runs", "df = %loops runs --base-model Qwen/Qwen3-8B", "%loops runs --scope org"),
 )

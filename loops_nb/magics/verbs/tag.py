@@ -29,7 +29,8 @@ VERB = Verb(
     run=_run,
     arguments=(RUN, Takes(name="tags", metavar="TAG", knows="tag", many=True, help="the tags; without any, says which there are")),
     options=(Option(name="remove", flags=("--remove",), default=False, help="take them off instead"),),
-    notes="The API keeps no tags. %loops runs and %loops experiments show them; %loops experiments --tag TAG finds by them.",
+    notes="The API keeps no tags. %loops experiments shows them, df.loops.with_metrics() beside runs;"
+    " %loops experiments --tag TAG finds by them.",
     examples=("%loops tag k4q95w5 sweep baseline", "%loops tag k4q95w5 baseline --remove"),
     when_interrupted="%loops tag RUN tells which it has.",
 )
