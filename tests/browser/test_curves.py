@@ -258,7 +258,7 @@ def test_a_saved_notebook_keeps_the_picture(desk: Desk) -> None:
 def test_the_magic_with_the_real_store(desk: Desk, tmp_path: Path) -> None:
     stop = desk.server.root / "curves-magic-stop"
     cell = f"""
-%loops curves sweep
+%loops curves sweep --wait
 import pathlib, time
 import loops_nb
 with loops_nb.experiment("sweep", params={{"lr": 1e-4}}) as experiment:

@@ -40,6 +40,25 @@ def test_one_run_another_key_another_axis(recorded: Notebook) -> None:
     assert "slow" not in out
 
 
+@pytest.mark.parametrize(
+    ("line", "near", "there"),
+    [
+        ("fst", "Did you mean fast?", "Recorded are fast"),
+        ("slow fst", "Did you mean fast?", "Nothing was recorded yet of fst"),
+        ("fast --key los", "Did you mean loss?", "Recorded are loss"),
+        ("--key accuracyy", "Did you mean accuracy?", "Recorded are accuracy"),
+        ("nothing-like-it", "With --wait", "Recorded are"),
+        ("zz9zz9z", "With --wait", "Recorded are"),
+    ],
+)
+def test_a_typing_error_opens_no_panel(line: str, near: str, there: str, recorded: Notebook) -> None:
+    error = recorded.run(f"%loops curves {line}", fails=True).error
+    assert isinstance(error, InvalidArgumentError)
+    assert near in str(error.hint)
+    assert there in str(error)
+    assert "Nothing was recorded yet of" in recorded.run(f"%loops curves {line} --wait").out
+
+
 def test_compare_takes_runs_of_which_something_was_recorded(recorded: Notebook) -> None:
     out = recorded.run("%loops compare slow fast").out
     assert "Curves of slow, fast" in out

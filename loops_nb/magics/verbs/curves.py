@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
-from loops_nb.errors import InvalidArgumentError
-from loops_nb.magics.grammar import Option, Takes, Verb, shown
+from loops_nb.errors import InvalidArgumentError, LoopsError
+from loops_nb.magics.grammar import Option, Takes, Verb, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from loops_nb.magics.desk import Desk
     from loops_nb.panels import CurvesPanel
 
+_RUN_ID = re.compile(r"(?=.*\d)[a-z0-9]{6,12}")
 AXES = ("step", "tokens", "elapsed", "clock")
 
 
@@ -47,6 +49,49 @@ def are_recorded(words: Sequence[str]) -> bool:
     return all(word in known for word in words)
 
 
+def _refuse_unknown(desk: Desk, words: Sequence[str], key: str | None) -> None:
+    """Refuse what is neither recorded nor a run of the service: a panel would wait for a typing error for ever.
+
+    Where nothing at all is recorded a name is taken as one still to come.
+    """
+    from loops_nb.curves.wording import nothing_of  # noqa: PLC0415 - numpy
+    from loops_nb.panels.curves_book import MOST_NEWEST  # noqa: PLC0415
+    from loops_nb.panels.curves_keys import in_order  # noqa: PLC0415
+    from loops_nb.tracking import Store  # noqa: PLC0415 - sqlite
+
+    with Store(read_only=True) as store:
+        rows = sorted(store.experiments(archived=True), key=lambda row: (row.created_at, row.id), reverse=True)
+        known = list(dict.fromkeys(name for row in rows for name in (row.name, row.run_id, row.id) if name))
+        unknown = [word for word in words if word not in known and not _is_run(desk, word)] if rows else []
+        if unknown:
+            raise _refused(nothing_of(unknown, known), "runs", did_you_mean(unknown[0], known))
+        if key is None:
+            return
+        shown_rows = [row for row in rows if {row.name, row.run_id, row.id} & set(words)]
+        if not words:
+            shown_rows = [row for row in rows if not row.archived][:MOST_NEWEST]
+        keys = in_order(one.key for row in shown_rows for one in store.keys(row.id))
+    if keys and key not in keys:
+        raise _refused(nothing_of([key], keys), "key", did_you_mean(key, keys))
+
+
+def _refused(text: str, argument: str, near: str) -> InvalidArgumentError:
+    return InvalidArgumentError(text, argument=argument, hint=f"{near} With --wait a panel waits for what is still to come.".strip())
+
+
+def _is_run(desk: Desk, word: str) -> bool:
+    """Return whether the service has a run of that id; only a word that may be one is looked up."""
+    if word in desk.knowledge.known("run"):
+        return True
+    if not _RUN_ID.fullmatch(word):
+        return False
+    try:
+        desk.loops.runs.get(word)
+    except LoopsError:
+        return False
+    return True
+
+
 def _share(text: str) -> float:
     try:
         found = float(text)
@@ -58,6 +103,8 @@ def _share(text: str) -> float:
 
 
 def _run(desk: Desk, values: SimpleNamespace) -> CurvesPanel | None:
+    if not values.wait:
+        _refuse_unknown(desk, values.runs or (), values.key)
     return show(desk, values.runs or (), key=values.key or "", axis=values.axis, smoothing=values.smoothing)
 
 
@@ -71,7 +118,7 @@ VERB = Verb(
             metavar="RUN",
             knows="experiment",
             many=True,
-            help="a run's id, or an experiment's id or name, recorded or still to come; without any the newest experiments",
+            help="a run's id, or an experiment's id or name, recorded, or with --wait to come; none for the newest",
         ),
     ),
     options=(
@@ -98,6 +145,11 @@ VERB = Verb(
             convert=_share,
             default=0.0,
             help="how much of the former average stays at each value, from 0 (none) to 0.999",
+        ),
+        Option(
+            name="wait",
+            flags=("--wait",),
+            help="wait for experiments and metrics that are not recorded yet; without it an unknown name is an error",
         ),
     ),
     notes="The panel is shown at once, so the line can stand first in a cell that trains. Numbers are recorded by"
