@@ -63,7 +63,7 @@ def expanded(path: str | os.PathLike[str], what: str = "The path is") -> Path:
         raise ConfigError(f"{what} {str(path)!r:.200}, {reason}.", hint=_HINT) from None
 
 
-def user_path(path: str | os.PathLike[str], *, argument: str = "path") -> Path:
+def user_path(path: str | os.PathLike[str], *, argument: str = "path", kind: str = "file") -> Path:
     """Return a path that a caller gave, with ``~`` and ``~user`` at its beginning replaced by the home folder.
 
     Every public function that takes a path reads it here, so that a path means the same in Python as in a line of ``%loops``.
@@ -72,8 +72,8 @@ def user_path(path: str | os.PathLike[str], *, argument: str = "path") -> Path:
     ----------
     path
         The path, as a text or a path object.
-    argument
-        Name of the argument, for the error.
+    argument, kind
+        Name of the argument, and what it names, for the error.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def user_path(path: str | os.PathLike[str], *, argument: str = "path") -> Path:
         If it is no path, is empty, or names the home folder of a user that does not exist.
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        raise InvalidArgumentError(f"{argument} must be a path, as a text or a pathlib.Path, not {path!r:.40}.", argument=argument)
+        raise InvalidArgumentError(f"{argument} must be the path of a {kind}, not {path!r:.40}.", argument=argument)
     try:
         return Path(path).expanduser()
     except (RuntimeError, TypeError):

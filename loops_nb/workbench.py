@@ -259,7 +259,7 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
     from loops_nb import downloads  # noqa: PLC0415
     from loops_nb.downloads.marks import MANIFEST  # noqa: PLC0415
 
-    top = user_path(folder, argument="folder").absolute()
+    top = user_path(folder, argument="folder", kind="folder").absolute()
     if not top.is_dir():
         what = "is a file, and no folder" if top.exists() else "is not there"
         raise InvalidArgumentError(f"{top} {what}.", argument="folder", hint="%loops verify takes a folder that %loops download made.")
@@ -284,7 +284,7 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
 def _planned(storage: Storage, refs: Sequence[CheckpointRef], into: Any, include: Patterns, exclude: Patterns) -> Plan:
     from loops_nb import downloads  # noqa: PLC0415 - who lists needs none of it
 
-    folder = user_path(into, argument="into")
+    folder = user_path(into, argument="into", kind="folder")
     return downloads.plan(storage, refs, folder, include=patterns("include", include), exclude=patterns("exclude", exclude))
 
 

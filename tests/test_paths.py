@@ -64,7 +64,7 @@ def test_what_is_no_path_is_refused_before_anything_is_done(path: Any, home: Pat
     experiment("one").log(loss=1)
     calls: list[Callable[[Any], Any]] = [user_path, Metrics().export, Metrics().import_, picture().save, open_folder]
     for call in calls:
-        with pytest.raises(InvalidArgumentError, match=r"must be a path|no such home folder"):
+        with pytest.raises(InvalidArgumentError, match=r"must be the path of|no such home folder"):
             call(path)
     with Loops("key", "http://127.0.0.1:1") as loops, pytest.raises((InvalidArgumentError, VerificationError)):
         loops.checkpoints.verify(path)

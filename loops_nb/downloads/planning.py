@@ -60,7 +60,7 @@ def plan(storage: Storage, refs: Sequence[CheckpointRef], into: Path, *, include
     if not unique:
         raise InvalidArgumentError("There is no checkpoint to download.", argument="refs")
     _refuse_folders(unique)
-    into = user_path(into, argument="into").absolute()
+    into = user_path(into, argument="into", kind="folder").absolute()
     listings = side_by_side(lambda ref: storage.listing(ref.id), unique, at_a_time=_LISTED_AT_A_TIME)
     _refuse_empty(unique, listings)
     are_many = len(unique) > 1

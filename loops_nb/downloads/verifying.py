@@ -66,7 +66,7 @@ def verify(folder: Path) -> Verification:
     DownloadError
         If there is no manifest there, or none that can be read.
     """
-    folder = user_path(folder, argument="folder").absolute()
+    folder = user_path(folder, argument="folder", kind="folder").absolute()
     manifest = _manifest_of(folder)
     differences: dict[str, str] = {}
     if (folder / JOURNAL).exists():

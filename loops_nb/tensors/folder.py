@@ -96,9 +96,9 @@ def open_folder(folder: str | os.PathLike[str]) -> LocalCheckpoint:
     UnreadableTensorsError
         If a file is not what its name says.
     """
-    path = user_path(folder, argument="folder")
+    path = user_path(folder, argument="folder", kind="folder")
     if not path.is_dir():
-        raise InvalidArgumentError(f"There is no folder {path}.", argument="folder")
+        raise InvalidArgumentError(f"There is no folder {path}.", argument="folder", kind="folder")
     names = sorted(_names(path))
     _only_one(path, names)
     weights = [name for name in names if name.endswith(_ENDING)]

@@ -24,7 +24,7 @@ def _start(desk: Desk, values: SimpleNamespace) -> None:
     from loops_nb.local import launcher  # noqa: PLC0415
 
     before = launcher.status()
-    folder = None if values.data_dir is None else user_path(values.data_dir, argument="data_dir")
+    folder = None if values.data_dir is None else user_path(values.data_dir, argument="data_dir", kind="folder")
     service = launcher.start(
         sample=not values.empty,
         data_dir=folder,
