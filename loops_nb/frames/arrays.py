@@ -45,8 +45,11 @@ def times_of(values: pd.Series[Any]) -> pd.Series[pd.Timestamp] | None:
             return None
         found: pd.Series[pd.Timestamp] = values.astype(pd.DatetimeTZDtype(values.dtype.pyarrow_dtype.unit, values.dtype.pyarrow_dtype.tz))
         return found
-    moments = values.dropna()
-    if values.dtype != object or not len(moments) or not all(isinstance(when, datetime) and when.tzinfo is not None for when in moments):
+    if values.dtype != object:
+        return None
+    # Looked at one by one: pandas itself cannot tell of every object whether it is missing.
+    moments = [when for when in values.tolist() if when is not None and when is not pd.NaT]
+    if not moments or not all(isinstance(when, datetime) and when.tzinfo is not None for when in moments):
         return None
     return pd.to_datetime(values, utc=True)
 

@@ -108,7 +108,7 @@ def test_a_standalone_sampler_and_one_that_has_ended(trained: Trained) -> None:
 
 def test_a_sampler_that_sleeps_is_woken(tmp_path: Path) -> None:
     # So fast that it falls asleep after four seconds without a question, and slow enough to be seen doing so.
-    with running_service(speed=200.0, data_dir=tmp_path) as service, Loops(base_url=service.url) as loops:
+    with running_service(speed=2000.0, data_dir=tmp_path) as service, Loops(base_url=service.url) as loops:
         made = loops.samplers.create(session_id=loops.sessions.create().id, base_model="loops-local/tiny")
         asleep = loops.samplers.wait(made.id, "SCALED_TO_ZERO", timeout=60, quiet=True)
         assert asleep.status is not None
