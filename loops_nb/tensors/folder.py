@@ -98,7 +98,7 @@ def open_folder(folder: str | os.PathLike[str]) -> LocalCheckpoint:
     """
     path = user_path(folder, argument="folder", kind="folder")
     if not path.is_dir():
-        raise InvalidArgumentError(f"There is no folder {path}.", argument="folder", kind="folder")
+        raise InvalidArgumentError(f"There is no folder {path}.", argument="folder")
     names = sorted(_names(path))
     _only_one(path, names)
     weights = [name for name in names if name.endswith(_ENDING)]
