@@ -1,4 +1,4 @@
-"""``%loops curves``, and ``%loops compare`` where runs are named: nothing is asked of any service."""
+"""``%loops curves``, and ``%loops compare`` where runs are named."""
 
 from __future__ import annotations
 
@@ -57,6 +57,19 @@ def test_a_typing_error_opens_no_panel(line: str, near: str, there: str, recorde
     assert near in str(error.hint)
     assert there in str(error)
     assert "Nothing was recorded yet of" in recorded.run(f"%loops curves {line} --wait").out
+
+
+def test_a_run_that_deploys_or_has_failed_says_so_where_it_has_no_numbers(live: Notebook) -> None:
+    live.run("runs = %loops runs\ndeployments = %loops deployments")
+    runs, deployments = live.shell.user_ns["runs"], live.shell.user_ns["deployments"].set_index("id")["status"]
+    states = {
+        run: deployments[deployment] for run, deployment in zip(runs["id"], runs["deployment_id"], strict=True) if deployment in deployments
+    }
+    for state in ("CREATED", "FAILED"):
+        run = next(run for run, found in states.items() if found == state)
+        out = live.run(f"%loops curves {run}").out
+        assert f"No numbers of run {run} yet: it is " in out
+        assert f", its trainer {state}. %loops watch {run}" in out
 
 
 def test_compare_takes_runs_of_which_something_was_recorded(recorded: Notebook) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loops_nb.panels import CurvesPanel
 
 _RUN_ID = re.compile(r"(?=.*\d)[a-z0-9]{6,12}")
+_MOST_TOLD = 5
 AXES = ("step", "tokens", "elapsed", "clock")
 
 
@@ -92,6 +93,23 @@ def _is_run(desk: Desk, word: str) -> bool:
     return True
 
 
+def _say_why_there_is_nothing(desk: Desk, words: Sequence[str]) -> None:
+    """Say of runs of the service without numbers where they stand: a run that deploys or has failed logs nothing."""
+    # Only what is known to be a run is asked for: the panel must not wait for a service that is slow or away.
+    runs = desk.knowledge.known("run")
+    missing = [word for word in dict.fromkeys(words) if word in runs and not are_recorded([word])]
+    for word in missing[:_MOST_TOLD]:
+        try:
+            run = desk.loops.runs.get(word)
+            trainer = desk.loops.deployments.get(run.deployment_id) if run.deployment_id else None
+        except LoopsError:
+            # The panel says what is recorded; where the service cannot be asked, no more is known.
+            continue
+        state = run.status.name if run.status is not None else "not known"
+        of_trainer = f", its trainer {trainer.status.name}" if trainer is not None and trainer.status is not None else ""
+        desk.say(f"No numbers of run {word} yet: it is {state}{of_trainer}. %loops watch {word} shows how it goes on.")
+
+
 def _share(text: str) -> float:
     try:
         found = float(text)
@@ -105,6 +123,7 @@ def _share(text: str) -> float:
 def _run(desk: Desk, values: SimpleNamespace) -> CurvesPanel | None:
     if not values.wait:
         _refuse_unknown(desk, values.runs or (), values.key)
+    _say_why_there_is_nothing(desk, values.runs or ())
     return show(desk, values.runs or (), key=values.key or "", axis=values.axis, smoothing=values.smoothing)
 
 
