@@ -55,18 +55,18 @@ ROOMS = [
 LOCAL_MAY = {"_version", "errors", "uri", "models", "home", "tokens", "local"}
 #: What a room must not import, at any depth of its own code.
 BANNED = {
-    "tracking": {"pandas", "httpcore", "ipywidgets", "anywidget", "IPython"},
+    "tracking": {"pandas", "httpx", "httpcore", "ipywidgets", "anywidget", "IPython"},
     "client": {"pandas", "numpy", "ipywidgets", "anywidget", "IPython"},
-    "storage": {"pandas", "numpy", "httpcore", "ipywidgets", "anywidget", "IPython"},
-    "downloads": {"pandas", "numpy", "httpcore", "ipywidgets", "anywidget"},
-    "tensors": {"pandas", "httpcore", "ipywidgets", "anywidget", "IPython"},
-    "comparing": {"pandas", "httpcore", "ipywidgets", "anywidget", "IPython"},
-    "plots": {"httpcore", "ipywidgets", "anywidget", "IPython"},
-    "frames": {"httpcore", "ipywidgets", "anywidget", "IPython"},
+    "storage": {"pandas", "numpy", "httpx", "httpcore", "ipywidgets", "anywidget", "IPython"},
+    "downloads": {"pandas", "numpy", "httpx", "httpcore", "ipywidgets", "anywidget"},
+    "tensors": {"pandas", "httpx", "httpcore", "ipywidgets", "anywidget", "IPython"},
+    "comparing": {"pandas", "httpx", "httpcore", "ipywidgets", "anywidget", "IPython"},
+    "plots": {"httpx", "httpcore", "ipywidgets", "anywidget", "IPython"},
+    "frames": {"httpx", "httpcore", "ipywidgets", "anywidget", "IPython"},
     "live": {"pandas", "numpy", "ipywidgets", "anywidget", "IPython"},
-    "panels": {"httpcore", "starlette", "uvicorn"},
-    "local": {"httpcore", "pandas", "ipywidgets", "anywidget", "IPython"},
-    "magics": {"httpcore", "starlette", "uvicorn"},
+    "panels": {"httpx", "httpcore", "starlette", "uvicorn"},
+    "local": {"httpx", "httpcore", "pandas", "ipywidgets", "anywidget", "IPython"},
+    "magics": {"httpx", "httpcore", "starlette", "uvicorn"},
 }
 
 
@@ -117,7 +117,7 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-HEAVY = {"httpcore", "pandas", "numpy", "ipywidgets", "anywidget", "IPython", "starlette", "uvicorn", "keyring", "safetensors"}
+HEAVY = {"httpx", "httpcore", "pandas", "numpy", "ipywidgets", "anywidget", "IPython", "starlette", "uvicorn", "keyring", "safetensors"}
 
 
 def test_importing_the_package_is_light() -> None:
@@ -125,7 +125,7 @@ def test_importing_the_package_is_light() -> None:
 
 
 def test_the_client_needs_no_pandas() -> None:
-    assert modules_after("import loops_nb; loops_nb.Loops('key', 'http://127.0.0.1:1')") & (HEAVY - {"httpcore"}) == set()
+    assert modules_after("import loops_nb; loops_nb.Loops('key', 'http://127.0.0.1:1')") & (HEAVY - {"httpx", "httpcore"}) == set()
 
 
 def test_the_public_names_are_exactly_those_promised() -> None:

@@ -6,14 +6,13 @@ import asyncio
 import time
 from typing import Any, TypeVar
 
-import httpcore
 import tenacity
 
 from loops_nb.client.address import Address
 from loops_nb.client.answers import result
 from loops_nb.client.call import Call
 from loops_nb.client.exchange import Exchange, Lost, Reply
-from loops_nb.client.http import AWAITED, Body, headers_of, open_async_pool
+from loops_nb.client.http import AWAITED, AsyncPooledTransport, Body, headers_of
 from loops_nb.config.network import fingerprint
 
 T = TypeVar("T")
@@ -30,11 +29,11 @@ class AsyncTransport:
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self._client: httpcore.AsyncConnectionPool | None = None
+        self._client: AsyncPooledTransport | None = None
         #: For which event loop and which network settings it was made.
         self._made_for: tuple[asyncio.AbstractEventLoop | None, int] = (None, 0)
         #: Pools of this loop that were given up when the network settings changed; requests may still be on their way on them.
-        self._former: list[httpcore.AsyncConnectionPool] = []
+        self._former: list[AsyncPooledTransport] = []
         self._beside: dict[str, AsyncTransport] = {}
 
     async def send(self, call: Call[T]) -> T:
@@ -109,24 +108,25 @@ class AsyncTransport:
         request = self.exchange.request(call, url)
         awaited = AWAITED.set(self.exchange.allowance(call))
         try:
+            # Not by an httpx.AsyncClient: that parses redirects and cookies of its own accord, and raises on hostile ones.
             response = await self._pool().handle_async_request(request)
             try:
-                headers = headers_of(response.headers)
+                headers = headers_of(response.headers.raw)
                 body = Body(headers)
-                async for chunk in response.aiter_stream():
+                async for chunk in response.aiter_raw():
                     body.add(chunk)
             finally:
                 await response.aclose()
         finally:
             AWAITED.reset(awaited)
-        return response.status, headers, body.end()
+        return response.status_code, headers, body.end()
 
-    def _pool(self) -> httpcore.AsyncConnectionPool:
+    def _pool(self) -> AsyncPooledTransport:
         # Sockets belong to the loop that opened them; those of an ended loop (asyncio.run twice) are of no use.  And a proxy or
         # certificate that was corrected must count at once.
         wanted = (asyncio.get_running_loop(), fingerprint())
         if self._client is None or self._made_for != wanted:
             is_same_loop = self._made_for[0] is wanted[0]
             self._former = [*self._former, self._client] if is_same_loop and self._client is not None else []
-            self._client, self._made_for = open_async_pool(self.exchange.address.url), wanted
+            self._client, self._made_for = AsyncPooledTransport(self.exchange.address.url), wanted
         return self._client

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-import httpcore
+import httpx
 import tenacity
 
 from loops_nb._version import __version__
@@ -41,7 +41,7 @@ CONNECT_SECONDS = 10.0
 LEAST_BYTES_A_SECOND = 16 * 1024
 #: So many times ``timeout`` an answer may take altogether, however steadily it comes.
 _MOST_TIMEOUTS = 10
-_NEVER_LEFT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout, httpcore.ProxyError, httpcore.UnsupportedProtocol)
+_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"loops-nb/{__version__}"}
 _REFUSED = "connection refused: nobody listens there"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -106,7 +106,7 @@ class Exchange:
         # In the form in which models have always taken keys, and in which the official client sends it there.
         return replace(self, address=address, scheme="Api-Key", seconds=0.0)
 
-    def request(self, call: Call[Any], url: str) -> httpcore.Request:
+    def request(self, call: Call[Any], url: str) -> httpx.Request:
         """Return the request to send for a call; the key is in it and nowhere else.
 
         Raises
@@ -124,8 +124,8 @@ class Exchange:
                 content = json.dumps(dict(call.body), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
                 headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
             headers["Authorization"] = f"{self.scheme} {self.key.secret.reveal()}"
-            return httpcore.Request(call.method, url, headers=list(headers.items()), content=content, extensions={"timeout": seconds})
-        except (TypeError, ValueError) as error:
+            return httpx.Request(call.method, url, headers=list(headers.items()), content=content, extensions={"timeout": seconds})
+        except (TypeError, ValueError, httpx.InvalidURL) as error:
             raise self._unsent(call, error) from None
 
     def allowance(self, call: Call[Any]) -> Allowance:
@@ -162,7 +162,7 @@ class Exchange:
             return error
         if isinstance(error, AnswerTooLarge):
             return self._not_known(call, f"the answer is larger than {MOST_BODY_BYTES >> 30} GiB, or grows too much when it is unpacked")
-        if isinstance(error, httpcore.LocalProtocolError):
+        if isinstance(error, httpx.LocalProtocolError):
             return self._unsent(call, error)
         if not isinstance(error, _OF_THE_NETWORK):
             # Not foreseen here: the log has what is needed to mend it.
@@ -180,7 +180,7 @@ class Exchange:
         if proxy is not None:
             reason = f"{reason}, through the proxy {proxy.shown} of {proxy.variable}"
         if call.safe or isinstance(error, _NEVER_LEFT):
-            return Lost(reason, slow=isinstance(error, httpcore.ReadTimeout))
+            return Lost(reason, slow=isinstance(error, httpx.ReadTimeout))
         return OutcomeUnknownError(
             f"The request to {call.does} was sent, but its answer was lost ({reason}). "
             "It may or may not have happened; it was not sent again.",
@@ -195,7 +195,7 @@ class Exchange:
     def _by_the_proxy(self, call: Call[Any], proxy: Proxy, error: Exception, reason: str) -> ServiceUnreachableError:
         """Return the error for a proxy that is not there or refuses; another attempt would meet the same."""
         host = urlsplit(self.address.url).hostname or ""
-        what = f"answered {reason}" if isinstance(error, httpcore.ProxyError) else f"cannot be reached ({reason})"
+        what = f"answered {reason}" if isinstance(error, httpx.ProxyError) else f"cannot be reached ({reason})"
         hint = proxy.way_out(host)
         if reason.startswith("407"):
             hint = f"It asks for a user name and a password: {proxy.variable}=http://USER:PASSWORD@{proxy.host}:{proxy.port}. {hint}"
@@ -273,11 +273,11 @@ class Exchange:
         )
 
     def _in_words(self, call: Call[Any], error: Exception) -> str:  # noqa: PLR0911 - one for each fault
-        if isinstance(error, httpcore.ConnectTimeout):
+        if isinstance(error, httpx.ConnectTimeout):
             return "no connection in time"
         if isinstance(error, AnswerTooSlow):
             return f"the answer came too slowly, for longer than {self.seconds or self._silence(call):g} s"
-        if isinstance(error, httpcore.TimeoutException):
+        if isinstance(error, httpx.TimeoutException):
             return f"no answer within {self._silence(call):g} s"
         text = quoted(str(error), self.key.secret) or type(error).__name__
         if "Connection refused" in text or "All connection attempts failed" in text:
@@ -290,14 +290,7 @@ class Exchange:
 
 
 #: What the network may raise; anything else is a fault of our own.
-_OF_THE_NETWORK = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    OSError,
-)
+_OF_THE_NETWORK = (httpx.TransportError, OSError)
 
 
 def checked_scheme(scheme: str) -> str:
@@ -313,8 +306,8 @@ def _joined(url: str, location: str) -> str | None:
     try:
         target = urljoin(url, location.strip())
         parts = urlsplit(target)
-        _ = parts.port, parts.hostname
-    except ValueError:
+        _ = parts.port, parts.hostname, httpx.URL(target)
+    except (ValueError, httpx.InvalidURL):
         return None
     return target if target.isascii() and target.isprintable() and " " not in target else None
 
@@ -325,4 +318,4 @@ def _shown(scheme: str, host: str | None) -> str:
 
 
 def _is_certificate_fault(error: Exception) -> bool:
-    return isinstance(error, httpcore.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error)

@@ -1,4 +1,4 @@
-"""HTTP connections on top of httpcore: pools that follow the environment, and streams that end an answer which drips."""
+"""The transports of httpx with our connections: pools that follow the environment, and streams that end an answer which drips."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore
+import httpx
 
 from loops_nb.client.allowance import Allowance
 from loops_nb.config.network import Proxy, proxy_for, ssl_context
@@ -27,8 +28,11 @@ _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _LIMITS: dict[str, Any] = {"max_connections": 32, "max_keepalive_connections": 8, "keepalive_expiry": 60.0}
 
 
-class AnswerTooSlow(httpcore.ReadTimeout):
-    """An answer had begun, and came too slowly."""
+class AnswerTooSlow(httpx.ReadTimeout):
+    """An answer had begun, and came too slowly.  The streams raise it; httpcore and httpx pass it on as it is."""
+
+    def __init__(self) -> None:
+        super().__init__("the answer came too slowly")
 
 
 class AnswerTooLarge(Exception):  # noqa: N818 - not an error of the tree: it never leaves the transport
@@ -47,7 +51,7 @@ class Body:
     def __init__(self, headers: dict[str, str]) -> None:
         coding = headers.get("content-encoding", "").strip().lower()
         if coding not in {"", "identity"} and coding not in _PACKED:
-            raise httpcore.RemoteProtocolError("the answer came in a content-encoding that was not asked for")
+            raise httpx.RemoteProtocolError("the answer came in a content-encoding that was not asked for")
         # The header says gzip or zlib; the number means: see for yourself which.
         self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in _PACKED else None
         self._chunks: list[bytes] = []
@@ -60,7 +64,7 @@ class Body:
         ------
         AnswerTooLarge
             If the body is too large by now.
-        httpcore.RemoteProtocolError
+        httpx.RemoteProtocolError
             If it cannot be unpacked.
         """
         self._received += len(chunk)
@@ -71,7 +75,7 @@ class Body:
             try:
                 unpacked = self._unpacker.decompress(chunk, _FREE_GROWTH)
             except zlib.error:
-                raise httpcore.RemoteProtocolError("the answer cannot be unpacked") from None
+                raise httpx.RemoteProtocolError("the answer cannot be unpacked") from None
             self._keep(unpacked)
             if self._size > _FREE_GROWTH and self._size > _MOST_GROWTH * self._received:
                 raise AnswerTooLarge
@@ -82,11 +86,11 @@ class Body:
 
         Raises
         ------
-        httpcore.RemoteProtocolError
+        httpx.RemoteProtocolError
             If a packed one was cut.
         """
         if self._unpacker is not None and self._received and not self._unpacker.eof:
-            raise httpcore.RemoteProtocolError("the packed answer is incomplete")
+            raise httpx.RemoteProtocolError("the packed answer is incomplete")
         return b"".join(self._chunks)
 
     def _keep(self, data: bytes) -> None:
@@ -103,22 +107,6 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
-
-
-def open_pool(url: str) -> httpcore.ConnectionPool:
-    """Return a pool of connections for the service at an address, by way of the environment's proxy.
-
-    Raises
-    ------
-    ConfigError
-        If the environment names a proxy or certificates that cannot be used.
-    """
-    return httpcore.ConnectionPool(network_backend=_Backend(), **_options(url), **_LIMITS)
-
-
-def open_async_pool(url: str) -> httpcore.AsyncConnectionPool:
-    """Do the same as `open_pool` for the event loop that runs."""
-    return httpcore.AsyncConnectionPool(network_backend=_AsyncBackend(), **_options(url), **_LIMITS)
 
 
 def proxy_of(url: str) -> Proxy | None:
@@ -163,7 +151,7 @@ class _Timer:
                 raise AnswerTooSlow
         return data
 
-    def too_late(self, error: httpcore.ReadTimeout) -> httpcore.ReadTimeout:
+    def too_late(self, error: httpcore.ReadTimeout) -> httpcore.ReadTimeout | AnswerTooSlow:
         """Return the error for a read that brought nothing in time."""
         return AnswerTooSlow() if self._allowance is not None and self._allowance.begun else error
 
@@ -229,3 +217,33 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 class _AsyncBackend(httpcore.AnyIOBackend):
     async def connect_tcp(self, *args: Any, **options: Any) -> _AsyncStream:
         return _AsyncStream(await super().connect_tcp(*args, **options))
+
+
+class PooledTransport(httpx.HTTPTransport):
+    """The transport of httpx for the service at an address, by way of the environment's proxy.
+
+    Parameters
+    ----------
+    url
+        The address.
+
+    Raises
+    ------
+    ConfigError
+        If the environment names a proxy or certificates that cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        options = _options(url)
+        super().__init__(verify=options["ssl_context"], trust_env=False)
+        # httpx has no parameter for the network backend, so the pool that it made, which holds no connection yet, is replaced.
+        self._pool = httpcore.ConnectionPool(network_backend=_Backend(), **options, **_LIMITS)
+
+
+class AsyncPooledTransport(httpx.AsyncHTTPTransport):
+    """The same as `PooledTransport` for the event loop that runs."""
+
+    def __init__(self, url: str) -> None:
+        options = _options(url)
+        super().__init__(verify=options["ssl_context"], trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(network_backend=_AsyncBackend(), **options, **_LIMITS)

@@ -8,14 +8,13 @@ import time
 import weakref
 from typing import Any, TypeVar
 
-import httpcore
 import tenacity
 
 from loops_nb.client.address import Address
 from loops_nb.client.answers import result
 from loops_nb.client.call import Call
 from loops_nb.client.exchange import Exchange, Lost, Reply
-from loops_nb.client.http import AWAITED, Body, headers_of, open_pool
+from loops_nb.client.http import AWAITED, Body, PooledTransport, headers_of
 from loops_nb.config.network import fingerprint
 
 T = TypeVar("T")
@@ -33,7 +32,7 @@ class Transport:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self._lock = threading.Lock()
-        self._client: httpcore.ConnectionPool | None = None
+        self._client: PooledTransport | None = None
         #: For which process and which network settings it was made.
         self._made_for = (0, 0)
         self._beside: dict[str, Transport] = {}
@@ -112,25 +111,26 @@ class Transport:
         request = self.exchange.request(call, url)
         awaited = AWAITED.set(self.exchange.allowance(call))
         try:
+            # Not by an httpx.Client: that parses redirects and cookies of its own accord, and raises on hostile ones.
             response = self._pool().handle_request(request)
             try:
-                headers = headers_of(response.headers)
+                headers = headers_of(response.headers.raw)
                 body = Body(headers)
-                for chunk in response.iter_stream():
+                for chunk in response.iter_raw():
                     body.add(chunk)
             finally:
                 response.close()
         finally:
             AWAITED.reset(awaited)
-        return response.status, headers, body.end()
+        return response.status_code, headers, body.end()
 
-    def _pool(self) -> httpcore.ConnectionPool:
+    def _pool(self) -> PooledTransport:
         # A forked child must not share its parent's sockets, and a proxy or certificate that was corrected must count at once.
         wanted = (os.getpid(), fingerprint())
         with self._lock:
             if self._client is None or self._made_for != wanted:
                 # Another thread may still wait for an answer on the former one, so that is closed at the end only.
-                self._client, self._made_for = open_pool(self.exchange.address.url), wanted
+                self._client, self._made_for = PooledTransport(self.exchange.address.url), wanted
                 # A notebook that forgets close() shall not collect open sockets.
                 weakref.finalize(self, self._client.close)
             return self._client

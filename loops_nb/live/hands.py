@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 
 _NAME = "loops-nb-live"
 #: They log every request.  From a thread, that would be printed under a cell that has nothing to do with it.
-_TALKATIVE = ("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+_TALKATIVE = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 
 
 class Hands:

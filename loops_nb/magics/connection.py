@@ -237,7 +237,7 @@ class Connection:
         return (self._target is not None and self._target.url == url) or (self._chosen is not None and self._chosen.url == url)
 
     def _make(self, target: Target) -> Loops:
-        from loops_nb.loops import Loops  # noqa: PLC0415 - brings httpcore in
+        from loops_nb.loops import Loops  # noqa: PLC0415 - brings httpx in
 
         wishes = self._wishes()
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from loops_nb import faults
 from tests.magics.conftest import Notebook
 
-HEAVY = ("httpcore", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn", "tomllib", "zoneinfo")
+HEAVY = ("httpx", "httpcore", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn", "tomllib", "zoneinfo")
 
 LOAD = f"""
 import json, sys, time

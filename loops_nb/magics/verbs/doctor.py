@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from loops_nb.magics.desk import Desk
 
-_NEEDED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpcore", "msgspec")
+_NEEDED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpx", "msgspec")
 _USUAL = ("ipykernel", "jupyterlab")
 _NOT_CONNECTED = "%loops local start (sample data, no key) or %loops login"
 _LOG = logging.getLogger(__name__)
