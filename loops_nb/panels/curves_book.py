@@ -134,6 +134,7 @@ class Book:
         self._recorded = [(mark, row.id) for row in rows for mark in self._source.marks(row.id)]
         marks, more_marks = self._marks()
         params = compared([row.params or {} for row in rows])
+        known = self.names() if missing else []
         head = CurveHead(
             runs=[self._run(row, is_one_of_many=names[_name(row)] > 1) for row in rows],
             keys=keys,
@@ -146,7 +147,7 @@ class Book:
             more_keys=more_keys,
             newer_runs=newer,
             missing=missing,
-            waiting=nothing_of(missing, self.names()) if missing else "",
+            waiting=nothing_of(missing, known) if missing and known else "",
             is_named=self._wanted is not None,
         )
         is_other = bool(_without_times(head) != _without_times(self.head))

@@ -55,7 +55,7 @@ def report_of(core: CurvesCore, *, live: bool, width: int = _WIDTH) -> dict[str,
 def _instead(book: Book, key: str, *, is_empty: bool) -> list[str]:
     """Return what there is in place of what was asked for in vain."""
     head = book.head
-    notes = [head.waiting] if head.waiting else []
+    notes = [head.waiting or nothing_of(head.missing, [])] if head.missing else []
     notes += _not_drawn(head)
     if is_empty and head.keys:
         notes.append(nothing_of([key], book.all_keys()))

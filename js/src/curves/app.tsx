@@ -22,6 +22,10 @@ const SAID: Record<Standing, string> = {
   saved: "A saved copy",
 };
 
+function nothingOf(missing: string[]): string {
+  return `Nothing was recorded yet${missing.length ? ` of ${missing.join(", ")}` : ""}.`;
+}
+
 export function App({ session, view }: { session: Session; view: string }) {
   const [, redraw] = useState(0);
   const [said, setSaid] = useState("");
@@ -155,8 +159,8 @@ export function App({ session, view }: { session: Session; view: string }) {
         )
       ) : standing === "failing" && !runs.length ? null : (
         <p class="empty" data-empty="nothing">
-          {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : head.waiting || "Nothing was recorded yet."} Numbers appear
-          here as they are recorded: <code>training_client = loops_nb.track(training_client)</code>
+          {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : head.waiting || nothingOf(head.missing)} Numbers appear here as
+          they are recorded: <code>training_client = loops_nb.track(training_client)</code>
         </p>
       )}
       <p class="said soft" role="status">
