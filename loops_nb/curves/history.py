@@ -123,9 +123,14 @@ class History:
         return tokens if math.isfinite(tokens) else None
 
     def tokens_at_step(self, step: int) -> float | None:
-        """Return how many tokens there were when a step was recorded last, or the one before it; None if that is not known."""
-        places = np.flatnonzero(self._step.all <= step)
-        tokens = float(self._tokens.all[places[-1]]) if len(places) else math.nan
+        """Return how many tokens there were when a step was recorded last, or the nearest one before it; None if that is not known.
+
+        Points come in any order, where checkpoints are evaluated afterwards: the last that came is not that of the step.
+        """
+        steps = self._step.all
+        places = np.flatnonzero(steps <= step)
+        nearest = places[steps[places] == steps[places].max()] if len(places) else places
+        tokens = float(self._tokens.all[nearest[-1]]) if len(nearest) else math.nan
         return tokens if math.isfinite(tokens) else None
 
     def _sum_up(self, step: npt.NDArray[np.int64], value: Floats) -> None:

@@ -15,11 +15,13 @@ from numbers import Complex, Integral, Real
 from typing import Any
 
 from loops_nb.errors import InvalidArgumentError
+from loops_nb.tracking.params import free_name
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_KEY = 1000
 _INT64 = 1 << 63
 _SHORTEST_SECRET = 8
+_MOST_BITS = 8_192
 _ENV_KEY = "BASETEN_API_KEY"
 # A presigned URL works without a key: what signs it is left out.
 _SIGNED = re.compile(r"(?i)([?&](?:x-amz-[a-z-]+|x-goog-[a-z-]+|signature|sig|token|awsaccesskeyid)=)[^&\s\"']+")
@@ -164,7 +166,15 @@ def kept_text(text: str) -> str:
 
 def kept_params(params: Mapping[str, Any] | None) -> str:
     """Return parameters as the JSON that is kept; values that JSON does not know become numbers where they are some, else texts."""
-    return json.dumps({kept_text(str(name)): _plain(name, value) for name, value in (params or {}).items()}, ensure_ascii=False)
+    return json.dumps(_plain_params(params or {}, 0), ensure_ascii=False)
+
+
+def _plain_params(params: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        # Names that are not texts may become the same text, such as 1 and "1": both values are kept.
+        found[free_name(kept_text(str(name)), found)] = _plain(name, value, depth)
+    return found
 
 
 def read_params(text: str) -> dict[str, Any]:
@@ -181,12 +191,13 @@ def _plain(name: object, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - 
     if isinstance(value, str):
         return kept_text(str(value))
     if isinstance(value, int):
-        return int(value)
+        # Python refuses to write longer numbers as text, which JSON is.
+        return int(value) if value.bit_length() <= _MOST_BITS else f"a whole number of {value.bit_length():,} bits"
     if isinstance(value, float):
         return float(value)
     deepest = 8
     if depth < deepest and isinstance(value, Mapping):
-        return {kept_text(str(inner)): _plain(inner, found, depth + 1) for inner, found in value.items()}
+        return _plain_params(value, depth + 1)
     if depth < deepest and isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(None, found, depth + 1) for found in value]
     number = _parameter(value)

@@ -91,3 +91,13 @@ def test_the_panel_tells_values_apart_that_are_shown_alike() -> None:
     found = compared([{"lr": 1.0000001e-4, "same": 1}, {"lr": 1.0000002e-4, "same": 1}])
     assert [row.name for row in found.differing] == ["lr"]
     assert found.same == 1
+
+
+def test_names_that_become_the_same_text_keep_their_values() -> None:
+    row = Metrics().store.experiment(experiment("names", params={1: "a", "1": "b", "deep": {None: 1, "None": 2}}).id)  # type: ignore[dict-item]
+    assert row.params == {"1": "a", "1 (2)": "b", "deep": {"None": 1, "None (2)": 2}}
+
+
+def test_a_whole_number_that_is_too_long_to_write_is_said_in_words() -> None:
+    row = Metrics().store.experiment(experiment("long", params={"huge": 10**5000, "seed": 2**200}).id)
+    assert row.params == {"huge": "a whole number of 16,610 bits", "seed": 2**200}
