@@ -69,7 +69,7 @@ OWN = [
     ("times", np.array(["20000-01-02", "NaT"], dtype="datetime64[s]"), "20000-01-02"),
     ("span", pd.array([pd.Timedelta(milliseconds=300), pd.NaT]), "300 ms"),
     ("span", pd.array([pd.Timedelta(seconds=-10), pd.NaT]), "-00:00:10"),
-    ("ns", [np.datetime64("2026-01-02T03:04:05", "ns"), np.datetime64("NaT")], "2026-01-02T03:04:05"),
+    ("ns", [np.datetime64("2026-01-02T03:04:05", "ns"), np.datetime64("NaT", "ns")], "2026-01-02T03:04:05"),
     ("period", pd.array([pd.Period("2026-01", "M"), pd.NaT]), "2026-01"),
     ("interval", pd.arrays.IntervalArray.from_tuples([(0, 1), (1, 2)]), "(0, 1]"),
     ("sparse", pd.arrays.SparseArray([0, 1]), "1"),
