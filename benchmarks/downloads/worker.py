@@ -25,7 +25,7 @@ _STATUS = Path("/proc/self/status")
 def ours(url: str, checkpoint: str, folder: Path, connections: int) -> Callable[[], None]:
     """Return our plan and what carries it out."""
     # httpx imports it for its first client, which the SDK has made by the time that the clock starts.
-    import httpx  # noqa: F401
+    import httpcore  # noqa: F401
 
     from loops_nb import Loops
     from loops_nb.downloads import carry_out, plan
