@@ -137,7 +137,7 @@ class ScriptedServer:
 
 def _read(stream: Any) -> Received | None:
     line = stream.readline().decode("latin-1").strip()
-    if not line:
+    if line.count(" ") < 2:
         return None
     method, target, _ = line.split(" ", 2)
     headers = {}
@@ -160,6 +160,9 @@ def serving(*answers: Answer | Any) -> Iterator[ScriptedServer]:
 
 
 def closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Return a port that refuses connections until this process ends: it is bound, so no server of another test gets it."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    port = int(bound.getsockname()[1])
+    bound.detach()
+    return port

@@ -230,7 +230,8 @@ def _json(status: int, document: Json) -> Reply:
 
 def _read(stream: BinaryIO) -> tuple[str, dict[str, str]] | None:
     line = stream.readline().decode("latin-1").strip()
-    if not line:
+    if " " not in line:
+        # The end, or bytes that are not a request.
         return None
     target = line.split(" ")[1]
     headers = {}

@@ -35,7 +35,8 @@ def test_after_every_answer_the_shelf_is_what_the_service_listed(listings: list[
     before: dict[str, Any] = {}
     sent_before: dict[str, Any] = {}
     for index, listing in enumerate(listings):
-        sent = {item["id"]: item for item in listing}
+        # Fields in another order are another text to the shelf, which compares what was sent.
+        sent = {item["id"]: list(item.items()) for item in listing}
         changed = shelf.put(body("runs", *listing))
         assert [item.to_dict() for item in shelf.items.values()] == listing
         assert list(shelf.items) == list(sent)
