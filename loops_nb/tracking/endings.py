@@ -7,12 +7,15 @@ An interpreter calls what was registered with `atexit`.  A child of `multiproces
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable
+from time import sleep
 from types import FrameType
 from typing import Any
 
@@ -24,7 +27,13 @@ _PRIORITY = -1000
 
 _TRIES = 3
 
+_REPEAT_SECONDS = 0.05
+
 _is_over = False
+_is_closing = False
+_is_terminated = False
+# What Python's own C handler writes the numbers of signals to, and what is read from it, in this process.
+_signals: tuple[int, int] | None = None
 _finalizer: Any = None
 _closing: list[Callable[[], None]] = []
 _flushing: list[Callable[[], None]] = []
@@ -75,26 +84,68 @@ def _is_child() -> bool:
 def _mind_signal() -> None:
     # Where the program has a handler of its own, that one says what is to be done.
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        _repeat_signal()
         signal.signal(signal.SIGTERM, _terminated)
 
 
+def _repeat_signal() -> None:
+    # A signal that comes just before a wait in C (for the semaphore of a pool, say) interrupts nothing, and its handler would never run.
+    global _signals  # noqa: PLW0603 - one a process
+    if not hasattr(signal, "pthread_kill"):
+        return
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    former = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    if former != -1:
+        # An event loop of the program has it, and runs handlers itself.
+        signal.set_wakeup_fd(former)
+        os.close(read)
+        os.close(write)
+        return
+    _signals = read, write
+    start_new_thread(_repeat, (read,))
+
+
+def _repeat(read: int) -> None:
+    main = threading.main_thread().ident
+    while signal.SIGTERM not in os.read(read, 512):
+        pass
+    while main is not None and not _is_terminated and signal.getsignal(signal.SIGTERM) is _terminated:
+        signal.pthread_kill(main, signal.SIGTERM)
+        sleep(_REPEAT_SECONDS)
+
+
 def _terminated(number: int, frame: FrameType | None) -> None:
+    global _is_terminated  # noqa: PLW0603 - one a process
     del frame
+    if _is_terminated:
+        return
+    _is_terminated = True
+    if _is_closing:
+        # It interrupts what writes all, on this thread: that goes on first.
+        return
     for flush in _flushing:
         try:
             flush()
         except Exception:  # noqa: BLE001 - the process ends as it was told to
             _LOG.exception("What was logged last may be lost.")
+    _die(number)
+
+
+def _die(number: int) -> None:
     # The parent sees what it would have seen without this handler.
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
 def _end() -> None:
-    global _is_over  # noqa: PLW0603 - one a process
-    _is_over = True
+    global _is_over, _is_closing  # noqa: PLW0603 - one a process
+    _is_over = _is_closing = True
     for close in _closing:
         _uninterrupted(close)
+    _is_closing = False
+    if _is_terminated:
+        _die(signal.SIGTERM)
 
 
 def _uninterrupted(close: Callable[[], None]) -> None:
@@ -111,8 +162,19 @@ def _uninterrupted(close: Callable[[], None]) -> None:
 
 
 def _in_child() -> None:
-    global _is_over, _finalizer
-    _is_over, _finalizer = False, None
+    global _is_over, _is_closing, _is_terminated, _finalizer, _signals  # noqa: PLW0603 - one a process
+    _is_over = _is_closing = _is_terminated = False
+    _finalizer = None
+    if _signals is None:
+        return
+    # The parent's pipe: a signal of this process written into it would end the parent.
+    pipe, _signals = _signals, None
+    with contextlib.suppress(ValueError, OSError):
+        signal.set_wakeup_fd(-1)
+        for end in pipe:
+            os.close(end)
+        # Set again, with a pipe of its own, when this process logs.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 atexit.register(_end)

@@ -319,8 +319,10 @@ class Recorder:
         with self._role:
             self._writer = get_ident()
             try:
+                # A daemon thread may log without end; the first round writes all that was there.
+                until = monotonic() + _HEALTHY_SECONDS
                 while self._has_something() or self._requests:
-                    if not self._round():
+                    if not self._round() or monotonic() > until:
                         break
             finally:
                 self._forget()

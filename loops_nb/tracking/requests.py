@@ -34,7 +34,9 @@ class Request:
     def answer(self, *, is_done: bool) -> None:
         """Give the answer; never waits."""
         self.is_done = is_done
-        self._due.release()
+        # Answered already, where it was asked again in the moment in which another thread took it.
+        with contextlib.suppress(RuntimeError):
+            self._due.release()
 
     def wait(self, seconds: float) -> bool:
         """Wait for the answer; tell whether it came.  An interrupt ends only the wait."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -227,3 +228,51 @@ def test_an_experiment_that_is_copied_goes_on_as_one(store: Store) -> None:
     assert (copy.id, copy.name, copy.run_id) == (exp.id, "copied", None)
     series = store.series(exp.id, "loss")
     assert (series.step.tolist(), series.attempt.tolist()) == ([0, 1], [1, 1])
+
+
+POOLS = """
+import multiprocessing
+import loops_nb
+
+def begin(inherited):
+    global exp
+    exp = inherited
+
+def task(step):
+    exp.log(step=step, loss=step)
+
+if __name__ == "__main__":
+    exp = loops_nb.experiment("pools")
+    for _ in range(60):
+        with multiprocessing.get_context("fork").Pool(3, initializer=begin, initargs=(exp,)) as pool:
+            pool.map(task, range(30), chunksize=1)
+"""
+ENDLESS = """
+import itertools, threading, time
+import loops_nb
+
+exp = loops_nb.experiment("endless")
+
+def log():
+    for step in itertools.count():
+        exp.log(step=step, loss=step)
+
+threading.Thread(target=log, daemon=True).start()
+time.sleep(0.3)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_terminated_workers_of_many_pools_lose_nothing_and_hang_nowhere(store: Store, tmp_path: Path) -> None:
+    # From a file: the workers of a pool import the main module.
+    program = tmp_path / "pools.py"
+    program.write_text(POOLS)
+    subprocess.run([sys.executable, str(program)], check=True, timeout=60)
+    (row,) = store.experiments()
+    assert store.keys(row.id)[0].count == 60 * 30
+
+
+def test_a_daemon_thread_that_logs_without_end_does_not_keep_the_process(store: Store) -> None:
+    subprocess.run([sys.executable, "-c", ENDLESS], check=True, timeout=60, stderr=subprocess.DEVNULL)
+    (row,) = store.experiments()
+    assert store.keys(row.id)[0].count > 1000
