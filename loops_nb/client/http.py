@@ -110,7 +110,7 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def proxy_of(url: str) -> Proxy | None:
-    """Return the proxy by way of which an address is reached, if any; errors as in `open_pool`."""
+    """Return the proxy by way of which an address is reached, if any; errors as in `PooledTransport`."""
     parts = urlsplit(url)
     return proxy_for(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb.drawing.wording import many
 from loops_nb.errors import InvalidArgumentError, TrackingError
+from loops_nb.home import user_path
 from loops_nb.magics.grammar import Option, Verb
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def _run(desk: Desk, values: SimpleNamespace) -> None:
     if values.request_log is None:
         _tell(desk)
         return
-    path = Path(values.request_log).expanduser()
+    path = user_path(values.request_log, argument="request_log")
     if values.stop:
         stopped = unfollow(path)
         desk.say(
