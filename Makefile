@@ -2,15 +2,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# One more than processors: tests wait for kernels, pages and trainers.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
+# Images set it; without kept bytecode each of a few hundred processes compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo lab test test-sdk check bench clean
+.PHONY: help demo lab test test-sdk test-trackers check bench clean
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
 	@echo "make lab       opens the notebooks in JupyterLab"
 	@echo "make test      checks format, lint and types, and runs every test"
 	@echo "make test-sdk  runs the official SDK against the embedded service, where a Python 3.12 or newer is on the machine"
+	@echo "make test-trackers  reads files that TensorBoard, W&B, MLflow and Trackio wrote; installs these, some minutes"
 	@echo "make bench     prints every speed that this project claims, as a ratio against a named peer"
 	@echo "make clean     removes what these commands made"
 
@@ -27,15 +32,19 @@ test: check
 	cd js && npm run --silent test
 	$(BIN)/python tests/other_pythons.py
 	$(BIN)/python -m tests.sdk
-	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/browser
-	$(BIN)/python -m pytest -n auto tests/browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/browser
+	$(BIN)/python -m pytest -n $(WORKERS) tests/browser
 
 test-sdk: $(VENV)/.test
 	$(BIN)/python -m tests.sdk
 
+test-trackers: $(VENV)/.test
+	$(BIN)/python -m tests.trackers
+
 check: $(VENV)/.test $(VENV)/.browser js/node_modules/.tools
 	$(BIN)/python js/bundle.py
 	cd js && npm run --silent check
+	$(BIN)/python .ci/async_twins.py --check
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
@@ -54,7 +63,7 @@ $(VENV)/bin/python:
 
 # One stamp a dependency group of pyproject.toml, so that a second run installs nothing.
 $(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.browser: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable . --group $*
+	$(PIP) install --editable '.[local]' --group $*
 	@touch $@
 
 # What the page is checked and tested with; building it needs less, and js/bundle.py asks for that by itself.

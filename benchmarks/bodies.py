@@ -15,16 +15,16 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 def checkpoints_body(rows: int, *, configs: str = "most") -> bytes:
     """Return a listing in the documented shape, newest first.
 
-    Three of four times have microseconds, a run has some two hundred checkpoints.  ``lora_config`` is null: that key must be there for
-    today's official models, and any more in it would only cost the peers more.
+    Three of four times have microseconds, a run has some two hundred checkpoints.  ``lora_config`` is null: that key
+    must be there for today's official models, and any more in it would only cost the peers more.
 
     Parameters
     ----------
     rows
         Number of checkpoints.
     configs
-        ``"most"``: nine of ten rows have an adapter configuration of six keys.  ``"all"``: every row has one, for the Loops SDK, which
-        refuses a listing with a null.
+        ``"most"``: nine of ten rows have an adapter configuration of six keys.  ``"all"``: every row has one, for the
+        Loops SDK, which refuses a listing with a null.
     """
     rng = random.Random(rows)  # noqa: S311 - data to measure with
     runs = ["".join(rng.choices(_LETTERS, k=7)) for _ in range(max(1, rows // 200))]
@@ -99,7 +99,12 @@ def checkpoints_of(runs: list[dict[str, Any]], base_model: str) -> list[dict[str
 
 def _run(row: int) -> dict[str, Any]:
     run = _placed(row, "ACTIVE")
-    sampler = {**_placed(row, "SCALED_TO_ZERO"), "id": f"smp{row:04d}", "model_id": "model01", "deployment_id": "mdep001"}
+    sampler = {
+        **_placed(row, "SCALED_TO_ZERO"),
+        "id": f"smp{row:04d}",
+        "model_id": "model01",
+        "deployment_id": "mdep001",
+    }
     return {
         **run,
         "id": f"run{row:04d}",

@@ -1,7 +1,8 @@
 """One measurement of one way from bytes to a frame, in a process of its own; `benchmarks.frames` starts it.
 
-``python -m benchmarks.frame_worker WAY MODE FILE`` prints seconds (``cold``: of one call; ``warm``: of the median call after the first)
-or the peak of memory in bytes (``memory``).  Imports are done before the clock starts, whatever they cost.
+``python -m benchmarks.frame_worker WAY MODE FILE`` prints seconds (``cold``: of one call; ``warm``: of the median call
+after the first) or the peak of memory in bytes (``memory``).  Imports are done before the clock starts, whatever they
+cost.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def ours() -> Callable[[bytes], Any]:
 
 
 def naive() -> Callable[[bytes], Any]:
-    """Return what a person writes: json, a DataFrame of dicts, to_datetime."""
+    """Return what users write: json, a DataFrame of dicts, to_datetime."""
     import pandas as pd
 
     def build(body: bytes) -> Any:
@@ -61,7 +62,9 @@ def floor() -> Callable[[bytes], Any]:
     import msgspec
 
     text, number = str | None, int | None
-    fields: list[Any] = [(name, str) for name in ("id", "run_id", "target", "checkpoint_id", "created_at", "checkpoint_type")]
+    fields: list[Any] = [
+        (name, str) for name in ("id", "run_id", "target", "checkpoint_id", "created_at", "checkpoint_type")
+    ]
     fields += [("base_model", text, None), ("lora_adapter_config", msgspec.Raw, msgspec.Raw(b"null"))]
     fields += [("size_bytes", number, None), ("sync_status", text, None)]
     row: Any = msgspec.defstruct("Row", fields, gc=False)
@@ -76,7 +79,9 @@ def orjson() -> Callable[[bytes], Any]:
     return loads
 
 
-WAYS: dict[str, Callable[[], Callable[[bytes], Any]]] = {way.__name__: way for way in (ours, naive, pydantic, floor, orjson)}
+WAYS: dict[str, Callable[[], Callable[[bytes], Any]]] = {
+    way.__name__: way for way in (ours, naive, pydantic, floor, orjson)
+}
 
 
 def cold(call: Callable[[bytes], Any], body: bytes) -> float:

@@ -1,4 +1,4 @@
-"""Bytes of ``GET /v1/loops/checkpoints`` to the finished frame, against the naive way, the official models, and two floors."""
+"""From the bytes of ``GET /v1/loops/checkpoints`` to a frame: ours, the naive method, official models, two floors."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ ROUNDS = {100: 9, 10_000: 7, 100_000: 5}
 #: A warm figure is a median of calls already.
 WARM_ROUNDS = {100: 3, 10_000: 3, 100_000: 1}
 NOTE = (
-    "One call. Cold: in a fresh process, imports done, after gc.collect(). Warm: the median of repeated calls in one process. "
-    "Memory: the peak of tracemalloc during one call. The body is not counted."
+    "One call. Cold: in a fresh process, imports done, after gc.collect(). Warm: the median of repeated calls in one "
+    "process. Memory: the peak of tracemalloc during one call. The body is not counted."
 )
 
 

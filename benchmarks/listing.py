@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SIZES = {100: (15, 9, ">= 10"), 10_000: (9, 5, ">= 7")}
 PEER = f"{SDK[0].replace('==', ' ')} list_checkpoints"
 NOTE = (
-    f"Warm: later listings of one client object over HTTP on 127.0.0.1, all in the same Python {SDK_PYTHON} environment, each way in a "
-    "process of its own; a round takes the median of some listings in a row."
+    f"Warm: later listings of one client object over HTTP on 127.0.0.1, all in the same Python {SDK_PYTHON} "
+    "environment, each way in a process of its own; a round takes the median of some listings in a row."
 )
 
 
@@ -38,7 +38,10 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
     with server() as url:
         for rows, (turns, row, goal) in SIZES.items():
             with ExitStack() as stack:
-                clients = {way: stack.enter_context(_client(python, way, url, rows)) for way in ("frame", "listed", "sdk", "get")}
+                clients = {
+                    way: stack.enter_context(_client(python, way, url, rows))
+                    for way in ("frame", "listed", "sdk", "get")
+                }
                 for way, client in clients.items():
                     ask(client, 1)
                     before = _connections(url)
@@ -46,12 +49,18 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
                     # The count itself connects once.
                     opened = _connections(url) - before - 1
                     costs.append(f"| {rows:,} rows, {way} | {opened} | {contexts} |")
-                figures = take_turns({way: partial(_seconds, client, row) for way, client in clients.items()}, rounds or turns)
+                figures = take_turns(
+                    {way: partial(_seconds, client, row) for way, client in clients.items()}, rounds or turns
+                )
             lines += [
                 compare(f"{rows:,} rows to a frame", PEER, figures["frame"], figures["sdk"], goal=goal),
                 compare(f"{rows:,} rows to a list", PEER, figures["listed"], figures["sdk"], goal=goal),
                 compare(
-                    f"{rows:,} rows to a frame", "ours / bare GET of a shared httpx client", figures["frame"], figures["get"], invert=True
+                    f"{rows:,} rows to a frame",
+                    "ours / bare GET of a shared httpx client",
+                    figures["frame"],
+                    figures["get"],
+                    invert=True,
                 ),
             ]
     head = "| | new TCP connections in the second listing | SSL contexts made by then |\n|---|---|---|"
@@ -91,7 +100,9 @@ def _client(python: Path, way: str, url: str, rows: int) -> Iterator[subprocess.
 
 @contextmanager
 def _process(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
+    )
     try:
         yield process
     finally:

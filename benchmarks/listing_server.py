@@ -1,8 +1,8 @@
 """A small real HTTP server on 127.0.0.1 that answers listings of N checkpoints, and counts who connects.
 
-``GET /v1/loops/checkpoints?run_id=rows-N`` answers N rows, made before the first request of that length is answered and kept;
-``GET /v1/loops/runs`` and ``GET /v1/loops/deployments`` answer a dozen, ``GET /v1/loops/samplers`` none.  ``GET /count`` answers how
-many TCP connections there were, itself included.  It prints its port when it is ready.
+``GET /v1/loops/checkpoints?run_id=rows-N`` answers N rows, made before the first request of that length is answered and
+kept; ``GET /v1/loops/runs`` and ``GET /v1/loops/deployments`` answer a dozen, ``GET /v1/loops/samplers`` none. ``GET
+/count`` answers how many TCP connections there were, itself included.  It prints its port when it is ready.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ class Server:
         try:
             while head := await _head(reader):
                 status, body = self.answer(head.split(b"\r\n", 1)[0].decode())
-                writer.write(f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                writer.write(
+                    (
+                        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                    ).encode()
+                    + body
+                )
                 await writer.drain()
         except ConnectionError:
             pass

@@ -1,7 +1,7 @@
 """A client that lists checkpoints when told to; `benchmarks.listing` starts it and holds the clock's rounds.
 
-``python -m benchmarks.listing_worker WAY URL ROWS``: every line on standard input is a number of listings in a row, answered by the
-seconds of the median one and by the number of SSL contexts that the process has made so far.
+``python -m benchmarks.listing_worker WAY URL ROWS``: every line on standard input is a number of listings in a row,
+answered by the seconds of the median one and by the number of SSL contexts that the process has made so far.
 """
 
 from __future__ import annotations

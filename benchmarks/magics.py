@@ -1,4 +1,4 @@
-"""What a person waits for in a running kernel: ``%load_ext loops_nb``, the first and the second ``%loops runs``."""
+"""Latency in a running kernel: ``%load_ext loops_nb``, the first and the second ``%loops runs``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ HEAVY = ("httpx", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "star
 ROUNDS = 7
 #: The limits, in seconds.
 LOAD, FIRST, SECOND = 0.015, 0.3, 0.005
-PATIENCE = 120
+KERNEL_TIMEOUT = 120
 NOTE = (
-    "In a real kernel (ipykernel), a fresh one each round, in an environment with our own needs only; the server of the listings is on "
-    "127.0.0.1. A magic's time is that of the call and of making what is displayed. 'Beyond the network' leaves out a bare GET of the same "
-    "two listings by a warm shared httpx client. Against a limit, the ratio is limit / ours; against the imports, ours / theirs: pandas, "
-    "httpx and one SSL context in a fresh kernel, which nobody who lists into a DataFrame over httpx can do without."
+    "In a real kernel (ipykernel), started for each round, in an environment with our dependencies only; the server "
+    "of the listings is on 127.0.0.1. A magic's time is that of the call and of making what is displayed. 'Beyond the "
+    "network' leaves out a bare GET of the same two listings by a warm shared httpx client. Against a limit, the "
+    "ratio is limit / ours; against the imports, ours / theirs: pandas, httpx and one SSL context in a fresh kernel, "
+    "the minimum of any listing into a DataFrame over httpx."
 )
 IMPORTS = """
 import time as _time
@@ -64,7 +65,7 @@ print("FOUND " + _json.dumps(_found))
 
 
 def run(*, rounds: int | None = None) -> Iterator[str]:
-    """Give the table, and below it what ``%load_ext`` imported."""
+    """Yield the table, and the number of modules that ``%load_ext`` imported."""
     kernels: list[dict[str, Any]] = []
     sdk, cli, user = sdk_python(), cli_python(), user_python()
     assert user is not None, "the running Python is always there"
@@ -74,7 +75,10 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
             kernels.append(_in_a_kernel(user, url, CODE))
             return float(kernels[-1]["load"] + kernels[-1]["first"])
 
-        ways: dict[str, Callable[[], float]] = {"ours": kernel, "imports": lambda: float(_in_a_kernel(user, url, IMPORTS))}
+        ways: dict[str, Callable[[], float]] = {
+            "ours": kernel,
+            "imports": lambda: float(_in_a_kernel(user, url, IMPORTS)),
+        }
         if cli is not None:
             ways["cli"] = lambda: _command([str(cli.with_name("truss")), "loops", "view", "--help"])
         if sdk is not None:
@@ -89,9 +93,20 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
         compare("first %loops runs, beyond the network", "imports alone", firsts, figures["imports"], invert=True),
         _limit("second %loops runs, beyond the network", laters, SECOND),
     ]
-    for way, peer in (("cli", f"{_version(cli, CLI[0].split('>')[0])} loops view --help"), ("sdk", f"import baseten.loops ({SDK[0]})")):
+    for way, peer in (
+        ("cli", f"{_version(cli, CLI[0].split('>')[0])} loops view --help"),
+        ("sdk", f"import baseten.loops ({SDK[0]})"),
+    ):
         if way in figures:
-            lines.append(compare("%load_ext and first %loops runs, network included", peer, figures["ours"], figures[way], goal=">= 1"))
+            lines.append(
+                compare(
+                    "%load_ext and first %loops runs, network included",
+                    peer,
+                    figures["ours"],
+                    figures[way],
+                    goal=">= 1",
+                )
+            )
     heavy = sorted({name for found in kernels for name in found["heavy"]})
     imported = f"%load_ext imported {kernels[-1]['new']} modules; of {', '.join(HEAVY)}: {', '.join(heavy) or 'none'}."
     yield table("In a running kernel", NOTE, lines) + f"\n{imported}\n"
@@ -103,17 +118,19 @@ def _limit(what: str, ours: list[float], limit: float) -> Ratio:
 
 def _in_a_kernel(python: Path, url: str, code: str) -> Any:
     with tempfile.TemporaryDirectory() as home, _kernel(python, url, home) as client:
-        said: list[str] = []
+        output: list[str] = []
 
         def hook(message: dict[str, Any]) -> None:
             content = message["content"]
             if message["msg_type"] == "stream":
-                said.append(content["text"])
+                output.append(content["text"])
             elif message["msg_type"] == "error":
                 raise RuntimeError("\n".join(content["traceback"]))
 
-        client.execute_interactive(code.replace("HEAVY", repr(HEAVY)).replace("URL", repr(url)), output_hook=hook, timeout=PATIENCE)
-    line = next(line for line in "".join(said).splitlines() if line.startswith("FOUND "))
+        client.execute_interactive(
+            code.replace("HEAVY", repr(HEAVY)).replace("URL", repr(url)), output_hook=hook, timeout=KERNEL_TIMEOUT
+        )
+    line = next(line for line in "".join(output).splitlines() if line.startswith("FOUND "))
     return json.loads(line.removeprefix("FOUND "))
 
 
@@ -122,14 +139,20 @@ def _kernel(python: Path, url: str, home: str) -> Iterator[Any]:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
 
-    env = {**environment(), "HOME": home, "LOOPS_BASE_URL": url, "BASETEN_API_KEY": "benchmark", "IPYTHONDIR": str(Path(home) / "ipython")}
+    env = {
+        **environment(),
+        "HOME": home,
+        "LOOPS_BASE_URL": url,
+        "BASETEN_API_KEY": "benchmark",
+        "IPYTHONDIR": str(Path(home) / "ipython"),
+    }
     manager = KernelManager()
     manager._kernel_spec = KernelSpec(argv=[str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"])  # noqa: SLF001
     manager.start_kernel(env=env, cwd=str(ROOT), stderr=subprocess.DEVNULL)
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=PATIENCE)
+        client.wait_for_ready(timeout=KERNEL_TIMEOUT)
         yield client
     finally:
         client.stop_channels()
@@ -146,7 +169,8 @@ def _version(python: Path | None, package: str) -> str:
     if python is None:
         return package
     code = f"from importlib.metadata import version; print(version({package!r}))"
-    return f"{package} {subprocess.run([str(python), '-c', code], check=True, capture_output=True, text=True).stdout.strip()}"
+    run = subprocess.run([str(python), "-c", code], check=True, capture_output=True, text=True)
+    return f"{package} {run.stdout.strip()}"
 
 
 def _median(values: list[float]) -> float:

@@ -1,10 +1,11 @@
 """Environments with the peers we measure ourselves against.
 
-Each is a plain venv in the project folder, git-ignored, made once and kept: ``.venv-peers-models-3.11`` and so on hold the ``baseten``
-client (its pydantic models) for every Python of the machine that we support, ``.venv-peers-sdk-3.12`` the Loops SDK, and
-``.venv-peers-cli-3.12`` the truss CLI.  They pin different versions of the same client, so they cannot share one.  What we ourselves
-need is in the first two, and alone with a kernel in ``.venv-peers-user-3.11``.  ``.venv-peers-torch-3.11`` has PyTorch beside what our
-own model needs, so that both train in one process; ``.venv-peers-trackers-3.11`` other trackers of experiments.
+Each is a plain venv in the project folder, git-ignored, made once and kept: ``.venv-peers-models-3.11`` and so on hold
+the ``baseten`` client (its pydantic models) for every Python of the machine that we support, ``.venv-peers-sdk-3.12``
+the Loops SDK, and ``.venv-peers-cli-3.12`` the truss CLI.  They pin different versions of the same client, so they
+cannot share one.  What we ourselves need is in the first two, and alone with a kernel in ``.venv-peers-user-3.11``.
+``.venv-peers-torch-3.11`` has PyTorch beside what our own model needs, so that both train in one process;
+``.venv-peers-trackers-3.11`` other trackers of experiments.
 """
 
 from __future__ import annotations
@@ -37,23 +38,23 @@ FRAME_NEEDS = ("msgspec", "numpy", "pandas")
 
 
 def models_python(version: str) -> Path | None:
-    """Return the interpreter of the environment with the pydantic models, made if need be; None where the machine lacks that Python."""
+    """Return the interpreter of the environment with the pydantic models; None where that Python is not installed."""
     return _environment(f"models-{version}", version, (*_pinned_here(FRAME_NEEDS), *MODELS))
 
 
 def sdk_python() -> Path | None:
-    """Return the interpreter of the environment with the Loops SDK, made if need be; None where the machine lacks that Python."""
+    """Return the interpreter of the environment with the Loops SDK; None where that Python is not installed."""
     return _environment(f"sdk-{SDK_PYTHON}", SDK_PYTHON, (*_project_needs(), *SDK))
 
 
 def user_python() -> Path | None:
-    """Return the interpreter of an environment as a person has it: what this project needs, and a kernel; none of the test tools."""
+    """Return the interpreter of an environment as users have it: our dependencies and a kernel, no test tools."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return _environment(f"user-{version}", version, (*_project_needs(), *_pinned_here(("ipykernel",))))
 
 
 def cli_python() -> Path | None:
-    """Return the interpreter of the environment with the truss CLI, made if need be; None where the machine lacks that Python."""
+    """Return the interpreter of the environment with the truss CLI; None where that Python is not installed."""
     return _environment(f"cli-{SDK_PYTHON}", SDK_PYTHON, CLI)
 
 
@@ -91,7 +92,9 @@ def _environment(name: str, version: str, packages: tuple[str, ...]) -> Path | N
         return None
     print(f"making {folder.name} ({', '.join(packages[-3:])}, ...): once, some minutes", file=sys.stderr)
     subprocess.run([base, "-m", "venv", "--clear", str(folder)], check=True)
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
+    subprocess.run(
+        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True
+    )
     done.write_text(wanted)
     return python
 

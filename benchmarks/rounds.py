@@ -1,4 +1,4 @@
-"""Ratios that a busy machine cannot turn: methods take turns round by round, and each ratio is the median of the rounds' ratios."""
+"""Ratios that are robust on a busy machine: methods alternate, and each ratio is the median of the rounds' ratios."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
     """Measure every way once a round, and return the figures of all rounds by way."""
     figures: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds):
-        # The order turns too, so that nobody always follows the same neighbour.
+        # The order turns too, so that no case always follows the same neighbour.
         names = list(ways)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             figures[name].append(ways[name]())
@@ -59,7 +59,14 @@ def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
 
 
 def compare(
-    what: str, peer: str, ours: list[float], theirs: list[float], *, goal: str = "", unit: str = "ms", invert: bool = False
+    what: str,
+    peer: str,
+    ours: list[float],
+    theirs: list[float],
+    *,
+    goal: str = "",
+    unit: str = "ms",
+    invert: bool = False,
 ) -> Ratio:
     """Return the line of one comparison.
 
@@ -91,8 +98,8 @@ def compare(
 def table(title: str, note: str, lines: list[Ratio]) -> str:
     """Return the lines as a Markdown table under a title, with a note on what was measured."""
     rows = [
-        f"| {line.what} | {line.peer} | **{line.ratio:.2f}** | {line.spread[0]:.2f} to {line.spread[1]:.2f} | {line.goal} | {line.verdict} "
-        f"| {line.ours} | {line.theirs} |"
+        f"| {line.what} | {line.peer} | **{line.ratio:.2f}** | {line.spread[0]:.2f} to {line.spread[1]:.2f} | "
+        f"{line.goal} | {line.verdict} | {line.ours} | {line.theirs} |"
         for line in lines
     ]
     head = "| what | peer | ratio | rounds | goal | | ours | peer's |\n|---|---|---|---|---|---|---|---|"
@@ -108,4 +115,7 @@ def machine() -> str:
     except OSError:
         pass
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}{load}, driver Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}{load}, driver Python "
+        f"{platform.python_version()}"
+    )

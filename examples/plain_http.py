@@ -17,7 +17,7 @@ import httpx
 
 
 class RefusedError(RuntimeError):
-    """The service said no; ``status`` is the number that it said it with."""
+    """The service refused a request; ``status`` is the HTTP status."""
 
     def __init__(self, answer: httpx.Response) -> None:
         try:
@@ -34,7 +34,8 @@ class PlainLoops:
     Parameters
     ----------
     base_url, api_key
-        Of the environment (``LOOPS_BASE_URL``, ``BASETEN_API_KEY``) when left out; ``loops-nb token`` prints the key of a local service.
+        Of the environment (``LOOPS_BASE_URL``, ``BASETEN_API_KEY``) when left out; ``loops-nb token`` prints the key of
+        a local service.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
@@ -42,27 +43,33 @@ class PlainLoops:
         key = api_key or os.environ.get("BASETEN_API_KEY", "none")
         self._http = httpx.Client(headers={"Authorization": f"Api-Key {key}"}, timeout=300)
 
-    def ask(self, method: str, url: str, *, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None) -> httpx.Response:
-        """Return an answer, or raise with the words of the service; 408 and 502 are answers, they mean "ask again"."""
-        answer = self._http.request(method, url if url.startswith("http") else self.base_url + url, json=body, headers=headers)
+    def request(
+        self, method: str, url: str, *, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """Send a request and return the answer; 408 and 502 are returned, they mean "send it again"."""
+        answer = self._http.request(
+            method, url if url.startswith("http") else self.base_url + url, json=body, headers=headers
+        )
         if answer.is_error and answer.status_code not in {408, 502}:
             raise RefusedError(answer)
         return answer
 
     def session(self) -> str:
         """Create a session and return its id."""
-        return str(self.ask("POST", "/v1/loops/sessions").json()["session"]["id"])
+        return str(self.request("POST", "/v1/loops/sessions").json()["session"]["id"])
 
-    def run(self, base_model: str = "loops-local/tiny", *, lora_rank: int = 16, session_id: str | None = None, **more: Any) -> PlainRun:
+    def run(
+        self, base_model: str = "loops-local/tiny", *, lora_rank: int = 16, session_id: str | None = None, **more: Any
+    ) -> PlainRun:
         """Create a run (``name=``, ``seed=``, ``path=`` of a checkpoint, ...) and wait until its trainer is up."""
         body = {"session_id": session_id or self.session(), "base_model": base_model, "lora_rank": lora_rank, **more}
-        run = PlainRun(self, self.ask("POST", "/v1/loops/trainers", body=body).json()["run"])
+        run = PlainRun(self, self.request("POST", "/v1/loops/trainers", body=body).json()["run"])
         run.wait_until_up()
         run.operation("init_trainer_server", lora_rank=lora_rank, base_model=base_model)
         return run
 
     def close(self) -> None:
-        """Close the connection; what runs goes on running."""
+        """Close the connection; runs are not ended."""
         self._http.close()
 
 
@@ -78,10 +85,10 @@ class PlainRun:
         self._version = 0
 
     def wait_until_up(self) -> None:
-        """Wait for the trainer; any answer but 200 means "not yet", one that the gateway marks (``06``) means "never"."""
+        """Wait for the trainer: any status but 200 means "not yet", the gateway's code ``06`` means "never"."""
         while True:
             try:
-                if self._loops.ask("GET", f"{self.base_url}/health").is_success:
+                if self._loops.request("GET", f"{self.base_url}/health").is_success:
                     return
             except RefusedError as error:
                 if error.status == httpx.codes.UNPROCESSABLE_ENTITY:
@@ -89,17 +96,23 @@ class PlainRun:
             time.sleep(1.0)
 
     def submit(self, operation: str, /, **fields: Any) -> str:
-        """Send an operation and return its id at once: several can be on their way, they are done in the order of their arrival."""
+        """Send an operation and return its id at once; operations are executed in the order of arrival."""
         # The key makes it safe to send again after a lost answer: the work is done once.
         headers = {"Idempotency-Key": uuid.uuid4().hex, "X-Run-Id": self.run_id}
         body = {"run_id": self.run_id, **fields}
-        return str(self._loops.ask("POST", f"{self.base_url}/{operation}", body=body, headers=headers).json()["operation_id"])
+        return str(
+            self._loops.request("POST", f"{self.base_url}/{operation}", body=body, headers=headers).json()[
+                "operation_id"
+            ]
+        )
 
     def wait(self, operation_id: str) -> dict[str, Any]:
         """Return the result of an operation."""
         while True:
             # The service holds the request until there is something to say, half a minute at most.
-            answer = self._loops.ask("GET", f"{self.base_url}/operations/{operation_id}", headers={"X-Run-Id": self.run_id})
+            answer = self._loops.request(
+                "GET", f"{self.base_url}/operations/{operation_id}", headers={"X-Run-Id": self.run_id}
+            )
             if answer.status_code == httpx.codes.OK:
                 break
         said = answer.json()
@@ -113,7 +126,7 @@ class PlainRun:
         return self.wait(self.submit(operation, **fields))
 
     def forward_backward(self, data: list[dict[str, Any]], loss_fn: str = "cross_entropy") -> dict[str, Any]:
-        """Compute a loss and add its gradients up."""
+        """Compute a loss and accumulate its gradients."""
         return self.operation("forward_backward", data=data, loss_fn=loss_fn)
 
     def optim_step(self, learning_rate: float = 5e-3, **adam: float) -> dict[str, Any]:
@@ -130,7 +143,9 @@ class PlainRun:
         self._version = done["version"]
         return str(done["path"])
 
-    def sample(self, prompt: Sequence[int], *, max_tokens: int = 32, temperature: float = 0.0, n: int = 1) -> list[list[int]]:
+    def sample(
+        self, prompt: Sequence[int], *, max_tokens: int = 32, temperature: float = 0.0, n: int = 1
+    ) -> list[list[int]]:
         """Return what the sampler of the run writes after a prompt, as token ids."""
         self._sampler = self._sampler or self._start_sampler()
         # Without a floor the sampler serves the base model.
@@ -138,15 +153,20 @@ class PlainRun:
         body = {"prompt": list(prompt), "max_tokens": max_tokens, "temperature": temperature, "n": n}
         marked = {"logprobs": 0, "return_tokens_as_token_ids": True}
         while True:
-            answer = self._loops.ask("POST", f"{self._sampler}/sample", body={**body, **marked}, headers={"X-Run-Id": self.run_id, **floor})
+            answer = self._loops.request(
+                "POST", f"{self._sampler}/sample", body={**body, **marked}, headers={"X-Run-Id": self.run_id, **floor}
+            )
             if answer.status_code == httpx.codes.OK:
-                return [[int(token.partition(":")[2]) for token in one["logprobs"]["tokens"]] for one in answer.json()["choices"]]
+                return [
+                    [int(token.partition(":")[2]) for token in one["logprobs"]["tokens"]]
+                    for one in answer.json()["choices"]
+                ]
 
     def _start_sampler(self) -> str:
         body = {"session_id": self.session_id, "run_id": self.run_id}
-        sampler = self._loops.ask("POST", "/v1/loops/samplers", body=body).json()["sampler"]
+        sampler = self._loops.request("POST", "/v1/loops/samplers", body=body).json()["sampler"]
         status = f"/v1/models/{sampler['model_id']}/deployments/{sampler['deployment_id']}"
-        while self._loops.ask("GET", status).json()["status"] != "ACTIVE":
+        while self._loops.request("GET", status).json()["status"] != "ACTIVE":
             time.sleep(0.5)
         return str(sampler["base_url"])
 

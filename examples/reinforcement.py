@@ -1,4 +1,4 @@
-"""Reinforcement learning with the official SDK: sample, score, and make likelier what scored above the rest of its group.
+"""Reinforcement learning with the official SDK: sample, score, reinforce what scored above its group.
 
 The reward here is the share of vowels in a completion.  The model starts with few and learns to write little else.
 
@@ -31,7 +31,7 @@ def reward(text: str) -> float:
 
 
 def experience(prompt: list[int], sequence: Any, advantage: float) -> Datum:
-    """Return what one completion teaches: its tokens, how likely they were when sampled, and how much better than the group it was."""
+    """Return the datum of one completion: its tokens, their sampling logprobs, and its advantage."""
     tokens = prompt + sequence.tokens
     unsampled = [0.0] * (len(prompt) - 1)
 
@@ -51,7 +51,9 @@ def experience(prompt: list[int], sequence: Any, advantage: float) -> Datum:
 def main() -> None:
     """Improve the policy, round by round."""
     service = ServiceClient()
-    client = service.create_lora_training_client(BASE_MODEL, rank=16, seed=0, name="reinforcement example", with_sampler=True)
+    client = service.create_lora_training_client(
+        BASE_MODEL, rank=16, seed=0, name="reinforcement example", with_sampler=True
+    )
     tokenizer = client.get_tokenizer()
     prompt = tokenizer.encode(PROMPT, add_special_tokens=False)
 

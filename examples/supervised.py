@@ -30,7 +30,7 @@ def prompt_of(question: str) -> str:
     return f"Q: {question}\nA:"
 
 
-def lesson(tokenizer: Any, question: str, answer: str) -> Datum:
+def training_example(tokenizer: Any, question: str, answer: str) -> Datum:
     """Return one example: the answer is learnt, the question is only read."""
     prompt = tokenizer.encode(prompt_of(question), add_special_tokens=False)
     wanted = tokenizer.encode(f" {answer}\n", add_special_tokens=False)
@@ -54,15 +54,17 @@ def ask(sampler: Any, tokenizer: Any, question: str) -> str:
 def main() -> None:
     """Train, save, ask."""
     service = ServiceClient()
-    client = service.create_lora_training_client(BASE_MODEL, rank=16, seed=0, name="supervised example", with_sampler=True)
+    client = service.create_lora_training_client(
+        BASE_MODEL, rank=16, seed=0, name="supervised example", with_sampler=True
+    )
     tokenizer = client.get_tokenizer()
-    lessons = [lesson(tokenizer, question, answer) for question, answer in ANSWERS.items()]
+    examples = [training_example(tokenizer, question, answer) for question, answer in ANSWERS.items()]
 
     before = client.save_weights_and_get_sampling_client("before")
     print(f"run {client.run_id}: before training it says {ask(before, tokenizer, next(iter(ANSWERS)))!r}")
     for step in range(1, STEPS + 1):
         # Both are on their way before the first is waited for.
-        forward = client.forward_backward(lessons)
+        forward = client.forward_backward(examples)
         optim = client.optim_step(AdamParams(learning_rate=LEARNING_RATE))
         loss = forward.result().loss
         optim.result()

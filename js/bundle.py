@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "loops_nb" / "static"
 BUNDLE = STATIC / "panels.js"
-BUNDLES = (BUNDLE, STATIC / "curves.js")
+BUNDLES = (BUNDLE, STATIC / "curves.js", STATIC / "experiments.js", STATIC / "samples.js")
 #: The licences of the packages in the bundles, which have to go with every copy.
 NOTICES = STATIC / "THIRD-PARTY-NOTICES.txt"
 _SETTINGS = ("package.json", "package-lock.json", "build.mjs", "tsconfig.json")
@@ -44,11 +44,13 @@ def build() -> None:
         if _are_there():
             # An archive that was unpacked with new times, on a machine without Node: what was shipped is good.
             return
-        raise SystemExit("loops_nb needs Node 20 or newer with npm to build the page code of its panels, and npm is not on the path.")
+        raise SystemExit(
+            "loops_nb needs Node 20 or newer with npm to build the page code of its panels, and npm is not on the path."
+        )
     # The environment is copied: another thread may change it while the process starts.
     environment = dict(os.environ)
     if not _is_installed():
-        # Two packages; what only the tests need is not asked for.
+        # Three packages; what only the tests need is not asked for.
         _run([npm, "ci", "--omit=dev", "--loglevel=error"], environment)
     _run([npm, "run", "--silent", "build"], environment)
     # A build that came to the same bytes may have left the old time.

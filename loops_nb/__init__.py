@@ -1,7 +1,7 @@
 """Baseten Loops in a notebook.
 
-``%load_ext loops_nb``, then ``%loops``.  From Python: `Loops` and `AsyncLoops`.  Importing this package imports nothing heavy; what is
-asked for comes in when it is asked for.
+``%load_ext loops_nb``, then ``%loops``.  From Python: `Loops` and `AsyncLoops`.  Importing this package imports nothing
+slow: a public name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from loops_nb._version import __version__
 
 if TYPE_CHECKING:
-    from loops_nb.async_loops import AsyncLoops
+    from loops_nb.api.uri import CheckpointURI, parse_uri
     from loops_nb.client.retry import RetryPolicy
     from loops_nb.errors import LoopsError
-    from loops_nb.experiments import Experiment, experiment
-    from loops_nb.loops import Loops
+    from loops_nb.resources._async.loops import AsyncLoops
+    from loops_nb.resources.loops import Loops
     from loops_nb.tracking import track
-    from loops_nb.uri import CheckpointURI, parse_uri
+    from loops_nb.tracking.experiment import Experiment, experiment
 
 __all__ = [
     "AsyncLoops",
@@ -38,25 +38,25 @@ __all__ = [
 # Without a handler of the application's, Python would print warnings under whatever cell runs.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_HOME_OF = {
-    "AsyncLoops": "loops_nb.async_loops",
-    "CheckpointURI": "loops_nb.uri",
-    "Experiment": "loops_nb.experiments",
-    "Loops": "loops_nb.loops",
+_MODULE_OF = {
+    "AsyncLoops": "loops_nb.resources._async.loops",
+    "CheckpointURI": "loops_nb.api.uri",
+    "Experiment": "loops_nb.tracking.experiment",
+    "Loops": "loops_nb.resources.loops",
     "LoopsError": "loops_nb.errors",
     "RetryPolicy": "loops_nb.client.retry",
-    "experiment": "loops_nb.experiments",
-    "parse_uri": "loops_nb.uri",
+    "experiment": "loops_nb.tracking.experiment",
+    "parse_uri": "loops_nb.api.uri",
     "track": "loops_nb.tracking",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - only needed for the first use of a name
+    import importlib  # only needed for the first use of a name
 
-    value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
+    value = globals()[name] = getattr(importlib.import_module(_MODULE_OF[name]), name)
     return value
 
 
@@ -66,13 +66,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(ip: Any) -> None:
     """Register ``%loops`` (called by ``%load_ext loops_nb``)."""
-    from loops_nb import magics  # noqa: PLC0415 - needs IPython, which a script does not have
+    from loops_nb import magics  # needs IPython, which a script does not have
 
     magics.load(ip)
 
 
 def unload_ipython_extension(ip: Any) -> None:
     """Take everything back that `load_ipython_extension` did (called by ``%unload_ext loops_nb``)."""
-    from loops_nb import magics  # noqa: PLC0415
+    from loops_nb import magics
 
     magics.unload(ip)

@@ -1,34 +1,34 @@
-"""``df.loops``: what one can do with a frame of Loops resources.
-
-Importing this module registers the accessor with pandas.
-"""
+"""``df.loops``: methods of DataFrames of Loops resources; `loops_nb.frames.registration` registers them with pandas."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
-from loops_nb.connections import CONNECTION_ATTR, marked, the_only_one
+from loops_nb.api.references import CheckpointRef
+from loops_nb.api.step_names import step_of
+from loops_nb.api.uri import format_uri
+from loops_nb.checkpoints.service import CONNECTIONS, FOLDER, KEPT, CheckpointService, Patterns, refs_of
+from loops_nb.checkpoints.transfer.frames import downloads_frame, plan_frame
+from loops_nb.client.frame_connections import CONNECTION_ATTR, config_of, only_config
+from loops_nb.console import encodable
 from loops_nb.errors import InvalidArgumentError, readable_interrupt
 from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE, times_of
 from loops_nb.frames.columns import KINDS
-from loops_nb.frames.derived import DERIVED
-from loops_nb.frames.downloads import downloads_frame, plan_frame
-from loops_nb.references import CheckpointRef
-from loops_nb.steps import step_of
-from loops_nb.uri import format_uri
-from loops_nb.workbench import CONNECTIONS, FOLDER, KEPT, Patterns, Workbench, refs_of
+from loops_nb.frames.computed import COMPUTED_KINDS
 
 if TYPE_CHECKING:
-    from loops_nb.client.exchange import Exchange
-    from loops_nb.plots.namespace import LoopsPlots
+    from loops_nb.charts.plot_accessor import PlotAccessor
+    from loops_nb.charts.series import Axis
+    from loops_nb.client.config import HasConfig
+    from loops_nb.panels import CurvesPanel
 
-#: What `LoopsAccessor.timeline` notes on its frame, in the place of a kind: it is shown like a listing, and is none.
+#: In place of a kind in the frame of `LoopsAccessor.timeline`, which is displayed like a listing.
 TIMELINE = "timeline"
 _TIME_OF = {"logs": "timestamp", "files": "last_modified"}
 _EVENT_OF = {
@@ -56,44 +56,48 @@ _CAN = {
     "uri": frozenset({"checkpoints"}),
     "total_bytes": frozenset({"checkpoints", "files"}),
     "download()": frozenset({"checkpoints"}),
+    "delete()": frozenset({"runs", "checkpoints"}),
     "tensors()": frozenset({"checkpoints"}),
     "compare()": frozenset({"checkpoints"}),
     "changes()": frozenset({"checkpoints"}),
     "drift()": frozenset({"checkpoints"}),
     "duplicates()": frozenset({"checkpoints"}),
     "with_metrics()": frozenset({"runs", "checkpoints"}),
+    "sweep()": frozenset({"experiments"}),
+    "curves()": frozenset({"experiments", "runs"}),
 }
-_LINE_OF = {"runs": "df = %loops runs", "checkpoints": "df = %loops checkpoints RUN", "files": "df = %loops files CHECKPOINT"}
+_LINE_OF = {
+    "runs": "df = %loops runs",
+    "checkpoints": "df = %loops checkpoints RUN",
+    "files": "df = %loops files CHECKPOINT",
+    "experiments": "df = %loops experiments",
+}
 _MARKS = {name: frozenset(column.name for column in kind.columns) for name, kind in KINDS.items()}
 
 
-class Connected(Protocol):
-    """`Loops` or `AsyncLoops`."""
-
-    @property
-    def exchange(self) -> Exchange:
-        """Address, key and policy."""
-        ...
-
-
-@pd.api.extensions.register_dataframe_accessor("loops")
 class LoopsAccessor:
-    """What one can do with a frame of Loops resources.
+    """Methods of a DataFrame of Loops resources.
 
-    A frame knows its kind also after filtering, sorting and selecting columns; where pandas lost the note (a merge, a round trip
-    through a file), the columns tell it.
+    The kind of a frame is kept through filtering, sorting and selecting columns; where pandas loses it (merges, files)
+    it is derived from the columns.
 
     Parameters
     ----------
-    frame
+    frame : pandas.DataFrame
         A frame made by ``loops_nb``, or one with its columns.
+
+    Examples
+    --------
+    >>> df = loops.checkpoints.frame(run_id="k4q95w5")
+    >>> df.loops
+    <df.loops: 8 rows of checkpoints. ...>
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
     def __repr__(self) -> str:
-        """Say what the frame holds, and what can be done with it."""
+        """Return the kind and the methods that the frame has."""
         try:
             kind = self.kind
         except InvalidArgumentError as error:
@@ -109,6 +113,11 @@ class LoopsAccessor:
         ------
         InvalidArgumentError
             If the frame is of no kind, or its columns fit several.
+
+        Examples
+        --------
+        >>> loops.runs.frame().loops.kind
+        'runs'
         """
         columns = set(self._frame.columns)
         noted = self._frame.attrs.get(KIND_ATTR)
@@ -118,9 +127,9 @@ class LoopsAccessor:
             raise InvalidArgumentError(
                 "This frame is a timeline: events of several kinds, not a listing of one.",
                 argument="df",
-                hint="Go on from the listing it was made of.",
+                hint="Use the listing that it was made from.",
             )
-        # Columns that no kind has (a person's own, or ``step``) say nothing.
+        # Columns that no kind has (the user's own, or ``step``) are ignored.
         known = columns & frozenset().union(*_MARKS.values())
         fits = [name for name, marks in _MARKS.items() if known and known <= marks]
         if len(fits) == 1:
@@ -138,20 +147,24 @@ class LoopsAccessor:
 
         Parameters
         ----------
-        by
-            Column or columns to group by.  Left out, checkpoints are grouped by ``run_id`` and ``target`` (of each run, the newest one
-            to resume from and the newest one to serve), as far as the frame has those columns; other kinds are not grouped.
+        by : str or list of str, optional
+            Columns to group by.  Default for checkpoints is ``run_id`` and ``target`` (of each run, the newest one to
+            resume from and the newest one to serve), as far as the frame has those columns; no groups for other kinds.
 
         Returns
         -------
         pandas.DataFrame
-            The same columns.  Rows without a time count as older than all others and keep their order, which the service gives as newest
-            first; of equal times the first row wins.  An empty frame stays empty.
+            The same columns.  Rows without a time count as oldest and keep the order of the service, newest first; of
+            equal times the first row is taken.  An empty frame stays empty.
 
         Raises
         ------
         InvalidArgumentError
             If the frame is of no kind, has lost its column of times, or has no column ``by``.
+
+        Examples
+        --------
+        >>> loops.checkpoints.frame(run_id="k4q95w5").loops.latest(by="target")
         """
         kind = self.kind
         time = self._needs(_TIME_OF.get(kind, "created_at"), "latest")
@@ -164,18 +177,23 @@ class LoopsAccessor:
         return newest_first.drop_duplicates(groups) if groups else newest_first.head(1)
 
     def by_step(self) -> pd.DataFrame:
-        """Return checkpoints in the order of training, with the step that each name tells.
+        """Return checkpoints in the order of training, with the step in each name.
 
         Returns
         -------
         pandas.DataFrame
-            The same rows with one more column, ``step`` (Int64): the number in names such as ``step-100``, ``step_000100``, ``ckpt-100``
-            and ``000100``, missing in names such as ``final``.  Sorted by step, then by time, rows without a step last.
+            The same rows with one more column, ``step`` (Int64): the number in names such as ``step-100``,
+            ``step_000100``, ``ckpt-100`` and ``000100``, missing in names such as ``final``.  Sorted by step, then by
+            time, rows without a step last.
 
         Raises
         ------
         InvalidArgumentError
             If these are not checkpoints, or the column ``checkpoint_id`` was dropped.
+
+        Examples
+        --------
+        >>> loops.checkpoints.frame(run_id="k4q95w5").loops.by_step()[["step", "uri"]]
         """
         self._only("by_step", "checkpoints")
         names = self._frame[self._needs("checkpoint_id", "by_step")]
@@ -185,12 +203,17 @@ class LoopsAccessor:
 
     @property
     def uri(self) -> pd.Series[str]:
-        """The ``bt://`` form of each checkpoint, also when the column ``uri`` was dropped but its parts were kept.
+        """The ``bt://`` URI of each checkpoint (strings), also where only the parts of ``uri`` were kept.
 
         Raises
         ------
         InvalidArgumentError
-            If these are not checkpoints, or neither ``uri`` nor its parts are left.
+            If these are not checkpoints, or have neither ``uri`` nor its parts.
+
+        Examples
+        --------
+        >>> loops.checkpoints.frame(run_id="k4q95w5").loops.uri.iloc[0]
+        'bt://loops:k4q95w5/sampler_weights/step-100'
         """
         self._only("uri", "checkpoints")
         if "uri" in self._frame:
@@ -202,23 +225,33 @@ class LoopsAccessor:
 
     @property
     def total_bytes(self) -> int:
-        """Sum of ``size_bytes`` over all rows; a row without a size adds nothing.
+        """Sum of ``size_bytes`` over all rows with a size, in bytes.
 
         Raises
         ------
         InvalidArgumentError
             If these are neither checkpoints nor files, or the column was dropped.
+
+        Examples
+        --------
+        >>> loops.checkpoints.frame(run_id="k4q95w5").loops.total_bytes
+        167772160
         """
         self._only("total_bytes", "checkpoints", "files")
         # Python's integers do not overflow as 64 bits would.
         return sum(int(size) for size in self._frame[self._needs("size_bytes", "total_bytes")].dropna())
 
     @property
-    def plot(self) -> LoopsPlots:
-        """Pictures that need no plotting library: ``plot.timeline()`` and ``plot.sizes()`` of checkpoints, ``plot.drift()`` of a drift."""
-        from loops_nb.plots.namespace import LoopsPlots  # noqa: PLC0415 - a listing needs no pictures
+    def plot(self) -> PlotAccessor:
+        """Charts: ``timeline()``, ``sizes()``, ``drift()`` of checkpoints; ``curves()``, ``sweep()``, ``parallel()``.
 
-        return LoopsPlots(self._frame)
+        Examples
+        --------
+        >>> loops.checkpoints.list(run_id="k4q95w5").loops.plot.timeline()
+        """
+        from loops_nb.charts.plot_accessor import PlotAccessor  # a listing needs no charts
+
+        return PlotAccessor(self._frame)
 
     def download(
         self,
@@ -229,119 +262,331 @@ class LoopsAccessor:
         dry_run: bool = False,
         connections: int = CONNECTIONS,
         quiet: bool = False,
-        loops: Connected | None = None,
+        loops: HasConfig | None = None,
     ) -> pd.DataFrame:
-        """Bring these checkpoints home; as ``loops.checkpoints.download``, which tells the errors.
+        """Download these checkpoints (``GET /v1/loops/checkpoints/{checkpoint_id}/files`` and the URLs in its answer).
 
         Parameters
         ----------
-        into
-            The folder for all of them; each goes to ``into/run/weights/name``.
-        include, exclude
-            Patterns for the names of files, such as ``"*.json"``.
-        dry_run
-            Fetch nothing, and say what would be fetched.
-        connections, quiet
-            As in ``loops.checkpoints.download``.
-        loops
-            The connection; without it the one that the frame came from.
+        into : str or path-like, default "checkpoints"
+            Folder for all of them; each goes to ``into/run/weights/name``.
+        include, exclude : str or sequence of str, default ()
+            Patterns of file names such as ``"*.json"``.
+        dry_run : bool, default False
+            Download nothing, and return what would be downloaded.
+        connections : int, default 16
+            Simultaneous connections, 1 to 64.
+        quiet : bool, default False
+            Show no progress.
+        loops : Loops, optional
+            The client; default is the one that the frame came from.
 
         Returns
         -------
         pandas.DataFrame
-            One row a checkpoint, with ``path``; of a dry run one row a file, with ``state``.  Columns as in `loops_nb.frames.downloads`.
+            One row a checkpoint, with ``path``; for a dry run one row a file, with ``state``.
+            Columns as in `loops_nb.checkpoints.transfer.frames`.
+
+        Raises
+        ------
+        DownloadError, InvalidArgumentError
+            As in ``loops.checkpoints.download``, and if the client is not known.
+
+        Examples
+        --------
+        >>> df = loops.checkpoints.frame(run_id="k4q95w5")
+        >>> df.query("target == 'sampler'").loops.download(into="weights", include="*.safetensors")
         """
-        with self._bench("download", loops) as bench:
+        with self._service("download", loops) as service:
             if dry_run:
-                return plan_frame(bench.plan(self._refs(), into, include, exclude))
-            return downloads_frame(bench.download(self._refs(), into, include, exclude, connections=connections, quiet=quiet))
+                return plan_frame(service.plan(self._refs(), into, include, exclude))
+            return downloads_frame(
+                service.download(self._refs(), into, include, exclude, connections=connections, quiet=quiet)
+            )
 
-    def tensors(self, *, loops: Connected | None = None) -> pd.DataFrame:
-        """List the tensors of these checkpoints; as ``loops.checkpoints.tensors``."""
-        with self._bench("tensors", loops) as bench:
-            return bench.tensors(self._refs())
-
-    def changes(self, *, loops: Connected | None = None) -> pd.DataFrame:
-        """List the tensors that are not the same as in the first row; as ``loops.checkpoints.changes``."""
-        with self._bench("changes", loops) as bench:
-            return bench.changes(self._refs())
-
-    def compare(self, by: str = "module", *, loops: Connected | None = None) -> pd.DataFrame:
-        """Compare the weights of these checkpoints with those of the first row; as ``loops.checkpoints.compare``."""
-        with self._bench("compare", loops) as bench:
-            return bench.compare(self._refs(), by)
-
-    def drift(self, by: str = "module", *, loops: Connected | None = None) -> pd.DataFrame:
-        """Follow the weights of these checkpoints along their steps; as ``loops.checkpoints.drift``."""
-        with self._bench("drift", loops) as bench:
-            return bench.drift(self._refs(), by)
-
-    def duplicates(self, *, loops: Connected | None = None) -> pd.DataFrame:
-        """Find those of these checkpoints that hold the same weights; as ``loops.checkpoints.duplicates``."""
-        with self._bench("duplicates", loops) as bench:
-            return bench.duplicates(self._refs())
-
-    def with_metrics(self, at: str | None = None, *, keys: Iterable[str] | None = None) -> pd.DataFrame:
-        """Return runs or checkpoints with what was recorded of them on this machine; no network.
+    def delete(
+        self, *, sure: bool = False, dry_run: bool = False, workers: int = 8, loops: HasConfig | None = None
+    ) -> pd.DataFrame:
+        """Delete these runs or checkpoints for good, after a question that says what goes.
 
         Parameters
         ----------
-        at
-            Which value of each key: of checkpoints ``save``, the last one of its attempt up to the step at which the checkpoint was
-            saved; of runs ``last``, ``min`` or ``max``.  Left out, it is ``save`` and ``last``.
-        keys
-            Only these keys, such as ``["loss"]``; None for all.
+        sure : bool, default False
+            Do not ask, for scripts.
+        dry_run : bool, default False
+            Delete nothing, and return what would be deleted.
+        workers : int, default 8
+            Simultaneous requests, 1 to 32.
+        loops : Loops, optional
+            The client; default is the one that the frame came from.
 
         Returns
         -------
         pandas.DataFrame
-            The same rows and columns, and a column (float64) a key, missing where nothing was recorded; ``metric:`` and its name where
-            the frame has such a column already.  Of checkpoints also ``step`` (Int64): where it was saved, else what its name tells.  Of
-            runs also ``tags`` and ``note`` (strings).
+            One row a run or checkpoint, with result (``deleted``, ``kept``, ``failed``) and reason; for a dry run, or
+            if the answer is no, with in_use.  A run is followed by its checkpoints.
 
         Raises
         ------
         InvalidArgumentError
-            If these are neither runs nor checkpoints, the column with the run's id was dropped, or ``at`` is something else.
+            If the frame is of another kind or has no rows, the client is not known, or there is no front end to ask in.
+
+        Examples
+        --------
+        >>> df = loops.checkpoints.frame(run_id="k4q95w5")
+        >>> df.query("target == 'trainer'").iloc[3:].loops.delete(dry_run=True)
+        """
+        with self._service("delete", loops, "runs", "checkpoints") as service:
+            if self.kind == "runs":
+                plan = service.plan_run_deletion(self._frame)
+            else:
+                plan = service.plan_deletion(self._refs())
+            if dry_run or not (sure or _is_confirmed(plan.question)):
+                return plan.frame()
+            return service.delete(plan, workers=workers)
+
+    def tensors(self, *, loops: HasConfig | None = None) -> pd.DataFrame:
+        """List the tensors of these checkpoints, as ``loops.checkpoints.tensors``.
+
+        Parameters
+        ----------
+        loops : Loops, optional
+            The client; default is the one that the frame came from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a tensor.
+
+        Examples
+        --------
+        >>> df.loops.tensors()
+        """
+        with self._service("tensors", loops) as service:
+            return service.tensors(self._refs())
+
+    def changes(self, *, loops: HasConfig | None = None) -> pd.DataFrame:
+        """List the tensors that differ from the first row by their headers, as ``loops.checkpoints.changes``.
+
+        Parameters
+        ----------
+        loops : Loops, optional
+            The client; default is the one that the frame came from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a change.
+
+        Examples
+        --------
+        >>> df.loops.changes()
+        """
+        with self._service("changes", loops) as service:
+            return service.changes(self._refs())
+
+    def compare(self, by: str = "module", *, loops: HasConfig | None = None) -> pd.DataFrame:
+        """Compare the weights of these checkpoints with those of the first row, as ``loops.checkpoints.compare``.
+
+        Parameters
+        ----------
+        by : {"module", "layer", "module_type", "checkpoint"}, default "module"
+            What the numbers are summed up by; ``module`` sums up nothing.
+        loops : Loops, optional
+            The client; default is the one that the frame came from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a checkpoint and module.
+
+        Examples
+        --------
+        >>> df.loops.by_step().loops.compare(by="layer")
+        """
+        with self._service("compare", loops) as service:
+            return service.compare(self._refs(), by)
+
+    def drift(self, by: str = "module", *, loops: HasConfig | None = None) -> pd.DataFrame:
+        """Compute how the weights of these checkpoints changed over their steps, as ``loops.checkpoints.drift``.
+
+        Parameters
+        ----------
+        by : {"module", "layer", "module_type", "checkpoint"}, default "module"
+            What the numbers are summed up by; ``module`` sums up nothing.
+        loops : Loops, optional
+            The client; default is the one that the frame came from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a step and module.
+
+        Examples
+        --------
+        >>> df.loops.drift(by="layer").loops.plot.drift()
+        """
+        with self._service("drift", loops) as service:
+            return service.drift(self._refs(), by)
+
+    def duplicates(self, *, loops: HasConfig | None = None) -> pd.DataFrame:
+        """Find those of these checkpoints that hold the same weights, as ``loops.checkpoints.duplicates``.
+
+        Parameters
+        ----------
+        loops : Loops, optional
+            The client; default is the one that the frame came from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a duplicate.
+
+        Examples
+        --------
+        >>> df.loops.duplicates()
+        """
+        with self._service("duplicates", loops) as service:
+            return service.duplicates(self._refs())
+
+    def with_metrics(self, at: str | None = None, *, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return runs or checkpoints with the metrics recorded on this machine; no request is made.
+
+        Parameters
+        ----------
+        at : {"save", "last", "min", "max"}, optional
+            Which value of each key: for checkpoints ``save``, the last one of the attempt up to the step at which the
+            checkpoint was saved; for runs ``last`` (default), ``min`` or ``max``.
+        keys : iterable of str, optional
+            Only these keys, such as ``["loss"]``; default is all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The same rows and columns, and a column (float64) a key, missing where nothing was recorded; it is named
+            ``metric:`` and the key if the frame has such a column already.  For checkpoints also ``step`` (Int64), as
+            recorded or else from the name; for runs also ``tags`` and ``note`` (strings).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If these are neither runs nor checkpoints, the column with the run's id was dropped, or ``at`` is something
+            else.
         TrackingError
             If the file of experiments cannot be read.
 
         Examples
         --------
-        >>> df.loops.with_metrics(at="save").sort_values("loss").iloc[0].uri  # doctest: +SKIP
+        >>> df.loops.with_metrics(at="save").sort_values("loss").iloc[0].uri
         """
         self._only("with_metrics", "runs", "checkpoints")
         kind = self.kind
-        from loops_nb.experiments.joining import OF_RUN, with_metrics  # noqa: PLC0415 - a listing alone needs no experiments
-        from loops_nb.tracking import Store  # noqa: PLC0415
+        from loops_nb.tracking import ExperimentStore
+        from loops_nb.tracking.join import RUN_VALUES, with_metrics  # a listing alone needs no experiments
 
-        can = OF_RUN if kind == "runs" else ("save",)
+        can = RUN_VALUES if kind == "runs" else ("save",)
         if at is not None and at not in can:
             raise InvalidArgumentError(f"at must be {' or '.join(can)} for {kind}, not {at!r:.40}.", argument="at")
         self._needs("id" if kind == "runs" else "run_id", "with_metrics")
-        with Store() as store:
+        with ExperimentStore() as store:
             return with_metrics(self._frame, store, kind=kind, at=at or can[0], keys=keys)
 
-    def timeline(self, *others: pd.DataFrame) -> pd.DataFrame:
-        """Return what happened when, oldest first.
+    def curves(self, key: str = "", *, axis: Axis = "step", smoothing: float = 0.0) -> CurvesPanel:
+        """Show the training curves of exactly these experiments or runs in a live panel; no request is made.
 
         Parameters
         ----------
-        others
-            Further frames whose events belong in the same line of time: ``runs.loops.timeline(checkpoints)``.
+        key : str, default ""
+            The metric that is shown first; by default the loss, where that was recorded.
+        axis : {"step", "tokens", "elapsed", "clock"}, default "step"
+            What x is: ``elapsed`` is the time since an experiment began.
+        smoothing : float, default 0.0
+            Weight of the exponential moving average, from 0 (none) to 0.999.
 
         Returns
         -------
-        pandas.DataFrame
-            One row per event with a known time.  Columns: time (``datetime64[us, UTC]``); elapsed (``timedelta64[us]``, since the first
-            event); event (categorical: ``run created``, ``checkpoint saved``, ``sampler created``, ``deployment created``,
-            ``team created``, ``file written``, ``log line``); run_id, id and detail (strings: the run it belongs to where known, the
-            resource, and its name, base model or text).
+        CurvesPanel
+            Shows itself as the last value of a cell.  ``plot.curves`` draws groups of them, and a file.
 
         Raises
         ------
         InvalidArgumentError
-            If a frame is of a kind that has no times, has lost its column of them, or has them as plain texts.
+            If these are neither experiments nor runs, there are no rows, the column ``id`` was dropped, or an argument
+            cannot be used.
+
+        Examples
+        --------
+        >>> df = loops.metrics.experiments(where="lr < 1e-3")
+        >>> df.loops.curves("eval/loss")
+        """
+        self._only("curves", "experiments", "runs")
+        ids = self._frame[self._needs("id", "curves")].dropna().tolist()
+        if not ids:
+            raise InvalidArgumentError(f"There are no {self.kind} in this DataFrame: it has no rows.", argument="df")
+        from loops_nb.panels import CurvesPanel  # widgets take 40 ms to import
+
+        return CurvesPanel(list(dict.fromkeys(ids)), key=key, axis=axis, smoothing=smoothing)
+
+    def sweep(self, metric: str = "loss", *, mode: str | None = None, at: str = "best") -> pd.DataFrame:
+        """Return which parameters of these experiments mattered for a metric; no request is made.
+
+        Parameters
+        ----------
+        metric : str, default "loss"
+            A key that was logged.
+        mode : {"min", "max"}, optional
+            Whether lower or higher values are better; by default inferred from the key.
+        at : {"best", "last"}, default "best"
+            Which value of each experiment is compared.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per parameter that differs, the most important first; columns as in
+            `loops_nb.tracking.metrics.Metrics.sweep`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If these are not experiments, the column ``id`` was dropped, or ``mode`` or ``at`` is invalid.
+        TrackingError
+            If nothing was logged under that key, or the file of experiments cannot be read.
+
+        Examples
+        --------
+        >>> df = loops.metrics.experiments()
+        >>> df[df["params.rank"] == 16].loops.sweep("eval/loss")
+        """
+        self._only("sweep", "experiments")
+        self._needs("id", "sweep")
+        from loops_nb.tracking.metrics import Metrics  # a listing alone needs no experiments
+
+        return Metrics().sweep(metric, self._frame["id"].tolist(), mode=mode, at=at)
+
+    def timeline(self, *others: pd.DataFrame) -> pd.DataFrame:
+        """Return the events of one or several frames, oldest first.
+
+        Parameters
+        ----------
+        *others : pandas.DataFrame
+            Further frames whose events are merged.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an event with a known time.  Columns: time (``datetime64[us, UTC]``); elapsed (``timedelta64[us]``,
+            since the first event); event (categorical: ``run created``, ``checkpoint saved``, ``sampler created``,
+            ``deployment created``, ``team created``, ``file written``, ``log line``); run_id, id and detail (strings:
+            the run if known, the resource, and its name, base model or text).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a frame is of a kind without times, has lost its column of times, or has them as strings.
+
+        Examples
+        --------
+        >>> loops.runs.frame().loops.timeline(loops.checkpoints.frame(run_id="k4q95w5"))
         """
         lines = pd.concat([_events(frame) for frame in (self._frame, *others)], ignore_index=True)
         lines = lines.dropna(subset=["time"]).sort_values("time", kind="stable", ignore_index=True)
@@ -352,31 +597,29 @@ class LoopsAccessor:
     def _refs(self) -> list[CheckpointRef]:
         found = refs_of(self._frame)
         if not found:
-            raise InvalidArgumentError("There is no checkpoint in this DataFrame: it has no rows. Nothing was asked for.", argument="df")
+            raise InvalidArgumentError(
+                "There is no checkpoint in this DataFrame: it has no rows. No request was made.", argument="df"
+            )
         return list(dict.fromkeys(found))
 
     @contextmanager
-    def _bench(self, method: str, loops: Connected | None) -> Iterator[Workbench]:
-        """Work over the connection that the frame came from, or another.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If these are not checkpoints, or nobody knows where they came from.
-        """
-        self._only(method, "checkpoints")
-        exchange = loops.exchange if loops is not None else marked(self._frame.attrs.get(CONNECTION_ATTR)) or the_only_one()
-        if exchange is None:
+    def _service(self, method: str, loops: HasConfig | None, *kinds: str) -> Iterator[CheckpointService]:
+        self._only(method, *(kinds or ("checkpoints",)))
+        config = config_of(self._frame.attrs.get(CONNECTION_ATTR)) or only_config()
+        if loops is not None:
+            config = loops.config
+        if config is None:
             raise InvalidArgumentError(
-                f"df.loops.{method} does not know which service this frame came from (pandas keeps no note of it in files and merges).",
+                f"df.loops.{method} does not know which service this frame came from (pandas keeps no note of it in "
+                f"files and merges).",
                 argument="loops",
-                hint=f"Say it: df.loops.{method}(loops=loops), where loops = %loops connect or loops = Loops(...)",
+                hint=f"Name it: df.loops.{method}(loops=loops), where loops = %loops connect or loops = Loops(...)",
             )
-        from loops_nb.client.transport import Transport  # noqa: PLC0415 - a frame alone needs no network
+        from loops_nb.client.transport import Transport  # needed only with the network
 
         then = KEPT if method == "download" else "Nothing was changed."
-        with readable_interrupt(f"df.loops.{method}", then), closing(Transport(exchange)) as transport:
-            yield Workbench(transport)
+        with readable_interrupt(f"df.loops.{method}", then), closing(Transport(config)) as transport:
+            yield CheckpointService(transport)
 
     def _only(self, method: str, *kinds: str) -> None:
         kind = self.kind
@@ -398,7 +641,19 @@ class LoopsAccessor:
 
 
 def _marks_of_derived(name: str) -> frozenset[str]:
-    return frozenset(column.name for column in DERIVED[name].columns) if name in DERIVED else frozenset()
+    return frozenset(column.name for column in COMPUTED_KINDS[name].columns) if name in COMPUTED_KINDS else frozenset()
+
+
+def _is_confirmed(question: str) -> bool:
+    try:
+        answer = input(encodable(f"{question} [y/N] "))
+    except (EOFError, NotImplementedError) as error:
+        raise InvalidArgumentError(
+            "This session cannot ask for confirmation, so nothing was deleted.",
+            argument="sure",
+            hint="Say it in the call: df.loops.delete(sure=True)",
+        ) from error
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _events(frame: pd.DataFrame) -> pd.DataFrame:
@@ -410,7 +665,8 @@ def _events(frame: pd.DataFrame) -> pd.DataFrame:
     time = times_of(frame[name])
     if time is None:
         raise InvalidArgumentError(
-            f"df.loops.timeline needs times with a time zone in {name!r}, which are {frame[name].dtype} here (a file keeps texts).",
+            f"df.loops.timeline needs times with a time zone in {name!r}, which are {frame[name].dtype} here (a file "
+            f"keeps texts).",
             argument="df",
             hint=f'df["{name}"] = pd.to_datetime(df["{name}"], format="ISO8601", utc=True)',
         )
@@ -426,4 +682,8 @@ def _events(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _texts(frame: pd.DataFrame, column: str) -> Any:
-    return frame[column].astype(STRING_DTYPE).array if column in frame else pd.array(np.full(len(frame), None, object), dtype=STRING_DTYPE)
+    return (
+        frame[column].astype(STRING_DTYPE).array
+        if column in frame
+        else pd.array(np.full(len(frame), None, object), dtype=STRING_DTYPE)
+    )

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from loops_nb import console
 from loops_nb._version import __version__
-from loops_nb.errors import ConfigError
-from loops_nb.home import home_dir
+from loops_nb.config.paths import home_dir
+from loops_nb.errors import ConfigError, LocalServiceError
 from loops_nb.local.settings import DEFAULT_SPEED
 
 _EXAMPLES = """examples:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Parameters
     ----------
-    arguments
+    arguments : sequence of str, optional
         Words after ``loops-nb``; those of the process when left out.
 
     Returns
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _serve(found)
         if found.command == "token":
             return _token(found.port)
-    except ConfigError as error:
+    except (ConfigError, LocalServiceError) as error:
         console.say(f"loops-nb: {error}", out=sys.stderr)
         return 2
     parser.print_help()
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _token(port: int | None) -> int:
-    from loops_nb.tokens import own_services
+    from loops_nb.config.local_services import own_services
 
     running = [service for service in own_services() if port is None or urlsplit(service.url).port == port]
     tokens = {service.url: token for service in running if (token := service.token())}
@@ -79,12 +79,14 @@ def _token(port: int | None) -> int:
 
 
 def _serve(found: argparse.Namespace) -> int:
-    # ruff: noqa: PLC0415 - the server's modules take half a second to load, which the other commands need not wait for
+    from loops_nb.local.requirements import check_server_installed
+
+    check_server_installed()
     from loops_nb.local.environment import drop_secrets
-    from loops_nb.local.registry import default_data_dir
-    from loops_nb.local.server import CannotServeError, serve
+    from loops_nb.local.errors import CannotServeError, StoreError
+    from loops_nb.local.server.process import serve
+    from loops_nb.local.service_registry import default_data_dir
     from loops_nb.local.settings import Settings
-    from loops_nb.local.store import StoreError
 
     data_dir = found.data_dir or default_data_dir(sample=found.sample)
     settings = Settings(
@@ -100,7 +102,8 @@ def _serve(found: argparse.Namespace) -> int:
         hold_seconds=found.hold_seconds,
         any_key=found.any_key,
     )
-    # Here and not only where processes are started: what the service itself runs with is seen in a list of processes as well.
+    # Here and not only where processes are started: what the service itself runs with is seen in a list of processes as
+    # well.
     drop_secrets()
     try:
         serve(settings, port=found.port, registry=found.registry, say=_say)
@@ -140,7 +143,7 @@ def _silence(stream: TextIO) -> None:
 
 
 def _open_standard_streams() -> None:
-    """Lead closed standard streams nowhere: the first files that are opened would take their numbers, and get what is printed."""
+    """Open closed standard streams on the null device, so that no other file gets their numbers and output."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -149,7 +152,8 @@ def _open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - open until the process ends
+            # Open until the process ends.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -164,18 +168,30 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="run the local service of the Loops API",
-        description="Run the local service of the Loops API: no account, no network; a small, real model that trains and samples, "
-        "records and files on this machine. Only who has its token can use it: your own notebooks find it, 'loops-nb token' prints it. "
+        description="Run the local service of the Loops API: no account, no network; a small, real model that trains "
+        "and samples, records and files on this machine. It needs its token: your notebooks find it, "
+        "'loops-nb token' prints it. "
         "Ends with Ctrl-C.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; beyond loopback the network can reach it")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; beyond loopback the network can reach it"
+    )
     serve.add_argument("--port", type=_port, default=8787, help="TCP port; 0 takes a free one")
     serve.add_argument(
-        "--data-dir", type=_folder, metavar="DIR", help="folder of records and files; in the folder of 'loops-nb where' if left out"
+        "--data-dir",
+        type=_folder,
+        metavar="DIR",
+        help="folder of records and files; in the folder of 'loops-nb where' if left out",
     )
-    serve.add_argument("--sample", action="store_true", help="fill an unused folder with a sample workspace: two weeks of somebody's work")
-    serve.add_argument("--seed", type=int, default=0, metavar="N", help="the sample workspace is the same for the same seed")
+    serve.add_argument(
+        "--sample",
+        action="store_true",
+        help="fill an unused folder with a sample workspace: two weeks of example work",
+    )
+    serve.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the sample workspace is the same for the same seed"
+    )
     serve.add_argument(
         "--speed",
         type=_speed,
@@ -183,12 +199,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="deployments and samplers change state N times faster than on the hosted service; 1 is its own pace",
     )
-    serve.add_argument("--url-ttl", type=_positive, default=900, metavar="SECONDS", help="how long a presigned file URL works")
     serve.add_argument(
-        "--rate-limit", type=_natural, default=100, metavar="N", help="requests a second, key and endpoint; 0 switches it off"
+        "--url-ttl", type=_positive, default=900, metavar="SECONDS", help="how long a presigned file URL works"
     )
     serve.add_argument(
-        "--max-trainers", type=_positive, default=4, metavar="N", help="how many trainers may be live at one time; further runs are queued"
+        "--rate-limit",
+        type=_natural,
+        default=100,
+        metavar="N",
+        help="requests a second, key and endpoint; 0 switches it off",
+    )
+    serve.add_argument(
+        "--max-trainers",
+        type=_positive,
+        default=4,
+        metavar="N",
+        help="how many trainers may be live at one time; further runs are queued",
     )
     serve.add_argument(
         "--max-samplers",
@@ -198,18 +224,25 @@ def _parser() -> argparse.ArgumentParser:
         help="how many samplers may be live at one time; further ones wait for an idle one",
     )
     serve.add_argument(
-        "--hold-seconds", type=_hold, default=25.0, metavar="SECONDS", help="how long a request that must wait is held before 408"
+        "--hold-seconds",
+        type=_hold,
+        default=25.0,
+        metavar="SECONDS",
+        help="how long a request that must wait is held before 408",
     )
     serve.add_argument(
         "--any-key",
         action="store_true",
-        help="let any key open it in place of its token: every user of this machine can then read, change and delete what is in it",
+        help=(
+            "let any key open it in place of its token: every user of this machine can then read, change and delete "
+            "what is in it"
+        ),
     )
     serve.add_argument("--registry", type=Path, help=argparse.SUPPRESS)
     token = commands.add_parser(
         "token",
         help="print the token of the local service that runs",
-        description="Print the token of the local service that you run, for programs that cannot find it by themselves: "
+        description="Print the token of the local service that you run, for programs that cannot find it: "
         "export BASETEN_API_KEY=$(loops-nb token)",
     )
     token.add_argument("--port", type=_port, help="port of the service, where several run")

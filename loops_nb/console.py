@@ -1,7 +1,4 @@
-"""Text for consoles that cannot show every character (ascii, cp1252, latin-1).
-
-All output of the package that is not sent to a notebook's page goes through here, so that no line fails with `UnicodeEncodeError`.
-"""
+"""Output to consoles that cannot encode every character (ascii, cp1252, latin-1), without `UnicodeEncodeError`."""
 
 # ruff: noqa: RUF001 - the characters that are replaced
 
@@ -16,7 +13,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _HANDLER = "loops_nb.console"
-# What the package itself writes, in ASCII.
+# ASCII forms of the characters that the package itself writes.
 _ALIKE = {
     "…": "...",
     "·": "-",
@@ -53,7 +50,7 @@ def _ascii(character: str) -> str:
         return alike
     if unicodedata.category(character) in {"Mn", "Me"}:
         return ""
-    # As many places as the character takes, so that columns stay below each other.
+    # As wide as the character, so that columns stay aligned.
     return "??" if unicodedata.east_asian_width(character) in {"W", "F"} else "?"
 
 
@@ -65,15 +62,15 @@ def encodable(text: str, out: TextIO | None = None) -> str:
 
     Parameters
     ----------
-    text
+    text : str
         Any text.
-    out
-        Where it will be written; ``sys.stdout`` when left out.
+    out : text stream, optional
+        Where it will be written; default is ``sys.stdout``.
 
     Returns
     -------
     str
-        The same text where the stream can encode it, or has no encoding, as one in memory.
+        The same text if the stream can encode it, or has no encoding.
     """
     encoding = getattr(sys.stdout if out is None else out, "encoding", None)
     if text.isascii() or not isinstance(encoding, str):
@@ -89,14 +86,14 @@ def say(text: str, *, end: str = "\n", out: TextIO | None = None, flush: bool = 
 
     Parameters
     ----------
-    text
+    text : str
         Any text.
-    end
-        What is written behind it.
-    out
-        Where to; ``sys.stdout`` when left out.  Nothing is written where there is no such stream.
-    flush
-        Whether to flush it; in a kernel that waits for another thread.
+    end : str, default newline
+        Written after it.
+    out : text stream, optional
+        The stream; default is ``sys.stdout``.  Without one nothing is written.
+    flush : bool, default False
+        Flush the stream; in a kernel this waits for another thread.
     """
     out = sys.stdout if out is None else out
     if out is None:
@@ -104,7 +101,7 @@ def say(text: str, *, end: str = "\n", out: TextIO | None = None, flush: bool = 
     try:
         out.write(encodable(text, out) + end)
     except UnicodeError:
-        # A stream that names no encoding, or another one than it uses.
+        # The stream has no encoding, or another one than it says.
         out.write(_as_ascii(text) + end)
     if flush:
         out.flush()

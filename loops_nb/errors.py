@@ -8,9 +8,9 @@ The tree::
     ├── ConfigError (ValueError)            a setting that cannot be used
     ├── CredentialsError                    no key, or a key that must not be sent there
     ├── TransportError                      no usable answer came back
-    │   ├── ServiceUnreachableError         nobody answered, after all retries of a read
+    │   ├── ServiceUnreachableError         no answer, after all retries of a read
     │   ├── OutcomeUnknownError             a write was sent, its answer was lost
-    │   ├── UnreadableAnswerError           an answer came, but not the documented one
+    │   ├── UnreadableAnswerError           an answer, but not the documented one
     │   ├── EndlessPagesError               a listing whose pages never end
     │   ├── RedirectRefusedError            the service pointed to another host
     │   └── StorageError                    a file's bytes could not be read from where its URL points
@@ -23,19 +23,19 @@ The tree::
     │   ├── RateLimitError                  429
     │   └── ServerError                     5xx
     ├── WaitTimeoutError (TimeoutError)     ``wait`` took longer than it was allowed to
-    ├── NeverReachedError                   what ``wait`` waited for will not happen any more
-    ├── DownloadError                       a checkpoint could not be brought home, or not whole
-    │   ├── UnsafeNameError                 the listing has names that cannot be files here
+    ├── NeverReachedError                   the state that ``wait`` waited for cannot be reached any more
+    ├── DownloadError                       a checkpoint was not downloaded, or not completely
+    │   ├── UnsafeNameError                 the listing has names that are not valid file names
     │   ├── VolumeBackedError               its files have no URLs
-    │   ├── NoSpaceError                    the disk cannot hold it
-    │   ├── DownloadIncompleteError         some files failed, the others are there
-    │   └── VerificationError               a folder is not what was downloaded
-    ├── UnreadableTensorsError              a file is not the safetensors that it says it is
+    │   ├── NoSpaceError                    the disk is full
+    │   ├── DownloadIncompleteError         some files failed, the others are complete
+    │   └── VerificationError               a folder differs from what was downloaded
+    ├── UnreadableTensorsError              a file is not valid safetensors
     ├── TrackingError                       the experiments on this machine cannot be read or written
     └── LocalServiceError                   the embedded service could not be started or stopped
 
-Each error carries ``message`` (what happened, what was not lost) and ``hint`` (what to type next).  In a notebook it is shown as one
-readable line, and the cell still counts as failed, so that "Run All" stops.
+Each error has a ``message`` (what happened, and whether anything was changed) and a ``hint`` (what to type next).  In a
+notebook it is shown as one line without a traceback, and the cell still fails, so that "Run All" stops.
 """
 
 from __future__ import annotations
@@ -48,19 +48,26 @@ from loops_nb.console import encodable
 
 
 class LoopsError(Exception):
-    """Root of the tree.
+    """Base class of all errors of this package.
 
     Parameters
     ----------
-    message
-        What happened, and what was not lost by it.
-    hint
-        What the person can type or do next; may be empty.
+    message : str
+        What happened, and whether anything was changed.
+    hint : str, default ""
+        What to type or do next.
+
+    Examples
+    --------
+    >>> try:
+    ...     loops.runs.get("unknown")
+    ... except LoopsError as error:
+    ...     print(error.message, error.hint)
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = one_line(message)
-        self.hint = one_line(hint)
+        self.message: str = one_line(message)
+        self.hint: str = one_line(hint)
         super().__init__(self.message if not self.hint else f"{self.message} {self.hint}")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,10 +84,10 @@ class InvalidArgumentError(LoopsError, ValueError):
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    argument
-        Name of the argument, as the caller wrote it.
+    argument : str, default ""
+        Name of the argument.
     """
 
     def __init__(self, message: str, *, argument: str = "", hint: str = "") -> None:
@@ -89,7 +96,7 @@ class InvalidArgumentError(LoopsError, ValueError):
 
 
 class InvalidURIError(InvalidArgumentError):
-    """A text is not a ``bt://`` URI, or it names the wrong kind of checkpoint."""
+    """A string is not a ``bt://`` URI, or names a checkpoint of the wrong target."""
 
 
 class ConfigError(LoopsError, ValueError):
@@ -101,20 +108,20 @@ class CredentialsError(LoopsError):
 
 
 class TransportError(LoopsError):
-    """No usable answer came back from the service."""
+    """There was no usable answer of the service."""
 
 
 class ServiceUnreachableError(TransportError):
-    """Nobody gave a usable answer to a read, after all its retries.
+    """There was no usable answer to a read, after all its retries.
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    attempts
-        How many times the request was sent.
-    nobody_listens
-        Whether the connection was refused: there is no service at that address.
+    attempts : int, default 1
+        How often the request was sent.
+    nobody_listens : bool, default False
+        The connection was refused: there is no service at that address.
     """
 
     def __init__(self, message: str, *, attempts: int = 1, nobody_listens: bool = False, hint: str = "") -> None:
@@ -128,7 +135,7 @@ class OutcomeUnknownError(TransportError):
 
 
 class UnreadableAnswerError(TransportError):
-    """An answer came back, but not the documented one (HTML, cut JSON, a wrong type)."""
+    """The answer is not the documented one (HTML, truncated JSON, a wrong type)."""
 
 
 class EndlessPagesError(TransportError):
@@ -136,18 +143,18 @@ class EndlessPagesError(TransportError):
 
 
 class RedirectRefusedError(TransportError):
-    """The service redirected to another host; it was not followed, so the key stayed here."""
+    """The service redirected to another host, which was not followed, so the key was not sent there."""
 
 
 class StorageError(TransportError):
-    """A file's bytes could not be read from where its presigned URL points.  No text of it holds that URL.
+    """A file could not be read from its presigned URL.  The URL is in no text of the error.
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    status
-        The HTTP status that it failed with; None when there was none.
+    status : int, optional
+        HTTP status of the failure.
     """
 
     def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
@@ -160,16 +167,16 @@ class APIError(LoopsError):
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    status
+    status : int
         HTTP status.
-    code
-        The service's own error code, such as ``VALIDATION_ERROR``; empty when it sent none.
-    details
-        The ``details`` object of the error body; empty when it sent none.
-    retry_after
-        Seconds that the service asked to wait, if it did.
+    code : str, default ""
+        Error code of the service, such as ``VALIDATION_ERROR``.
+    details : dict, optional
+        The ``details`` object of the error body.
+    retry_after : float, optional
+        Seconds that the service asked to wait.
     """
 
     def __init__(
@@ -184,7 +191,7 @@ class APIError(LoopsError):
     ) -> None:
         self.status = status
         self.code = code
-        self.details = details or {}
+        self.details: dict[str, Any] = details or {}
         self.retry_after = retry_after
         super().__init__(message, hint=hint)
 
@@ -198,15 +205,15 @@ class AuthenticationError(APIError):
 
 
 class PermissionDeniedError(APIError):
-    """403: the key is known but may not do this."""
+    """403: the key has no permission for this."""
 
 
 class NotFoundError(APIError):
-    """404: nothing there with that id."""
+    """404: there is nothing with that id."""
 
 
 class ConflictError(APIError):
-    """409: not possible in the present state, for example a paired sampler deactivated alone."""
+    """409: not possible in the current state, for example deactivating a paired sampler alone."""
 
 
 class RateLimitError(APIError):
@@ -218,14 +225,14 @@ class ServerError(APIError):
 
 
 class WaitTimeoutError(LoopsError, TimeoutError):
-    """``wait`` took longer than it was allowed to; what it waited for goes on.
+    """``wait`` took longer than its time limit; nothing was changed.
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    status
-        The state that was seen last; None when none was.
+    status : str, optional
+        The last known state.
     """
 
     def __init__(self, message: str, *, status: str | None = None, hint: str = "") -> None:
@@ -234,53 +241,55 @@ class WaitTimeoutError(LoopsError, TimeoutError):
 
 
 class NeverReachedError(LoopsError):
-    """What ``wait`` waited for will not happen any more: the thing has come to an end, or never has such a state.
+    """The state that ``wait`` waited for cannot be reached any more.
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    status
-        The state that it is in.
-    checkpoint_uri
-        The ``bt://`` URI of the newest checkpoint from which training can go on; None when there is none, or none is known.
+    status : str, optional
+        The current state.
+    checkpoint_uri : str, optional
+        ``bt://`` URI of the newest checkpoint from which training can continue.
     """
 
-    def __init__(self, message: str, *, status: str | None = None, checkpoint_uri: str | None = None, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, status: str | None = None, checkpoint_uri: str | None = None, hint: str = ""
+    ) -> None:
         self.status = status
         self.checkpoint_uri = checkpoint_uri
         super().__init__(message, hint=hint)
 
 
 class DownloadError(LoopsError):
-    """A checkpoint could not be brought home, or not whole."""
+    """A checkpoint was not downloaded, or not completely."""
 
 
 class UnsafeNameError(DownloadError):
-    """The service lists names that cannot be files of that folder; nothing was downloaded.
+    """The service lists names that are not valid file names; nothing was downloaded.
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    refused
-        From each name to what is wrong with it.
+    refused : dict of str, optional
+        Maps each name to the reason.
     """
 
     def __init__(self, message: str, *, refused: Mapping[str, str] | None = None, hint: str = "") -> None:
-        self.refused = dict(refused or {})
+        self.refused: dict[str, str] = dict(refused or {})
         super().__init__(message, hint=hint)
 
 
 class VolumeBackedError(DownloadError):
-    """The checkpoint lies on a volume of the service's, so its files have no URLs.
+    """The checkpoint is on a volume of the service, so its files have no URLs.
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    volume_ref, path
-        The volume and the folder on it, where the service tells them.
+    volume_ref, path : str, optional
+        The volume and the folder on it.
     """
 
     def __init__(self, message: str, *, volume_ref: str | None = None, path: str | None = None, hint: str = "") -> None:
@@ -290,56 +299,62 @@ class VolumeBackedError(DownloadError):
 
 
 class NoSpaceError(DownloadError):
-    """The disk cannot hold what was asked for; what came until then is kept."""
+    """The disk is full; what was downloaded is kept."""
 
 
 class DownloadIncompleteError(DownloadError):
-    """Some files failed; the others are there, and the same command fetches only what is missing.
+    """Some files failed; the others are complete, and the same command fetches only what is missing.
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    failures
-        From the path of each file that failed, below the folder of all checkpoints, to what happened.
+    failures : dict of str, optional
+        Maps the path of each failed file, below the folder of all checkpoints, to the reason.
     """
 
     def __init__(self, message: str, *, failures: Mapping[str, str] | None = None, hint: str = "") -> None:
-        self.failures = dict(failures or {})
+        self.failures: dict[str, str] = dict(failures or {})
         super().__init__(message, hint=hint)
 
     def _render_traceback_(self) -> list[str]:
-        """Return the sentence, and a line for each file; of one alone the sentence says all."""
+        """Return the message, and a line for each of several files."""
         failures = self.failures if len(self.failures) > 1 else {}
-        return [*super()._render_traceback_(), *(encodable(one_line(f"  {name}: {what}")) for name, what in failures.items())]
+        return [
+            *super()._render_traceback_(),
+            *(encodable(one_line(f"  {name}: {what}")) for name, what in failures.items()),
+        ]
 
 
 class VerificationError(DownloadError):
-    """A folder is not what was downloaded into it.
+    """A folder differs from what was downloaded into it.
 
     Parameters
     ----------
-    message, hint
+    message, hint : str
         As in `LoopsError`.
-    differences
-        From each file to what is wrong with it.
+    differences : dict of str, optional
+        Maps each file to its difference.
     """
 
     def __init__(self, message: str, *, differences: Mapping[str, str] | None = None, hint: str = "") -> None:
-        self.differences = dict(differences or {})
+        self.differences: dict[str, str] = dict(differences or {})
         super().__init__(message, hint=hint)
 
     def _render_traceback_(self) -> list[str]:
-        """Return the sentence, and a line for each file."""
-        return [*super()._render_traceback_(), *(encodable(one_line(f"  {name}: {what}")) for name, what in self.differences.items())]
+        """Return the message, and a line for each file."""
+        return [
+            *super()._render_traceback_(),
+            *(encodable(one_line(f"  {name}: {what}")) for name, what in self.differences.items()),
+        ]
 
 
 class UnreadableTensorsError(LoopsError):
-    """A file is not the safetensors file that its name and size say it is; nothing of it was used."""
+    """A file is not the safetensors file that its name and size indicate; nothing of it was used."""
 
 
 class TrackingError(LoopsError):
-    """The file of experiments cannot be used, or an experiment is not in it."""
+    """The file of experiments cannot be used, or has no such experiment."""
 
 
 class LocalServiceError(LoopsError):
@@ -347,7 +362,7 @@ class LocalServiceError(LoopsError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A person stopped something.  It is shown in one line, not as pages of how the network is read."""
+    """An interruption by the user, shown in one line without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [encodable(f"KeyboardInterrupt: {self}")]
@@ -355,14 +370,14 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def readable_interrupt(what: str, then: str) -> Iterator[None]:
-    """Make Ctrl-C say in one line what was stopped.
+    """Report an interruption by Ctrl-C in one line.
 
     Parameters
     ----------
-    what
-        What a person typed.
-    then
-        What became of it, where what was stopped does not know better.
+    what : str
+        The interrupted line or call.
+    then : str
+        Its outcome, unless notes of the exception say it.
     """
     try:
         yield
@@ -372,17 +387,14 @@ def readable_interrupt(what: str, then: str) -> Iterator[None]:
 
 
 def with_hint(error: LoopsError, hint: str) -> LoopsError:
-    """Return an error with another hint."""
+    """Replace the hint of an error, and return it."""
     error.hint = one_line(hint)
     error.args = (f"{error.message} {error.hint}".strip(),)
     return error
 
 
 def one_line(text: str, *, limit: int = 2000) -> str:
-    """Return a text as one printable line.
-
-    Text from the service is data: control characters (a terminal would obey them) become spaces, and a page-long text is cut.
-    """
+    """Return a text as one printable line: control characters become spaces, and a long text is truncated."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

@@ -1,6 +1,6 @@
 """Faults of this package's own code: logged with their traceback, and kept for ``%loops doctor``.
 
-What runs on a background thread may neither print nor raise, so a fault there has to be recorded here and shown by what it affects.
+Background threads must neither print nor raise, so a fault there is recorded here and shown by what it affects.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import logging
 
-#: A fault that repeats every second must not fill the memory.
+#: Limit for faults that repeat every second.
 _MOST = 20
 
 
@@ -22,16 +22,16 @@ class Fault(NamedTuple):
 
     Parameters
     ----------
-    at
-        When, in epoch seconds.
-    doing
-        What failed, as words that go on after "while".
-    error
-        Class and text of what was raised.
-    place
+    at : float
+        Time in epoch seconds.
+    doing : str
+        What failed, to be put after "while".
+    error : str
+        Class and message of the exception.
+    place : str
         File and line that raised it.
-    traceback
-        The whole of it, as Python prints it.
+    traceback : str
+        The traceback as Python prints it.
     """
 
     at: float
@@ -42,12 +42,15 @@ class Fault(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The fault in one sentence, for what shows its consequence."""
+        """The fault in one sentence."""
         what = self.error.partition(":")[0]
-        return f"loops_nb itself failed while {self.doing} ({what}, {self.place}): a fault of loops_nb, not of the service."
+        return (
+            f"loops_nb itself failed while {self.doing} ({what}, {self.place}): a fault of loops_nb, not of the "
+            f"service."
+        )
 
 
-#: What to type about any of them.
+#: The hint of an error that a fault caused.
 HINT = "%loops doctor shows where it failed; what it prints belongs in a bug report."
 
 _recorded: deque[Fault] = deque(maxlen=_MOST)
@@ -58,21 +61,23 @@ def record(logger: logging.Logger, doing: str, error: BaseException) -> Fault:
 
     Parameters
     ----------
-    logger
-        Of the module that caught it.
-    doing
-        What failed, as words that go on after "while".
-    error
-        What was raised.
+    logger : logging.Logger
+        Logger of the module that caught it.
+    doing : str
+        What failed, to be put after "while".
+    error : BaseException
+        The exception.
 
     Returns
     -------
     Fault
-        The same, in words.
+        The recorded fault.
     """
     logger.error("Failed while %s", doing, exc_info=error)
     frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename.replace(chr(92), '/').rpartition('/')[2]}:{frames[-1].lineno}" if frames else "no place known"
+    place = "no place known"
+    if frames:
+        place = f"{frames[-1].filename.replace(chr(92), '/').rpartition('/')[2]}:{frames[-1].lineno}"
     text = f"{type(error).__name__}: {error}".removesuffix(": ")
     fault = Fault(time.time(), doing, text[:500], place, "".join(traceback.format_exception(error)))
     _recorded.append(fault)

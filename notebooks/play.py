@@ -1,4 +1,4 @@
-"""Runs the first notebooks against the embedded service: for a machine (``demo``) or for a person (``lab``)."""
+"""Run the notebooks against the local service: as a script (``demo``), or in JupyterLab (``lab``)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from loops_nb.local import launcher
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
-#: Listings, panels and frames; then a run that is trained, saved and sampled here.
+#: Listings and panels; then a run that is trained, saved and sampled on this machine.
 PLAYED = (NOTEBOOK, ROOT / "notebooks" / "train_locally.ipynb")
 BUILD = ROOT / "build"
 SECONDS_A_CELL = 120
-#: The live half of a panel; its report stands before it.
+#: MIME type of a live panel; its report is a separate output.
 LIVE = "application/vnd.jupyter.widget-view+json"
 
 
 @contextlib.contextmanager
 def sample_service(home: Path) -> Iterator[None]:
-    """Run the embedded service with its sample workspace on a free port; ``%loops local start`` in the notebook finds it."""
+    """Run the local service with its sample data on a free port; ``%loops local start`` in the notebook finds it."""
     for name in ("BASETEN_API_KEY", "LOOPS_BASE_URL"):
-        # Nothing of this may touch a key of the person's, or a service elsewhere.
+        # Never use the API key or the service of the user's environment.
         os.environ.pop(name, None)
     os.environ |= {"LOOPS_NB_HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "COLUMNS": "160"}
     found = launcher.start(sample=True)
@@ -39,7 +39,7 @@ def sample_service(home: Path) -> Iterator[None]:
 
 
 def demo() -> None:
-    """Execute the notebooks from top to bottom in real kernels, print what they show, and keep them as HTML."""
+    """Run the notebooks in kernels, print their output, and write them as HTML."""
     home = BUILD / "demo"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
@@ -49,30 +49,33 @@ def demo() -> None:
 
 
 def play(path: Path, home: Path) -> None:
-    """Execute one notebook, print it, and keep it as HTML."""
-    import nbclient  # noqa: PLC0415 - only here
-    import nbformat  # noqa: PLC0415
-    from nbconvert import HTMLExporter  # noqa: PLC0415
-    from traitlets.config import Config  # noqa: PLC0415
+    """Run one notebook, print its output, and write it as HTML."""
+    import nbclient  # only here
+    import nbformat
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
 
     started = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
-    # Over files instead of TCP, as Jupyter advises where nobody else is to listen.
-    over_files = Config({"KernelManager": {"transport": "ipc", "ip": str(home / path.stem)}})
+    # Unix sockets instead of TCP: no other user can connect to the kernel.
+    over_sockets = Config({"KernelManager": {"transport": "ipc", "ip": str(home / path.stem)}})
     where = {"metadata": {"path": str(path.parent)}}
-    client = nbclient.NotebookClient(notebook, config=over_files, timeout=SECONDS_A_CELL, resources=where)
-    # What a panel leaves is its report; the state of the widget would show only where somebody fetches code from elsewhere.
+    client = nbclient.NotebookClient(notebook, config=over_sockets, timeout=SECONDS_A_CELL, resources=where)
+    # The HTML has the reports of the panels; widget state would need scripts from a CDN.
     client.store_widget_state = False
     client.execute()
     for cell in notebook.cells:
         show(cell)
     page = BUILD / f"{path.stem}.html"
     page.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
-    print(f"\nThe executed notebook: {page.relative_to(ROOT)} ({page.stat().st_size // 1024} KB), in {time.monotonic() - started:.0f} s.")
+    print(
+        f"\nThe executed notebook: {page.relative_to(ROOT)} ({page.stat().st_size // 1024} KB), in "
+        f"{time.monotonic() - started:.0f} s."
+    )
 
 
 def show(cell: dict[str, object]) -> None:
-    """Print one cell as a person would see it in a terminal."""
+    """Print one cell as a terminal would show it."""
     source = str(cell["source"])
     if cell["cell_type"] == "markdown":
         print(f"\n{source}")
@@ -88,7 +91,7 @@ def show(cell: dict[str, object]) -> None:
 
 
 def lab() -> None:
-    """Open copies of the notebooks in JupyterLab, with the same service behind it, until it is stopped."""
+    """Open copies of the notebooks in JupyterLab with the same service, until it is stopped."""
     home = BUILD / "lab"
     home.mkdir(parents=True, exist_ok=True)
     for notebook in NOTEBOOK.parent.glob("*.ipynb"):

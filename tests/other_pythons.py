@@ -1,4 +1,4 @@
-"""Runs the tests on the other supported Pythons, where this machine has them; ``make test`` calls it before its own run.
+"""Runs the tests on the other supported Pythons that are installed; ``make test`` calls it before its own run.
 
 A Python counts as there if it starts: version managers put names on the path that lead nowhere.
 """
@@ -11,10 +11,33 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: What meets the interpreter, the system and the notebook; the rest reads and computes the same on each.  On the one in between, 3.12,
-#: the official SDK's suite installs this project, trains and samples.
+#: What depends on the interpreter, the system or the notebook: imports, processes and forks, signals, threads, TLS,
+#: kernels, and the types that NumPy and pandas make.  The rest reads and computes the same on each Python.  The suite
+#: of the official SDK runs on the one in between, 3.12.
 OTHERS: dict[str, tuple[str, ...]] = {
-    "3.13": ("tests/test_package.py", "tests/client", "tests/local", "tests/magics", "tests/tracking"),
+    "3.13": (
+        "tests/charts/test_plot.py",
+        "tests/checkpoints/transfer/test_processes.py",
+        "tests/client/test_local_service.py",
+        "tests/client/test_network.py",
+        "tests/client/test_tls.py",
+        "tests/config",
+        "tests/frames/test_seeds.py",
+        "tests/frames/test_values.py",
+        "tests/live/test_poller.py",
+        "tests/local/nn",
+        "tests/local/test_cli.py",
+        "tests/local/test_launcher.py",
+        "tests/magics/test_completion.py",
+        "tests/magics/test_connection.py",
+        "tests/magics/test_kernel.py",
+        "tests/magics/test_load.py",
+        "tests/panels/test_panel.py",
+        "tests/tracking/test_crashes.py",
+        "tests/tracking/test_ctrl_c.py",
+        "tests/tracking/test_processes.py",
+        "tests/tracking/test_sdk_hooks.py",
+    )
 }
 ASK = "import sys, venv, ensurepip; print(sys.version.split()[0], sys.executable)"
 
@@ -41,7 +64,7 @@ def prepare(version: str, interpreter: str) -> Path:
             subprocess.run([interpreter, "-m", "venv", str(venv)], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         subprocess.run([*pip, "pip>=25.1"], check=True, cwd=ROOT)
-        subprocess.run([*pip, "--editable", ".", "--group", "test"], check=True, cwd=ROOT)
+        subprocess.run([*pip, "--editable", ".[local]", "--group", "test"], check=True, cwd=ROOT)
         stamp.touch()
     return python
 

@@ -1,4 +1,4 @@
-"""The local service for tests: a real process, or the same application in a thread of this one behind a middleware of the test's.
+"""The local service for tests: a process, or the same application in a thread behind a middleware.
 
 Both are real servers on a free loopback port with a data folder of their own.  The caller chooses::
 
@@ -26,10 +26,10 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from loops_nb.local.app import make_app
-from loops_nb.local.server import Server, bind, config
+from loops_nb.config.local_services import read_token
+from loops_nb.local.server.app import make_app
+from loops_nb.local.server.process import LocalServer, bind, config
 from loops_nb.local.settings import Settings
-from loops_nb.tokens import read_token
 
 READY = "Loops local service on "
 WAIT_SECONDS = 30.0
@@ -58,8 +58,20 @@ class ProcessService:
 
     def start(self) -> None:
         """Start it (again, over the same data folder) and wait for its ready line."""
-        command = [sys.executable, "-m", "loops_nb", "serve", "--port", "0", "--data-dir", str(self.data_dir), *self._options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._environment)
+        command = [
+            sys.executable,
+            "-m",
+            "loops_nb",
+            "serve",
+            "--port",
+            "0",
+            "--data-dir",
+            str(self.data_dir),
+            *self._options,
+        ]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._environment
+        )
         said: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(said,), daemon=True)
         self._reader.start()
@@ -110,7 +122,11 @@ class ThreadService:
         self._socket = bind(settings.host, 0)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         ready = threading.Event()
-        self._server = Server(config(wrap(self.app) if wrap else self.app, settings.connections), ready.set, self.app.state.engine.let_go)
+        self._server = LocalServer(
+            config(wrap(self.app) if wrap else self.app, settings.connections),
+            ready.set,
+            self.app.state.service.workers.stop,
+        )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
         assert ready.wait(WAIT_SECONDS), "the service did not start"
@@ -147,14 +163,14 @@ def running_service(
 
     Parameters
     ----------
-    sample, speed, rate_limit, any_key, settings
-        As `loops_nb.local.settings.Settings` has them; without a rate limit, a thousand times faster than life and opened by any key
-        unless said.
-    data_dir
+    sample, speed, rate_limit, any_key, settings : bool or float or int
+        As `loops_nb.local.settings.Settings` has them; without a rate limit, a thousand times faster than life and
+        opened by any key unless said.
+    data_dir : Path, optional
         Its folder; a temporary one, removed at the end, when left out.
-    in_process
+    in_process : bool, default False
         A thread of this process in place of a process.
-    wrap
+    wrap : callable, optional
         Puts an ASGI middleware of the test's around the application; implies ``in_process``.
     """
     folder = data_dir or Path(tempfile.mkdtemp(prefix="loops-nb-test-"))

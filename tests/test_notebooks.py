@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom in a real kernel, against the real local service, and gives no secret away."""
+"""Notebooks run in a kernel with the local service, and leak no secret."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ SENTINEL = "sentinel-key-in-the-environment-0123456789"
 
 
 @pytest.mark.parametrize(
-    "path", [pytest.param(path, marks=[] if path.stem == "quickstart" else [pytest.mark.once], id=path.stem) for path in NOTEBOOKS]
+    "path",
+    [
+        pytest.param(path, marks=[] if path.stem == "quickstart" else [pytest.mark.once], id=path.stem)
+        for path in NOTEBOOKS
+    ],
 )
-def test_runs_and_keeps_its_secrets(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_runs_without_leaking_secrets(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
     monkeypatch.setenv("BASETEN_API_KEY", SENTINEL)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
@@ -41,8 +45,10 @@ def test_runs_and_keeps_its_secrets(path: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.once
-def test_the_quickstart_shows_tables_and_one_readable_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "notebooks" / "play.py"), "demo"], capture_output=True, text=True, check=False)
+def test_demo_prints_tables_and_a_readable_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "notebooks" / "play.py"), "demo"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for expected in (
         "Loops local service on http://127.0.0.1:",

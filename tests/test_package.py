@@ -15,13 +15,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.once
-BUNDLES = ("panels.js", "curves.js")
+#: Most bytes of each bundle: every widget whose state a notebook keeps carries one.
+BUNDLES = {"panels.js": 70_000, "curves.js": 130_000, "experiments.js": 80_000, "samples.js": 40_000}
 NOTICES = "THIRD-PARTY-NOTICES.txt"
 
 
 def built(kind: str, into: Path) -> Path:
     # Without isolation: the build needs nothing that the test environment does not have.
-    program = f"import os, sys; os.chdir({str(ROOT)!r}); from hatchling.build import build_{kind}; build_{kind}(sys.argv[1])"
+    program = (
+        f"import os, sys; os.chdir({str(ROOT)!r}); from hatchling.build import build_{kind}; build_{kind}(sys.argv[1])"
+    )
     subprocess.run([sys.executable, "-c", program, str(into)], check=True, capture_output=True)
     (made,) = into.iterdir()
     return made
@@ -42,9 +45,18 @@ def test_the_wheel_carries_the_licence_of_each_package_in_its_bundles(tmp_path: 
         notices = wheel.read(f"loops_nb/static/{NOTICES}").decode()
         metadata = next(wheel.read(name).decode() for name in wheel.namelist() if name.endswith("/METADATA"))
     packages = re.findall(r"^(\S+) \d+\.\d+\.\d+ \(", notices, flags=re.MULTILINE)
-    assert packages == ["preact"]
-    assert (ROOT / "js" / "node_modules" / "preact" / "LICENSE").read_text(encoding="utf-8").strip() in notices
+    assert packages == ["preact", "uplot"]
+    for name in packages:
+        assert (ROOT / "js" / "node_modules" / name / "LICENSE").read_text(encoding="utf-8").strip() in notices
     assert "Requires-Dist: h11>=0.16\n" in metadata
+
+
+def test_the_server_packages_are_in_the_extra_local_only(tmp_path: Path) -> None:
+    with zipfile.ZipFile(built("wheel", tmp_path)) as wheel:
+        metadata = next(wheel.read(name).decode() for name in wheel.namelist() if name.endswith("/METADATA"))
+    for name in ("starlette", "uvicorn"):
+        (line,) = re.findall(rf"^Requires-Dist: {name}.*$", metadata, flags=re.MULTILINE)
+        assert line.endswith("extra == 'local'")
 
 
 def test_the_wheel_works_from_where_it_is_installed(tmp_path: Path) -> None:
@@ -54,9 +66,12 @@ def test_the_wheel_works_from_where_it_is_installed(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     program = (
-        f"import sys; sys.path.insert(0, {str(site)!r}); import loops_nb; print(loops_nb.__file__); from loops_nb.cli import main; main()"
+        f"import sys; sys.path.insert(0, {str(site)!r}); import loops_nb; print(loops_nb.__file__); from "
+        f"loops_nb.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", program, "--version"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, "--version"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert str(site) in done.stdout
     assert "loops" in done.stdout.splitlines()[-1].lower(), done.stderr
 
@@ -64,11 +79,19 @@ def test_the_wheel_works_from_where_it_is_installed(tmp_path: Path) -> None:
 def test_the_sdist_can_be_tested(tmp_path: Path) -> None:
     with tarfile.open(built("sdist", tmp_path)) as sdist:
         names = {n.split("/", 1)[1] for n in sdist.getnames() if "/" in n}
-    assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "tests/test_package.py", "notebooks/quickstart.ipynb"} <= names
-    # Whoever builds from it needs no Node, and whoever changes the page has its sources.
+    assert {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "Makefile",
+        ".ci/async_twins.py",
+        "tests/test_package.py",
+        "notebooks/quickstart.ipynb",
+    } <= names
+    # Building from it needs no Node; the sources of the page are there to change it.
     assert {f"loops_nb/static/{name}" for name in (*BUNDLES, NOTICES)} <= names
     assert {"js/package-lock.json", "js/hatch_build.py", "js/bundle.py", "js/src/contract.ts"} <= names
-    assert [n for n in names if n.startswith((".venv", "build/", ".ci", "js/node_modules"))] == []
+    assert [n for n in names if n.startswith((".venv", "build/", ".ci/run", "js/node_modules"))] == []
 
 
 def test_without_node_the_page_code_that_is_there_is_taken_and_a_missing_one_is_said(tmp_path: Path) -> None:
@@ -97,8 +120,7 @@ def test_without_node_the_page_code_that_is_there_is_taken_and_a_missing_one_is_
 @pytest.mark.parametrize("name", BUNDLES)
 def test_the_page_code_is_small_and_asks_no_host_for_anything(name: str) -> None:
     code = (ROOT / "loops_nb" / "static" / name).read_text("utf-8")
-    # It is saved with every widget whose state a notebook keeps.
-    assert len(code.encode()) <= 60_000
+    assert len(code.encode()) <= BUNDLES[name]
     allowed = {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1998/Math/MathML",
@@ -118,7 +140,13 @@ def test_nothing_in_the_repository_names_a_registry_or_a_path_of_one_machine() -
         pytest.skip("not a git checkout")
     # Put together here, so that this file does not hold what it looks for.
     hosts = [
-        ".".join(p) for p in (("pypi", "org"), ("files", "pythonhosted", "org"), ("registry", "npmjs", "org"), ("deb", "debian", "org"))
+        ".".join(p)
+        for p in (
+            ("pypi", "org"),
+            ("files", "pythonhosted", "org"),
+            ("registry", "npmjs", "org"),
+            ("deb", "debian", "org"),
+        )
     ]
     paths = ["/" + "/".join(p) for p in (("work", "main"), ("work", "shared"), ("tmp", "bash_jobs"))]
     for name in listed.stdout.split("\n"):

@@ -1,4 +1,4 @@
-"""``~`` is the home folder in every public function that takes a path, and a path is a text or a path object."""
+"""``~`` is the home folder in every public function that takes a path, and a path is a string or a path object."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from safetensors.numpy import save_file
 
 import loops_nb.accessor  # noqa: F401 - registers df.loops
 from loops_nb import Loops, experiment, frames
+from loops_nb.checkpoints.tensors import open_folder
+from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError, VerificationError
-from loops_nb.experiments import Metrics
-from loops_nb.home import user_path
-from loops_nb.tensors import open_folder
-from loops_nb.tracking import Store
+from loops_nb.tracking import ExperimentStore
+from loops_nb.tracking.metrics import Metrics
 
 
 @pytest.fixture
@@ -35,13 +35,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def picture() -> Any:
-    row = {"id": "c", "run_id": "r", "checkpoint_id": "step-1", "target": "trainer", "created_at": "2026-11-21T10:00:00Z", "size_bytes": 1}
+    row = {
+        "id": "c",
+        "run_id": "r",
+        "checkpoint_id": "step-1",
+        "target": "trainer",
+        "created_at": "2026-11-21T10:00:00Z",
+        "size_bytes": 1,
+    }
     plots: Any = frames.checkpoints_frame(json.dumps({"checkpoints": [row]}).encode()).loops.plot
     return plots.timeline()
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_files_are_written_to_and_read_from_the_home_folder(kind: Callable[[str], Any], home: Path) -> None:
+def test_paths_with_tilde_use_the_home_folder(kind: Callable[[str], Any], home: Path) -> None:
     experiment("one").log(loss=1)
     assert Metrics().export(kind("~/numbers.jsonl")) == 2
     assert len(Metrics().import_(kind("~/numbers.jsonl")).known) == 1
@@ -49,18 +56,21 @@ def test_files_are_written_to_and_read_from_the_home_folder(kind: Callable[[str]
     with experiment("two", path=kind("~/own.sqlite")) as exp:
         exp.log(loss=2)
     assert Metrics(kind("~/own.sqlite")).frame()["value"].tolist() == [2]
-    assert Store(kind("~/own.sqlite")).path == home / "own.sqlite"
+    assert ExperimentStore(kind("~/own.sqlite")).path == home / "own.sqlite"
     (home / "adapter").mkdir()
     save_file({"w": np.zeros(2, np.float32)}, home / "adapter" / "model.safetensors")
     assert len(open_folder(kind("~/adapter")).infos) == 1
-    with Loops("key", "http://127.0.0.1:1") as loops, pytest.raises(InvalidArgumentError, match="no checkpoint that was downloaded"):
+    with (
+        Loops("key", "http://127.0.0.1:1") as loops,
+        pytest.raises(InvalidArgumentError, match="no checkpoint that was downloaded"),
+    ):
         loops.checkpoints.verify(kind("~/adapter"))
     assert {path.name for path in home.iterdir()} >= {"numbers.jsonl", "plot.html", "own.sqlite", "adapter"}
     assert list(Path().iterdir()) == []
 
 
 @pytest.mark.parametrize("path", ["~no-such-user/x.jsonl", "", 5, None, b"x.jsonl", io.StringIO()])
-def test_what_is_no_path_is_refused_before_anything_is_done(path: Any, home: Path) -> None:
+def test_invalid_path_is_refused_first(path: Any, home: Path) -> None:
     experiment("one").log(loss=1)
     calls: list[Callable[[Any], Any]] = [user_path, Metrics().export, Metrics().import_, picture().save, open_folder]
     for call in calls:

@@ -43,13 +43,15 @@ def run(plain: ModuleType, service: AnyService) -> Iterator[Any]:
     loops = plain.PlainLoops(service.url, service.key)
     found = loops.run(name="by hand", lora_rank=8, seed=1)
     yield found
-    loops.ask("POST", f"/v1/loops/runs/{found.run_id}/deactivate")
+    loops.request("POST", f"/v1/loops/runs/{found.run_id}/deactivate")
     loops.close()
 
 
 def test_the_script_teaches_a_sentence(service: AnyService) -> None:
     environment = {**os.environ, "LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": service.key}
-    done = subprocess.run([sys.executable, str(EXAMPLE)], capture_output=True, text=True, env=environment, timeout=100, check=False)
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE)], capture_output=True, text=True, env=environment, timeout=100, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "before training it says" in done.stdout
     assert "after training it says 'brown fox jumps over the lazy do" in done.stdout, done.stdout

@@ -1,16 +1,16 @@
-"""What is fetched, in which ways, and what is to come of it."""
+"""What is downloaded, by which contenders, with which goals."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from benchmarks.downloads.far_end import EVEN, LATE, PLAIN, SLOW, TOLD
-from benchmarks.downloads.ways import Way
+from benchmarks.downloads.contenders import Contender
+from benchmarks.downloads.nginx_server import EVEN, LATE, PLAIN, SLOW, TOLD
 
 #: Bytes above what the process held before; whatever is fetched.
 MEMORY = 64 * 1024**2
 OURS, ARIA2C, CURL, SDK, CP = "ours", "aria2c", "curl --parallel", "SDK", "cp -r"
-_PLAIN_SDK = Way(SDK, "sdk")
+_PLAIN_SDK = Contender(SDK, "sdk")
 
 
 class Goal(NamedTuple):
@@ -19,7 +19,7 @@ class Goal(NamedTuple):
     Parameters
     ----------
     ours, peer
-        Labels of ways.
+        Labels of contenders.
     goal
         As in `benchmarks.rounds.Ratio`.
     """
@@ -30,7 +30,7 @@ class Goal(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Files, and the ways that take turns with them.
+    """Files, and the contenders that take turns with them.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class Case(NamedTuple):
     speed
         How fast they come.
     rounds
-        How often each way takes its turn.
-    ways, goals
+        How often each contender takes its turn.
+    contenders, goals
         Who takes part, and the lines of the table.
     sparse
         Whether the files are mostly holes.
@@ -56,7 +56,7 @@ class Case(NamedTuple):
     size: int
     speed: str
     rounds: int
-    ways: tuple[Way, ...]
+    contenders: tuple[Contender, ...]
     goals: tuple[Goal, ...]
     sparse: bool = False
 
@@ -66,17 +66,17 @@ class Case(NamedTuple):
         return f"{self.folder}-{self.speed}"
 
 
-def _ours(connections: int, suffix: str = "", speed: str = "") -> Way:
-    return Way(f"{OURS}, {connections}{suffix}", "ours", (str(connections),), speed)
+def _ours(connections: int, suffix: str = "", speed: str = "") -> Contender:
+    return Contender(f"{OURS}, {connections}{suffix}", "ours", (str(connections),), speed)
 
 
-def _aria2c(label: str, files: int, parts: int, *more: str) -> Way:
+def _aria2c(label: str, files: int, parts: int, *more: str) -> Contender:
     """Return aria2c with so many files at a time, each over so many connections."""
-    return Way(label, "aria2c", (f"-j{files}", f"-x{parts}", f"-s{parts}", "-k1M", *more))
+    return Contender(label, "aria2c", (f"-j{files}", f"-x{parts}", f"-s{parts}", "-k1M", *more))
 
 
-def _curl(files: int) -> Way:
-    return Way(CURL, "curl", ("--parallel-max", str(files)))
+def _curl(files: int) -> Contender:
+    return Contender(CURL, "curl", ("--parallel-max", str(files)))
 
 
 def cases(large: int) -> tuple[Case, ...]:
@@ -92,7 +92,7 @@ def cases(large: int) -> tuple[Case, ...]:
 
 
 def _some(speed: str, said: str) -> Case:
-    ways = (
+    contenders = (
         _ours(8),
         _ours(16),
         _PLAIN_SDK,
@@ -110,23 +110,39 @@ def _some(speed: str, said: str) -> Case:
         Goal(f"{OURS}, 16", SDK),
         Goal(f"{OURS}, 16", f"{ARIA2C}, 16", ">= 1"),
     )
-    return Case(f"8 files x 40 MB, {said} a connection", "some", 8, 40_000_000, speed, 3, ways, goals)
+    return Case(f"8 files x 40 MB, {said} a connection", "some", 8, 40_000_000, speed, 3, contenders, goals)
 
 
 def _one(speed: str, said: str, times: float) -> Case:
-    ways = (_ours(16), _PLAIN_SDK, _aria2c(f"{ARIA2C}, 16", 1, 16), _aria2c(f"{ARIA2C}, 16", 1, 16, "--disk-cache=0"), _curl(1))
-    goals = (Goal(f"{OURS}, 16", SDK, f">= {times:g}"), Goal(f"{OURS}, 16", f"{ARIA2C}, 16", ">= 1"), Goal(f"{OURS}, 16", CURL))
-    return Case(f"1 file x 100 MB, {said} a connection", "one", 1, 100_000_000, speed, 5, ways, goals)
+    contenders = (
+        _ours(16),
+        _PLAIN_SDK,
+        _aria2c(f"{ARIA2C}, 16", 1, 16),
+        _aria2c(f"{ARIA2C}, 16", 1, 16, "--disk-cache=0"),
+        _curl(1),
+    )
+    goals = (
+        Goal(f"{OURS}, 16", SDK, f">= {times:g}"),
+        Goal(f"{OURS}, 16", f"{ARIA2C}, 16", ">= 1"),
+        Goal(f"{OURS}, 16", CURL),
+    )
+    return Case(f"1 file x 100 MB, {said} a connection", "one", 1, 100_000_000, speed, 5, contenders, goals)
 
 
 def _small() -> Case:
-    ways = (_ours(16), _PLAIN_SDK, _aria2c(f"{ARIA2C}, 16", 16, 1), _aria2c(f"{ARIA2C}, 16", 16, 1, "--disk-cache=0"), _curl(16))
+    contenders = (
+        _ours(16),
+        _PLAIN_SDK,
+        _aria2c(f"{ARIA2C}, 16", 16, 1),
+        _aria2c(f"{ARIA2C}, 16", 16, 1, "--disk-cache=0"),
+        _curl(16),
+    )
     goals = (Goal(f"{OURS}, 16", SDK, ">= 14"), Goal(f"{OURS}, 16", f"{ARIA2C}, 16", ">= 1"), Goal(f"{OURS}, 16", CURL))
-    return Case("300 files x 100 KB, 30 ms to the first byte", "small", 300, 100_000, LATE, 5, ways, goals)
+    return Case("300 files x 100 KB, 30 ms to the first byte", "small", 300, 100_000, LATE, 5, contenders, goals)
 
 
 def _large(files: int) -> Case:
-    ways = (
+    contenders = (
         _ours(16),
         _ours(16, ", MD5 told and checked", TOLD),
         _PLAIN_SDK,
@@ -136,7 +152,7 @@ def _large(files: int) -> Case:
         _aria2c(ARIA2C, 4, 4),
         _curl(4),
         _curl(16),
-        Way(CP, "cp"),
+        Contender(CP, "cp"),
     )
     goals = (
         Goal(f"{OURS}, 16", CP, "<= 1.3"),
@@ -146,11 +162,11 @@ def _large(files: int) -> Case:
         Goal(f"{OURS}, 16, MD5 told and checked", CP),
         Goal(f"{OURS}, 16, MD5 told and checked", ARIA2C),
     )
-    return Case(f"{files} files x 100 MB, unthrottled", "large", files, 100_000_000, PLAIN, 5, ways, goals)
+    return Case(f"{files} files x 100 MB, unthrottled", "large", files, 100_000_000, PLAIN, 5, contenders, goals)
 
 
 def huge(size: int) -> Case:
     """Return the case in which only memory counts: four files, each of so many bytes."""
     name = f"4 files x {size / 1e9:g} GB, unthrottled"
-    ways = (_ours(16), _PLAIN_SDK, _aria2c(ARIA2C, 4, 4))
-    return Case(name, "huge", 4, size, PLAIN, 1, ways, (), sparse=True)
+    contenders = (_ours(16), _PLAIN_SDK, _aria2c(ARIA2C, 4, 4))
+    return Case(name, "huge", 4, size, PLAIN, 1, contenders, (), sparse=True)

@@ -1,7 +1,7 @@
 """A fresh process that reads the headers of checkpoints, ours or one after the other, and tells what that took.
 
-``python -m benchmarks.downloads.headers_worker one|fresh|known URL HOW_MANY CACHE`` prints a line of JSON: ``seconds``, and of the
-checkpoints' files the bytes ``fetched`` and the bytes in ``total``.
+``python -m benchmarks.downloads.headers_worker one|fresh|known URL HOW_MANY CACHE`` prints a line of JSON: ``seconds``,
+and of the checkpoints' files the bytes ``fetched`` and the bytes in ``total``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 def ours(url: str, many: int, cache: str) -> Callable[[], tuple[int, int]]:
     """Return our opening of all of them; what the cache knows is not read."""
     from loops_nb import Loops
-    from loops_nb.references import CheckpointRef
-    from loops_nb.storage import Storage
-    from loops_nb.tensors import HeaderCache, open_many
+    from loops_nb.api.references import CheckpointRef
+    from loops_nb.checkpoints.http import Storage
+    from loops_nb.checkpoints.tensors import HeaderCache, open_many
 
     loops = Loops(api_key="benchmark", base_url=url)
     # As a listing told them: that is how a checkpoint is known again.
-    refs = [CheckpointRef(f"adapter{number}", "run1", f"step-{number}", "sampler", size_bytes=1) for number in range(many)]
+    refs = [
+        CheckpointRef(f"adapter{number}", "run1", f"step-{number}", "sampler", size_bytes=1) for number in range(many)
+    ]
 
     def opened() -> tuple[int, int]:
         with Storage(loops.checkpoints) as storage:
@@ -37,7 +39,7 @@ def ours(url: str, many: int, cache: str) -> Callable[[], tuple[int, int]]:
 
 
 def one_by_one(url: str, many: int, cache: str) -> Callable[[], tuple[int, int]]:
-    """Return the plain way: one request after the other."""
+    """Return the plain method: one request after the other."""
     import httpx
 
     assert not cache
@@ -50,7 +52,9 @@ def one_by_one(url: str, many: int, cache: str) -> Callable[[], tuple[int, int]]
     def opened() -> tuple[int, int]:
         fetched = total = 0
         for number in range(many):
-            files = client.get(f"{url}/v1/loops/checkpoints/adapter{number}/files", params={"page_size": 1000}).json()["presigned_urls"]
+            files = client.get(f"{url}/v1/loops/checkpoints/adapter{number}/files", params={"page_size": 1000}).json()[
+                "presigned_urls"
+            ]
             total += sum(file["size_bytes"] for file in files)
             for file in files:
                 if file["relative_file_name"].endswith(".safetensors"):
@@ -71,8 +75,8 @@ WAYS = {"one": one_by_one, "fresh": ours, "known": ours}
 
 def main() -> None:
     """Open them once, and tell."""
-    way, url, many, cache = sys.argv[1:]
-    opened = WAYS[way](url, int(many), cache)
+    method, url, many, cache = sys.argv[1:]
+    opened = WAYS[method](url, int(many), cache)
     start = time.perf_counter()
     fetched, total = opened()
     print(json.dumps({"seconds": time.perf_counter() - start, "fetched": fetched, "total": total}))

@@ -26,13 +26,13 @@ class Figures(NamedTuple):
     Parameters
     ----------
     seconds
-        Of the transfer: a program's from its start to its end, a Python way's without the interpreter and its imports.
+        Of the transfer: a program's from start to end, a Python contender's without the interpreter and its imports.
     whole
         Of the whole process.
     cpu
         Seconds of CPU in the transfer, user and system.
     peak
-        Greatest resident memory in bytes: a program's, a Python way's above what it held before the transfer.
+        Greatest resident memory in bytes: a program's, a Python contender's above what it held before the transfer.
     """
 
     seconds: float
@@ -44,7 +44,9 @@ class Figures(NamedTuple):
 def program(command: Sequence[str], folder: Path) -> Figures:
     """Run a program in a folder, to its good end."""
     start = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
         looks = _Looks(process.pid)
         looks.start()
         # Before wait4, which would leave a full pipe full.
@@ -54,7 +56,9 @@ def program(command: Sequence[str], folder: Path) -> Figures:
         process.returncode = os.waitstatus_to_exitcode(status)
         looks.stop()
     if process.returncode:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}: {said.decode(errors='replace').strip()[-500:]}")
+        raise RuntimeError(
+            f"{command[0]} ended with {process.returncode}: {said.decode(errors='replace').strip()[-500:]}"
+        )
     return Figures(seconds, seconds, used.ru_utime + used.ru_stime, looks.peak)
 
 
@@ -76,7 +80,7 @@ def python_tells(interpreter: Path, module: str, *words: str) -> dict[str, Any]:
 
 
 class _Looks(threading.Thread):
-    """Reads the peak of a process' memory until it is gone: the kernel's own count of it would begin with this process' memory."""
+    """Samples the peak memory of a process until it ends: the kernel's count would start from this process' memory."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)

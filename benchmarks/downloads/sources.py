@@ -8,7 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from benchmarks.downloads.far_end import Source
+from benchmarks.downloads.nginx_server import Source
 
 if TYPE_CHECKING:
     from pathlib import Path

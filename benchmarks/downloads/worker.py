@@ -1,8 +1,8 @@
-"""A fresh process that brings one checkpoint home, ours or the official SDK's way, and tells what that took.
+"""A fresh process that downloads one checkpoint, by ours or the official SDK, and prints what that took.
 
-``python -m benchmarks.downloads.worker ours|sdk URL CHECKPOINT FOLDER CONNECTIONS`` prints a line of JSON: ``seconds``, ``cpu`` (seconds)
-and ``peak`` (bytes of resident memory above those before it began).  Imports and the client's making are not in it; everything from
-the question which files there are to the last byte in its place is.
+``python -m benchmarks.downloads.worker ours|sdk URL CHECKPOINT FOLDER CONNECTIONS`` prints a line of JSON: ``seconds``,
+``cpu`` (seconds) and ``peak`` (bytes of resident memory above those before it began).  Imports and the client's making
+are not in it; everything from the question which files there are to the last byte in its place is.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ def ours(url: str, checkpoint: str, folder: Path, connections: int) -> Callable[
     import httpcore  # noqa: F401
 
     from loops_nb import Loops
-    from loops_nb.downloads import carry_out, plan
-    from loops_nb.references import CheckpointRef
-    from loops_nb.storage import Storage
+    from loops_nb.api.references import CheckpointRef
+    from loops_nb.checkpoints.http import Storage
+    from loops_nb.checkpoints.transfer import execute_plan, plan
 
     loops = Loops(api_key="benchmark", base_url=url)
 
     def download() -> None:
         with Storage(loops.checkpoints, connections=connections) as storage:
-            carry_out(storage, plan(storage, [CheckpointRef(id=checkpoint)], folder), connections=connections)
+            execute_plan(storage, plan(storage, [CheckpointRef(id=checkpoint)], folder), connections=connections)
 
     return download
 
 
 def sdk(url: str, checkpoint: str, folder: Path, connections: int) -> Callable[[], None]:
-    """Return the official SDK's own function, which takes one file after the other whatever it is told."""
+    """Return the official SDK's own function, which takes one file after the other with any number of connections."""
     from baseten.loops import ServiceClient
 
     assert connections
@@ -54,13 +54,13 @@ def sdk(url: str, checkpoint: str, folder: Path, connections: int) -> Callable[[
     return download
 
 
-WAYS = {way.__name__: way for way in (ours, sdk)}
+WAYS = {contender.__name__: contender for contender in (ours, sdk)}
 
 
 def main() -> None:
     """Download once, and tell."""
-    way, url, checkpoint, folder, connections = sys.argv[1:]
-    download = WAYS[way](url, checkpoint, Path(folder), int(connections))
+    contender, url, checkpoint, folder, connections = sys.argv[1:]
+    download = WAYS[contender](url, checkpoint, Path(folder), int(connections))
     gc.collect()
     # Forgets the peak of the imports.
     Path("/proc/self/clear_refs").write_text("5")

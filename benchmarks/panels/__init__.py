@@ -1,4 +1,4 @@
-"""Live panels: from a change to the pixel, what a look costs, ten thousand rows, curves, and what a saved notebook weighs."""
+"""Live panels: from a change to the pixel, cost of a poll, ten thousand rows, curves, size of a saved notebook."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
     """
     # Here, because the measured kernel imports this package too, and has no browser to drive.
     from benchmarks.panels import curves, latency, polls, rows, sizes
-    from benchmarks.panels.desk import desk
+    from benchmarks.panels.jupyterlab import jupyterlab
 
-    with desk() as opened:
+    with jupyterlab() as opened:
         yield sizes.run(opened)
         yield curves.run(opened, rounds or curves.STEPS)
         yield polls.run(opened, rounds or polls.LOOKS)

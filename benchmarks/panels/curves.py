@@ -1,4 +1,4 @@
-"""The curve panel: what a picture of a million points takes, what a new step takes, and how soon it is seen while a cell trains."""
+"""The curve panel: a picture of a million points, a new step, and how soon it is seen while a cell trains."""
 
 from __future__ import annotations
 
@@ -11,31 +11,81 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from benchmarks.panels.desk import service
 from benchmarks.panels.figures import percentile, table, verdict
+from benchmarks.panels.jupyterlab import service
 from benchmarks.peers import ROOT
-from loops_nb.panels.curves_book import Book, Shown
-from loops_nb.panels.curves_core import EVERY_SECONDS
-from loops_nb.panels.curves_wire import Look
-from tests.curves.memory import MemoryStore
+from loops_nb.panels.curves.messages import ChartSpec
+from loops_nb.panels.curves.model import ClientView, CurveModel
+from loops_nb.panels.protocol import UPDATES_PER_SECOND
+from tests.panels.curves.memory_store import MemoryStore
 
 if TYPE_CHECKING:
-    from benchmarks.panels.desk import Desk
+    from benchmarks.panels.jupyterlab import JupyterLab
 
 POINTS, SERIES, STEPS = 1_000_000, 3, 40
 _FULL, _STEP = 50_000, 1_000
 _REDRAWS = 7
 _AFTER = 300
-_NOTE = f"""{SERIES} series of {POINTS:,} points each, 900 pixels wide, smoothed, in bytes of JSON and milliseconds of the kernel; then a
-new step of every series. Peer: a widget whose trait holds all points as lists, sent whole at each step."""
-_LATENCY_NOTE = f"""JupyterLab in Chromium, all on this machine. From the call of log() in the cell that trains, through the file of
-experiments, to the second animation frame after the page has drawn the step; p50 / p95 in ms. Beyond the interval: the whole way less the
-{EVERY_SECONDS * 1e3:g} ms between two looks, of which half is waited on average; a look writes what the process has logged until then, and
+GRID_METRICS, GRID_RUNS, GRID_POINTS = 12, 50, 5_000
+_GRID_NOTE = f"""{GRID_METRICS} metrics of {GRID_RUNS} runs, {GRID_POINTS:,} points each, from memory, in JupyterLab and
+Chromium: from running the cell to the second animation frame after all charts are drawn. Panning: script and layout of
+a page of the zoomed chart, p95."""
+_OPENED = """() => {
+  const afterPaint = (then) => requestAnimationFrame(() => requestAnimationFrame(() => then(performance.now())));
+  const drawn = () => [...document.querySelectorAll(".loops-nb-live:not(.former)")]
+    .flatMap((live) => [...live.shadowRoot.querySelectorAll(".chart[data-lines]")]);
+  globalThis.opened = (cell, count) => new Promise((resolve) => {
+    for (const live of document.querySelectorAll(".loops-nb-live")) live.classList.add("former");
+    const start = performance.now();
+    driver.start(cell);
+    const look = () => {
+      document.querySelector(".loops-nb-live:not(.former)")?.scrollIntoView();
+      const all = drawn().filter((chart) => chart.dataset.lines.split(" ").length > 40);
+      if (all.length >= count) afterPaint((at) => resolve(at - start));
+      else requestAnimationFrame(look);
+    };
+    look();
+  });
+  globalThis.panned = async () => {
+    const hand = drawn().at(-1).querySelector(".hand");
+    const press = (key) => hand.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    const frame = () => new Promise(requestAnimationFrame);
+    const task = () => new Promise((done) => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = done;
+      channel.port2.postMessage(0);
+    });
+    for (const key of ["Home", "+", "+", "+"]) { press(key); await frame(); await frame(); }
+    const times = [];
+    for (let i = 0; i < 30; i++) {
+      const start = performance.now();
+      press(i % 10 < 5 ? "PageUp" : "PageDown");
+      // Rendering is put off to the next tasks; the frame comes after them.
+      await task();
+      await frame();
+      const at = performance.now();
+      await task();
+      times.push(Math.min(performance.now() - at, performance.now() - start));
+    }
+    return times;
+  };
+}"""
+_NOTE = f"""{SERIES} series of {POINTS:,} points each, 900 pixels wide, smoothed, in bytes of JSON and milliseconds of
+the kernel; then a new step of every series. Peer: a widget whose trait holds all points as lists, sent whole at each
+step."""
+_LATENCY_NOTE = f"""JupyterLab in Chromium, all on this machine. From the call of log() in the cell that trains, through
+the file of experiments, to the second animation frame after the page has drawn the step; p50 / p95 in ms. Beyond the
+interval: the whole way less the {1e3 / UPDATES_PER_SECOND:g} ms between two looks, of which half is waited on average;
+a look writes what the process has logged until then, and
 reads it. Frame: the largest message of the WebSocket that brought a step, with Jupyter's own headers."""
-#: What the cell does between two steps, not in step with the looks, and most milliseconds beyond the interval, for 95 of 100 steps.
+#: What the cell does between two steps, not in step with the looks, and most milliseconds beyond the interval, for 95
+#: of 100 steps.
 _TRAIN = {
     "sleeps between steps": ("time.sleep(pause)", 60),
-    "computes in Python": ("until = time.time() + pause\n    while time.time() < until:\n        sum(n * n for n in range(5_000))", 100),
+    "computes in Python": (
+        "until = time.time() + pause\n    while time.time() < until:\n        sum(n * n for n in range(5_000))",
+        100,
+    ),
 }
 _PROBE = """() => {
   const root = document.querySelector(".loops-nb-live").shadowRoot;
@@ -49,9 +99,51 @@ _PROBE = """() => {
 }"""
 
 
-def run(desk: Desk, steps: int = STEPS) -> str:
+def run(lab: JupyterLab, steps: int = STEPS) -> str:
     """Measure, and return the tables."""
-    return f"{_sizes()}\n{_latency(desk, steps)}"
+    return f"{_sizes()}\n{_grid(lab)}\n{_latency(lab, steps)}"
+
+
+def _grid(lab: JupyterLab) -> str:
+    """Open all metrics of many runs, and one chart of them, cold and again, and pan."""
+    rows = []
+    with service() as served:
+        begin = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import numpy as np
+from loops_nb.panels import CurvesPanel
+from tests.panels.curves.memory_store import MemoryStore
+store = MemoryStore()
+random = np.random.default_rng(0)
+names = [f"run {{number}}" for number in range({GRID_RUNS})]
+for name in names:
+    run = store.begin(name)
+    for key in range({GRID_METRICS}):
+        store.fill(run, f"metric {{key}}", random.normal(size={GRID_POINTS}).cumsum())
+"""
+        show = "panel = CurvesPanel(names, store=store)\npanel"
+        again = "panel"
+        one = "single = CurvesPanel(names, store=store, key='metric 0')\nsingle"
+        with lab.notebook(served, begin, show, again, one) as (notebook, frames):
+            notebook.page.set_viewport_size({"width": 1600, "height": 1900})
+            notebook.run(0)
+            notebook.page.evaluate(_OPENED)
+            for what, cell, count, goal in (
+                ("all metrics, cold", 1, GRID_METRICS, 2000),
+                ("all metrics, again", 2, GRID_METRICS, 500),
+                ("one metric", 3, 1, 2000),
+            ):
+                del frames[:]
+                took = notebook.page.evaluate("([cell, count]) => opened(cell, count)", [cell, count])
+                sent = sum(len(frame) for frame in frames if b'"chart"' in frame)
+                found = verdict(took, goal)
+                rows.append((what, f"{took:.0f}", f"< {goal}", found, f"{sent:,}", verdict(sent, 1_000_000)))
+            pan = notebook.page.evaluate("() => panned()")
+            rows.append(("a frame while panning", f"{percentile(pan, 0.95):.1f}", "< 16", "", "", ""))
+            rows[-1] = (*rows[-1][:3], verdict(percentile(pan, 0.95), 16), "", "")
+    head = ("what", "ms", "goal", "", "bytes to the page", "< 1,000,000")
+    return table("Many metrics of many runs", _GRID_NOTE.replace("\n", " "), head, rows)
 
 
 def _sizes() -> str:
@@ -61,34 +153,41 @@ def _sizes() -> str:
     values = {store.begin(name): random.normal(size=POINTS).cumsum() for name in names}
     for name, found in values.items():
         store.fill(name, "loss", found)
-    book = Book(store, names)
-    book.read()
-    shown = Shown(Look(columns=900, smoothing=0.9))
-    book.draw(shown)
+    model = CurveModel(store, names)
+    model.read()
+    shown = ClientView(ChartSpec(columns=900, smoothing=0.9))
+    model.draw(shown)
     times, size = [], 0
     for _ in range(_REDRAWS):
         start = time.perf_counter()
-        size = len(msgspec.json.encode(book.draw(shown)))
+        size = len(msgspec.json.encode(model.draw(shown)))
         times.append((time.perf_counter() - start) * 1e3)
-    zoomed = Shown(Look(columns=900, smoothing=0.9, low=5e5, high=5.02e5))
+    zoomed = ClientView(ChartSpec(columns=900, smoothing=0.9, low=5e5, high=5.02e5))
     start = time.perf_counter()
-    book.draw(zoomed)
+    model.draw(zoomed)
     zoom = (time.perf_counter() - start) * 1e3
     for more in (1, 2):
         # The first one after a million has the arrays grow.
         for name, found in values.items():
             store.fill(name, "loss", np.append(found, [1.0] * more))
-        book.read()
+        model.read()
         if more == 1:
-            book.tail("v", shown, 0.0)
+            model.append("v", shown, 0.0)
     start = time.perf_counter()
-    step = len(msgspec.json.encode(book.tail("v", shown, 0.0)))
+    step = len(msgspec.json.encode(model.append("v", shown, 0.0)))
     took = (time.perf_counter() - start) * 1e3
     start = time.perf_counter()
     peer = len(json.dumps([[list(range(POINTS)), found.tolist()] for found in values.values()]))
     peer_took = (time.perf_counter() - start) * 1e3
     rows = [
-        ("whole picture, bytes", f"{size:,}", f"< {_FULL:,}", verdict(size, _FULL), f"{peer:,}", f"**{peer / size:,.0f}**"),
+        (
+            "whole picture, bytes",
+            f"{size:,}",
+            f"< {_FULL:,}",
+            verdict(size, _FULL),
+            f"{peer:,}",
+            f"**{peer / size:,.0f}**",
+        ),
         (
             "whole picture, ms",
             f"{percentile(times, 0.5):.0f}",
@@ -101,10 +200,12 @@ def _sizes() -> str:
         ("new step, bytes", f"{step:,}", f"< {_STEP:,}", verdict(step, _STEP), f"{peer:,}", f"**{peer / step:,.0f}**"),
         ("new step, ms", f"{took:.1f}", "", "", f"{peer_took:,.0f}", f"**{peer_took / took:,.0f}**"),
     ]
-    return table("A million points a curve", _NOTE.replace("\n", " "), ("what", "ours", "goal", "", "peer", "ratio"), rows)
+    return table(
+        "A million points a curve", _NOTE.replace("\n", " "), ("what", "ours", "goal", "", "peer", "ratio"), rows
+    )
 
 
-def _latency(desk: Desk, steps: int) -> str:
+def _latency(lab: JupyterLab, steps: int) -> str:
     rows = []
     with service() as served, tempfile.TemporaryDirectory() as home:
         for what, (work, goal) in _TRAIN.items():
@@ -128,7 +229,7 @@ for step in range({_AFTER}, {_AFTER + steps}):
     pause = random.uniform(0.25, 0.45)
     {work}
 """
-            with desk.notebook(served, begin, train) as (notebook, frames):
+            with lab.notebook(served, begin, train) as (notebook, frames):
                 notebook.run(0)
                 notebook.page.wait_for_selector(".loops-nb-live [data-run]", state="attached")
                 notebook.page.evaluate(_PROBE)
@@ -139,9 +240,12 @@ for step in range({_AFTER}, {_AFTER + steps}):
                 logged = json.loads(notebook.execute("print(json.dumps(logged))"))
                 # A step that came together with a later one was seen when that one was.
                 seen = {int(step): at for step, at in painted.items() if at}
-                took = [min(when for step, when in seen.items() if step >= int(logged_step)) - at for logged_step, at in logged.items()]
-                largest = max(len(frame) for frame in frames if b'"tail"' in frame)
-            beyond = [value - EVERY_SECONDS * 1e3 for value in took]
+                took = [
+                    min(when for step, when in seen.items() if step >= int(logged_step)) - at
+                    for logged_step, at in logged.items()
+                ]
+                largest = max(len(frame) for frame in frames if b'"append"' in frame)
+            beyond = [value - 1e3 / UPDATES_PER_SECOND for value in took]
             found = verdict(percentile(beyond, 0.95), goal)
             rows.append((what, _both(beyond), f"p95 < {goal}", found, _both(took), f"{largest:,}"))
     head = ("the cell", "beyond the interval", "goal", "", "log() to pixel", "frame, bytes")

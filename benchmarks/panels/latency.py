@@ -7,11 +7,11 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.panels.desk import KEY, MEASURED, asked, service
 from benchmarks.panels.figures import percentile, table, verdict
+from benchmarks.panels.jupyterlab import KEY, MEASURED, asked, service
 
 if TYPE_CHECKING:
-    from benchmarks.panels.desk import Desk, Service
+    from benchmarks.panels.jupyterlab import JupyterLab, Service
     from tests.browser.notebook import Notebook
 
 #: Seconds between two looks.
@@ -57,18 +57,23 @@ CASES = (
     Case("sleeps", f"{_UNTIL}    time.sleep(0.05)", 60),
     Case("computes in Python", f"{_UNTIL}    total = 0\n    for n in range(20_000):\n        total += n * n", 100),
     Case("prints 1,000 lines a second", f"{_UNTIL}    print('step', time.time())\n    time.sleep(0.001)", 150),
-    Case("prints 200 kB a second, twice what the server passes on", f"{_UNTIL}    print('x' * 200)\n    time.sleep(0.001)", 150),
+    Case(
+        "prints 200 kB a second, twice what the server passes on",
+        f"{_UNTIL}    print('x' * 200)\n    time.sleep(0.001)",
+        150,
+    ),
     Case("calls C that holds the interpreter for 0.1 to 0.2 s", f"{_CALLS}{_UNTIL}    call()", None),
 )
 
-NOTE = f"""JupyterLab in Chromium, all on this machine; {{runs}} runs watched every {INTERVAL} s; a run is deactivated at a random
-moment, and its row is awaited. The clock starts when the service answers the deactivation, and stops in the second animation frame
-after the row changed on the page. "Beyond the interval": the whole way less the {INTERVAL * 1e3:g} ms between two looks. As only half
-of them is waited on average, this hides much; so "from the look": from the moment at which the kernel begins the look that first finds
-the change. Peer: an anywidget with one GET a run in each look, a trait with all rows as dicts, and a table made anew; {{peer}} changes
-each. Lost: not seen within a minute. The Jupyter server passes on 100 kB a second of what cells print, a tenth of its default, and then
-drops messages of panels too: at the default, JupyterLab itself is too slow with the output for anything to be measured. All figures:
-p50 / p95 in ms; the ratio is that of the p50."""
+NOTE = f"""JupyterLab in Chromium, all on this machine; {{runs}} runs watched every {INTERVAL} s; a run is deactivated
+at a random moment, and its row is awaited. The clock starts when the service answers the deactivation, and stops in the
+second animation frame after the row changed on the page. "Beyond the interval": the whole way less the
+{INTERVAL * 1e3:g} ms between two looks. As only half of them is waited on average, this hides much; so "from the look":
+from the moment at which the kernel begins the look that first finds the change. Peer: an anywidget with one GET a run
+in each look, a trait with all rows as dicts, and a table rebuilt; {{peer}} changes each. Lost: not seen within a
+minute. The Jupyter server passes on 100 kB a second of what cells print, a tenth of its default, and then drops
+messages of panels too: at the default, JupyterLab itself is too slow with the output for anything to be measured. All
+figures: p50 / p95 in ms; the ratio is that of the p50."""
 _HEAD = (
     "the kernel",
     "beyond the interval",
@@ -83,7 +88,7 @@ _HEAD = (
 )
 
 
-class Way(NamedTuple):
+class Latencies(NamedTuple):
     """Milliseconds of each change that was seen, and how many were not.
 
     Parameters
@@ -101,12 +106,12 @@ class Way(NamedTuple):
     lost: int
 
 
-def run(desk: Desk, changes: int) -> str:
+def run(lab: JupyterLab, changes: int) -> str:
     """Measure every case, ours and the peer's, and return the table."""
     few = max(4, changes // 3)
     rows = []
     for case in CASES:
-        ours, theirs = _measured(desk, case, changes, naive=False), _measured(desk, case, few, naive=True)
+        ours, theirs = _measured(lab, case, changes, naive=False), _measured(lab, case, few, naive=True)
         beyond = [value - INTERVAL * 1e3 for value in ours.whole]
         also = [value - INTERVAL * 1e3 for value in theirs.whole]
         rows.append(
@@ -131,21 +136,21 @@ def _both(values: list[float]) -> str:
     return f"{percentile(values, 0.5):.0f} / {percentile(values, 0.95):.0f}"
 
 
-def _measured(desk: Desk, case: Case, changes: int, *, naive: bool) -> Way:
+def _measured(lab: JupyterLab, case: Case, changes: int, *, naive: bool) -> Latencies:
     with service() as served:
         ids = served.runs(changes + _REST)
         show = (
-            f"panel = in_kernel.NaivePanel({served.url!r}, {KEY!r}, {ids!r}, {INTERVAL})\npanel"
+            f"panel = kernel_probe.NaivePanel({served.url!r}, {KEY!r}, {ids!r}, {INTERVAL})\npanel"
             if naive
             else f"import loops_nb\npanel = loops_nb.Loops().runs.watch(interval={INTERVAL})\npanel"
         )
-        stop = desk.server.root / "stop"
+        stop = lab.server.root / "stop"
         busy = "import pathlib, time\n" + (case.code or "").format(stop=stop.name)
-        with desk.notebook(served, MEASURED + show, busy) as (notebook, _):
+        with lab.notebook(served, MEASURED + show, busy) as (notebook, _):
             notebook.run(0)
             notebook.page.wait_for_selector(f'tr[data-id="{ids[-1]}"]', state="attached")
             # What the first look of all costs is over by then.
-            asked(notebook, f"in_kernel.idle({2 * INTERVAL})")
+            asked(notebook, f"kernel_probe.idle({2 * INTERVAL})")
             notebook.page.evaluate("() => bench.watch()")
             # The newest stand on top.
             changing = ids[: _REST - 1 : -1]
@@ -158,9 +163,9 @@ def _measured(desk: Desk, case: Case, changes: int, *, naive: bool) -> Way:
                 stop.touch()
                 if cell is not None:
                     cell.wait()
-            notebook.execute("in_kernel.save('noted.json')")
-        kernel = json.loads((desk.server.root / "noted.json").read_text())
-        return _way(painted, served.noted(), kernel, naive=naive)
+            notebook.execute("kernel_probe.save('noted.json')")
+        kernel = json.loads((lab.server.root / "noted.json").read_text())
+        return _latencies(painted, served.noted(), kernel, naive=naive)
 
 
 def _changed(served: Service, notebook: Notebook, run_id: str) -> float | None:
@@ -170,7 +175,9 @@ def _changed(served: Service, notebook: Notebook, run_id: str) -> float | None:
     return found
 
 
-def _way(painted: dict[str, float | None], noted: dict[str, Any], kernel: dict[str, Any], *, naive: bool) -> Way:
+def _latencies(
+    painted: dict[str, float | None], noted: dict[str, Any], kernel: dict[str, Any], *, naive: bool
+) -> Latencies:
     whole, look, lost = [], [], 0
     for number, (at, run_id) in enumerate(noted["changes"], start=1):
         seen = painted[run_id]
@@ -184,4 +191,4 @@ def _way(painted: dict[str, float | None], noted: dict[str, Any], kernel: dict[s
             # The service's looks are the kernel's, one by one.
             which = next(i for i, (_, changes) in enumerate(noted["looks"]) if changes >= number)
             look.append(seen - kernel["looks"][which])
-    return Way(whole, look, lost)
+    return Latencies(whole, look, lost)

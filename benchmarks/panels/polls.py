@@ -6,13 +6,13 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.panels.desk import KEY, MEASURED, asked, service
 from benchmarks.panels.figures import table, verdict
+from benchmarks.panels.jupyterlab import KEY, MEASURED, asked, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmarks.panels.desk import Desk
+    from benchmarks.panels.jupyterlab import JupyterLab
     from tests.browser.notebook import Notebook
 
 RUNS = 1000
@@ -23,11 +23,12 @@ _FEW = 3
 #: Most bytes of a message, most bytes with everything around it, and most milliseconds.
 _TICK, _CHANGE, _TIME = 100, 2000, 5
 
-NOTE = f"""{RUNS:,} runs in a panel in JupyterLab, {{looks}} looks each. Bytes: of the panel's own message, and, a look, of the whole
-WebSocket frames that reach the page (Jupyter's envelope is most of a small one). Kernel time: CPU of the thread that decodes, compares,
-composes and sends; and of the whole process, which also receives four listings over HTTP ({{size:.2f}} MB for the runs), less what an
-idle kernel costs. Peers: an anywidget that re-sends all rows as a trait when any differs, with one listing a look, and with one GET a
-run; all their work counts. Ratios: their process time by ours."""
+NOTE = f"""{RUNS:,} runs in a panel in JupyterLab, {{looks}} looks each. Bytes: of the panel's own message, and, a look,
+of the whole WebSocket frames that reach the page (Jupyter's envelope is most of a small one). Kernel time: CPU of the
+thread that decodes, compares, composes and sends; and of the whole process, which also receives four listings over HTTP
+({{size:.2f}} MB for the runs), less what an idle kernel costs. Peers: an anywidget that re-sends all rows as a trait
+when any differs, with one listing a look, and with one GET a run; all their work counts. Ratios: their process time by
+ours."""
 _HEAD = (
     "a look in which",
     "message",
@@ -45,7 +46,7 @@ _HEAD = (
 
 
 class Cost(NamedTuple):
-    """What a look costs: bytes of the message and of the frames, and CPU seconds of the writing thread and of the process."""
+    """Cost of a poll: bytes of the message and of the frames, and CPU seconds of the sending thread and the process."""
 
     message: float
     frames: float
@@ -53,7 +54,7 @@ class Cost(NamedTuple):
     process: float
 
 
-def run(desk: Desk, looks: int) -> str:
+def run(lab: JupyterLab, looks: int) -> str:
     """Measure and return the table."""
     changed: dict[str, dict[str, int | str]] = {
         "nothing changed": {"each_look": 0},
@@ -65,16 +66,19 @@ def run(desk: Desk, looks: int) -> str:
     with service() as served:
         served.pretend(runs=RUNS)
         size = served.size()
-        cell = f"import loops_nb\nidle = in_kernel.idle(3)\npanel = loops_nb.Loops().runs.watch(interval={INTERVAL})\npanel"
-        with desk.notebook(served, MEASURED + cell) as (notebook, frames):
+        cell = (
+            f"import loops_nb\nidle = kernel_probe.idle(3)\npanel = "
+            f"loops_nb.Loops().runs.watch(interval={INTERVAL})\npanel"
+        )
+        with lab.notebook(served, MEASURED + cell) as (notebook, frames):
             notebook.run(0)
             notebook.page.locator(".loops-nb-live tr[data-id]").first.wait_for(state="attached")
-            asked(notebook, f"in_kernel.cost({round(2 / INTERVAL)}, idle=idle)")
+            asked(notebook, f"kernel_probe.cost({round(2 / INTERVAL)}, idle=idle)")
             ours = {}
             for what, how in changed.items():
                 served.pretend(**how)
                 ours[what] = _cost(notebook, frames, looks, "idle=idle, poller=panel._poller")
-    theirs = {way: _naive(desk, looks if way == "listing" else _FEW, way) for way in ("listing", "single")}
+    theirs = {way: _naive(lab, looks if way == "listing" else _FEW, way) for way in ("listing", "single")}
     for what, cost in ours.items():
         still = what == "nothing changed"
         peers = {way: found[0 if still else 1] for way, found in theirs.items()}
@@ -97,12 +101,15 @@ def run(desk: Desk, looks: int) -> str:
     return table("What a look costs", NOTE.format(looks=looks, size=size / 1e6).replace("\n", " "), _HEAD, rows)
 
 
-def _naive(desk: Desk, looks: int, way: str) -> tuple[Cost, Cost]:
+def _naive(lab: JupyterLab, looks: int, way: str) -> tuple[Cost, Cost]:
     ids = [f"run{row:04d}" for row in range(RUNS)] if way == "single" else None
     with service() as served:
         served.pretend(runs=RUNS)
-        cell = f"idle = in_kernel.idle(3)\npanel = in_kernel.NaivePanel({served.url!r}, {KEY!r}, {ids!r}, {INTERVAL})\npanel"
-        with desk.notebook(served, MEASURED + cell) as (notebook, frames):
+        cell = (
+            f"idle = kernel_probe.idle(3)\npanel = kernel_probe.NaivePanel({served.url!r}, {KEY!r}, {ids!r}, "
+            f"{INTERVAL})\npanel"
+        )
+        with lab.notebook(served, MEASURED + cell) as (notebook, frames):
             notebook.run(0)
             notebook.page.locator(".naive-live tr[data-id]").first.wait_for(state="attached")
             still = _cost(notebook, frames, looks, "idle=idle")
@@ -112,7 +119,7 @@ def _naive(desk: Desk, looks: int, way: str) -> tuple[Cost, Cost]:
 
 def _cost(notebook: Notebook, frames: list[bytes], looks: int, how: str) -> Cost:
     frames.clear()
-    found: dict[str, float] = asked(notebook, f"in_kernel.cost({looks}, {how})")
+    found: dict[str, float] = asked(notebook, f"kernel_probe.cost({looks}, {how})")
     sent = list(_updates(frames))
     return Cost(
         sum(message for message, _ in sent) / len(sent) if sent else 0.0,
@@ -125,7 +132,8 @@ def _cost(notebook: Notebook, frames: list[bytes], looks: int, how: str) -> Cost
 def _updates(frames: Iterable[bytes]) -> Iterable[tuple[int, int]]:
     """Find the messages of widgets among frames, and give the length of what a widget said and of its frame."""
     for frame in frames:
-        # Eight bytes say how many offsets follow; between these are channel, header, parent's header, metadata and content.
+        # Eight bytes say how many offsets follow; between these are channel, header, parent's header, metadata and
+        # content.
         count = int.from_bytes(frame[:8], "little")
         offsets = [int.from_bytes(frame[8 * i : 8 * i + 8], "little") for i in range(1, count + 1)]
         parts = [frame[start:end] for start, end in pairwise(offsets)]

@@ -1,14 +1,17 @@
-"""The local service in a process of its own, with a clock that can be moved, a note of every look and change, and listings of any length.
+"""The local service in a process of its own, with a movable clock, recorded requests and listings of any length.
 
-``python -m benchmarks.panels.service FOLDER`` prints its address when it is ready.  What is below ``/bench`` is for the benchmark:
+``python -m benchmarks.panels.service FOLDER`` prints its address when it is ready.  What is below ``/bench`` is for the
+benchmark:
 
 - ``POST /bench/advance?seconds=60`` moves the clock.
-- ``GET /bench/noted`` answers the looks (each request for the runs: when it came, and how many changes had been answered by then) and the
+- ``GET /bench/noted`` answers the looks (each request for the runs: when it came, and how many changes had been
+answered by then) and the
   changes (when their answer was on its way, and of which run), in epoch milliseconds.
 - ``GET /bench/size`` answers the bytes of the made-up listing of runs.
-- ``POST /bench/pretend?runs=1000`` answers listings of so many made-up runs from then on; with ``each_look=100`` every further look finds
-  so many different ones, with ``where=top`` always the newest of them, with ``what=ends`` by one that has ended in place of one whose
-  sampler wakes or falls asleep.
+- ``POST /bench/pretend?runs=1000`` answers listings of so many made-up runs from then on; with ``each_look=100`` every
+further look finds
+  so many different ones, with ``where=top`` always the newest of them, with ``what=ends`` by one that has ended in
+  place of one whose sampler wakes or falls asleep.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from benchmarks.bodies import BASE_MODELS, checkpoints_of, deployments_listing, runs_listing
-from loops_nb.local.app import make_app
-from loops_nb.local.server import Server, bind, config
+from loops_nb.local.server.app import make_app
+from loops_nb.local.server.process import LocalServer, bind, config
 from loops_nb.local.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ def now_ms() -> float:
     return time.time() * 1e3
 
 
-class Pretended:
+class SyntheticListings:
     """Listings of made-up runs, ready to be sent.
 
     Parameters
@@ -75,11 +78,13 @@ class Pretended:
                 run["status"] = {"name": "INACTIVE"}
             else:
                 sampler = run["sampler"]
-                sampler["status"] = {"name": "ACTIVE" if sampler["status"]["name"] == "SCALED_TO_ZERO" else "SCALED_TO_ZERO"}
+                sampler["status"] = {
+                    "name": "ACTIVE" if sampler["status"]["name"] == "SCALED_TO_ZERO" else "SCALED_TO_ZERO"
+                }
             self._sent[row] = _packed(run)
 
     def one(self, run_id: str) -> bytes:
-        """Return one run alone; whoever asks for each of them begins anew with the first, and finds changes then."""
+        """Return one run; a client that requests each of them starts again with the first, and finds changes then."""
         if run_id == self._runs[0]["id"]:
             self._step()
         return b'{"run":' + self._sent[int(run_id.removeprefix("run"))] + b"}"
@@ -87,11 +92,15 @@ class Pretended:
     def _chosen(self) -> list[int]:
         if self.what == "ends":
             return [self._left.pop() for _ in range(self.each_look)]
-        return list(range(self.each_look)) if self.where == "top" else self._random.sample(range(len(self._runs)), self.each_look)
+        return (
+            list(range(self.each_look))
+            if self.where == "top"
+            else self._random.sample(range(len(self._runs)), self.each_look)
+        )
 
 
-class Front:
-    """Stands before the service.
+class RequestRecorder:
+    """ASGI middleware that records requests and serves synthetic listings.
 
     Parameters
     ----------
@@ -106,7 +115,7 @@ class Front:
         self._ahead = ahead
         self._looks: list[tuple[float, int]] = []
         self._changes: list[tuple[float, str]] = []
-        self._pretended: Pretended | None = None
+        self._pretended: SyntheticListings | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or have the service answer."""
@@ -138,15 +147,18 @@ class Front:
             case "/bench/pretend":
                 rows = int(asked.get("runs", "0"))
                 if rows:
-                    self._pretended = Pretended(rows)
+                    self._pretended = SyntheticListings(rows)
                 if self._pretended is not None:
                     self._pretended.each_look = int(asked.get("each_look", "0"))
-                    self._pretended.where, self._pretended.what = asked.get("where", "anywhere"), asked.get("what", "wakes")
+                    self._pretended.where, self._pretended.what = (
+                        asked.get("where", "anywhere"),
+                        asked.get("what", "wakes"),
+                    )
             case _:
                 return None
         return JSONResponse({})
 
-    def _pretend(self, pretended: Pretended, request: Request) -> Response | None:
+    def _pretend(self, pretended: SyntheticListings, request: Request) -> Response | None:
         path = request.url.path
         if path == _RUNS:
             return Response(pretended.runs(), media_type="application/json")
@@ -162,7 +174,7 @@ class Front:
     async def _change(self, run_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # Here the change is kept: whoever asks from now on sees it.
+                # Here the change is kept: later requests see it.
                 self._changes.append((now_ms(), run_id))
             await send(message)
 
@@ -173,11 +185,16 @@ def main() -> None:
     """Serve until the process is ended."""
     ahead = [0.0]
     settings = Settings(
-        data_dir=Path(sys.argv[1]), rate_limit=0, sample="--sample" in sys.argv, clock=lambda: round(now_ms() + ahead[0] * 1e3)
+        data_dir=Path(sys.argv[1]),
+        rate_limit=0,
+        sample="--sample" in sys.argv,
+        clock=lambda: round(now_ms() + ahead[0] * 1e3),
     )
     listening = bind(settings.host, 0)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    Server(config(Front(make_app(settings), ahead)), lambda: print(address, flush=True)).run(sockets=[listening])
+    LocalServer(config(RequestRecorder(make_app(settings), ahead)), lambda: print(address, flush=True)).run(
+        sockets=[listening]
+    )
 
 
 def _packed(value: Any) -> bytes:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.panels.desk import service
 from benchmarks.panels.figures import table, verdict
+from benchmarks.panels.jupyterlab import service
 from loops_nb.panels.bundle import page_code
 
 if TYPE_CHECKING:
-    from benchmarks.panels.desk import Desk, Service
+    from benchmarks.panels.jupyterlab import JupyterLab, Service
 
-_BUNDLE, _SAVED, _FROZEN = 60, 400, 40
+#: Five times a bundle of at most 70 kB, and what the panels show.
+_SAVED, _FROZEN = 450, 40
+#: Most kB of each bundle.
+_BUNDLES = {"panels.js": 70, "curves.js": 130, "experiments.js": 70, "samples.js": 40}
 RUNS = 1000
 MANAGER = "@jupyter-widgets/jupyterlab-manager:plugin"
 CONNECT = "import loops_nb\nloops = loops_nb.Loops()\nrun = loops.runs.list()[0]"
@@ -22,37 +25,40 @@ PANELS = (
     "loops.deployments.watch()",
     "loops.checkpoints.watch(base_model=run.base_model)",
 )
-NOTE = """The file that JupyterLab writes for a notebook with five panels: of all runs, of one run, of samplers, of deployments, of
-checkpoints; with the state of widgets, which JupyterLab saves for those who set that, and without, as it does by itself. 1 kB is 1,000
-bytes."""
+NOTE = """The file that JupyterLab writes for a notebook with five panels: of all runs, of one run, of samplers, of
+deployments, of checkpoints; with the state of widgets, which JupyterLab saves for those who set that, and without, as
+it does by itself. 1 kB is 1,000 bytes."""
 
 
-def run(desk: Desk) -> str:
+def run(lab: JupyterLab) -> str:
     """Measure and return the table."""
-    bundle = len(page_code().encode())
-    rows: list[tuple[str, ...]] = [("the page's code, minified", *_told(bundle, _BUNDLE))]
-    desk.server.write_settings(MANAGER, {"saveState": True})
+    rows: list[tuple[str, ...]] = [
+        (f"{name}, minified", *_told(len(page_code(name).encode()), most)) for name, most in _BUNDLES.items()
+    ]
+    lab.server.write_settings(MANAGER, {"saveState": True})
     try:
         with service(sample=True) as served:
-            rows += _saved(desk, served, "sample workspace")
+            rows += _saved(lab, served, "sample workspace")
         with service() as served:
             served.pretend(runs=RUNS)
-            rows += _saved(desk, served, f"{RUNS:,} runs")
-        desk.server.remove_settings(MANAGER)
+            rows += _saved(lab, served, f"{RUNS:,} runs")
+        lab.server.remove_settings(MANAGER)
         with service(sample=True) as served:
-            rows += _saved(desk, served, "sample workspace, no widget state")[:1]
+            rows += _saved(lab, served, "sample workspace, no widget state")[:1]
     finally:
-        desk.server.remove_settings(MANAGER)
+        lab.server.remove_settings(MANAGER)
     return table("What a notebook carries", NOTE.replace("\n", " "), ("what", "size", "goal", ""), rows)
 
 
-def _saved(desk: Desk, served: Service, what: str) -> list[tuple[str, ...]]:
+def _saved(lab: JupyterLab, served: Service, what: str) -> list[tuple[str, ...]]:
     cells = [CONNECT, *(f"panel{i} = {code}\npanel{i}" for i, code in enumerate(PANELS))]
-    with desk.notebook(served, *cells) as (notebook, _):
+    with lab.notebook(served, *cells) as (notebook, _):
         for index in range(len(cells)):
             notebook.run(index)
-        panels = notebook.page.locator(".loops-nb-live [data-standing=live]")
-        notebook.page.wait_for_function("count => document.querySelectorAll('.loops-nb-live').length === count", arg=len(PANELS))
+        panels = notebook.page.locator(".loops-nb-live [data-status=live]")
+        notebook.page.wait_for_function(
+            "count => document.querySelectorAll('.loops-nb-live').length === count", arg=len(PANELS)
+        )
         panels.first.wait_for(state="attached")
         notebook.save()
         saved = notebook.path.stat().st_size

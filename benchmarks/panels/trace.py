@@ -58,5 +58,8 @@ def _tasks(events: list[dict[str, Any]]) -> list[float]:
     return [
         event["tdur"] / 1e3
         for event in events
-        if event["name"] == _TASK and "tdur" in event and (event["pid"], event["tid"]) == thread and start["ts"] <= event["ts"] < end["ts"]
+        if event["name"] == _TASK
+        and "tdur" in event
+        and (event["pid"], event["tid"]) == thread
+        and start["ts"] <= event["ts"] < end["ts"]
     ]

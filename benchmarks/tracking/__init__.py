@@ -1,6 +1,6 @@
-"""What one call of ``log`` costs its caller, against other trackers that keep what is logged on this machine; and reading it all back.
+"""Cost of ``log`` against other local trackers, of a million points, of 5,000 experiments, and of beginning one.
 
-What recording costs a loop of the official SDK is measured too; that runs alone with ``python -m benchmarks.tracking``.
+The overhead for a loop of the official SDK is measured too, alone with ``python -m benchmarks.tracking``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ MILLION_SECONDS = 1.0
 #: By how many times ours is to be cheaper.
 GOALS = {"mlflow.log_metrics": 20, "trackio.log": 5, "wandb.log, offline": 5}
 CALLS = {"ours": 5000, "mlflow.log_metrics": 60, "trackio.log": 300, "wandb.log, offline": 300}
-NOTE = """One call with five values, the mean of many in a row, each tracker in a process of its own that is begun anew each round.  What
-is on the disk when the call returns: with mlflow (SQLite store) the values, in a transaction of its own; with ours, trackio and offline
-wandb nothing yet: a thread or a process of theirs writes it soon after, ours within about half a second in one transaction.  `with
-flush` is ours when each call waits until its values are in the file, as mlflow does."""
+NOTE = """One call with five values, the mean of many in a row, each tracker in a process of its own that is started
+again each round.  On the disk when the call returns: with mlflow (SQLite store) the values, in a transaction of their
+own; with ours, trackio and offline wandb nothing yet: a thread or process writes them soon after, ours within about
+half a second in one transaction.  `with flush` is ours if each call waits until its values are in the file, as mlflow
+does."""
 _LOG = """
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
@@ -52,9 +53,16 @@ print("FIGURES", json.dumps(figures))
 def run(rounds: int | None = None) -> Iterator[str]:
     """Yield the tables."""
     # The workers load this package too, without what a service needs.
-    from benchmarks.tracking import overhead
+    from benchmarks.tracking import leaderboard, overhead, start
 
     yield from _logs_and_reads(rounds or 5)
+    command = [sys.executable, "-m", "benchmarks.tracking.leaderboard"]
+    figures = [_answer(command) for _ in range(min(rounds or 5, 3))]
+    yield table("tracking: experiments to a frame", leaderboard.NOTE, leaderboard.lines(figures))
+    # In this work tree, whose state git is asked for.
+    command = [sys.executable, "-m", "benchmarks.tracking.start"]
+    figures = [_answer(command, folder=ROOT) for _ in range(min(rounds or 5, 3))]
+    yield table("tracking: begin of an experiment", start.NOTE, start.lines(figures))
     yield from overhead.run(rounds)
 
 
@@ -70,11 +78,27 @@ def _logs_and_reads(count: int) -> Iterator[str]:
             figures.setdefault(name, []).append(_one(python, name))
     ours = figures["ours"]
     lines: list[Ratio] = [
-        compare("log() of five values", f"{LIMIT_SECONDS * 1e6:.0f} us", ours, [LIMIT_SECONDS] * count, goal=">= 1", unit="us")
+        compare(
+            "log() of five values",
+            f"{LIMIT_SECONDS * 1e6:.0f} us",
+            ours,
+            [LIMIT_SECONDS] * count,
+            goal=">= 1",
+            unit="us",
+        )
     ]
-    lines += [compare("log() of five values", peer, ours, figures[peer], goal=f">= {goal}", unit="us") for peer, goal in GOALS.items()]
+    lines += [
+        compare("log() of five values", peer, ours, figures[peer], goal=f">= {goal}", unit="us")
+        for peer, goal in GOALS.items()
+    ]
     lines.append(
-        compare("the same, with flush", "mlflow.log_metrics", figures["ours, with flush"], figures["mlflow.log_metrics"], unit="us")
+        compare(
+            "the same, with flush",
+            "mlflow.log_metrics",
+            figures["ours, with flush"],
+            figures["mlflow.log_metrics"],
+            unit="us",
+        )
     )
     yield table("tracking: log", NOTE, lines)
     reads = [_answer([sys.executable, "-c", _READ]) for _ in range(min(count, 3))]
@@ -82,7 +106,10 @@ def _logs_and_reads(count: int) -> Iterator[str]:
     yield table(
         "tracking: a million points to a frame",
         "Five keys with 200,000 points each, from the file, in the process that logged them.",
-        [compare(f"{name} frame", "1 s", [read[name] for read in reads], limit, goal=">= 1") for name in ("long", "wide")],
+        [
+            compare(f"{name} frame", "1 s", [read[name] for read in reads], limit, goal=">= 1")
+            for name in ("long", "wide")
+        ],
     )
 
 
@@ -91,17 +118,24 @@ def _one(python: Path, name: str) -> float:
     return float(_answer([str(python), "-c", _LOG, name, str(calls)])["seconds"])
 
 
-def _answer(command: list[str]) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder:
-        apart = {"LOOPS_NB_HOME": folder, "HOME": folder, "WANDB_MODE": "offline", "WANDB_DIR": folder, "WANDB_SILENT": "true"}
+def _answer(command: list[str], *, folder: Path | None = None) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as home:
+        apart = {
+            "LOOPS_NB_HOME": home,
+            "HOME": home,
+            "WANDB_MODE": "offline",
+            "WANDB_DIR": home,
+            "WANDB_SILENT": "true",
+        }
         quiet = {
-            "TRACKIO_DIR": folder,
+            "TRACKIO_DIR": home,
             "HF_HUB_OFFLINE": "1",
             "DO_NOT_TRACK": "1",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "PYTHONPATH": str(ROOT),
         }
-        done = subprocess.run(command, env={**os.environ, **apart, **quiet}, cwd=folder, capture_output=True, text=True, check=False)
+        environment = {**os.environ, **apart, **quiet}
+        done = subprocess.run(command, env=environment, cwd=folder or home, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
         # Others print too, also when they end.

@@ -1,6 +1,9 @@
-"""Trains with the official SDK, tracked and not: ``python -m benchmarks.tracking.sdk_worker STEPS ROUNDS``, in the SDK's environment.
+"""Trains with the official SDK, tracked and not; runs in the SDK's environment.
 
-It prints JSON: by round, the seconds of a step of either kind, and those that were spent on recording while the tracked ones ran.
+``python -m benchmarks.tracking.sdk_worker STEPS ROUNDS``
+
+It prints JSON: by round, the seconds of a step of either kind, and those that were spent on recording while the tracked
+ones ran.
 """
 
 from __future__ import annotations
@@ -17,9 +20,9 @@ from baseten.loops import ServiceClient
 import loops_nb
 from benchmarks.rounds import take_turns
 from loops_nb.tracking import store_path
-from loops_nb.tracking.recorder import recorder_for
-from tests.sdk import only_loopback
-from tests.sdk.lessons import adam, long_batch
+from loops_nb.tracking.writer import writer_for
+from tests.sdk import loopback_guard
+from tests.sdk.training_data import adam, long_batch
 
 MODEL, RANK = "loops-local/tiny", 16
 WARM = 5
@@ -86,13 +89,14 @@ class Loop:
 def main() -> None:
     """Print the figures."""
     steps, rounds = int(sys.argv[1]), int(sys.argv[2])
-    only_loopback.guard()
+    loopback_guard.guard()
     service, sdk = ServiceClient(), Spent()
     clients = [service.create_lora_training_client(MODEL, rank=RANK, seed=1) for _ in range(2)]
     began = time.perf_counter()
     tracked = loops_nb.track(clients[1], experiment="measured")
     once = time.perf_counter() - began
-    # What passes in a tracked call and not in the SDK's own one beneath it is the wrapper, and what these clocks themselves take.
+    # What passes in a tracked call and not in the SDK's own one beneath it is the wrapper, and what these clocks
+    # themselves take.
     for client in clients:
         for name in ("forward_backward", "optim_step"):
             setattr(client, name, sdk.inside(getattr(client, name)))
@@ -120,8 +124,10 @@ def main() -> None:
     figures: dict[str, list[float]] = {**turns, "once": [once], "keys": [points["key"].nunique()]}
     for which in ("wall", "cpu"):
         clocks = getattr(without, which)
-        figures[f"wrapper, {which}"] = [whole - spent for whole, spent in zip(getattr(with_, which), clocks, strict=True)][1:]
-        figures[f"recorder, {which}"] = getattr(written, which)[1:]
+        figures[f"wrapper, {which}"] = [
+            whole - spent for whole, spent in zip(getattr(with_, which), clocks, strict=True)
+        ][1:]
+        figures[f"writer, {which}"] = getattr(written, which)[1:]
     print("FIGURES", json.dumps(figures), flush=True)
 
 
@@ -132,14 +138,13 @@ class _Written:
         self.wall: list[float] = []
         self.cpu: list[float] = []
         self._spent = Spent()
-        self._recorder = recorder_for(store_path())
-        # What the recorder's thread does, not what those do who wait for it.
-        # What the recorder's thread does, not what those do who wait for it.
-        self._recorder._write = self._spent.inside(self._recorder._write)  # type: ignore[method-assign]  # noqa: SLF001  # noqa: SLF001
+        self._writer = writer_for(store_path())
+        # Only the work of the writer thread, not that of callers that wait for it.
+        self._writer._write = self._spent.inside(self._writer._write)  # type: ignore[method-assign]  # noqa: SLF001
 
     def end_round(self, steps: int) -> None:
         """Write what waits, and take the time of all that was written since."""
-        self._recorder.flush()
+        self._writer.flush()
         self.wall.append(self._spent.wall / steps)
         self.cpu.append(self._spent.cpu / steps)
         self._spent.wall = self._spent.cpu = 0.0

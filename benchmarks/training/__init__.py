@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.peers import ROOT, torch_python
 from benchmarks.rounds import Ratio, compare, table
-from loops_nb.local.model.environment import ENVIRONMENT
+from loops_nb.local.workers.process import WORKER_ENVIRONMENT
 
 RANK = 16
 #: Largest relative distance that rounding to 32 bits explains.
@@ -19,7 +19,7 @@ TOLERANCE = {"gradient": 1e-5, "loss": 1e-5, "weights": 1e-5}
 STEP_LIMIT = 0.040
 MEMORY_LIMIT = 150e6
 _MEMORY = """
-from loops_nb.local.model.learner import Learner
+from loops_nb.local.nn.learner import Learner
 row = list(range(129))
 datum = {"model_input": {"chunks": [{"type": "encoded_text", "tokens": row[:-1]}]},
          "loss_fn_inputs": {"target_tokens": {"data": row[1:], "dtype": "int64", "shape": [128]}}}
@@ -29,10 +29,11 @@ for _ in range(5):
     model.optim_step(None)
 print(int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024)
 """
-NOTE = """forward_backward and optim_step of 4 x 128 random bytes at rank 16; the fastest of ten steps a round.  Ours starts from the JSON
-of a request and ends at that of its result; PyTorch starts from tensors.  `thin` applies the two matrices of an adapter one after the
-other, as PEFT does, `merged` adds their product to the frozen matrix first, as ours does.  Both have the number of threads that is named;
-the local service gives a trainer one, because matrices this small gain little from more."""
+NOTE = """forward_backward and optim_step of 4 x 128 random bytes at rank 16; the fastest of ten steps a round.  Ours
+starts from the JSON of a request and ends at that of its result; PyTorch starts from tensors.  `thin` applies the two
+matrices of an adapter one after the other, as PEFT does, `merged` adds their product to the frozen matrix first, as
+ours does.  Both have the number of threads that is named; the local service gives a trainer one, because matrices
+this small gain little from more."""
 
 
 def run(rounds: int | None = None) -> Iterator[str]:
@@ -61,7 +62,11 @@ def run(rounds: int | None = None) -> Iterator[str]:
             distances.extend(_distances(size, measured["apart"]))
     if sys.platform == "linux":
         memory = [float(_ran([sys.executable, "-c", _MEMORY], 1)) for _ in range(3)]
-        lines.append(compare("peak memory of a process that trains", "150 MB", memory, [MEMORY_LIMIT] * 3, goal=">= 1", unit="MB"))
+        lines.append(
+            compare(
+                "peak memory of a process that trains", "150 MB", memory, [MEMORY_LIMIT] * 3, goal=">= 1", unit="MB"
+            )
+        )
     yield table("training: a step", NOTE, lines)
     head = "| model | what | relative distance | at most | |\n|---|---|---|---|---|"
     yield "\n".join(["## training: the same numbers as PyTorch", "", head, *distances, ""])
@@ -75,13 +80,21 @@ def _measure(python: str, size: str, threads: int, rounds: int) -> dict[str, Any
 
 
 def _distances(size: str, apart: dict[str, float]) -> Iterator[str]:
-    named = {"gradient": "gradient of the first step, the worst tensor", "loss": "loss over 20 steps", "weights": "weights after 20 steps"}
+    named = {
+        "gradient": "gradient of the first step, the worst tensor",
+        "loss": "loss over 20 steps",
+        "weights": "weights after 20 steps",
+    }
     for what, distance in apart.items():
         verdict = "ok" if distance <= TOLERANCE[what] else "MISSED"
         yield f"| {size} | {named[what]} | {distance:.1e} | {TOLERANCE[what]:.0e} | {verdict} |"
 
 
 def _ran(command: list[str], threads: int) -> str:
-    settings = {name: str(threads) if name.endswith("_THREADS") else value for name, value in ENVIRONMENT.items()}
-    ran = subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, check=True, stdout=subprocess.PIPE, text=True)
+    settings = {
+        name: str(threads) if name.endswith("_THREADS") else value for name, value in WORKER_ENVIRONMENT.items()
+    }
+    ran = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **settings}, check=True, stdout=subprocess.PIPE, text=True
+    )
     return ran.stdout

@@ -31,10 +31,10 @@ _DATUM = {
     "model_input": {"chunks": [{"type": "encoded_text", "tokens": _ROW[:-1]}]},
     "loss_fn_inputs": {"target_tokens": {"data": _ROW[1:], "dtype": "int64", "shape": [128]}},
 }
-NOTE = """The service with the sample workspace (its runs are listed with their samplers), two clients that train without a pause (4 x 128
-tokens, rank 16), and one that lists without a pause: the 95th percentile of 200 listings a round, over one connection.  A step is
-forward_backward and optim_step, submitted and polled over HTTP while nothing else goes on.  Memory is the most that the trainer's process
-ever took."""
+NOTE = """The service with the sample workspace (its runs are listed with their samplers), two clients that train
+without a pause (4 x 128 tokens, rank 16), and one that lists without a pause: the 95th percentile of 200 listings a
+round, over one connection.  A step is forward_backward and optim_step, submitted and polled over HTTP while nothing
+else goes on.  Memory is the most that the trainer's process ever took."""
 
 
 class Client:
@@ -64,7 +64,12 @@ class Client:
     def run(self) -> str:
         """Start a run and return its id."""
         session = self.ask("POST", "/v1/loops/sessions")[1]["session"]["id"]
-        body = {"session_id": session, "base_model": "loops-local/tiny", "lora_rank": RANK, "scale_down_delay_seconds": 3600}
+        body = {
+            "session_id": session,
+            "base_model": "loops-local/tiny",
+            "lora_rank": RANK,
+            "scale_down_delay_seconds": 3600,
+        }
         run = str(self.ask("POST", "/v1/loops/trainers", body)[1]["run"]["id"])
         self.do(run, "init_trainer_server", {"lora_rank": RANK})
         return run
@@ -76,7 +81,7 @@ class Client:
 
 
 class Training(threading.Thread):
-    """Somebody who trains without a pause."""
+    """A training client that never pauses."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)

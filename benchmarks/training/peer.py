@@ -1,7 +1,7 @@
 """The same model in PyTorch on the CPU: the same frozen weights, the same adapter, autograd and torch's own Adam.
 
-Two forms of it.  ``thin`` puts the two thin matrices of an adapter one after the other, as PEFT does; ``merged`` adds their product to
-the frozen matrix first, as our own does, and leaves the way back to autograd.  The faster one counts.
+Two forms of it.  ``thin`` puts the two thin matrices of an adapter one after the other, as PEFT does; ``merged`` adds
+their product to the frozen matrix first, as our own does, and leaves the way back to autograd.  The faster one counts.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import torch  # in the peers' environment only
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
-from loops_nb.local.model.base import base_of
-from loops_nb.local.model.sizes import ALPHA_BY_RANK, BYTES, HEAD, size_of
+from loops_nb.local.base_models import ALPHA_BY_RANK, BYTES, HEAD, size_of
+from loops_nb.local.nn.base_weights import base_weights_of
 
 
 class Peer:
@@ -31,7 +31,7 @@ class Peer:
 
     def __init__(self, base_model: str, adapter: Mapping[str, Any], *, merged: bool) -> None:
         self.size = size_of(base_model)
-        base = base_of(self.size)
+        base = base_weights_of(self.size)
         self._merged = merged
         self.weights = {name: torch.tensor(part.copy(), requires_grad=True) for name, part in adapter.items()}
         embedding, head = base.rows(range(BYTES))
@@ -40,7 +40,9 @@ class Peer:
         width, inner = self.size.width, self.size.inner
         for number, layer in enumerate(base.layers):
             for place, module in enumerate(("q_proj", "k_proj", "v_proj")):
-                self._frozen[f"{number}.{module}"] = torch.tensor(layer.qkv[:, place * width : (place + 1) * width].T.copy())
+                self._frozen[f"{number}.{module}"] = torch.tensor(
+                    layer.qkv[:, place * width : (place + 1) * width].T.copy()
+                )
             self._frozen[f"{number}.o_proj"] = torch.tensor(layer.o.T.copy())
             self._frozen[f"{number}.gate_proj"] = torch.tensor(layer.gate_up[:, :inner].T.copy())
             self._frozen[f"{number}.up_proj"] = torch.tensor(layer.gate_up[:, inner:].T.copy())
@@ -77,7 +79,9 @@ class Peer:
 
     def _project(self, values: Any, layer: int | None, module: str) -> Any:
         part = "self_attn" if module in {"q_proj", "k_proj", "v_proj", "o_proj"} else "mlp"
-        name = f"base_model.model.{module}" if layer is None else f"base_model.model.model.layers.{layer}.{part}.{module}"
+        name = (
+            f"base_model.model.{module}" if layer is None else f"base_model.model.model.layers.{layer}.{part}.{module}"
+        )
         thin, wide = self.weights[f"{name}.lora_A.weight"], self.weights[f"{name}.lora_B.weight"]
         frozen = self._frozen[module if layer is None else f"{layer}.{module}"]
         if self._merged:

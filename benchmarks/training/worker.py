@@ -19,8 +19,8 @@ from safetensors.numpy import load
 
 from benchmarks.rounds import take_turns
 from benchmarks.training.peer import Peer
-from loops_nb.local.model.learner import Learner
-from loops_nb.local.model.saved import ADAPTER, GRADIENT
+from loops_nb.local.nn.learner import Learner
+from loops_nb.local.weights.formats import ADAPTER, GRADIENT
 
 SEQUENCES, LENGTH = 4, 128
 RATE = 1e-3
@@ -41,11 +41,15 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     source = np.random.default_rng(1)
     batches = [source.integers(0, 256, (SEQUENCES, LENGTH + 1)) for _ in range(8)]
-    print(json.dumps({"apart": apart(asked.size, asked.rank, batches), **times(asked.size, asked.rank, batches, asked.rounds)}))
+    print(
+        json.dumps(
+            {"apart": apart(asked.size, asked.rank, batches), **times(asked.size, asked.rank, batches, asked.rounds)}
+        )
+    )
 
 
 def apart(size: str, rank: int, batches: list[Any]) -> dict[str, float]:
-    """Return how far our numbers are from the peer's: gradients of the first step, and losses and weights over some steps."""
+    """Return the differences to the peer: gradients of the first step, losses and weights over some steps."""
     ours = Learner(base_model=size, lora_rank=rank, seed=1)
     # A new adapter is half zeros, and so is its gradient.
     for batch in batches[:3]:
@@ -79,7 +83,7 @@ def tensors_in(model: Learner, name: str) -> dict[str, Any]:
 
 
 def times(size: str, rank: int, batches: list[Any], rounds: int) -> dict[str, list[float]]:
-    """Return seconds a step of everybody, by round."""
+    """Return seconds per step of every implementation, by round."""
     ours = Learner(base_model=size, lora_rank=rank, seed=1)
     thin, merged = (Peer(size, tensors_in(ours, ADAPTER), merged=way) for way in (False, True))
     ways: dict[str, Callable[[], float]] = {

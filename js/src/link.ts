@@ -1,23 +1,23 @@
-/** The only file that touches a widget's model: messages in, messages out, and whether anybody is at the other end. */
+/** The only file that uses a widget's model: messages in, messages out, and whether the kernel is connected. */
 
 import type { AnyModel } from "@anywidget/types";
 
-interface Message {
+export interface Message {
   readonly type: string;
 }
 
 /** The message that is saved with the widget. */
-type Saved<ToPage> = Extract<ToPage, { type: "snapshot" }>;
+export type Saved<ToPage> = Extract<ToPage, { type: "snapshot" }>;
 
-export interface Ears<ToPage extends Message> {
-  message(message: ToPage): void;
-  /** The snapshot that is saved with the widget was replaced; a long table is cut short in it. */
-  saved?(snapshot: Saved<ToPage>): void;
+export interface LinkListener<ToPage extends Message> {
+  onMessage(message: ToPage): void;
+  /** The snapshot that is saved with the widget was replaced; long tables are cut short in it. */
+  onSaved(snapshot: Saved<ToPage>): void;
   /** The kernel was restarted, or is gone. */
-  disconnected(): void;
+  onDisconnect(): void;
 }
 
-/** Nothing but messages of the given types is heard. */
+/** Receives messages of the given types only. */
 export class Link<ToPage extends Message, FromPage> {
   readonly #model: AnyModel<{ snapshot: Saved<ToPage> }>;
   readonly #types: readonly string[];
@@ -32,7 +32,7 @@ export class Link<ToPage extends Message, FromPage> {
     return this.#isMessage(snapshot) && snapshot.type === "snapshot" ? snapshot : null;
   }
 
-  /** Says whether the message left; a widget whose notebook was closed throws here. */
+  /** Returns whether the message was sent; a widget whose notebook was closed throws here. */
   send(message: FromPage): boolean {
     try {
       this.#model.send(message);
@@ -42,25 +42,22 @@ export class Link<ToPage extends Message, FromPage> {
     }
   }
 
-  listen(ears: Ears<ToPage>): () => void {
-    const listeners: Record<string, (content: unknown) => void> = {
+  listen(listener: LinkListener<ToPage>): () => void {
+    const handlers: Record<string, (content: unknown) => void> = {
       "msg:custom": (content) => {
-        if (this.#isMessage(content)) ears.message(content);
+        if (this.#isMessage(content)) listener.onMessage(content);
       },
-      // The model that a widget gets hides `comm_live`; its only change in a widget's life is that the kernel went away.
-      comm_live_update: () => ears.disconnected(),
-    };
-    const { saved } = ears;
-    if (saved) {
-      listeners["change:snapshot"] = () => {
+      "change:snapshot": () => {
         const snapshot = this.saved();
-        if (snapshot) saved(snapshot);
-      };
-    }
-    const all = Object.entries(listeners);
-    for (const [event, listener] of all) this.#model.on(event, listener);
+        if (snapshot) listener.onSaved(snapshot);
+      },
+      // The model that a widget gets hides `comm_live`, whose only change in a widget's life is that the kernel went away.
+      comm_live_update: () => listener.onDisconnect(),
+    };
+    const all = Object.entries(handlers);
+    for (const [event, handler] of all) this.#model.on(event, handler);
     return () => {
-      for (const [event, listener] of all) this.#model.off(event, listener);
+      for (const [event, handler] of all) this.#model.off(event, handler);
     };
   }
 

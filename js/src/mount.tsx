@@ -1,9 +1,9 @@
 import type { Host } from "@anywidget/types";
 import { type ComponentType, render } from "preact";
-import { freshName } from "./names";
-import { type Audience, announcePresence } from "./presence";
+import { followScheme } from "./color-scheme";
+import { uniqueId } from "./ids";
 import { hideReport } from "./report";
-import { followScheme } from "./scheme";
+import { reportVisibility, type ViewListener } from "./visibility";
 
 /** What draws a session. */
 export type App<S> = ComponentType<{
@@ -15,7 +15,7 @@ export type App<S> = ComponentType<{
 }>;
 
 /** Shows a session in an element of the page; returns what takes it away again. */
-export function mount<S extends Audience>(session: S, el: HTMLElement, Shown: App<S>, style: string, host?: Host): () => void {
+export function mount<S extends ViewListener>(session: S, el: HTMLElement, Shown: App<S>, style: string, host?: Host): () => void {
   const own = document.createElement("div");
   // The static report beside it looks for this name, and steps aside.
   own.className = "loops-nb-live";
@@ -29,9 +29,9 @@ export function mount<S extends Audience>(session: S, el: HTMLElement, Shown: Ap
   el.append(own);
 
   const unfollow = followScheme(own);
-  const view = freshName();
+  const view = uniqueId();
   render(<Shown session={session} view={view} host={host} />, place);
-  const leave = announcePresence(session, view, own);
+  const leave = reportVisibility(session, view, own);
   const showReport = hideReport(own);
   return () => {
     leave();

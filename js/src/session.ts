@@ -1,78 +1,84 @@
-/** One widget on the page: its state, whoever looks at it, and what was asked of the kernel. */
+/** The page's half of the protocol: one widget's connection, its views, and the resynchronisation of its streams. */
 
-import type { Act, FromPage, Picture, PlotName, Snapshot, TableName, ToPage } from "./contract";
-import type { Link } from "./link";
-import { freshName } from "./names";
-import { raise } from "./notify";
-import { type Hearing, type Standing, standing } from "./status";
-import { apply, isPartial, type News, type State } from "./store";
+import type { Link, Message, Saved } from "./link";
+import { ALL_VIEWS, type FromAnyPage, type Health } from "./protocol";
+import { type Connection, type Status, statusOf } from "./status";
 
-/** What the person asked to change, from this page. */
-export interface Request {
-  readonly id: string;
-  readonly table: TableName;
-  readonly target: string;
-  readonly askedAt: number;
-  /** Whether the message left the page. */
-  readonly sent: boolean;
+/** What a panel knows; changed by messages alone. */
+export interface Store<ToPage> {
+  /** Takes in a message, at a time of the page's clock. */
+  apply(message: ToPage, at: number): Applied;
+  /** The newest sequence number of a stream; -1 before there is any. */
+  seq(stream: string): number;
+  /** The number of the state that a new view starts with; null: it needs a whole one. */
+  have(): number | null;
+  /** Whether the rest of what was saved is still to come. */
+  isPartial(): boolean;
+  readonly health: Health | null;
+  /** By the kernel's clock, when the newest message was written. */
+  readonly sentAt: number | null;
 }
 
-/** `queued`: no answer for a second, so a cell runs; `unsent`: there is no kernel to send it to. */
-export type RequestState = "sent" | "queued" | "unsent" | Act["state"];
+/** Streams of which an earlier message is missing, and streams that are whole again. */
+export interface Applied {
+  readonly lost?: readonly string[];
+  readonly whole?: readonly string[];
+}
 
 const RESYNC_EVERY = 1000;
 const REST_EXPECTED_AFTER = 3000;
+/** An answer that takes longer waits for the cell that the kernel runs. */
 export const QUEUED_AFTER = 1000;
 
-export class Session {
-  readonly #link: Link<ToPage, FromPage>;
+interface ResyncState {
+  askedAt: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+export abstract class Session<ToPage extends Message, FromPage, S extends Store<ToPage>> {
+  readonly store: S;
+  readonly #link: Link<ToPage, FromPage | FromAnyPage>;
   readonly #listeners = new Set<() => void>();
-  readonly #requests = new Map<string, Request>();
+  /** Open views, and whether each is visible. */
   readonly #views = new Map<string, boolean>();
-  readonly #told = new Set<string>();
-  readonly #pictures = new Map<PlotName, Picture>();
-  #state: State | null = null;
-  #lost = false;
-  #resyncAt = Number.NEGATIVE_INFINITY;
-  #resyncTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #lost = new Set<string>();
+  readonly #resyncs = new Map<string, ResyncState>();
   #partialSince: number | null = null;
-  #since = Date.now();
-  #heard: number | null = null;
+  #startedAt = Date.now();
+  #heardAt: number | null = null;
   #visibleSince = 0;
   #disconnected = false;
   #stop: (() => void) | null = null;
 
-  constructor(link: Link<ToPage, FromPage>) {
+  constructor(link: Link<ToPage, FromPage | FromAnyPage>, store: S) {
     this.#link = link;
+    this.store = store;
   }
 
-  get state(): State | null {
-    return this.#state;
+  get connection(): Connection {
+    return { startedAt: this.#startedAt, heardAt: this.#heardAt, visibleSince: this.#visibleSince, disconnected: this.#disconnected };
   }
 
-  /** The kernel's clock, as far as the page knows it. */
-  now(at = Date.now()): number {
-    return at + (this.#heard === null ? 0 : (this.#state?.offset ?? 0));
-  }
-
-  /** Until when it is known how things are: what nobody looks at does not go on. */
-  known(at = Date.now()): number {
-    const seen = this.#state?.health.looked_at;
-    return this.standing(at) === "live" ? this.now(at) : (seen ?? this.now(at));
+  status(at = Date.now()): Status {
+    return statusOf(this.store.health?.state ?? "starting", this.store.sentAt, this.connection, at);
   }
 
   start(): void {
     if (this.#stop) return;
-    this.#since = Date.now();
+    this.#startedAt = Date.now();
     const saved = this.#link.saved();
-    if (saved) this.#accept(saved, Date.now());
-    for (const notice of this.#state?.notices ?? []) this.#told.add(notice.id);
+    if (saved) this.apply(saved, this.#startedAt);
     this.#stop = this.#link.listen({
-      message: (message) => this.#hear(message),
-      saved: (snapshot) => this.#saved(snapshot),
-      disconnected: () => {
+      onMessage: (message) => {
+        this.#heardAt = Date.now();
+        this.#disconnected = false;
+        this.apply(message, this.#heardAt);
+        this.changed();
+      },
+      onSaved: (snapshot) => this.applySaved(snapshot),
+      onDisconnect: () => {
         this.#disconnected = true;
-        this.#changed();
+        this.changed();
       },
     });
   }
@@ -80,7 +86,7 @@ export class Session {
   stop(): void {
     this.#stop?.();
     this.#stop = null;
-    clearTimeout(this.#resyncTimer);
+    for (const { timer } of this.#resyncs.values()) clearTimeout(timer);
     this.#listeners.clear();
   }
 
@@ -89,135 +95,76 @@ export class Session {
     return () => this.#listeners.delete(listener);
   }
 
-  open(view: string): void {
+  openView(view: string): void {
     this.#views.set(view, false);
-    this.send({ type: "hello", view, have: this.#state && !isPartial(this.#state) ? this.#state.seq : null });
+    this.send({ type: "view_opened", view, have: this.store.have() });
   }
 
-  seen(view: string, visible: boolean): void {
+  setVisible(view: string, visible: boolean): void {
     const wasVisible = [...this.#views.values()].some(Boolean);
     this.#views.set(view, visible);
     if (visible && !wasVisible) {
       this.#visibleSince = Date.now();
-      this.#changed();
+      this.changed();
     }
-    this.send({ type: "seen", view, visible });
+    this.send({ type: "view_visibility", view, visible });
   }
 
-  gone(view: string): void {
+  closeView(view: string): void {
     this.#views.delete(view);
-    this.send({ type: "gone", view });
+    // Streams of a view are called by its name, or begin with it.
+    for (const stream of [...this.#resyncs.keys(), ...this.#lost]) {
+      if (stream === view || stream.startsWith(`${view}/`)) this.#forget(stream);
+    }
+    this.send({ type: "view_closed", view });
   }
 
-  send(message: FromPage): boolean {
+  /** Returns whether the message was sent. */
+  send(message: FromPage | FromAnyPage): boolean {
     return !this.#disconnected && this.#link.send(message);
   }
 
-  /** Called every second by whoever looks: asks again for what did not come. */
-  second(at: number): void {
-    const state = this.#state;
-    if (!state || !isPartial(state)) this.#partialSince = null;
+  /** Called every second while a view is open: asks again for what did not arrive. */
+  onSecond(at: number): void {
+    if (!this.store.isPartial()) this.#partialSince = null;
     else {
       this.#partialSince ??= at;
-      if (this.#heard !== null && at - this.#partialSince > REST_EXPECTED_AFTER) this.#resync(at);
+      if (this.#heardAt !== null && at - this.#partialSince > REST_EXPECTED_AFTER) this.resync(ALL_VIEWS, at);
     }
-    if (this.#lost) this.#resync(at);
+    for (const stream of this.#lost) this.resync(stream, at);
   }
 
-  standing(at = Date.now()): Standing {
-    return standing(this.#state, this.hearing, at);
+  /** Takes in the snapshot that is saved with the widget, after it was replaced. */
+  protected applySaved(_snapshot: Saved<ToPage>): void {}
+
+  protected apply(message: ToPage, at: number): void {
+    const { lost = [], whole = [] } = this.store.apply(message, at);
+    for (const stream of whole) this.#lost.delete(stream);
+    for (const stream of lost) this.resync(stream, at);
   }
 
-  get hearing(): Hearing {
-    return { since: this.#since, heard: this.#heard, visibleSince: this.#visibleSince, disconnected: this.#disconnected };
-  }
-
-  deactivate(table: TableName, target: string): void {
-    const id = freshName();
-    const sent = this.send({ type: "order", id, what: "deactivate", table, target });
-    this.#requests.set(target, { id, table, target, askedAt: Date.now(), sent });
-    this.#changed();
-    setTimeout(() => this.#changed(), QUEUED_AFTER + 50);
-  }
-
-  request(target: string): Request | null {
-    return this.#requests.get(target) ?? null;
-  }
-
-  /** What became of a request, and what the kernel says about it. */
-  outcome(request: Request, at = Date.now()): { state: RequestState; text: string } {
-    const act = this.#state?.acts.find((each) => each.id === request.id);
-    if (act) return { state: act.state, text: act.text };
-    if (!request.sent || this.#disconnected) return { state: "unsent", text: "" };
-    return { state: at - request.askedAt > QUEUED_AFTER ? "queued" : "sent", text: "" };
-  }
-
-  /** The newest one that came. */
-  picture(plot: PlotName): Picture | undefined {
-    return this.#pictures.get(plot);
-  }
-
-  forget(target: string): void {
-    this.#requests.delete(target);
-    this.#changed();
-  }
-
-  #hear(message: ToPage): void {
-    this.#heard = Date.now();
-    this.#disconnected = false;
-    if (message.type === "picture") this.#pictures.set(message.plot, message);
-    else this.#accept(message, this.#heard);
-    this.#changed();
-  }
-
-  /** The saved snapshot may be cut short: it never takes the place of something whole. */
-  #saved(snapshot: Snapshot): void {
-    const state = this.#state;
-    if (state && snapshot.seq <= state.seq) return;
-    const cut = Object.values(snapshot.tables).some((table) => table.rows.length < table.total);
-    if (state && cut && !isPartial(state)) {
-      this.#lost = true;
-      this.#resync(Date.now());
-      return;
-    }
-    this.#accept(snapshot, Date.now());
-    this.#changed();
-  }
-
-  #accept(message: News, at: number): void {
-    const { state, lost } = apply(this.#state, message, at);
-    this.#state = state;
-    if (message.type === "snapshot") this.#lost = false;
-    if (lost) {
-      this.#lost = true;
-      this.#resync(at);
-    }
-    if (this.#heard !== null) this.#announce();
-  }
-
-  #resync(at: number): void {
-    const wait = this.#resyncAt + RESYNC_EVERY - at;
-    clearTimeout(this.#resyncTimer);
+  /** Asks for the whole state of a stream: now, or as soon as a second has passed since it was asked for last. */
+  protected resync(stream: string, at: number): void {
+    this.#lost.add(stream);
+    const state = this.#resyncs.get(stream) ?? { askedAt: Number.NEGATIVE_INFINITY, timer: undefined };
+    this.#resyncs.set(stream, state);
+    clearTimeout(state.timer);
+    const wait = state.askedAt + RESYNC_EVERY - at;
     if (wait > 0) {
-      this.#resyncTimer = setTimeout(() => this.#resync(Date.now()), wait);
+      state.timer = setTimeout(() => this.#lost.has(stream) && this.resync(stream, Date.now()), wait);
       return;
     }
-    this.#resyncAt = at;
-    this.send({ type: "resync", have: this.#state?.seq ?? -1 });
+    state.askedAt = at;
+    this.send({ type: "resync", stream, have: this.store.seq(stream) });
   }
 
-  /** A browser notification for each notice that came while the page was open, once however many views there are. */
-  #announce(): void {
-    const state = this.#state;
-    if (!state) return;
-    for (const notice of state.notices) {
-      if (this.#told.has(notice.id)) continue;
-      this.#told.add(notice.id);
-      if (state.notify) raise(state.title, notice);
-    }
-  }
-
-  #changed(): void {
+  protected changed(): void {
     for (const listener of [...this.#listeners]) listener();
+  }
+
+  #forget(stream: string): void {
+    clearTimeout(this.#resyncs.get(stream)?.timer);
+    this.#resyncs.delete(stream);
+    this.#lost.delete(stream);
   }
 }

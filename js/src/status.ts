@@ -1,19 +1,19 @@
-/** How much of what is shown can be believed, said by one word. */
+/** Freshness of what is shown, as one word. */
 
-import type { State } from "./store";
+import type { Health } from "./protocol";
 
 /**
- * `waiting`: a saved copy whose kernel was asked and may answer.  `saved`: nobody answers.  `silent`: the kernel spoke once and does no more.
- * `gone`: it was restarted or shut down.
+ * A state of the kernel's `Health`, or `waiting`: a saved copy whose kernel was asked and may answer; `saved`: no kernel answers; `silent`:
+ * the kernel sends nothing any more; `gone`: it was restarted or shut down.
  */
-export type Standing = "starting" | "live" | "failing" | "paused" | "over" | "waiting" | "saved" | "silent" | "gone";
+export type Status = Health["state"] | "waiting" | "saved" | "silent" | "gone";
 
-export interface Hearing {
+export interface Connection {
   /** When the page first asked. */
-  readonly since: number;
-  /** When the newest message came; null: none ever did. */
-  readonly heard: number | null;
-  /** From when on silence counts: nothing is sent to a view that nobody sees. */
+  readonly startedAt: number;
+  /** When the newest message arrived; null: none did. */
+  readonly heardAt: number | null;
+  /** Since when silence counts: nothing is sent to views that are not visible. */
   readonly visibleSince: number;
   readonly disconnected: boolean;
 }
@@ -22,19 +22,20 @@ export const SILENCE = 15_000;
 /** A snapshot that is older was saved with the notebook. */
 const OLD = 60_000;
 
-export function standing(state: State | null, hearing: Hearing, now: number): Standing {
-  const health = state?.health.state ?? "starting";
-  if (health === "over") return "over";
-  if (hearing.disconnected) return "gone";
-  const quiet = now - Math.max(hearing.heard ?? hearing.since, hearing.visibleSince) > SILENCE;
-  if (hearing.heard === null) {
-    if (quiet) return "saved";
-    return state && Math.abs(now - state.now) > OLD ? "waiting" : health;
+/** `sentAt` is when the newest message was written, by the kernel's clock. */
+export function statusOf(state: Health["state"], sentAt: number | null, connection: Connection, now: number): Status {
+  if (state === "over") return "over";
+  if (connection.disconnected) return "gone";
+  const { heardAt, startedAt, visibleSince } = connection;
+  const isSilent = now - Math.max(heardAt ?? startedAt, visibleSince) > SILENCE;
+  if (heardAt === null) {
+    if (isSilent) return "saved";
+    return sentAt !== null && Math.abs(now - sentAt) > OLD ? "waiting" : state;
   }
-  return quiet && health !== "paused" ? "silent" : health;
+  return isSilent && state !== "paused" ? "silent" : state;
 }
 
-/** Whether it makes sense to ask the kernel for something. */
-export function isReachable(standing: Standing): boolean {
-  return standing !== "gone" && standing !== "saved" && standing !== "over";
+/** Whether requests to the kernel make sense. */
+export function isReachable(status: Status): boolean {
+  return status !== "gone" && status !== "saved" && status !== "over";
 }

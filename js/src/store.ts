@@ -1,40 +1,21 @@
-/** What a panel knows, and how a message changes it: pure functions. */
+/** State of a panel of tables, and how messages change it. */
 
 import {
-  type Act,
-  type Cell,
-  type Change,
   COLUMNS,
+  type CommandStatus,
   type Fact,
-  type Health,
   type Notice,
-  type Picture,
-  type RunHead,
-  type Snapshot,
-  type Table,
-  type TableChange,
+  type PanelChange,
+  type PanelSnapshot,
+  type PlotStatus,
+  type RunSummary,
   type TableName,
-  type Tick,
   type ToPage,
   type ViewName,
 } from "./contract";
-
-export interface Row {
-  readonly id: string;
-  readonly cells: readonly Cell[];
-  /** When it last changed, by the page's clock; 0 when it came with everything else. */
-  readonly changedAt: number;
-  /** Which cells did; null: all of them, it is new. */
-  readonly changed: ReadonlySet<number> | null;
-}
-
-export interface Rows {
-  readonly byId: ReadonlyMap<string, Row>;
-  readonly total: number;
-  /** Raised by every change; what was touched since the one before, null when it may be anything. */
-  readonly version: number;
-  readonly touched: ReadonlySet<string> | null;
-}
+import { ALL_VIEWS, type Health, type Heartbeat } from "./protocol";
+import { changeRows, clock, type Rows, replaceRows } from "./rows";
+import type { Applied, Store } from "./session";
 
 export interface State {
   readonly seq: number;
@@ -47,39 +28,71 @@ export interface State {
   readonly line: string;
   readonly tables: Readonly<Partial<Record<TableName, Rows>>>;
   readonly facts: readonly Fact[];
-  readonly run: RunHead | null;
+  readonly run: RunSummary | null;
   readonly health: Health;
   readonly notices: readonly Notice[];
-  readonly acts: readonly Act[];
+  readonly commands: readonly CommandStatus[];
   readonly notify: boolean;
   readonly ready: boolean;
 }
 
-/** What changes what a panel knows. */
-export type News = Exclude<ToPage, Picture>;
+/** Messages that change the state. */
+export type StateMessage = Exclude<ToPage, PlotStatus>;
 
 export interface Step {
   readonly state: State | null;
-  /** A message is missing: what is shown stays, and the kernel must be asked for everything. */
+  /** An earlier message is missing: what is shown stays, and everything must be requested. */
   readonly lost: boolean;
 }
 
 export const TABLE_NAMES = Object.keys(COLUMNS) as TableName[];
 
-/** Two clocks that differ by less are taken to differ by the way of the message. */
-const SAME_CLOCK = 2000;
 /** The kernel keeps no more. */
 const MOST_NOTICES = 20;
 
-export function apply(state: State | null, message: News, at: number): Step {
+export class TableStore implements Store<StateMessage> {
+  #state: State | null = null;
+
+  get state(): State | null {
+    return this.#state;
+  }
+
+  get health(): Health | null {
+    return this.#state?.health ?? null;
+  }
+
+  get sentAt(): number | null {
+    return this.#state?.now ?? null;
+  }
+
+  seq(): number {
+    return this.#state?.seq ?? -1;
+  }
+
+  have(): number | null {
+    return this.#state && !isPartial(this.#state) ? this.#state.seq : null;
+  }
+
+  isPartial(): boolean {
+    return this.#state !== null && isPartial(this.#state);
+  }
+
+  apply(message: StateMessage, at: number): Applied {
+    const { state, lost } = apply(this.#state, message, at);
+    this.#state = state;
+    return { lost: lost ? [ALL_VIEWS] : [], whole: message.type === "snapshot" ? [ALL_VIEWS] : [] };
+  }
+}
+
+export function apply(state: State | null, message: StateMessage, at: number): Step {
   switch (message.type) {
     case "snapshot":
       return { state: replace(state, message, at), lost: false };
     case "change":
       if (!state || message.base !== state.seq) return { state, lost: true };
       return changed(state, message, at);
-    case "tick":
-      return ticked(state, message, at);
+    case "heartbeat":
+      return onHeartbeat(state, message, at);
   }
 }
 
@@ -91,7 +104,7 @@ export function isPartial(state: State): boolean {
   });
 }
 
-function replace(state: State | null, snapshot: Snapshot, at: number): State {
+function replace(state: State | null, snapshot: PanelSnapshot, at: number): State {
   const tables: Partial<Record<TableName, Rows>> = {};
   for (const name of TABLE_NAMES) {
     const table = snapshot.tables[name];
@@ -100,23 +113,14 @@ function replace(state: State | null, snapshot: Snapshot, at: number): State {
   return { ...snapshot, offset: snapshot.now - at, tables };
 }
 
-function replaceRows(old: Rows | undefined, table: Table, at: number): Rows {
-  const byId = new Map<string, Row>();
-  for (const cells of table.rows) {
-    const id = String(cells[0]);
-    byId.set(id, merged(old?.byId.get(id), id, cells, old ? at : 0));
-  }
-  return { byId, total: table.total, version: (old?.version ?? 0) + 1, touched: null };
-}
-
-function changed(state: State, change: Change, at: number): Step {
+function changed(state: State, change: PanelChange, at: number): Step {
   const tables = { ...state.tables };
   let lost = false;
   for (const name of TABLE_NAMES) {
-    const told = change.tables?.[name];
-    if (!told) continue;
+    const tableChange = change.tables?.[name];
+    if (!tableChange) continue;
     const old = tables[name];
-    const rows = changeRows(old, told, at);
+    const rows = changeRows(old, tableChange, at);
     tables[name] = rows;
     const wasWhole = !old || old.byId.size === old.total;
     if (wasWhole && rows.byId.size !== rows.total) lost = true;
@@ -132,7 +136,7 @@ function changed(state: State, change: Change, at: number): Step {
       run: change.run ?? state.run,
       health: change.health ?? state.health,
       notices: change.notices ? noticed(change.notices, state.notices) : state.notices,
-      acts: change.acts ?? state.acts,
+      commands: change.commands ?? state.commands,
       ready: change.ready ?? state.ready,
     },
     lost,
@@ -144,39 +148,9 @@ function noticed(fresh: readonly Notice[], old: readonly Notice[]): readonly Not
   return [...fresh, ...old.filter((was) => !fresh.some((one) => one.about === was.about))].slice(0, MOST_NOTICES);
 }
 
-function changeRows(old: Rows | undefined, told: TableChange, at: number): Rows {
-  const byId = new Map(old?.byId);
-  const touched = new Set<string>();
-  for (const id of told.gone) {
-    byId.delete(id);
-    touched.add(id);
-  }
-  for (const cells of told.rows) {
-    const id = String(cells[0]);
-    byId.set(id, merged(byId.get(id), id, cells, at));
-    touched.add(id);
-  }
-  return { byId, total: told.total, version: (old?.version ?? 0) + 1, touched };
-}
-
-/** The old row when nothing in it changed, so that it is not drawn again. */
-function merged(old: Row | undefined, id: string, cells: readonly Cell[], at: number): Row {
-  if (!old) return { id, cells, changedAt: at, changed: null };
-  const changed = new Set<number>();
-  const length = Math.max(cells.length, old.cells.length);
-  for (let i = 0; i < length; i++) if (cells[i] !== old.cells[i]) changed.add(i);
-  return changed.size ? { id, cells, changedAt: at, changed } : old;
-}
-
-function ticked(state: State | null, tick: Tick, at: number): Step {
+function onHeartbeat(state: State | null, heartbeat: Heartbeat, at: number): Step {
   if (!state) return { state, lost: true };
-  const health = tick.looked_at === null ? state.health : { ...state.health, looked_at: tick.looked_at };
-  const next = { ...state, now: tick.now, offset: clock(state.offset, tick.now, at), health };
-  return { state: next, lost: tick.seq !== state.seq };
-}
-
-/** A message that was held up on its way makes the kernel's clock look slow: the fastest message is right. */
-function clock(offset: number, now: number, at: number): number {
-  const seen = now - at;
-  return seen > offset || offset - seen > SAME_CLOCK ? seen : offset;
+  const health = heartbeat.looked_at == null ? state.health : { ...state.health, looked_at: heartbeat.looked_at };
+  const next = { ...state, now: heartbeat.now, offset: clock(state.offset, heartbeat.now, at), health };
+  return { state: next, lost: heartbeat.seqs[ALL_VIEWS] !== state.seq };
 }

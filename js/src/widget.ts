@@ -2,9 +2,9 @@
 
 import type { AnyModel, Host } from "@anywidget/types";
 import { type App, mount } from "./mount";
-import type { Audience } from "./presence";
+import type { ViewListener } from "./visibility";
 
-interface Session extends Audience {
+interface Session extends ViewListener {
   start(): void;
   stop(): void;
 }

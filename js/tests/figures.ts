@@ -1,5 +1,5 @@
 import { afterEach, it } from "vitest";
-import type { Change } from "../src/contract";
+import type { PanelChange } from "../src/contract";
 import { closeAll, Page, shifted } from "./page";
 import { rowOf, snapshot } from "./sample";
 
@@ -59,7 +59,13 @@ it("figures", async () => {
     const updates: number[] = [];
     for (let i = 1; i <= 40; i++) {
       const rows = Array.from({ length: 100 }, (_, k) => rowOf(table, (k * 97 + i) % ROWS, { base_model: `model ${i}`, finished: false }));
-      const change: Change = { type: "change", base: i, seq: i + 1, now: Date.now(), tables: { [table]: { rows, gone: [], total: ROWS } } };
+      const change: PanelChange = {
+        type: "change",
+        base: i,
+        seq: i + 1,
+        now: Date.now(),
+        tables: { [table]: { rows, removed: [], total: ROWS } },
+      };
       const before = performance.now();
       const task = await longest(async () => {
         page.model.tell(change);

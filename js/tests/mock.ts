@@ -1,7 +1,7 @@
 /** The widget's model as a kernel would stand behind it; a name that is not in the contract is a mistake, and throws. */
 
 import type { AnyModel } from "@anywidget/types";
-import type { Change, FromPage, Snapshot, Tick, ToPage, Traits } from "../src/contract";
+import type { FromPage, PanelChange, PanelSnapshot, ToPage, Traits } from "../src/contract";
 
 const TRAITS: readonly string[] = ["snapshot"] satisfies (keyof Traits)[];
 const EVENTS = ["msg:custom", "change:snapshot", "comm_live_update"];
@@ -14,7 +14,7 @@ export class MockModel {
   #snapshot: unknown;
   readonly #callbacks = new Map<string, Set<Callback>>();
 
-  constructor(snapshot: Snapshot | Record<string, never>) {
+  constructor(snapshot: PanelSnapshot | Record<string, never>) {
     this.#snapshot = structuredClone(snapshot);
   }
 
@@ -53,15 +53,15 @@ export class MockModel {
     for (const callback of [...this.#of("msg:custom")]) callback(structuredClone(message), []);
   }
 
-  change(change: Omit<Change, "type">): void {
+  change(change: Omit<PanelChange, "type">): void {
     this.tell({ type: "change", ...change });
   }
 
-  tick(tick: Omit<Tick, "type">): void {
-    this.tell({ type: "tick", ...tick });
+  heartbeat({ seq, ...rest }: { seq: number; now: number; looked_at: number | null }): void {
+    this.tell({ type: "heartbeat", seqs: { "*": seq }, ...rest });
   }
 
-  save(snapshot: Snapshot): void {
+  save(snapshot: PanelSnapshot): void {
     this.#snapshot = structuredClone(snapshot);
     for (const callback of [...this.#of("change:snapshot")]) callback();
   }

@@ -1,34 +1,35 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { COLUMNS, type Snapshot } from "../src/contract";
-import { compare, NEWEST_FIRST, Order, shown, wordsOf } from "../src/order";
-import { apply, type Rows, type State } from "../src/store";
+import { COLUMNS, type PanelSnapshot } from "../src/contract";
+import type { Rows } from "../src/rows";
+import { compare, filterRows, NEWEST_FIRST, RowOrder, searchWords } from "../src/sorting";
+import { apply, type State } from "../src/store";
 import { NOW, rowOf, snapshot, tableOf } from "./sample";
 
-function rowsOf(over: Partial<Snapshot>): Rows {
+function rowsOf(over: Partial<PanelSnapshot>): Rows {
   return (apply(null, snapshot("fleet", 0, over), 0).state as State).tables.runs as Rows;
 }
 
 describe("the order", () => {
-  it("is the same when it is kept up as when it is made anew", () => {
+  it("is the same when it is updated as when it is sorted from scratch", () => {
     const column = fc.constantFrom(...COLUMNS.runs.map((each) => each.name));
-    const edits = fc.array(fc.record({ row: fc.nat(30), gone: fc.boolean(), name: fc.option(fc.string()), created: fc.nat(5) }), {
+    const edits = fc.array(fc.record({ row: fc.nat(30), removed: fc.boolean(), name: fc.option(fc.string()), created: fc.nat(5) }), {
       maxLength: 6,
     });
     fc.assert(
       fc.property(column, fc.boolean(), fc.array(edits, { maxLength: 8 }), (name, down, rounds) => {
         const sort = { column: name, down };
-        const order = new Order("runs");
+        const order = new RowOrder((by) => compare("runs", by));
         let state = apply(null, snapshot("fleet", 20), 0).state as State;
         order.sorted(state.tables.runs as Rows, sort);
         for (const round of rounds) {
-          const gone = round.filter((each) => each.gone).map((each) => String(rowOf("runs", each.row)[0]));
+          const gone = round.filter((each) => each.removed).map((each) => String(rowOf("runs", each.row)[0]));
           const rows = round
-            .filter((each) => !each.gone)
+            .filter((each) => !each.removed)
             .map((each) => rowOf("runs", each.row, { name: each.name, created_at: NOW - each.created }));
           const ids = new Set([...(state.tables.runs as Rows).byId.keys()].filter((id) => !gone.includes(id)));
           for (const row of rows) ids.add(String(row[0]));
-          const tables = { runs: { rows, gone, total: ids.size } };
+          const tables = { runs: { rows, removed: gone, total: ids.size } };
           state = apply(state, { type: "change", base: state.seq, seq: state.seq + 1, now: NOW, tables }, 1).state as State;
           const now = state.tables.runs as Rows;
           expect(order.sorted(now, sort).map((row) => row.id)).toEqual(
@@ -52,7 +53,7 @@ describe("the order", () => {
         },
       },
     });
-    const names = (down: boolean) => new Order("runs").sorted(rows, { column: "name", down }).map((row) => row.id);
+    const names = (down: boolean) => new RowOrder((by) => compare("runs", by)).sorted(rows, { column: "name", down }).map((row) => row.id);
     expect(names(false)).toEqual(["a", "b", "none"]);
     expect(names(true)).toEqual(["b", "a", "none"]);
   });
@@ -61,7 +62,11 @@ describe("the order", () => {
     const rows = rowsOf({
       tables: { runs: { rows: [10, 9, 100].map((n) => rowOf("runs", n, { id: `r${n}`, name: `step-${n}` })), total: 3 } },
     });
-    expect(new Order("runs").sorted(rows, { column: "name", down: false }).map((row) => row.id)).toEqual(["r9", "r10", "r100"]);
+    expect(new RowOrder((by) => compare("runs", by)).sorted(rows, { column: "name", down: false }).map((row) => row.id)).toEqual([
+      "r9",
+      "r10",
+      "r100",
+    ]);
   });
 
   it("matches every word somewhere, also in what is not in sight, and the states as they are said", () => {
@@ -76,8 +81,8 @@ describe("the order", () => {
         },
       },
     });
-    const sorted = new Order("runs").sorted(rows, NEWEST_FIRST);
-    const found = (filter: string) => shown("runs", sorted, wordsOf(filter), false, new Set()).rows.map((row) => row.id);
+    const sorted = new RowOrder((by) => compare("runs", by)).sorted(rows, NEWEST_FIRST);
+    const found = (filter: string) => filterRows("runs", sorted, searchWords(filter), false, new Set()).rows.map((row) => row.id);
     expect(found("GRPO MATH")).toEqual(["one"]);
     expect(found("b200")).toEqual(["one"]);
     expect(found("scaled to zero")).toEqual(["one"]);
@@ -87,12 +92,12 @@ describe("the order", () => {
     expect(found("   ")).toEqual(["one", "two"]);
   });
 
-  it("hides what is finished, except what somebody reads", () => {
+  it("hides what is finished, except open details", () => {
     const rows = rowsOf({ tables: { runs: tableOf("runs", 14) } });
-    const sorted = new Order("runs").sorted(rows, NEWEST_FIRST);
+    const sorted = new RowOrder((by) => compare("runs", by)).sorted(rows, NEWEST_FIRST);
     const flag = COLUMNS.runs.findIndex((column) => column.name === "finished");
     const finished = sorted.filter((row) => row.cells[flag]);
-    const view = shown("runs", sorted, [], true, new Set([finished[0]?.id ?? ""]));
+    const view = filterRows("runs", sorted, [], true, new Set([finished[0]?.id ?? ""]));
     expect(view.finished).toBe(finished.length - 1);
     expect(view.rows.filter((row) => row.cells[flag])).toEqual([finished[0]]);
   });

@@ -1,7 +1,7 @@
 /** One widget on the test's page, with hands and eyes. */
 
 import type { Host } from "@anywidget/types";
-import type { Snapshot } from "../src/contract";
+import type { PanelSnapshot } from "../src/contract";
 import widget from "../src/index";
 import { MockModel } from "./mock";
 import { NOW } from "./sample";
@@ -26,7 +26,7 @@ export class Page {
   readonly #ends: (() => void)[] = [];
   readonly #aborts = new AbortController();
 
-  constructor(snapshot: Snapshot | Record<string, never>, { width = 1000, alive = true, host }: Around = {}) {
+  constructor(snapshot: PanelSnapshot | Record<string, never>, { width = 1000, alive = true, host }: Around = {}) {
     this.model = new MockModel(snapshot);
     this.el.style.width = `${width}px`;
     document.body.append(this.el);
@@ -34,7 +34,7 @@ export class Page {
     const { model } = this.model;
     this.#ends.push(render({ model, el: this.el, signal: this.#aborts.signal, ...(host && { host }) }));
     this.#ends.push(initialize({ model, signal: this.#aborts.signal }));
-    if (alive && "type" in snapshot) this.model.tell(snapshot as Snapshot);
+    if (alive && "type" in snapshot) this.model.tell(snapshot as PanelSnapshot);
     open.add(this);
   }
 

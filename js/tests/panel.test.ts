@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { Snapshot, ViewName } from "../src/contract";
+import type { PanelSnapshot, ViewName } from "../src/contract";
 import { MockModel } from "./mock";
 import { closeAll, Page, shifted } from "./page";
 import { FAILING, NOTICES, NOW, rowOf, snapshot } from "./sample";
 
 const VIEWS: ViewName[] = ["fleet", "run", "samplers", "deployments", "checkpoints"];
-const fixtures = import.meta.glob<Snapshot>("../../tests/panels/fixtures/*.json", { eager: true, import: "default" });
+const fixtures = import.meta.glob<PanelSnapshot>("../../tests/panels/fixtures/*.json", { eager: true, import: "default" });
 
 afterEach(() => {
   closeAll();
@@ -26,7 +26,7 @@ describe("a view", () => {
 
   it.each(Object.entries(fixtures))("shows what the kernel wrote: %s", async (_, given) => {
     const page = new Page(shifted(given, Date.now() - given.now));
-    await until(() => expect(page.one("section").dataset.standing).toBe(given.health.state));
+    await until(() => expect(page.one("section").dataset.status).toBe(given.health.state));
     expect(page.text("h3")).toBe(given.title);
     for (const fact of given.facts) expect(page.one(`[data-fact="${CSS.escape(fact.label)}"]`).textContent).toContain(fact.value);
     for (const notice of given.notices) expect(page.one(`[data-notice="${notice.id}"]`).textContent).toContain(notice.hint);
@@ -56,7 +56,7 @@ describe("a view", () => {
 
   it("shows a saved copy as what it is, and needs no message for it", async () => {
     const page = new Page(snapshot("fleet"), { alive: false });
-    await until(() => expect(page.one("section").dataset.standing).toBe("waiting"));
+    await until(() => expect(page.one("section").dataset.status).toBe("waiting"));
     expect(page.text("header")).toContain("Saved copy, as it was at");
     expect(page.ids().length).toBeGreaterThan(5);
   });
@@ -73,13 +73,13 @@ describe("a view", () => {
     Object.defineProperty(crypto, "randomUUID", { value: undefined, configurable: true });
     try {
       const page = new Page(shifted(snapshot("run", 3)));
-      await until(() => expect(page.model.sentOf("hello")).toHaveLength(1));
+      await until(() => expect(page.model.sentOf("view_opened")).toHaveLength(1));
       page.one("[data-run] [data-control=menu]").click();
       await until(() => expect(page.has("[role=menu]")).toBe(true));
       page.choose("Deactivate…");
       await until(() => expect(page.has("[data-control=deactivate]")).toBe(true));
       page.one("[data-control=deactivate]").click();
-      expect(page.model.sentOf("order")).toHaveLength(1);
+      expect(page.model.sentOf("command")).toHaveLength(1);
     } finally {
       Object.defineProperty(crypto, "randomUUID", { value: randomUUID, configurable: true });
     }
@@ -92,7 +92,7 @@ describe("a view", () => {
     page.close();
     expect(page.el.childElementCount).toBe(0);
     expect(page.model.listeners).toBe(0);
-    expect(page.model.sentOf("gone")).toHaveLength(1);
+    expect(page.model.sentOf("view_closed")).toHaveLength(1);
     // The clock of the page, and the sign of life.
     await until(() => expect(clear.mock.calls.length).toBeGreaterThanOrEqual(2));
   });
@@ -105,12 +105,12 @@ describe("a view", () => {
     const [a, b] = [document.createElement("div"), document.createElement("div")];
     document.body.append(a, b);
     const first = render({ model: mock.model, el: a });
-    mock.change({ base: 1, seq: 2, now: Date.now(), tables: { samplers: { rows: [rowOf("samplers", 7)], gone: [], total: 3 } } });
+    mock.change({ base: 1, seq: 2, now: Date.now(), tables: { samplers: { rows: [rowOf("samplers", 7)], removed: [], total: 3 } } });
     // The trait is older than what was told since; the second view must not fall back to it.
     const second = render({ model: mock.model, el: b });
     await until(() => expect(b.firstElementChild?.shadowRoot?.querySelectorAll("tr[data-id]")).toHaveLength(3));
-    expect(mock.sentOf("hello").map((hello) => hello.have)).toEqual([1, 2]);
-    expect(new Set(mock.sentOf("hello").map((hello) => hello.view)).size).toBe(2);
+    expect(mock.sentOf("view_opened").map((hello) => hello.have)).toEqual([1, 2]);
+    expect(new Set(mock.sentOf("view_opened").map((hello) => hello.view)).size).toBe(2);
     for (const stop of [first, second, end]) stop();
     expect(mock.listeners).toBe(0);
     a.remove();
@@ -157,22 +157,26 @@ describe("hostile text", () => {
 describe("messages", () => {
   it("says hello and whether it is seen", async () => {
     const page = new Page(shifted(snapshot("fleet")));
-    const [hello] = page.model.sentOf("hello");
-    expect(hello).toMatchObject({ type: "hello", have: 1 });
-    await until(() => expect(page.model.sentOf("seen")).toContainEqual({ type: "seen", view: hello?.view, visible: true }));
+    const [hello] = page.model.sentOf("view_opened");
+    expect(hello).toMatchObject({ type: "view_opened", have: 1 });
+    await until(() =>
+      expect(page.model.sentOf("view_visibility")).toContainEqual({ type: "view_visibility", view: hello?.view, visible: true }),
+    );
     page.el.style.display = "none";
-    await until(() => expect(page.model.sentOf("seen").at(-1)).toEqual({ type: "seen", view: hello?.view, visible: false }));
+    await until(() =>
+      expect(page.model.sentOf("view_visibility").at(-1)).toEqual({ type: "view_visibility", view: hello?.view, visible: false }),
+    );
     page.el.style.display = "";
-    await until(() => expect(page.model.sentOf("seen").at(-1)?.visible).toBe(true));
+    await until(() => expect(page.model.sentOf("view_visibility").at(-1)?.visible).toBe(true));
     window.dispatchEvent(new PageTransitionEvent("pagehide"));
-    expect(page.model.sentOf("gone")).toEqual([{ type: "gone", view: hello?.view }]);
+    expect(page.model.sentOf("view_closed")).toEqual([{ type: "view_closed", view: hello?.view }]);
   });
 
   it("tells nothing of what it has when that is cut short", () => {
     const given = shifted(snapshot("samplers", 3));
     if (given.tables.samplers) given.tables.samplers.total = 900;
     const page = new Page(given, { alive: false });
-    expect(page.model.sentOf("hello")[0]?.have).toBeNull();
+    expect(page.model.sentOf("view_opened")[0]?.have).toBeNull();
   });
 
   it("shows a change, a new row and a row that is gone", async () => {
@@ -185,7 +189,7 @@ describe("messages", () => {
       base: 1,
       seq: 2,
       now: Date.now(),
-      tables: { samplers: { rows: [changed, rowOf("samplers", 20, { id: "fresh" })], gone: [third ?? ""], total: 3 } },
+      tables: { samplers: { rows: [changed, rowOf("samplers", 20, { id: "fresh" })], removed: [third ?? ""], total: 3 } },
     });
     await until(() => expect(page.ids()).toContain("fresh"));
     expect(page.ids()).not.toContain(third);
@@ -197,12 +201,12 @@ describe("messages", () => {
   it("asks once a second for what was lost, and shows the old data until it comes", async () => {
     const page = new Page(shifted(snapshot("samplers", 3)));
     for (let i = 0; i < 20; i++) page.model.change({ base: 50 + i, seq: 51 + i, now: Date.now(), facts: [] });
-    expect(page.model.sentOf("resync")).toEqual([{ type: "resync", have: 1 }]);
+    expect(page.model.sentOf("resync")).toEqual([{ type: "resync", stream: "*", have: 1 }]);
     await until(() => expect(page.ids()).toHaveLength(3));
     await until(() => expect(page.model.sentOf("resync")).toHaveLength(2), { timeout: 3000 });
     page.model.tell({ ...shifted(snapshot("samplers", 4)), seq: 71 });
     await until(() => expect(page.text("[data-count]")).toBe("3 · 1 finished hidden"));
-    page.model.tick({ seq: 71, now: Date.now(), looked_at: Date.now() });
+    page.model.heartbeat({ seq: 71, now: Date.now(), looked_at: Date.now() });
     await new Promise((done) => setTimeout(done, 1500));
     expect(page.model.sentOf("resync")).toHaveLength(2);
   });
@@ -211,8 +215,8 @@ describe("messages", () => {
     const cut = shifted(snapshot("samplers", 3));
     if (cut.tables.samplers) cut.tables.samplers.total = 5;
     const page = new Page(cut, { alive: false });
-    page.model.tick({ seq: 1, now: Date.now(), looked_at: Date.now() });
-    await until(() => expect(page.text("[data-count]")).toContain("2 more on their way"));
+    page.model.heartbeat({ seq: 1, now: Date.now(), looked_at: Date.now() });
+    await until(() => expect(page.text("[data-count]")).toContain("2 more loading"));
     await until(() => expect(page.model.sentOf("resync").length).toBeGreaterThan(0), { timeout: 6000 });
     page.model.tell(shifted(snapshot("samplers", 5)));
     await until(() => expect(page.text("[data-count]")).toBe("3 · 2 finished hidden"));
@@ -222,10 +226,10 @@ describe("messages", () => {
     const page = new Page(shifted(snapshot("samplers", 5)));
     page.model.save({ ...shifted(snapshot("samplers", 6)), seq: 4 });
     await until(() => expect(page.text("[data-count]")).toBe("4 · 2 finished hidden"));
-    const cut: Snapshot = { ...shifted(snapshot("samplers", 1)), seq: 9 };
+    const cut: PanelSnapshot = { ...shifted(snapshot("samplers", 1)), seq: 9 };
     if (cut.tables.samplers) cut.tables.samplers.total = 6;
     page.model.save(cut);
-    expect(page.model.sentOf("resync")).toEqual([{ type: "resync", have: 4 }]);
+    expect(page.model.sentOf("resync")).toEqual([{ type: "resync", stream: "*", have: 4 }]);
     expect(page.text("[data-count]")).toBe("4 · 2 finished hidden");
   });
 
@@ -252,8 +256,8 @@ describe("how fresh it is", () => {
   it("counts on by itself", async () => {
     const given = shifted(snapshot("fleet"));
     const page = new Page({ ...given, now: Date.now(), health: { ...given.health, looked_at: Date.now() } });
-    await until(() => expect(page.text(".standing")).toBe("Updated 0 s ago"));
-    await until(() => expect(page.text(".standing")).toBe("Updated 2 s ago"), { timeout: 4000 });
+    await until(() => expect(page.text(".status")).toBe("Updated 0 s ago"));
+    await until(() => expect(page.text(".status")).toBe("Updated 2 s ago"), { timeout: 4000 });
   });
 
   it("says since when and why it fails, and when it is tried again; keeps the data; and says that it is live again", async () => {
@@ -267,7 +271,7 @@ describe("how fresh it is", () => {
     expect(banner).toMatch(/^Not up to date since \d\d:\d\d\. Connection refused/);
     expect(banner).toContain("%loops local start");
     expect(banner).toMatch(/Next try in [56] s\./);
-    expect(page.text(".standing")).toContain("Not updated for 1 min");
+    expect(page.text(".status")).toContain("Not updated for 1 min");
     expect(page.ids()).toEqual(before);
     await until(() => expect(page.all("[role=status]").at(-1)?.textContent).toContain("Not up to date. Connection refused"));
     page.model.change({ base: 2, seq: 3, now: Date.now(), health: { ...given.health, looked_at: Date.now() } });
@@ -285,26 +289,26 @@ describe("how fresh it is", () => {
     page.menu(page.ids()[0] ?? "");
     await until(() => expect(page.has("[role=menu]")).toBe(true));
     expect(page.text("[role=menu]")).not.toContain("Deactivate…");
-    page.model.tick({ seq: 1, now: Date.now(), looked_at: Date.now() });
+    page.model.heartbeat({ seq: 1, now: Date.now(), looked_at: Date.now() });
     await until(() => expect(page.has("[data-health]")).toBe(false));
   });
 
   it("lets no state last longer than is known", async () => {
     const given = shifted(snapshot("run"));
     const page = new Page(given);
-    await until(() => expect(page.text("[data-half=run]")).toContain("for "));
+    await until(() => expect(page.text("[data-part=run]")).toContain("for "));
     expect(page.text(".axis")).toContain("now");
-    const before = page.text("[data-half=run]");
+    const before = page.text("[data-part=run]");
     page.model.change({ base: 1, seq: 2, now: Date.now() + 7_200_000, health: { ...given.health, state: "paused" } });
-    await until(() => expect(page.text(".standing")).toContain("Paused"));
+    await until(() => expect(page.text(".status")).toContain("Paused"));
     await until(() => expect(page.text(".axis")).not.toContain("now"));
-    expect(page.text("[data-half=run]")).toBe(before);
+    expect(page.text("[data-part=run]")).toBe(before);
   });
 
   it("says paused and over with the time of the data, and over why", async () => {
     const given = shifted(snapshot("fleet"));
     const page = new Page({ ...given, health: { ...given.health, state: "paused" } });
-    await until(() => expect(page.text(".standing")).toMatch(/^Paused, as it was at \d\d:\d\d$/));
+    await until(() => expect(page.text(".status")).toMatch(/^Paused, as it was at \d\d:\d\d$/));
     expect(page.has(".resume")).toBe(true);
     page.model.change({ base: 1, seq: 2, now: Date.now(), health: { ...given.health, state: "over", reason: "Every run has ended." } });
     await until(() => expect(page.text("[data-health=over]")).toBe("Every run has ended."));
@@ -318,18 +322,18 @@ describe("how fresh it is", () => {
     page.one(".refresh").click();
     page.one(".pause").click();
     expect(page.model.sentOf("refresh")).toHaveLength(1);
-    expect(page.model.sentOf("pause")).toEqual([{ type: "pause", on: true }]);
-    await until(() => expect(page.text(".standing")).toBe("Queued: the kernel is busy"), { timeout: 3000 });
+    expect(page.model.sentOf("set_polling")).toEqual([{ type: "set_polling", paused: true }]);
+    await until(() => expect(page.text(".status")).toBe("Queued: the kernel is busy"), { timeout: 3000 });
     page.model.change({ base: 1, seq: 2, now: Date.now(), health: { ...given.health, state: "paused" } });
     await until(() => expect(page.has(".resume")).toBe(true));
-    expect(page.text(".standing")).toContain("Paused");
+    expect(page.text(".status")).toContain("Paused");
     page.one(".resume").click();
-    expect(page.model.sentOf("pause").at(-1)).toEqual({ type: "pause", on: false });
+    expect(page.model.sentOf("set_polling").at(-1)).toEqual({ type: "set_polling", paused: false });
   });
 });
 
 describe("nothing", () => {
-  const none = (over: Partial<Snapshot>) => shifted(snapshot("samplers", 0, over));
+  const none = (over: Partial<PanelSnapshot>) => shifted(snapshot("samplers", 0, over));
 
   it("is told apart: not looked yet, nothing yet, cannot reach, nothing matches", async () => {
     const page = new Page(none({ ready: false, health: { ...FAILING, state: "starting", looked_at: null } }));
@@ -338,7 +342,7 @@ describe("nothing", () => {
     await until(() => expect(page.has("[data-empty=unreachable]")).toBe(true));
     page.model.change({ base: 2, seq: 3, now: Date.now(), ready: true, health: shifted(snapshot("fleet").health) });
     await until(() => expect(page.text("[data-empty=nothing]")).toContain("%loops create sampler"));
-    page.model.change({ base: 3, seq: 4, now: Date.now(), tables: { samplers: { rows: [rowOf("samplers", 0)], gone: [], total: 1 } } });
+    page.model.change({ base: 3, seq: 4, now: Date.now(), tables: { samplers: { rows: [rowOf("samplers", 0)], removed: [], total: 1 } } });
     await until(() => expect(page.ids()).toHaveLength(1));
     page.filter("no such thing");
     await until(() => expect(page.text("[data-empty=no-match]")).toContain("Nothing matches."));

@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { codeLinesFor } from "../src/code-lines";
+import { fitColumns } from "../src/column-fit";
 import { LINES } from "../src/contract";
-import { fitted } from "../src/fit";
-import { linesFor } from "../src/lines";
-import { SILENCE, standing } from "../src/status";
+import { bytes, fullMoment, lasting, many, moment, stateWord } from "../src/format";
+import { SILENCE, statusOf } from "../src/status";
 import { apply, type State } from "../src/store";
-import { indexAt, slice, topOf } from "../src/window";
-import { bytes, fullMoment, lasting, many, moment, stateWord } from "../src/words";
+import { indexAt, slice, topOf } from "../src/visible-rows";
 import { LIVE, NOW, snapshot } from "./sample";
 
 describe("words", () => {
@@ -24,7 +24,7 @@ describe("words", () => {
     expect(bytes(2.5e18)).toBe("2500.0 PB");
   });
 
-  it("says states, numbers and days as a person does", () => {
+  it("says states, numbers and days in words", () => {
     expect(stateWord("SCALED_TO_ZERO")).toBe("Scaled to zero");
     expect(many(1, "notice")).toBe("1 notice");
     expect(many(1200, "notice")).toBe("1,200 notices");
@@ -35,18 +35,18 @@ describe("words", () => {
 
 describe("lines to copy", () => {
   it("fills in what is known", () => {
-    expect(linesFor("runs", () => "k4q95w5").map((line) => line.code)).toEqual(
+    expect(codeLinesFor("runs", () => "k4q95w5").map((line) => line.code)).toEqual(
       LINES.runs.map(([, pattern]) => pattern.replace("{id}", "k4q95w5")),
     );
   });
 
   it("leaves out a line whose value is missing", () => {
-    const lines = linesFor("checkpoints", (column) => (column === "id" ? "VqKXRGB" : null));
+    const lines = codeLinesFor("checkpoints", (column) => (column === "id" ? "VqKXRGB" : null));
     expect(lines.map((line) => line.code)).toEqual(["%loops files VqKXRGB"]);
   });
 
   it.each(['x"); import os; ("', "a b", "$HOME", "{run}", "`id`", "a\nb", "-y", "", "x'", "!ls"])("offers nothing for %j", (id) => {
-    expect(linesFor("runs", () => id)).toEqual([]);
+    expect(codeLinesFor("runs", () => id)).toEqual([]);
   });
 });
 
@@ -55,9 +55,9 @@ describe("columns", () => {
 
   it("come in by rank while there is room, and fill it", () => {
     const wishes = [wish(0, 80, "id"), wish(5, 200), wish(1, 150), wish(null, 500)];
-    const narrow = fitted(wishes, 240);
+    const narrow = fitColumns(wishes, 240);
     expect(narrow.map(([index]) => index)).toEqual([0, 2]);
-    const wide = fitted(wishes, 900);
+    const wide = fitColumns(wishes, 900);
     expect(wide.map(([index]) => index)).toEqual([0, 1, 2]);
     for (const [columns, room] of [
       [narrow, 240],
@@ -68,7 +68,7 @@ describe("columns", () => {
   });
 
   it("never lose the most important ones", () => {
-    expect(fitted([wish(0, 200, "id"), wish(0, 200)], 100).map(([index]) => index)).toEqual([0, 1]);
+    expect(fitColumns([wish(0, 200, "id"), wish(0, 200)], 100).map(([index]) => index)).toEqual([0, 1]);
   });
 });
 
@@ -96,26 +96,26 @@ describe("the window of a long table", () => {
   });
 });
 
-describe("standing", () => {
+describe("status", () => {
   const state = apply(null, snapshot("fleet", 1), NOW).state as State;
-  const hearing = { since: NOW, heard: NOW, visibleSince: 0, disconnected: false };
+  const connection = { startedAt: NOW, heardAt: NOW, visibleSince: 0, disconnected: false };
 
-  it("is silent only after a while in which somebody could see it", () => {
-    expect(standing(state, hearing, NOW + SILENCE)).toBe("live");
-    expect(standing(state, hearing, NOW + SILENCE + 1)).toBe("silent");
-    expect(standing(state, { ...hearing, visibleSince: NOW + 5000 }, NOW + SILENCE + 1)).toBe("live");
+  it("is silent only after a while in which it was visible", () => {
+    expect(statusOf(state.health.state, state.now, connection, NOW + SILENCE)).toBe("live");
+    expect(statusOf(state.health.state, state.now, connection, NOW + SILENCE + 1)).toBe("silent");
+    expect(statusOf(state.health.state, state.now, { ...connection, visibleSince: NOW + 5000 }, NOW + SILENCE + 1)).toBe("live");
   });
 
-  it("is a saved copy when nobody ever answered", () => {
-    const never = { ...hearing, heard: null };
-    expect(standing(state, never, NOW + 1000)).toBe("live");
-    expect(standing(state, { ...never, since: NOW + 90_000 }, NOW + 91_000)).toBe("waiting");
-    expect(standing(state, never, NOW + SILENCE + 1)).toBe("saved");
+  it("is a saved copy when no kernel ever answered", () => {
+    const never = { ...connection, heardAt: null };
+    expect(statusOf(state.health.state, state.now, never, NOW + 1000)).toBe("live");
+    expect(statusOf(state.health.state, state.now, { ...never, startedAt: NOW + 90_000 }, NOW + 91_000)).toBe("waiting");
+    expect(statusOf(state.health.state, state.now, never, NOW + SILENCE + 1)).toBe("saved");
   });
 
   it("is gone with its kernel, but over stays over", () => {
-    expect(standing(state, { ...hearing, disconnected: true }, NOW)).toBe("gone");
+    expect(statusOf(state.health.state, state.now, { ...connection, disconnected: true }, NOW)).toBe("gone");
     const over = { ...state, health: { ...LIVE, state: "over" as const } };
-    expect(standing(over, { ...hearing, disconnected: true }, NOW + 1e9)).toBe("over");
+    expect(statusOf(over.health.state, over.now, { ...connection, disconnected: true }, NOW + 1e9)).toBe("over");
   });
 });

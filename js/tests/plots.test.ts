@@ -1,6 +1,6 @@
 import type { Host } from "@anywidget/types";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { Picture } from "../src/contract";
+import type { PlotStatus } from "../src/contract";
 import { pictureOf } from "../src/svg";
 import { closeAll, Page, shifted } from "./page";
 import { rowOf, snapshot } from "./sample";
@@ -14,8 +14,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function told(page: Page, picture: Omit<Picture, "type">): void {
-  page.model.tell({ type: "picture", ...picture });
+function told(page: Page, picture: Omit<PlotStatus, "type">): void {
+  page.model.tell({ type: "plot", ...picture });
 }
 
 async function opened(view: "checkpoints" | "run" = "checkpoints", host?: Host): Promise<Page> {
@@ -31,7 +31,7 @@ function tab(page: Page, name: string): HTMLElement {
 async function shown(page: Page, name: string): Promise<void> {
   tab(page, name).click();
   await until(() => expect(page.has(`#panel-${name}:not([hidden])`)).toBe(true));
-  if (name !== "table") await until(() => expect(page.model.sentOf("draw").at(-1)?.plot).toBe(name));
+  if (name !== "table") await until(() => expect(page.model.sentOf("select_plot").at(-1)?.plot).toBe(name));
 }
 
 describe("the pictures of checkpoints", () => {
@@ -41,7 +41,7 @@ describe("the pictures of checkpoints", () => {
   ] as const)("stand beside the table in %s, and nowhere else", async (view, tabs) => {
     const page = await opened(view);
     expect(page.all("[role=tab]").map((each) => each.textContent)).toEqual(tabs);
-    expect(page.model.sentOf("draw")).toEqual([]);
+    expect(page.model.sentOf("select_plot")).toEqual([]);
     const fleet = new Page(shifted(snapshot("fleet", 6)));
     await until(() => expect(fleet.has("tr[data-id]")).toBe(true));
     expect(fleet.has("[role=tab]")).toBe(false);
@@ -50,15 +50,15 @@ describe("the pictures of checkpoints", () => {
   it("are asked for when they are shown, and no more when they are not", async () => {
     const page = await opened();
     await shown(page, "timeline");
-    await until(() => expect(page.model.sentOf("draw")).toHaveLength(1));
-    const [first] = page.model.sentOf("draw");
-    expect(first).toMatchObject({ plot: "timeline", measure: false, view: page.model.sentOf("hello")[0]?.view });
+    await until(() => expect(page.model.sentOf("select_plot")).toHaveLength(1));
+    const [first] = page.model.sentOf("select_plot");
+    expect(first).toMatchObject({ plot: "timeline", measure: false, view: page.model.sentOf("view_opened")[0]?.view });
     expect(page.text("#panel-timeline")).toBe("Drawing.");
     told(page, { plot: "timeline", state: "drawn", svg: SVG, text: "Six checkpoints of one run." });
     await until(() => expect(page.has("#panel-timeline svg")).toBe(true));
     expect(page.text("#panel-timeline p")).toBe("Six checkpoints of one run.");
     await shown(page, "table");
-    await until(() => expect(page.model.sentOf("draw").at(-1)).toMatchObject({ plot: null }));
+    await until(() => expect(page.model.sentOf("select_plot").at(-1)).toMatchObject({ plot: null }));
     expect(page.has("#panel-timeline")).toBe(false);
     await shown(page, "timeline");
     expect(page.has("#panel-timeline svg")).toBe(true);
@@ -114,7 +114,7 @@ describe("the pictures of checkpoints", () => {
     expect(page.all("#panel-sizes svg")).toHaveLength(1);
     told(page, { plot: "timeline", state: "drawn", svg: SVG });
     expect(page.text("#panel-sizes svg")).toBe("Seven");
-    expect(page.model.sentOf("draw")).toHaveLength(1);
+    expect(page.model.sentOf("select_plot")).toHaveLength(1);
   });
 
   it("say that they wait for a busy kernel, and ask again for what was lost, ever more seldom", async () => {
@@ -124,11 +124,11 @@ describe("the pictures of checkpoints", () => {
     expect(page.text("#panel-timeline")).toBe("Drawing.");
     vi.advanceTimersByTime(2000);
     await until(() => expect(page.text("#panel-timeline")).toContain("Waiting for the kernel"));
-    expect(page.model.sentOf("draw")).toHaveLength(1);
-    const tick = () => page.model.tick({ seq: 1, now: Date.now(), looked_at: Date.now() });
+    expect(page.model.sentOf("select_plot")).toHaveLength(1);
+    const tick = () => page.model.heartbeat({ seq: 1, now: Date.now(), looked_at: Date.now() });
     const waits = [2, 3, 4].map((count) => {
       let seconds = 0;
-      for (; page.model.sentOf("draw").length < count && seconds < 60; seconds++) {
+      for (; page.model.sentOf("select_plot").length < count && seconds < 60; seconds++) {
         tick();
         vi.advanceTimersByTime(1000);
       }
@@ -146,13 +146,13 @@ describe("the pictures of checkpoints", () => {
     told(page, { plot: "timeline", state: "drawn", svg: SVG });
     const seq = snapshot("checkpoints", 6).seq;
     const rows = [rowOf("checkpoints", 50, {})];
-    page.model.change({ base: seq, seq: seq + 1, now: Date.now(), tables: { checkpoints: { rows, gone: [], total: 7 } } });
+    page.model.change({ base: seq, seq: seq + 1, now: Date.now(), tables: { checkpoints: { rows, removed: [], total: 7 } } });
     await until(() => expect(page.ids()).toHaveLength(7));
     for (let second = 0; second < 6; second++) {
-      page.model.tick({ seq: seq + 1, now: Date.now(), looked_at: Date.now() });
+      page.model.heartbeat({ seq: seq + 1, now: Date.now(), looked_at: Date.now() });
       vi.advanceTimersByTime(1000);
     }
-    await until(() => expect(page.model.sentOf("draw")).toHaveLength(2));
+    await until(() => expect(page.model.sentOf("select_plot")).toHaveLength(2));
   });
 
   it("need a kernel, and say so", async () => {
@@ -160,7 +160,7 @@ describe("the pictures of checkpoints", () => {
     page.model.disconnect();
     tab(page, "timeline").click();
     await until(() => expect(page.text("#panel-timeline")).toContain("drawn by the kernel, which is not there"));
-    expect(page.model.sentOf("draw")).toEqual([]);
+    expect(page.model.sentOf("select_plot")).toEqual([]);
   });
 
   it("say in words why there is none", async () => {
@@ -177,13 +177,13 @@ describe("the pictures of checkpoints", () => {
     await shown(page, "drift");
     told(page, { plot: "drift", state: "unmeasured", text: "Reads 1 GB.", can_measure: true });
     await until(() => expect(page.text("#panel-drift p")).toBe("Reads 1 GB."));
-    expect(page.model.sentOf("draw").some(({ measure }) => measure)).toBe(false);
+    expect(page.model.sentOf("select_plot").some(({ measure }) => measure)).toBe(false);
     const button = page.one("#panel-drift button");
     expect(button.textContent).toBe("Measure drift");
     button.click();
-    expect(page.model.sentOf("draw").at(-1)).toMatchObject({ plot: "drift", measure: true });
+    expect(page.model.sentOf("select_plot").at(-1)).toMatchObject({ plot: "drift", measure: true });
     await until(() => expect(page.one<HTMLButtonElement>("#panel-drift button").disabled).toBe(true));
-    told(page, { plot: "drift", state: "doing", text: "Reads 1 GB." });
+    told(page, { plot: "drift", state: "running", text: "Reads 1 GB." });
     await until(() => expect(page.text("#panel-drift p")).toBe("Measuring. Reads 1 GB."));
     expect(page.has("#panel-drift button")).toBe(false);
     told(page, { plot: "drift", state: "failed", text: "The files are gone.", can_measure: true });
@@ -227,7 +227,7 @@ class OtherWidget {
 const WORDS = "Type in a cell: %loops curves r1";
 
 describe("the curves of a run", () => {
-  it("are the view of another widget, for as long as somebody looks", async () => {
+  it("are the view of another widget, for as long as the tab is shown", async () => {
     const other = new OtherWidget();
     const page = await opened("run", other.host);
     expect(other.asked).toEqual([]);
@@ -238,7 +238,7 @@ describe("the curves of a run", () => {
       expect(other.asked).toEqual(Array(times).fill("anywidget:w1"));
       expect(other.views.size).toBe(1);
       await shown(page, "table");
-      await until(() => expect(page.model.sentOf("draw").at(-1)).toMatchObject({ plot: null }));
+      await until(() => expect(page.model.sentOf("select_plot").at(-1)).toMatchObject({ plot: null }));
       expect(other.views.size).toBe(0);
     }
   });
@@ -307,13 +307,13 @@ describe("the curves of a run", () => {
     told(page, { plot: "curves", state: "drawn", widget: "w1", text: WORDS });
     const seq = snapshot("run", 6).seq;
     const rows = [rowOf("checkpoints", 50, {})];
-    page.model.change({ base: seq, seq: seq + 1, now: Date.now(), tables: { checkpoints: { rows, gone: [], total: 7 } } });
+    page.model.change({ base: seq, seq: seq + 1, now: Date.now(), tables: { checkpoints: { rows, removed: [], total: 7 } } });
     await until(() => expect(page.ids()).toHaveLength(7));
     for (let second = 0; second < 8; second++) {
-      page.model.tick({ seq: seq + 1, now: Date.now(), looked_at: Date.now() });
+      page.model.heartbeat({ seq: seq + 1, now: Date.now(), looked_at: Date.now() });
       vi.advanceTimersByTime(1000);
     }
-    expect(page.model.sentOf("draw")).toHaveLength(1);
+    expect(page.model.sentOf("select_plot")).toHaveLength(1);
     expect(page.text("#panel-curves")).not.toContain("Waiting");
   });
 });
@@ -325,12 +325,16 @@ describe("a drawing", () => {
         <script>x()</script><foreignObject><div xmlns="http://www.w3.org/1999/xhtml" onclick="x()">a</div></foreignObject>
         <set attributeName="onclick" to="x()"/><animate attributeName="href" to="javascript:x()"/>
         <a href="javascript:x()"><text OnClick="x()">b</text></a><use href="#own"/><use xlink:href="https://example.com/x.svg#y"/>
-        <image href="https://example.com/x.png"/><title>&lt;img src=x onerror=x()&gt;</title></svg>`,
+        <image href="https://example.com/x.png"/><image href="data:image/svg+xml;base64,AAAA"/>
+        <image href="data:image/png;base64,AAAA"/><use href="data:image/png;base64,AAAA"/><title>&lt;img src=x onerror=x()&gt;</title></svg>`,
     );
     const left = [...(svg as Element).querySelectorAll("*")].map((element) => element.localName);
-    expect(left).toEqual(["a", "text", "use", "use", "image", "title"]);
+    expect(left).toEqual(["a", "text", "use", "use", "image", "image", "image", "use", "title"]);
     const attributes = [svg as Element, ...(svg as Element).querySelectorAll("*")].flatMap((element) => [...element.attributes]);
-    expect(attributes.filter(({ name }) => !name.startsWith("xmlns")).map(({ name, value }) => [name, value])).toEqual([["href", "#own"]]);
+    expect(attributes.filter(({ name }) => !name.startsWith("xmlns")).map(({ name, value }) => [name, value])).toEqual([
+      ["href", "#own"],
+      ["href", "data:image/png;base64,AAAA"],
+    ]);
     expect(svg?.querySelector("title")?.textContent).toBe("<img src=x onerror=x()>");
   });
 

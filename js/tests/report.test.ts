@@ -33,7 +33,7 @@ test("the report of another panel stays", () => {
   expect(other.hidden).toBe(false);
 });
 
-test("a view inside of another panel hides nobody's report", () => {
+test("a view inside of another panel hides no report", () => {
   const report = put("loops-nb-report");
   const outer = put("loops-nb-live").attachShadow({ mode: "open" });
   const inner = document.createElement("div");

@@ -1,6 +1,7 @@
 /** Snapshots as the kernel writes them, made from a number: the same number makes the same rows. */
 
-import { type Cell, COLUMNS, type Fact, type Health, type Snapshot, type Table, type TableName, type ViewName } from "../src/contract";
+import { type Cell, COLUMNS, type Fact, type PanelSnapshot, type TableName, type TableRows, type ViewName } from "../src/contract";
+import type { Health } from "../src/protocol";
 
 export const NOW = Date.UTC(2026, 10, 21, 14, 3, 20);
 const MODELS = ["Qwen/Qwen3-8B", "meta-llama/Llama-3.3-70B-Instruct", "moonshotai/Kimi-K2.5", "openai/gpt-oss-20b"];
@@ -30,6 +31,9 @@ const makers: Record<TableName, (i: number) => Record<string, Cell>> = {
       status,
       deployment_status: i % 11 === 9 ? null : deployment,
       sampler_status: i % 11 === 9 ? null : sampler,
+      spark: i % 2 ? "zfK0" : null,
+      last_value: i % 2 ? 1 / (i + 1) : null,
+      last_step: i % 2 ? 100 * i : null,
       gpus,
       last_checkpoint: i % 3 ? `step-${100 * i + 20}` : null,
       last_checkpoint_at: i % 3 ? NOW - (i + 1) * 190_000 : null,
@@ -100,7 +104,7 @@ export function rowOf(table: TableName, i: number, over: Record<string, Cell> = 
   return COLUMNS[table].map((column) => made[column.name] ?? null);
 }
 
-export function tableOf(table: TableName, count: number): Table {
+export function tableOf(table: TableName, count: number): TableRows {
   return { rows: Array.from({ length: count }, (_, i) => rowOf(table, i)), total: count };
 }
 
@@ -137,8 +141,8 @@ const FACTS: Fact[] = [
   { label: "Stuck", value: "1 run deploying for 2 h", tone: "bad", code: "" },
 ];
 
-export function snapshot(view: ViewName, count = 12, over: Partial<Snapshot> = {}): Snapshot {
-  const tables: Snapshot["tables"] = {};
+export function snapshot(view: ViewName, count = 12, over: Partial<PanelSnapshot> = {}): PanelSnapshot {
+  const tables: PanelSnapshot["tables"] = {};
   for (const name of HELD[view]) tables[name] = tableOf(name, view === "fleet" && name === "samplers" ? Math.min(3, count) : count);
   return {
     type: "snapshot",
@@ -155,7 +159,7 @@ export function snapshot(view: ViewName, count = 12, over: Partial<Snapshot> = {
             id: "k4q95w5",
             name: "grpo-math",
             base_model: "Qwen/Qwen3-8B",
-            halves: [
+            parts: [
               { what: "run", id: "k4q95w5", status: "ACTIVE", since: NOW - 4_000_000, gpus: "" },
               { what: "deployment", id: "dep_def456", status: "RUNNING", since: NOW - 1_900_000, gpus: "8 × H100" },
               { what: "sampler", id: "samp_def789", status: "LOADING_MODEL", since: NOW - 30_000, gpus: "2 × H100" },
@@ -179,14 +183,14 @@ export function snapshot(view: ViewName, count = 12, over: Partial<Snapshot> = {
         : null,
     health: LIVE,
     notices: [],
-    acts: [],
+    commands: [],
     notify: false,
     ready: true,
     ...over,
   };
 }
 
-export const NOTICES: Snapshot["notices"] = [
+export const NOTICES: PanelSnapshot["notices"] = [
   {
     id: "n1",
     at: NOW - 40_000,

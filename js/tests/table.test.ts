@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { userEvent } from "vitest/browser";
-import type { Act, Change } from "../src/contract";
+import { COLUMNS, type CommandStatus, type PanelChange } from "../src/contract";
 import { closeAll, Page, shifted } from "./page";
 import { rowOf, snapshot, tableOf } from "./sample";
 
@@ -21,7 +21,7 @@ async function opened(
   return page;
 }
 
-function changeOf(page: Page, rows: Change["tables"], seq = 2): void {
+function changeOf(page: Page, rows: PanelChange["tables"], seq = 2): void {
   page.model.change({ base: seq - 1, seq, now: Date.now(), tables: rows ?? {} });
 }
 
@@ -39,6 +39,23 @@ describe("sorting", () => {
   });
 });
 
+describe("runs", () => {
+  it("have the numbers that were recorded of them, and the owner of all is said in a line", async () => {
+    const page = await opened(6, "fleet");
+    expect(page.has("[data-table=runs] [data-owner]")).toBe(false);
+    const rows = tableOf("runs", 6).rows;
+    const own = COLUMNS.runs.findIndex((column) => column.name === "owner");
+    const given = snapshot("fleet", 0, {
+      tables: { runs: { rows: rows.map((row) => row.with(own, "mia@example.org") as typeof row), total: 6 } },
+    });
+    const other = new Page(shifted(given), { width: 1600 });
+    await until(() => expect(other.text("[data-table=runs] [data-owner]")).toBe("Owner of all: mia@example.org"));
+    expect(other.all("[data-sort=owner]")).toHaveLength(0);
+    expect(other.has("td[data-column=spark] svg path")).toBe(true);
+    expect(other.text("td[data-column=last_value]")).toMatch(/^[\d.]+$|–/);
+  });
+});
+
 describe("finished things", () => {
   it("are hidden with their number, and shown at a press", async () => {
     const page = await opened(14, "fleet");
@@ -48,23 +65,23 @@ describe("finished things", () => {
     await until(() => expect(page.text("[data-table=runs] [data-count]")).toBe("14"));
   });
 
-  it("are shown when everything is finished, and a person's choice outlives an update", async () => {
+  it("are shown when everything is finished, and the user's choice outlives an update", async () => {
     const rows = tableOf("deployments", 14).rows.filter((row) => row.at(-1) === true);
     const given = snapshot("deployments", 0, { tables: { deployments: { rows, total: rows.length } } });
     const page = new Page(shifted(given));
     await until(() => expect(page.ids()).toHaveLength(rows.length));
     page.one("[data-control=hide]").click();
     await until(() => expect(page.text("[data-empty]")).toContain(`${rows.length} finished ones are hidden`));
-    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { id: "fresh" })], gone: [], total: rows.length + 1 } });
+    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { id: "fresh" })], removed: [], total: rows.length + 1 } });
     await until(() => expect(page.ids()).toEqual(["fresh"]));
   });
 
-  it("stay while somebody reads their details", async () => {
+  it("stay while their details are open", async () => {
     const page = await opened(3);
     const [id = ""] = page.ids();
     page.one(`tr[data-id="${id}"] .fold`).click();
     await until(() => expect(page.has(`[data-below="${id}"]`)).toBe(true));
-    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { status: "STOPPED", finished: true })], gone: [], total: 3 } });
+    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { status: "STOPPED", finished: true })], removed: [], total: 3 } });
     await until(() => expect(page.text(`tr[data-id="${id}"]`)).toContain("Stopped"));
     page.one(`tr[data-id="${id}"] .fold`).click();
     await until(() => expect(page.ids()).not.toContain(id));
@@ -82,7 +99,7 @@ describe("an update", () => {
     getSelection()?.selectAllChildren(cell);
     field.focus();
     field.setSelectionRange(1, 3);
-    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { gpus: 77 })], gone: [], total: 12 } });
+    changeOf(page, { deployments: { rows: [rowOf("deployments", 0, { gpus: 77 })], removed: [], total: 12 } });
     await until(() => expect(page.model.sentOf("resync")).toHaveLength(0));
     expect(page.root.activeElement).toBe(field);
     expect([field.value, field.selectionStart, field.selectionEnd]).toEqual(["kimi", 1, 3]);
@@ -104,7 +121,7 @@ describe("an update", () => {
     const button = page.one(`tr[data-id="${before}"] .fold`);
     button.focus();
     const rows = Array.from({ length: 5 }, (_, i) => rowOf("samplers", i * 5, { id: `new${i}`, created_at: Date.now() + i }));
-    changeOf(page, { samplers: { rows, gone: [], total: 405 } });
+    changeOf(page, { samplers: { rows, removed: [], total: 405 } });
     await until(() => expect(page.text("[data-count]")).toMatch(/^245/));
     await until(() => expect(box.scrollTop).toBeGreaterThan(3000));
     expect(at()).toBe(before);
@@ -236,11 +253,19 @@ describe("deactivating", () => {
     await until(() => expect(page.has("[data-ending=ask]")).toBe(true));
   }
 
-  function act(page: Page, over: Partial<Act>, seq: number): void {
-    const order = page.model.sentOf("order")[0];
+  function act(page: Page, over: Partial<CommandStatus>, seq: number): void {
+    const order = page.model.sentOf("command")[0];
     if (!order) throw new Error("nothing was ordered");
-    const told: Act = { id: order.id, what: "deactivate", table: order.table, target: order.target, state: "doing", text: "", ...over };
-    page.model.change({ base: seq - 1, seq, now: Date.now(), acts: [told] });
+    const told: CommandStatus = {
+      id: order.id,
+      what: "deactivate",
+      table: order.table,
+      target: order.target,
+      state: "running",
+      text: "",
+      ...over,
+    };
+    page.model.change({ base: seq - 1, seq, now: Date.now(), commands: [told] });
   }
 
   it("asks twice, names the thing, and sends nothing when one keeps it", async () => {
@@ -253,7 +278,7 @@ describe("deactivating", () => {
     await userEvent.keyboard("{Escape}");
     await until(() => expect(page.has("[data-ending]")).toBe(false));
     await until(() => expect((page.root.activeElement as HTMLElement).dataset.control).toBe("menu"));
-    expect(page.model.sentOf("order")).toEqual([]);
+    expect(page.model.sentOf("command")).toEqual([]);
   });
 
   it("is queued while the kernel is busy, then doing, then done", async () => {
@@ -263,22 +288,22 @@ describe("deactivating", () => {
     page.one("[data-control=deactivate]").focus();
     await userEvent.keyboard("{Enter}");
     await until(() => expect(page.root.activeElement).toBe(page.one("[data-ending]")));
-    const [order] = page.model.sentOf("order");
-    expect(order).toMatchObject({ type: "order", what: "deactivate", table: "deployments", target: id });
+    const [order] = page.model.sentOf("command");
+    expect(order).toMatchObject({ type: "command", what: "deactivate", table: "deployments", target: id });
     expect(order?.id).toMatch(/^[0-9-]+\.[0-9e-]+$/);
     await until(() => expect(page.has("[data-ending=sent]")).toBe(true));
     await until(() => expect(page.text("[data-ending=queued]")).toContain("Queued: the kernel is busy. It is sent when the cell ends."), {
       timeout: 3000,
     });
     act(page, {}, 2);
-    await until(() => expect(page.has("[data-ending=doing]")).toBe(true));
+    await until(() => expect(page.has("[data-ending=running]")).toBe(true));
     act(page, { state: "done", text: "It ended; 3 checkpoints stay." }, 3);
     await until(() => expect(page.text("[data-ending=done]")).toContain("It ended; 3 checkpoints stay."));
     await userEvent.keyboard("{Tab}");
     expect(page.root.activeElement).toBe(page.one("[data-ending] [data-control=close]"));
     await userEvent.keyboard("{Enter}");
     await until(() => expect(page.has("[data-ending]")).toBe(false));
-    expect(page.model.sentOf("order")).toHaveLength(1);
+    expect(page.model.sentOf("command")).toHaveLength(1);
   });
 
   it("says why it failed, and that it was not sent where no kernel is", async () => {

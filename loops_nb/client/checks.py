@@ -1,4 +1,4 @@
-"""Arguments are checked here, before any request; each refusal names the argument and says what it may be."""
+"""Checks of arguments, before any request; each error names the argument and what it may be."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from loops_nb.api.uri import Target, parse_uri
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.uri import Target, parse_uri
 
-#: JSON has no larger ones that every reader takes.
+#: Not every JSON reader takes larger integers.
 _LARGEST = 2**63 - 1
 MAX_LOG_WINDOW = timedelta(days=7)
 _LONGEST_ID = 255
@@ -27,25 +27,28 @@ def path_part(argument: str, value: Any) -> str:
 def identifier(argument: str, value: Any) -> str:
     """Return an id: not empty, and without characters that would change a URL."""
     if not isinstance(value, str):
-        raise InvalidArgumentError(f"{argument} must be a text, not {type(value).__name__} ({value!r}).", argument=argument)
+        raise InvalidArgumentError(
+            f"{argument} must be a string, not {type(value).__name__} ({value!r}).", argument=argument
+        )
     if not value.strip():
         raise InvalidArgumentError(f"{argument} is empty; it must be the id of an existing object.", argument=argument)
     if value.startswith("bt://"):
         raise InvalidArgumentError(
             f"{argument} must be an id, not the URI {value!r}.",
             argument=argument,
-            hint="The id stands in the column id of the listing; list by URI with checkpoint_path=...",
+            hint="The id is in the column id of the listing; list by URI with checkpoint_path=...",
         )
     if _FORBIDDEN_IN_ID.search(value) or value in {".", ".."} or len(value) > _LONGEST_ID:
         raise InvalidArgumentError(
-            f"{argument} cannot be an id: {value!r} (no spaces, slashes, ?, #, % or dots alone, at most {_LONGEST_ID} characters).",
+            f"{argument} is not an id: {value!r} (no spaces, slashes, ?, #, % or dots alone, at most {_LONGEST_ID} "
+            f"characters).",
             argument=argument,
         )
     return value
 
 
 def is_identifier(value: str) -> bool:
-    """Return whether a text can be an id."""
+    """Tell whether a string can be an id."""
     try:
         identifier("id", value)
     except InvalidArgumentError:
@@ -59,16 +62,20 @@ def optional_identifier(argument: str, value: Any) -> str | None:
 
 
 def text(argument: str, value: Any, *, longest: int = 1000) -> str:
-    """Return a printable text that is not blank."""
+    """Return a printable string that is not blank."""
     if not isinstance(value, str):
-        raise InvalidArgumentError(f"{argument} must be a text, not {type(value).__name__} ({value!r}).", argument=argument)
+        raise InvalidArgumentError(
+            f"{argument} must be a string, not {type(value).__name__} ({value!r}).", argument=argument
+        )
     if not value.strip() or len(value) > longest or not value.isprintable():
-        raise InvalidArgumentError(f"{argument} must be a printable text of 1 to {longest} characters, not {value!r}.", argument=argument)
+        raise InvalidArgumentError(
+            f"{argument} must be a printable string of 1 to {longest} characters, not {value!r}.", argument=argument
+        )
     return value
 
 
 def optional_text(argument: str, value: Any) -> str | None:
-    """Return a printable text or None."""
+    """Return a printable string or None."""
     return None if value is None else text(argument, value)
 
 
@@ -79,7 +86,7 @@ def name(argument: str, value: Any) -> str | None:
 
 def whole(argument: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
     """Return a whole number within bounds."""
-    # numpy's integers are numbers too; bool is an int in Python but never meant as one here.
+    # numpy's integers have __index__; bool has it too but is never a number here.
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidArgumentError(f"{argument} must be a whole number, not {value!r}.", argument=argument)
     number = int(value)
@@ -130,9 +137,9 @@ def exactly_one(**arguments: Any) -> None:
 
 
 def texts(argument: str, value: Any) -> list[str]:
-    """Return a list of ids with at least one entry; a single text is refused, for it would be taken letter by letter."""
+    """Return a non-empty list of strings; a single string is refused, as it would be split into letters."""
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise InvalidArgumentError(f"{argument} must be a list of texts, not {value!r}.", argument=argument)
+        raise InvalidArgumentError(f"{argument} must be a list of strings, not {value!r}.", argument=argument)
     found = [text(f"{argument}[{i}]", item) for i, item in enumerate(value)]
     if not found:
         raise InvalidArgumentError(f"{argument} is an empty list; it needs at least one entry.", argument=argument)
@@ -161,7 +168,9 @@ def window(start: int | None, end: int | None, *, longest: timedelta | None = No
     if start > end:
         raise InvalidArgumentError("start must not be after end.", argument="start")
     if longest is not None and end - start > longest / timedelta(milliseconds=1):
-        raise InvalidArgumentError(f"The window from start to end must be at most {longest.days} days.", argument="start")
+        raise InvalidArgumentError(
+            f"The window from start to end must be at most {longest.days} days.", argument="start"
+        )
 
 
 def seconds(argument: str, value: Any) -> float:

@@ -1,107 +1,123 @@
-"""The transports of httpx with our connections: pools that follow the environment, and streams that end an answer which drips."""
+"""Connection pools over httpx: they follow the proxy settings and limit the time and size of answers.
+
+httpx's transports are used without its clients: those parse redirects and cookies themselves, and raise on hostile
+ones.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import threading
 import time
+import weakref
 import zlib
 from collections.abc import Iterable
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
-from loops_nb.client.allowance import Allowance
-from loops_nb.config.network import Proxy, proxy_for, ssl_context
+from loops_nb.client.time_limit import TimeLimit
+from loops_nb.config.fork_safety import ForkAware, keep_inherited, reset_on_fork
+from loops_nb.config.network import Proxy, fingerprint, proxy_for, ssl_context
 
-#: The answer that this thread or task waits for.
-AWAITED: ContextVar[Allowance | None] = ContextVar("AWAITED", default=None)
-#: A listing of a million checkpoints is 0.4 GB; what is larger than this is no listing.
-MOST_BODY_BYTES = 2 * 1024**3
-#: JSON shrinks to a twentieth; what grows by more than this when it is unpacked is not a listing.
-_MOST_GROWTH = 200
-_FREE_GROWTH = 64 * 1024**2
-_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+#: The time limit of the answer that this thread or task waits for.
+_time_limit: ContextVar[TimeLimit | None] = ContextVar("_time_limit", default=None)
+#: A listing of a million checkpoints has 0.4 GB.
+MAX_BODY_BYTES = 2 * 1024**3
+#: JSON is compressed to about a twentieth; a larger ratio is an attack (a "zip bomb").
+_MAX_RATIO = 200
+_RATIO_APPLIES_ABOVE = 64 * 1024**2
+_COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 _LIMITS: dict[str, Any] = {"max_connections": 32, "max_keepalive_connections": 8, "keepalive_expiry": 60.0}
 
 
+class Reply(NamedTuple):
+    """An answer as it came, whatever its status; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 class AnswerTooSlow(httpx.ReadTimeout):
-    """An answer had begun, and came too slowly.  The streams raise it; httpcore and httpx pass it on as it is."""
+    """An answer had begun and arrived too slowly; raised by the streams, passed on by httpcore and httpx."""
 
     def __init__(self) -> None:
         super().__init__("the answer came too slowly")
 
 
 class AnswerTooLarge(Exception):  # noqa: N818 - not an error of the tree: it never leaves the transport
-    """An answer is larger than any listing."""
+    """The body of an answer is too large."""
 
 
 class Body:
-    """Collects the body of an answer and unpacks it; ends one that is larger than any listing.
+    """Collects and decompresses the body of an answer, up to a limit.
 
     Parameters
     ----------
-    headers
-        Those of the answer, in lower case.
+    headers : dict of str
+        Headers of the answer, names in lower case.
     """
 
     def __init__(self, headers: dict[str, str]) -> None:
         coding = headers.get("content-encoding", "").strip().lower()
-        if coding not in {"", "identity"} and coding not in _PACKED:
-            raise httpx.RemoteProtocolError("the answer came in a content-encoding that was not asked for")
-        # The header says gzip or zlib; the number means: see for yourself which.
-        self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in _PACKED else None
+        if coding not in {"", "identity"} and coding not in _COMPRESSED:
+            raise httpx.RemoteProtocolError("the answer has a content-encoding that was not requested")
+        # This number makes zlib detect gzip and zlib itself.
+        self._decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in _COMPRESSED else None
         self._chunks: list[bytes] = []
         self._size = self._received = 0
 
     def add(self, chunk: bytes) -> None:
-        """Take a chunk in.
+        """Add a chunk.
 
         Raises
         ------
         AnswerTooLarge
-            If the body is too large by now.
+            If the body is too large.
         httpx.RemoteProtocolError
-            If it cannot be unpacked.
+            If it cannot be decompressed.
         """
         self._received += len(chunk)
-        if self._unpacker is None:
+        if self._decompressor is None:
             self._keep(chunk)
             return
         while chunk:
             try:
-                unpacked = self._unpacker.decompress(chunk, _FREE_GROWTH)
+                decompressed = self._decompressor.decompress(chunk, _RATIO_APPLIES_ABOVE)
             except zlib.error:
-                raise httpx.RemoteProtocolError("the answer cannot be unpacked") from None
-            self._keep(unpacked)
-            if self._size > _FREE_GROWTH and self._size > _MOST_GROWTH * self._received:
+                raise httpx.RemoteProtocolError("the answer cannot be decompressed") from None
+            self._keep(decompressed)
+            if self._size > _RATIO_APPLIES_ABOVE and self._size > _MAX_RATIO * self._received:
                 raise AnswerTooLarge
-            chunk = self._unpacker.unconsumed_tail
+            chunk = self._decompressor.unconsumed_tail
 
     def end(self) -> bytes:
-        """Return all of it.
+        """Return the whole body.
 
         Raises
         ------
         httpx.RemoteProtocolError
-            If a packed one was cut.
+            If a compressed body was cut off.
         """
-        if self._unpacker is not None and self._received and not self._unpacker.eof:
-            raise httpx.RemoteProtocolError("the packed answer is incomplete")
+        if self._decompressor is not None and self._received and not self._decompressor.eof:
+            raise httpx.RemoteProtocolError("the compressed answer is incomplete")
         return b"".join(self._chunks)
 
     def _keep(self, data: bytes) -> None:
         self._chunks.append(data)
         self._size += len(data)
-        if self._size > MOST_BODY_BYTES:
+        if self._size > MAX_BODY_BYTES:
             raise AnswerTooLarge
 
 
 def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers of an answer: names in lower case, the values of repeated ones joined by commas."""
+    """Return the headers of an answer: names in lower case, repeated ones joined by commas."""
     headers: dict[str, str] = {}
     for name, value in raw:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -110,7 +126,7 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def proxy_of(url: str) -> Proxy | None:
-    """Return the proxy by way of which an address is reached, if any; errors as in `PooledTransport`."""
+    """Return the proxy for an address, if any; errors as in `PooledTransport`."""
     parts = urlsplit(url)
     return proxy_for(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
@@ -119,41 +135,43 @@ def _options(url: str) -> dict[str, Any]:
     proxy = proxy_of(url)
     options: dict[str, Any] = {"ssl_context": ssl_context() if url.startswith("https") else _no_https()}
     if proxy is not None:
-        # A name and a password are bytes to a proxy; which ones, no standard says.
+        # No standard defines the encoding of the name and the password.
         auth = (proxy.username.encode(), proxy.password.encode()) if proxy.username or proxy.password else None
-        options["proxy"] = httpcore.Proxy(proxy.shown, auth=auth, ssl_context=ssl_context() if proxy.scheme == "https" else None)
+        options["proxy"] = httpcore.Proxy(
+            proxy.shown, auth=auth, ssl_context=ssl_context() if proxy.scheme == "https" else None
+        )
     return options
 
 
 @cache
 def _no_https() -> ssl.SSLContext:
-    # For plain http to this machine: no certificates are loaded, so any https would fail closed.
+    # For plain http to this machine: without certificates any https would fail closed.
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _Timer:
-    """Measures one read against the allowance of the answer that is waited for."""
+    """Limits one read by the time limit of the current answer."""
 
     def __init__(self, timeout: float | None) -> None:
-        self._allowance = AWAITED.get()
+        self._time_limit = _time_limit.get()
         self._started = time.monotonic()
         self.timeout = timeout
-        if self._allowance is not None:
-            # Not 0: that would mean not to wait at all, and raise another error.
-            left = max(self._allowance.left, 0.001)
+        if self._time_limit is not None:
+            # Not 0: that would be a non-blocking read, with another error.
+            left = max(self._time_limit.left, 0.001)
             self.timeout = left if timeout is None else min(timeout, left)
 
-    def came(self, data: bytes) -> bytes:
-        """Take note of what a read brought."""
-        if self._allowance is not None:
-            self._allowance.spend(time.monotonic() - self._started, len(data))
-            if data and self._allowance.left <= 0:
+    def record(self, data: bytes) -> bytes:
+        """Count the bytes of a read."""
+        if self._time_limit is not None:
+            self._time_limit.spend(time.monotonic() - self._started, len(data))
+            if data and self._time_limit.left <= 0:
                 raise AnswerTooSlow
         return data
 
-    def too_late(self, error: httpcore.ReadTimeout) -> httpcore.ReadTimeout | AnswerTooSlow:
-        """Return the error for a read that brought nothing in time."""
-        return AnswerTooSlow() if self._allowance is not None and self._allowance.begun else error
+    def timeout_error(self, error: httpcore.ReadTimeout) -> httpcore.ReadTimeout | AnswerTooSlow:
+        """Return the error for a read that timed out."""
+        return AnswerTooSlow() if self._time_limit is not None and self._time_limit.begun else error
 
 
 class _Stream(httpcore.NetworkStream):
@@ -163,9 +181,9 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         timer = _Timer(timeout)
         try:
-            return timer.came(self._stream.read(max_bytes, timer.timeout))
+            return timer.record(self._stream.read(max_bytes, timer.timeout))
         except httpcore.ReadTimeout as error:
-            raise timer.too_late(error) from None
+            raise timer.timeout_error(error) from None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, timeout)
@@ -173,7 +191,9 @@ class _Stream(httpcore.NetworkStream):
     def close(self) -> None:
         self._stream.close()
 
-    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None) -> _Stream:
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _Stream:
         return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
@@ -192,9 +212,9 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - as its base has it
         timer = _Timer(timeout)
         try:
-            return timer.came(await self._stream.read(max_bytes, timer.timeout))
+            return timer.record(await self._stream.read(max_bytes, timer.timeout))
         except httpcore.ReadTimeout as error:
-            raise timer.too_late(error) from None
+            raise timer.timeout_error(error) from None
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as its base has it
         await self._stream.write(buffer, timeout)
@@ -220,12 +240,12 @@ class _AsyncBackend(httpcore.AnyIOBackend):
 
 
 class PooledTransport(httpx.HTTPTransport):
-    """The transport of httpx for the service at an address, by way of the environment's proxy.
+    """httpx's transport with a connection pool whose reads are limited, through the environment's proxy.
 
     Parameters
     ----------
-    url
-        The address.
+    url : str
+        Root of the API.
 
     Raises
     ------
@@ -236,14 +256,121 @@ class PooledTransport(httpx.HTTPTransport):
     def __init__(self, url: str) -> None:
         options = _options(url)
         super().__init__(verify=options["ssl_context"], trust_env=False)
-        # httpx has no parameter for the network backend, so the pool that it made, which holds no connection yet, is replaced.
+        # httpx has no parameter for the network backend, so its pool, which holds no connection yet, is replaced.
         self._pool = httpcore.ConnectionPool(network_backend=_Backend(), **options, **_LIMITS)
 
 
 class AsyncPooledTransport(httpx.AsyncHTTPTransport):
-    """The same as `PooledTransport` for the event loop that runs."""
+    """The same as `PooledTransport` for the running event loop."""
 
     def __init__(self, url: str) -> None:
         options = _options(url)
         super().__init__(verify=options["ssl_context"], trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(network_backend=_AsyncBackend(), **options, **_LIMITS)
+
+
+class ConnectionPool(ForkAware):
+    """Connections of one client, opened at the first request; safe to use from several threads.
+
+    A change of the proxy or certificate variables opens new ones.
+
+    Parameters
+    ----------
+    url : str
+        Root of the API.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._transport: PooledTransport | None = None
+        self._fingerprint = 0
+        reset_on_fork(self)
+
+    def exchange(self, request: httpx.Request, time_limit: TimeLimit) -> Reply:
+        """Send a request and read the whole answer."""
+        token = _time_limit.set(time_limit)
+        try:
+            response = self._current().handle_request(request)
+            try:
+                headers = headers_of(response.headers.raw)
+                body = Body(headers)
+                for chunk in response.iter_raw():
+                    body.add(chunk)
+            finally:
+                response.close()
+        finally:
+            _time_limit.reset(token)
+        return Reply(response.status_code, headers, body.end())
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        with self._lock:
+            transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the connections to the parent process."""
+        self._lock = threading.Lock()
+        if self._transport is not None:
+            keep_inherited(self._transport)
+        self._transport = None
+
+    def _current(self) -> PooledTransport:
+        wanted = fingerprint()
+        with self._lock:
+            if self._transport is None or self._fingerprint != wanted:
+                # Another thread may still wait for an answer on the former one, which is closed when this pool is
+                # deleted, as a notebook that never calls close() must not collect open sockets.
+                self._transport, self._fingerprint = PooledTransport(self._url), wanted
+                weakref.finalize(self, self._transport.close)
+            return self._transport
+
+
+class AsyncConnectionPool:
+    """The same as `ConnectionPool` for coroutines; in another event loop it opens new connections."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._transport: AsyncPooledTransport | None = None
+        #: The event loop and the network settings that it was opened for.
+        self._opened_for: tuple[asyncio.AbstractEventLoop | None, int] = (None, 0)
+        #: Of this loop, replaced when the network settings changed; requests may still be on their way on them.
+        self._replaced: list[AsyncPooledTransport] = []
+
+    async def exchange(self, request: httpx.Request, time_limit: TimeLimit) -> Reply:
+        """Send a request and read the whole answer."""
+        token = _time_limit.set(time_limit)
+        try:
+            response = await self._current().handle_async_request(request)
+            try:
+                headers = headers_of(response.headers.raw)
+                body = Body(headers)
+                async for chunk in response.aiter_raw():
+                    body.add(chunk)
+            finally:
+                await response.aclose()
+        finally:
+            _time_limit.reset(token)
+        return Reply(response.status_code, headers, body.end())
+
+    async def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        opened = self._replaced
+        if self._transport is not None:
+            opened.append(self._transport)
+        self._transport, self._replaced = None, []
+        for transport in opened:
+            await transport.aclose()
+
+    def _current(self) -> AsyncPooledTransport:
+        # Sockets belong to the loop that opened them; those of an ended loop (asyncio.run twice) are of no use.
+        wanted = (asyncio.get_running_loop(), fingerprint())
+        if self._transport is None or self._opened_for != wanted:
+            if self._opened_for[0] is not wanted[0]:
+                self._replaced = []
+            elif self._transport is not None:
+                self._replaced.append(self._transport)
+            self._transport, self._opened_for = AsyncPooledTransport(self._url), wanted
+        return self._transport

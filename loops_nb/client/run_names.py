@@ -1,37 +1,38 @@
-"""Runs by their names: the API takes ids only, and names need not be unique."""
+"""Finds runs by name: the API takes ids only, and names need not be unique."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from loops_nb.errors import InvalidArgumentError
+from loops_nb.render.formatting import first_and_more
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from loops_nb.models import Run
+    from loops_nb.api.models import Run
 
 _MOST_LISTED = 6
 
 
 def run_named(word: str, runs: Iterable[Run], *, argument: str = "run_id", exact: bool = False) -> Run | None:
-    """Return the run that a word names.
+    """Return the run with an id or a name.
 
     Parameters
     ----------
-    word
+    word : str
         An id or a name.
-    runs
-        All runs that can be meant.
-    argument
-        For the error.
-    exact
-        Whether upper and lower case must be the same, as for what cannot be taken back.
+    runs : iterable of Run
+        The runs to search.
+    argument : str, default "run_id"
+        Name of the argument for the error.
+    exact : bool, default False
+        Match names case-sensitively, for actions that cannot be undone.
 
     Returns
     -------
     Run or None
-        The run with this id; else the only one with this name; else the only one whose name differs in upper and lower case alone.
+        The run with this id; else the only one with this name; else the only one with this name in another case.
 
     Raises
     ------
@@ -46,19 +47,18 @@ def run_named(word: str, runs: Iterable[Run], *, argument: str = "run_id", exact
     if not named and not exact:
         named = [run for run in known if (run.name or "").casefold() == word.casefold()]
     if len(named) > 1:
-        listed = ", ".join(map(described, named[:_MOST_LISTED]))
-        more = f" and {len(named) - _MOST_LISTED} more" if len(named) > _MOST_LISTED else ""
+        listed = first_and_more([described(run) for run in named], _MOST_LISTED)
         raise InvalidArgumentError(
             f"{len(named)} runs are named {word!r:.80}, so the name does not say which. Nothing was changed.",
             argument=argument,
-            hint=f"Give the id of one: {listed}{more}",
+            hint=f"Give the id of one: {listed}",
         )
     return named[0] if named else None
 
 
 def described(run: Run) -> str:
     """Return the id of a run, with its state and when it was created."""
-    state = run.status.name if run.status is not None and run.status.name else None
-    created = f"created {run.created_at:%Y-%m-%d %H:%M}" if run.created_at is not None else None
-    about = ", ".join(part for part in (state, created) if part)
-    return f"{run.id} ({about})" if about else run.id
+    about = [run.status.name] if run.status is not None and run.status.name else []
+    if run.created_at is not None:
+        about.append(f"created {run.created_at:%Y-%m-%d %H:%M}")
+    return f"{run.id} ({', '.join(about)})" if about else run.id

@@ -1,136 +1,111 @@
-"""The one place that does I/O for the sync client: a thin shell around `Exchange`."""
+"""Sends requests: authentication, retries, redirects and errors around one connection pool."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-import weakref
+from asyncio import CancelledError
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import tenacity
 
 from loops_nb.client.address import Address
-from loops_nb.client.answers import result
-from loops_nb.client.call import Call
-from loops_nb.client.exchange import Exchange, Lost, Reply
-from loops_nb.client.http import AWAITED, Body, PooledTransport, headers_of
-from loops_nb.config.network import fingerprint
+from loops_nb.client.config import ClientConfig, TransientError
+from loops_nb.client.http import ConnectionPool, Reply
+from loops_nb.client.pagination import Page, PageWalk
+from loops_nb.client.request import Request
+from loops_nb.client.responses import result
 
 T = TypeVar("T")
 
 
 class Transport:
-    """Sends calls over one connection pool; safe to use from several threads.
+    """Sends requests over one connection pool.
 
     Parameters
     ----------
-    exchange
-        Address, key and policy.
+    config : ClientConfig
+        Address, key and request policy.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-        self._lock = threading.Lock()
-        self._client: PooledTransport | None = None
-        #: For which process and which network settings it was made.
-        self._made_for = (0, 0)
-        self._beside: dict[str, Transport] = {}
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        self._pool = ConnectionPool(config.address.url)
+        self._other_hosts: dict[str, Transport] = {}
 
-    def send(self, call: Call[T]) -> T:
-        """Carry out a call and return its decoded result.
+    def send(self, request: Request[T]) -> T:
+        """Send a request, retry it where that is safe, and return the decoded result.
 
         Raises
         ------
         LoopsError
-            Whatever went wrong.
+            If there is no usable answer.
         """
         started = time.monotonic()
-        retrying = tenacity.Retrying(**self.exchange.retrying())
+        retrying = tenacity.Retrying(**self.config.retry_options())
+        lost: list[TransientError] = []
         try:
-            body = retrying(self._once, call)
-        except Lost as lost:
-            raise self.exchange.given_up(call, lost, retrying.statistics["attempt_number"], started) from None
-        except KeyboardInterrupt as stop:
-            if not call.safe:
-                stop.add_note(f"The request to {call.does} may have been carried out. {call.recovery}")
+            body: bytes = retrying(self._attempt, request, lost)
+        except TransientError as error:
+            raise self.config.given_up(request, error, retrying.statistics["attempt_number"], started) from None
+        except (KeyboardInterrupt, CancelledError) as stop:
+            if not request.safe:
+                stop.add_note(f"The request to {request.description} may have been carried out. {request.recovery}")
             raise
-        return result(call, body)
+        return result(request, body)
 
-    def ask(self, call: Call[Any]) -> Reply:
-        """Send a call once, and return what came back, whatever its status.
+    def send_once(self, request: Request[Any]) -> Reply:
+        """Send a request without retries, and return the answer, whatever its status.
 
         Raises
         ------
-        Lost
-            If nothing came back, and asking again can do no harm.
+        TransientError
+            If there was no answer, and the request may be repeated.
         LoopsError
-            If it must not be asked again, or points elsewhere.
+            If it must not be repeated, or the answer is a redirect.
         """
         try:
-            url = self.exchange.address.url + call.target
-            status, headers, body = self._exchange(call, url)
-            self.exchange.redirected(call, url, status, headers, 0)
-        except Exception as error:  # noqa: BLE001 - whatever an answer causes is an error of our tree
-            raise self.exchange.broken(call, error) from None
-        return Reply(status, headers, body)
+            url = self.config.address.url + request.target
+            reply = self._exchange(request, url)
+            self.config.redirected(request, url, reply.status, reply.headers, 0)
+        except Exception as error:  # noqa: BLE001 - each fault becomes an error of this package
+            raise self.config.fault(request, error) from None
+        return reply
 
-    def beside(self, address: Address) -> Transport:
-        """Return a transport with the same key to another address that was checked; closed together with this one."""
-        with self._lock:
-            if address.url not in self._beside:
-                self._beside[address.url] = Transport(self.exchange.beside(address))
-            return self._beside[address.url]
+    def pages(self, walk: PageWalk) -> Iterator[Page]:
+        """Fetch the pages of a listing one after the other, each when it is needed."""
+        while (request := walk.next_request) is not None:
+            yield walk.accept(self.send(request))
+
+    def for_host(self, address: Address) -> Transport:
+        """Return a transport with the same key for another, checked address; closed together with this one."""
+        # Atomic; one that is not kept has opened nothing.
+        return self._other_hosts.setdefault(address.url, Transport(self.config.for_host(address)))
 
     def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        with self._lock:
-            others = list(self._beside.values())
-            client, self._client = self._client, None
-        for other in others:
+        """Close the connections; the next request opens new ones."""
+        for other in list(self._other_hosts.values()):
             other.close()
-        if client is not None:
-            client.close()
+        self._pool.close()
 
-    def _once(self, call: Call[Any]) -> bytes:
+    def _attempt(self, request: Request[Any], lost: list[TransientError]) -> bytes:
+        """Send a request once; ``lost`` gets what may have been carried out without an answer."""
         try:
-            return self._followed(call)
-        except Exception as error:  # noqa: BLE001 - whatever an answer causes is an error of our tree
-            raise self.exchange.broken(call, error) from None
+            return self._follow_redirects(request)
+        except Exception as error:  # noqa: BLE001 - each fault becomes an error of this package
+            found = self.config.fault(request, error)
+        if isinstance(found, TransientError) and found.sent:
+            lost.append(found)
+        return self.config.repeated(request, found, lost=bool(lost))
 
-    def _followed(self, call: Call[Any]) -> bytes:
-        url, hops = self.exchange.address.url + call.target, 0
+    def _follow_redirects(self, request: Request[Any]) -> bytes:
+        url, hops = self.config.address.url + request.target, 0
         while True:
-            status, headers, body = self._exchange(call, url)
-            onward = self.exchange.redirected(call, url, status, headers, hops)
-            if onward is None:
-                return self.exchange.judge(call, status, headers, body)
-            url, hops = onward, hops + 1
+            reply = self._exchange(request, url)
+            location = self.config.redirected(request, url, reply.status, reply.headers, hops)
+            if location is None:
+                return self.config.judge(request, reply.status, reply.headers, reply.body)
+            url, hops = location, hops + 1
 
-    def _exchange(self, call: Call[Any], url: str) -> tuple[int, dict[str, str], bytes]:
-        request = self.exchange.request(call, url)
-        awaited = AWAITED.set(self.exchange.allowance(call))
-        try:
-            # Not by an httpx.Client: that parses redirects and cookies of its own accord, and raises on hostile ones.
-            response = self._pool().handle_request(request)
-            try:
-                headers = headers_of(response.headers.raw)
-                body = Body(headers)
-                for chunk in response.iter_raw():
-                    body.add(chunk)
-            finally:
-                response.close()
-        finally:
-            AWAITED.reset(awaited)
-        return response.status_code, headers, body.end()
-
-    def _pool(self) -> PooledTransport:
-        # A forked child must not share its parent's sockets, and a proxy or certificate that was corrected must count at once.
-        wanted = (os.getpid(), fingerprint())
-        with self._lock:
-            if self._client is None or self._made_for != wanted:
-                # Another thread may still wait for an answer on the former one, so that is closed at the end only.
-                self._client, self._made_for = PooledTransport(self.exchange.address.url), wanted
-                # A notebook that forgets close() shall not collect open sockets.
-                weakref.finalize(self, self._client.close)
-            return self._client
+    def _exchange(self, request: Request[Any], url: str) -> Reply:
+        return self._pool.exchange(self.config.http_request(request, url), self.config.time_limit(request))

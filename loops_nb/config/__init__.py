@@ -1,13 +1,13 @@
-"""The settings of the notebook side: their names, defaults and bounds, and where a project may write them down.
+"""The settings: names, defaults and help, and the project files that may override them.
 
-Independent of IPython.  ``%config LoopsMagics`` shows and sets the same names; ``[tool.loops_nb]`` in a ``pyproject.toml`` of the working
-folder or of a folder above gives other defaults::
+Independent of IPython.  ``%config LoopsMagics`` shows and sets the same names; ``[tool.loops_nb]`` in a
+``pyproject.toml`` of the working folder or a folder above it overrides the defaults::
 
     [tool.loops_nb]
     row_limit = 50
     time_zone = "Europe/Berlin"
 
-An API key is no setting: such a file is shared.
+An API key is not a setting: such a file is shared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "pyproject.toml"
-_MENTION = re.compile(rb"""(?m)^\s*\[\s*tool\s*\.\s*["']?loops_nb["']?\s*(?:[\].]|$)|^\s*(?:tool\s*\.\s*)?["']?loops_nb["']?\s*[.=]""")
+_MENTION = re.compile(
+    rb"""(?m)^\s*\[\s*tool\s*\.\s*["']?loops_nb["']?\s*(?:[\].]|$)|^\s*(?:tool\s*\.\s*)?["']?loops_nb["']?\s*[.=]"""
+)
 
 
 class Setting(NamedTuple):
@@ -27,12 +29,12 @@ class Setting(NamedTuple):
 
     Parameters
     ----------
-    name
+    name : str
         As in ``%config LoopsMagics.<name>`` and in ``[tool.loops_nb]``.
-    default
-        Its value when nobody set it.
-    help
-        One sentence for people.
+    default : object
+        Its default.
+    help : str
+        One sentence for users.
     """
 
     name: str
@@ -52,19 +54,28 @@ SETTINGS: dict[str, Setting] = {
         Setting(
             "poll_interval",
             2.0,
-            "Seconds between two looks while something changes; up to 5 times as long when all is still (0.5 to 3600).",
+            "Seconds between two polls while something changes; up to 5 times as long when nothing does (0.5 to 3600).",
         ),
         Setting("row_limit", 20, "Rows of a listing that are shown; 0 shows all. The DataFrame always has all."),
-        Setting("time_zone", "local", "Zone in which times are shown: 'local', 'UTC' or e.g. 'Europe/Berlin'. DataFrames keep UTC."),
-        Setting("timeout", 60.0, "Seconds that a request may be silent, or its answer come at a crawl (1 to 3600)."),
+        Setting(
+            "time_zone",
+            "local",
+            "Zone in which times are shown: 'local', 'UTC' or e.g. 'Europe/Berlin'. DataFrames keep UTC.",
+        ),
+        Setting(
+            "capture_environment",
+            default=True,
+            help="Whether an experiment records git commit, package versions, host and command line, without keys.",
+        ),
+        Setting("timeout", 60.0, "Seconds without a byte of an answer, or with a very slow one (1 to 3600)."),
     )
 }
 
 
-def files_that_mention_us(folder: Path) -> list[tuple[Path, bytes]]:
-    """Return each ``pyproject.toml`` from a folder upwards that seems to have our table, with its content, the nearest first.
+def project_files(folder: Path) -> list[tuple[Path, bytes]]:
+    """Return each ``pyproject.toml`` from a folder upwards that seems to have the table, nearest first.
 
-    Most projects have none: looking is all that a start of the extension shall cost then, not parsing.
+    Most projects have none, so only a regular expression is run then: loading the extension stays fast.
     """
     found = []
     for place in (folder, *folder.parents):

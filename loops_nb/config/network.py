@@ -1,7 +1,7 @@
-"""What the environment says about the network: proxies, hosts that need none, and certificates.
+"""Network settings of the environment: proxies, ``NO_PROXY`` and certificates, for the API and for files.
 
-All of it is checked here, once for the API and for files, so that a variable that cannot be used is an error that names it.  The text of a
-proxy variable is never shown: it may hold a password.
+A variable that cannot be used is an error that names it.  The value of a proxy variable is never shown: it may hold a
+password.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from loops_nb.config.loopback import is_loopback
+from loops_nb.config.trusted_hosts import is_loopback
 from loops_nb.errors import ConfigError
 
 CERT_FILE, CERT_DIR, KEY_LOG = "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"
-#: Variables by which other libraries find certificates, and this one does not.
+#: Variables with certificates for other libraries, which this package does not read.
 _OTHER_CERT_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SYSTEM = "the proxy settings of this system"
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-_WATCHED = re.compile(r"(?i).*_proxy|SSL_CERT_FILE|SSL_CERT_DIR|SSLKEYLOGFILE")
+_READ = re.compile(r"(?i).*_proxy|SSL_CERT_FILE|SSL_CERT_DIR|SSLKEYLOGFILE")
 _lock = threading.Lock()
 
 
@@ -38,12 +38,14 @@ class Proxy:
 
     Parameters
     ----------
-    variable
-        The variable that names it.
-    scheme, host, port
-        Where it is.
-    username, password
-        What to say to it; empty for nothing.
+    variable : str
+        Name of the environment variable.
+    scheme, host : str
+        Its address.
+    port : int
+        Its port.
+    username, password : str, default ""
+        Its credentials.
     """
 
     variable: str
@@ -55,16 +57,19 @@ class Proxy:
 
     @property
     def shown(self) -> str:
-        """Its address without user name and password."""
+        """Address without user name and password."""
         return f"{self.scheme}://{_bracketed(self.host)}:{self.port}"
 
-    def way_out(self, host: str) -> str:
-        """Return what to change when it cannot be used to reach a host."""
-        return f"Correct or remove {self.variable}, or name {host} in NO_PROXY to go there without a proxy; then run it again."
+    def hint_for(self, host: str) -> str:
+        """Return the hint for a proxy that cannot be used to reach a host."""
+        return (
+            f"Correct or remove {self.variable}, or name {host} in NO_PROXY to go there without a proxy; then run "
+            f"it again."
+        )
 
 
 def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
-    """Return the proxy to reach an address through; None when there is none, and for this machine.
+    """Return the proxy for an address; None if there is none, and for this machine.
 
     Raises
     ------
@@ -76,15 +81,15 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
         return None
     known = urllib.request.getproxies()
     kind = next((kind for kind in (scheme, "all") if known.get(kind)), None)
-    if kind is None or _needs_none(host, port, known.get("no", "")):
+    if kind is None or _is_excluded(host, port, known.get("no", "")):
         return None
     return _parsed(known[kind], _variable_of(kind), host)
 
 
 def variables_in_use() -> list[str]:
-    """Return the variables about the network that are set: proxies with their address, and the others with their text."""
+    """Return the network variables that are set: proxies with their address, others with their value."""
     lines = []
-    for name in sorted(name for name, text in os.environ.items() if text and _WATCHED.fullmatch(name)):
+    for name in sorted(name for name, text in os.environ.items() if text and _READ.fullmatch(name)):
         if name.lower().endswith("_proxy") and name.lower() != "no_proxy":
             try:
                 lines.append(f"{name}={_parsed(os.environ[name], name, 'the host').shown}")
@@ -96,12 +101,12 @@ def variables_in_use() -> list[str]:
 
 
 def fingerprint() -> int:
-    """Return a number that changes with the variables that this module reads."""
-    return hash(tuple(sorted((name, text) for name, text in os.environ.items() if _WATCHED.fullmatch(name))))
+    """Return a hash of the variables that this module reads."""
+    return hash(tuple(sorted((name, text) for name, text in os.environ.items() if _READ.fullmatch(name))))
 
 
 def ssl_context() -> ssl.SSLContext:
-    """Return the one SSL context of this process; loading the certificates takes longer than most requests.
+    """Return the SSL context of this process; loading the certificates takes longer than most requests.
 
     Raises
     ------
@@ -113,15 +118,18 @@ def ssl_context() -> ssl.SSLContext:
 
 
 def certificate_hint(reason: str) -> str:
-    """Return what to change when a certificate is not trusted.
+    """Return the hint for a certificate that is not trusted.
 
     Parameters
     ----------
-    reason
-        What OpenSSL said of it.
+    reason : str
+        The message of OpenSSL.
     """
     if "expired" in reason or "not yet valid" in reason:
-        return f"Check the clock of this machine, which says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, then the certificate of the server."
+        return (
+            f"Check the clock of this machine, which says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, then the "
+            f"certificate of the server."
+        )
     for name in (CERT_FILE, CERT_DIR):
         if os.environ.get(name):
             return (
@@ -130,13 +138,16 @@ def certificate_hint(reason: str) -> str:
             )
     for name in _OTHER_CERT_FILES:
         if os.environ.get(name):
-            return f"{name} is set, but only {CERT_FILE} counts here: set {CERT_FILE} to {os.environ[name]} as well, then run it again."
+            return (
+                f"{name} is set, but only {CERT_FILE} counts here: set {CERT_FILE} to {os.environ[name]} as well, "
+                f"then run it again."
+            )
     return f"Behind a company proxy, set {CERT_FILE} to its certificate."
 
 
 @lru_cache(maxsize=1)
 def _ssl_context(file: str, folder: str, key_log: str) -> ssl.SSLContext:
-    import certifi  # noqa: PLC0415 - only for https
+    import certifi  # only for https
 
     if file and not Path(file).exists():
         raise _unusable(CERT_FILE, file, "there is no such file")
@@ -145,8 +156,10 @@ def _ssl_context(file: str, folder: str, key_log: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=file or (None if folder else certifi.where()), capath=folder or None)
     except (OSError, ValueError) as error:
-        # OpenSSL opens the log of keys in the same call, and only Python's own errors name their file.
-        name, path = (KEY_LOG, key_log) if key_log and getattr(error, "filename", None) == key_log else (CERT_FILE, file)
+        # The same call opens the key log, and only Python's own errors name their file.
+        name, path = (
+            (KEY_LOG, key_log) if key_log and getattr(error, "filename", None) == key_log else (CERT_FILE, file)
+        )
         if not path:
             text = f"The certificates that come with certifi cannot be loaded ({_reason(error)})."
             raise ConfigError(text, hint="%pip install -U certifi") from None
@@ -155,7 +168,7 @@ def _ssl_context(file: str, folder: str, key_log: str) -> ssl.SSLContext:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return "it holds no certificate in PEM form that can be read"
+        return "it has no readable certificate in PEM format"
     return str(getattr(error, "strerror", None) or error)
 
 
@@ -168,7 +181,7 @@ def _unusable(name: str, path: str, why: str) -> ConfigError:
 
 def _variable_of(kind: str) -> str:
     wanted = f"{kind}_proxy"
-    # urllib lets the lower case win.
+    # In urllib the lower-case name wins.
     spelt = [wanted, wanted.upper(), *(name for name in os.environ if name.lower() == wanted)]
     return next((name for name in spelt if os.environ.get(name)), _SYSTEM)
 
@@ -177,8 +190,8 @@ def _parsed(text: str, variable: str, host: str) -> Proxy:
     parts = _split(text)
     if parts is None:
         raise ConfigError(
-            f"{variable} cannot be used: it is no proxy address such as http://proxy.example:3128 "
-            "(its text is not shown, for it may hold a password). Nothing was sent.",
+            f"{variable} cannot be used: it is not a proxy address such as http://proxy.example:3128 "
+            "(its value is not shown, as it may hold a password). Nothing was sent.",
             hint=f"Correct or remove {variable}, or name {host} in NO_PROXY; then run it again.",
         )
     proxy = Proxy(
@@ -191,14 +204,18 @@ def _parsed(text: str, variable: str, host: str) -> Proxy:
     )
     if proxy.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         raise ConfigError(
-            f"{variable} names a SOCKS proxy ({proxy.shown}), for which the package socksio is needed. Nothing was sent.",
-            hint=f"%pip install socksio, or set {variable} to an http proxy, or name {host} in NO_PROXY; then run it again.",
+            f"{variable} names a SOCKS proxy ({proxy.shown}), for which the package socksio is needed. Nothing was "
+            f"sent.",
+            hint=(
+                f"%pip install socksio, or set {variable} to an http proxy, or name {host} in NO_PROXY; then run it "
+                f"again."
+            ),
         )
     return proxy
 
 
 def _split(text: str) -> SplitResult | None:
-    """Return the parts of a proxy's address, or None when it is none."""
+    """Return the parts of a proxy's address; None if it is not one."""
     text = text.strip()
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
@@ -209,10 +226,10 @@ def _split(text: str) -> SplitResult | None:
     return parts if is_fine and not {"/", "\\", "@"} & set(parts.hostname or "") else None
 
 
-def _needs_none(host: str, port: int, named: str) -> bool:
-    """Tell whether a host is to be reached without a proxy, by ``NO_PROXY`` or by the settings of the system."""
+def _is_excluded(host: str, port: int, named: str) -> bool:
+    """Tell whether ``NO_PROXY`` or the settings of the system exclude a host from the proxy."""
     name = host.strip("[]").rstrip(".").lower()
-    if any(_names(entry, name, port) for entry in re.split(r"[,\s]+", named.lower()) if entry):
+    if any(_matches(entry, name, port) for entry in re.split(r"[,\s]+", named.lower()) if entry):
         return True
     if urllib.request.getproxies_environment():
         return False
@@ -222,8 +239,8 @@ def _needs_none(host: str, port: int, named: str) -> bool:
         return False
 
 
-def _names(entry: str, host: str, port: int) -> bool:
-    """Tell whether an entry of ``NO_PROXY`` names a host: as a name, a domain, an address or a range, with or without a port."""
+def _matches(entry: str, host: str, port: int) -> bool:
+    """Tell whether an entry of ``NO_PROXY`` (name, domain, address or range; port optional) matches a host."""
     entry = entry.rpartition("://")[2]
     address = _address(host)
     if address is not None and "/" in entry:

@@ -1,29 +1,29 @@
-"""The settings that a project's file gives."""
+"""Reads the settings in a project's ``pyproject.toml``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loops_nb.config import files_that_mention_us
-from loops_nb.config.checks import check_setting
+from loops_nb.config import project_files
+from loops_nb.config.setting_checks import check_setting
 from loops_nb.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _TABLE = "tool.loops_nb"
-_THEN = "Mend the file, then run the line again."
+_THEN = "Correct the file, then run the line again."
 
 
 class ProjectSettings(NamedTuple):
-    """What a project's file says.
+    """The settings of a project's file.
 
     Parameters
     ----------
-    path
-        The file; None when there is none.
-    values
-        Checked values by the setting's name.
+    path : pathlib.Path or None
+        The file; None if there is none.
+    values : dict
+        Checked values by name of the setting.
     """
 
     path: Path | None
@@ -36,9 +36,9 @@ def project_settings(folder: Path) -> ProjectSettings:
     Raises
     ------
     ConfigError
-        If the file is not TOML, has a key that is no setting, or a value that cannot be used; the text names the file.
+        If the file is not TOML, or has an unknown setting or a value that cannot be used; the text names the file.
     """
-    for path, body in files_that_mention_us(folder):
+    for path, body in project_files(folder):
         values = _table(body, path)
         if values is not None:
             return ProjectSettings(path, _checked(values, path))
@@ -46,7 +46,7 @@ def project_settings(folder: Path) -> ProjectSettings:
 
 
 def _table(body: bytes, path: Path) -> dict[str, Any] | None:
-    import tomllib  # noqa: PLC0415 - only when a file has our table
+    import tomllib  # only when a file has the table
 
     try:
         document = tomllib.loads(body.decode("utf-8"))

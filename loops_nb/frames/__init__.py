@@ -1,7 +1,8 @@
-"""Answers of the Loops API as DataFrames: pure functions from JSON bytes.
+"""DataFrames of the listings of the Loops API: pure functions of JSON bytes.
 
-`loops_nb.frames.columns` is the one table of columns and dtypes.  Every frame has the same columns and dtypes whatever the service
-sent, an empty listing included; nothing in a frame or its ``attrs`` is secret, but for the URLs of a files frame when asked for.
+`loops_nb.frames.columns` is the one table of columns and dtypes.  Every frame has the same columns and dtypes whatever
+the service sent, an empty listing included.  Nothing in a frame or its ``attrs`` is secret, except for the URLs of a
+files frame when they are requested.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import loops_nb.frames.registration  # noqa: F401 - registers df.loops
 from loops_nb.frames.arrays import build, codes_of
 from loops_nb.frames.columns import (
     CAPABILITIES,
@@ -26,8 +28,8 @@ from loops_nb.frames.columns import (
     Dtype,
     Kind,
 )
-from loops_nb.frames.halves import halves_of_runs
-from loops_nb.frames.rows import Rows, decode, plan
+from loops_nb.frames.json_rows import Rows, decode, plan
+from loops_nb.frames.run_hardware import hardware_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,26 +59,33 @@ def runs_frame(body: bytes, *, deployments: bytes | None = None) -> pd.DataFrame
 
     Parameters
     ----------
-    body
-        Answer of ``GET /v1/loops/runs``, of a route that answers one run, or of the legacy ``POST /v1/trainers/search``.
-    deployments
-        Answer of ``GET /v1/loops/deployments``; without it ``deployment_status``, ``gpu_type`` and ``gpu_count`` are missing values,
-        as they are for a run whose deployment is not in it.
+    body : bytes
+        Response of ``GET /v1/loops/runs``, of a route that returns one run, or of the legacy ``POST
+        /v1/trainers/search``.
+    deployments : bytes or None, default None
+        Response of ``GET /v1/loops/deployments``; without it ``deployment_status``, ``gpu_type`` and ``gpu_count`` are
+        missing values, as they are for a run whose deployment is not in it.
 
     Returns
     -------
     pandas.DataFrame
         Columns id, name, base_model, status, deployment_status, sampler_status, created_at, session_id, deployment_id,
-        sampler_id, owner, gpu_type, gpu_count, lora_config_version and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
+        sampler_id, owner, gpu_type, gpu_count, lora_config_version and base_url; `loops_nb.frames.columns` has their
+        dtypes and meaning.
 
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> runs_frame(b'{"runs": [{"id": "k4q95w5", "base_model": "Qwen/Qwen3-8B"}]}').loc[0, "base_model"]
+    'Qwen/Qwen3-8B'
     """
     rows = decode(body, RUNS, RUNS.columns)
     known = None if deployments is None else decode(deployments, DEPLOYMENTS, DEPLOYMENTS.columns)
-    return build(RUNS, RUNS.columns, rows, halves_of_runs(rows, known))
+    return build(RUNS, RUNS.columns, rows, hardware_of_runs(rows, known))
 
 
 def samplers_frame(body: bytes) -> pd.DataFrame:
@@ -84,19 +93,24 @@ def samplers_frame(body: bytes) -> pd.DataFrame:
 
     Parameters
     ----------
-    body
-        Answer of ``GET /v1/loops/samplers``, or of a route that answers one sampler.
+    body : bytes
+        Response of ``GET /v1/loops/samplers``, or of a route that returns one sampler.
 
     Returns
     -------
     pandas.DataFrame
-        Columns id, base_model, status, created_at, model_id, deployment_id, owner, gpu_type, gpu_count, node_count, instance_type,
-        base_checkpoint and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
+        Columns id, base_model, status, created_at, model_id, deployment_id, owner, gpu_type, gpu_count, node_count,
+        instance_type, base_checkpoint and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> samplers_frame(b'{"samplers": [{"id": "s1", "status": {"name": "ACTIVE"}}]}').loc[0, "status"]
+    'ACTIVE'
     """
     return _frame(body, SAMPLERS)
 
@@ -106,21 +120,27 @@ def checkpoints_frame(body: bytes) -> pd.DataFrame:
 
     Parameters
     ----------
-    body
-        Answer of ``GET /v1/loops/checkpoints``, or of the legacy routes that answer checkpoints.
+    body : bytes
+        Response of ``GET /v1/loops/checkpoints``, or of the legacy routes that return checkpoints.
 
     Returns
     -------
     pandas.DataFrame
-        Columns id, checkpoint_id (the saved name), run_id, target, created_at, checkpoint_type, base_model, lora_rank, size_bytes
-        (bytes), sync_status, lora_config_version and uri; `loops_nb.frames.columns` has their dtypes and meaning.  The whole adapter
-        configuration is not in the frame: rows with equal ones would share a dict, and an edit of one would edit all.  The objects of
-        ``checkpoints.list()`` have it.
+        Columns id, checkpoint_id (the saved name), run_id, target, created_at, checkpoint_type, base_model, lora_rank,
+        size_bytes (bytes), sync_status, lora_config_version and uri; `loops_nb.frames.columns` has their dtypes and
+        meaning.  The whole adapter configuration is not in the frame: rows with equal ones would share a dict, and an
+        edit of one would edit all. The objects of ``checkpoints.list()`` have it.
 
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> body = b'{"checkpoints": [{"id": "c1", "run_id": "r1", "checkpoint_id": "step-10", "target": "trainer"}]}'
+    >>> checkpoints_frame(body).loc[0, "uri"]
+    'bt://loops:r1/weights/step-10'
     """
     return _frame(body, CHECKPOINTS)
 
@@ -130,10 +150,11 @@ def files_frame(pages: Iterable[bytes], *, urls: bool = False) -> pd.DataFrame:
 
     Parameters
     ----------
-    pages
-        Answers of ``GET /v1/loops/checkpoints/{checkpoint_id}/files``, in order.
-    urls
-        Whether to add the column ``url``.  A presigned URL is a secret, and a frame that is shown is saved with the notebook.
+    pages : iterable of bytes
+        Responses of ``GET /v1/loops/checkpoints/{checkpoint_id}/files``, in order.
+    urls : bool, default False
+        Whether to add the column ``url``.  A presigned URL is a secret, and a frame that is shown is saved with the
+        notebook.
 
     Returns
     -------
@@ -144,7 +165,12 @@ def files_frame(pages: Iterable[bytes], *, urls: bool = False) -> pd.DataFrame:
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such answers; the text names the place in the page.
+        If the bytes are not such responses; the text names the place in the page.
+
+    Examples
+    --------
+    >>> list(files_frame([b'{"presigned_urls": []}']).columns)
+    ['relative_file_name', 'size_bytes', 'node_rank', 'last_modified']
     """
     columns = tuple(column for column in FILES.columns if urls or not column.optional)
     decoded = [decode(page, FILES, columns) for page in pages] or [decode(b'{"presigned_urls":[]}', FILES, columns)]
@@ -156,20 +182,26 @@ def deployments_frame(body: bytes) -> pd.DataFrame:
 
     Parameters
     ----------
-    body
-        Answer of ``GET /v1/loops/deployments``, or of the route that answers one.
+    body : bytes
+        Response of ``GET /v1/loops/deployments``, or of the route that returns one.
 
     Returns
     -------
     pandas.DataFrame
         Columns id, base_model, status, sampler_status, created_at, active_run_id, latest_run_id, sampler_id, owner,
-        availability_model, gpu_type, gpu_count, sampler_gpu_type, sampler_gpu_count, node_count, instance_type and base_url;
-        `loops_nb.frames.columns` has their dtypes and meaning.
+        availability_model, gpu_type, gpu_count, sampler_gpu_type, sampler_gpu_count, node_count, instance_type and
+        base_url; `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> body = b'{"deployments": [{"id": "d1", "node_count": 2, "instance_type": {"gpu_count": 8}}]}'
+    >>> int(deployments_frame(body).loc[0, "gpu_count"])
+    16
     """
     return _frame(body, DEPLOYMENTS)
 
@@ -179,57 +211,73 @@ def capabilities_frame(body: bytes) -> pd.DataFrame:
 
     Parameters
     ----------
-    body
-        Answer of ``GET /v1/loops/capabilities``.
+    body : bytes
+        Response of ``GET /v1/loops/capabilities``.
 
     Returns
     -------
     pandas.DataFrame
-        Columns model_name, enabled, serverless, max_seq_len and max_enabled_seq_len (tokens), supports_vision_language, reason,
-        reason_detail and remediation; `loops_nb.frames.columns` has their dtypes and meaning.
+        Columns model_name, enabled, serverless, max_seq_len and max_enabled_seq_len (tokens), supports_vision_language,
+        reason, reason_detail and remediation; `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> body = b'{"supported_models": [{"model_name": "Qwen/Qwen3-8B", "max_seq_len": 32768}]}'
+    >>> int(capabilities_frame(body).loc[0, "max_seq_len"])
+    32768
     """
     return _frame(body, CAPABILITIES)
 
 
 def logs_frame(body: bytes) -> pd.DataFrame:
-    """Return log lines, in the order of the answer.
+    """Return log lines, in the order of the response.
 
     Parameters
     ----------
-    body
-        Answer of ``GET /v1/loops/deployments/{deployment_id}/logs``, or of the logs of a sampler's model deployment.
+    body : bytes
+        Response of ``GET /v1/loops/deployments/{deployment_id}/logs``, or of the logs of a sampler's model deployment.
 
     Returns
     -------
     pandas.DataFrame
-        Columns timestamp (``datetime64[ns, UTC]``: lines of one request may be nanoseconds apart), level, replica, request_id and
-        message; `loops_nb.frames.columns` has their dtypes and meaning.
+        Columns timestamp (``datetime64[ns, UTC]``: lines of one request may be nanoseconds apart), level, replica,
+        request_id and message; `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> logs_frame(b'{"logs": [{"timestamp": "1790000000000000000", "message": "ready"}]}').loc[0, "message"]
+    'ready'
     """
     return _frame(body, LOGS)
 
 
 def sessions_frame(body: bytes) -> pd.DataFrame:
-    """Return sessions: the column id, all that the API tells of one.
+    """Return sessions: the column id, all that the API has of one.
 
     Parameters
     ----------
-    body
-        Answer of ``GET /v1/loops/sessions/{session_id}``, or of a route that creates one.
+    body : bytes
+        Response of ``GET /v1/loops/sessions/{session_id}``, or of a route that creates one.
 
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> sessions_frame(b'{"session": {"id": "s1"}}').loc[0, "id"]
+    's1'
     """
     return _frame(body, SESSIONS)
 
@@ -239,8 +287,8 @@ def teams_frame(body: bytes) -> pd.DataFrame:
 
     Parameters
     ----------
-    body
-        Answer of ``GET /v1/teams``.
+    body : bytes
+        Response of ``GET /v1/teams``.
 
     Returns
     -------
@@ -250,7 +298,12 @@ def teams_frame(body: bytes) -> pd.DataFrame:
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> teams_frame(b'{"teams": [{"id": "t1", "name": "research"}]}').loc[0, "name"]
+    'research'
     """
     return _frame(body, TEAMS)
 
@@ -260,8 +313,8 @@ def receipts_frame(body: bytes) -> pd.DataFrame:
 
     Parameters
     ----------
-    body
-        Answer of a route that ends with ``/deactivate``.
+    body : bytes
+        Response of a route that ends with ``/deactivate``.
 
     Returns
     -------
@@ -271,7 +324,12 @@ def receipts_frame(body: bytes) -> pd.DataFrame:
     Raises
     ------
     UnreadableAnswerError
-        If the bytes are not such an answer; the text names the place in the document.
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> receipts_frame(b'{"id": "k4q95w5"}').loc[0, "id"]
+    'k4q95w5'
     """
     return _frame(body, RECEIPTS)
 
@@ -287,6 +345,6 @@ def _prepare(kind: Kind) -> None:
             codes_of(column)
 
 
-# A decoder is a constant that takes a millisecond to make.  Checkpoints are the long listing, so theirs is made here, as a pattern would
-# be compiled; those of the other kinds when they are first needed.
+# A decoder is a constant that takes a millisecond to make.  That of checkpoints, the longest listing, is made at
+# import; the others when they are first needed.
 _prepare(CHECKPOINTS)

@@ -1,6 +1,6 @@
-"""From rows to a DataFrame with the dtypes of the table.
+"""Builds a DataFrame of decoded rows, with the dtypes of `loops_nb.frames.columns`.
 
-Every column is made as the extension array that it will be, so that pandas neither infers nor copies.
+Each column is created as its final extension array, so that pandas neither infers nor copies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from loops_nb.frames.columns import Column, Dtype, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from loops_nb.frames.rows import Rows
+    from loops_nb.frames.json_rows import Rows
 
 #: Key of ``DataFrame.attrs`` under which a frame remembers its kind.
 KIND_ATTR = "loops_kind"
@@ -31,19 +31,23 @@ _INT64 = np.iinfo(np.int64)
 def times_of(values: pd.Series[Any]) -> pd.Series[pd.Timestamp] | None:
     """Return a column of times with a time zone as pandas' own dtype; None if it is not one.
 
-    Frames that went through Parquet, ``convert_dtypes`` or a merge hold the same times as Arrow's timestamps or as objects.
+    Frames that went through Parquet, ``convert_dtypes`` or a merge hold the same times as Arrow's timestamps or as
+    objects.
 
     Parameters
     ----------
-    values
-        The column: datetime64 with a time zone, ``timestamp[..., tz=...][pyarrow]``, or objects that are datetimes with a time zone.
+    values : pandas.Series
+        The column: datetime64 with a time zone, ``timestamp[..., tz=...][pyarrow]``, or objects that are datetimes with
+        a time zone.
     """
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return values
     if isinstance(values.dtype, pd.ArrowDtype):
         if getattr(values.dtype.pyarrow_dtype, "tz", None) is None:
             return None
-        found: pd.Series[pd.Timestamp] = values.astype(pd.DatetimeTZDtype(values.dtype.pyarrow_dtype.unit, values.dtype.pyarrow_dtype.tz))
+        found: pd.Series[pd.Timestamp] = values.astype(
+            pd.DatetimeTZDtype(values.dtype.pyarrow_dtype.unit, values.dtype.pyarrow_dtype.tz)
+        )
         return found
     if values.dtype != object:
         return None
@@ -54,16 +58,18 @@ def times_of(values: pd.Series[Any]) -> pd.Series[pd.Timestamp] | None:
     return pd.to_datetime(values, utc=True)
 
 
-def build(kind: Kind, columns: tuple[Column, ...], rows: Rows, given: dict[str, list[Any]] | None = None) -> pd.DataFrame:
+def build(
+    kind: Kind, columns: tuple[Column, ...], rows: Rows, given: dict[str, list[Any]] | None = None
+) -> pd.DataFrame:
     """Return the frame of a listing.
 
     Parameters
     ----------
-    kind, columns
+    kind, columns : Kind, tuple of Column
         Kind of frame and its columns.
-    rows
+    rows : Rows
         The decoded rows.
-    given
+    given : dict of str to list, optional
         Values of the columns that have no source in this listing.
 
     Raises
@@ -95,12 +101,12 @@ def array(values: list[Any], column: Column, *, place: str) -> Any:
 
     Parameters
     ----------
-    values
+    values : list
         One value a row, None where missing.
-    column
+    column : Column
         The column.
-    place
-        Name of the listing, for the error's text.
+    place : str
+        Name of the listing, for the error message.
 
     Raises
     ------
@@ -113,7 +119,8 @@ def array(values: list[Any], column: Column, *, place: str) -> Any:
 def _strings(values: list[Any], column: Column, place: str) -> Any:
     del column, place
     if values and values[0] is None and values.count(None) == len(values):
-        # pandas looks at every missing value anew; a column of a field that the service does not send is the common case.
+        # pandas looks at every missing value again; a column of a field that the service does not send is the common
+        # case.
         return _NO_STRING.repeat(len(values))
     return pd.array(_objects(values), dtype=STRING_DTYPE, copy=False)
 
@@ -124,7 +131,9 @@ def _categories(values: list[Any], column: Column, place: str) -> Any:
     try:
         found = np.fromiter([codes[value] for value in values], np.int8, len(values))
     except KeyError:
-        codes, dtype = _codes(tuple(dict.fromkeys([*column.words, *(value for value in values if value is not None)])), column.dtype)
+        codes, dtype = _codes(
+            tuple(dict.fromkeys([*column.words, *(value for value in values if value is not None)])), column.dtype
+        )
         found = np.fromiter([codes[value] for value in values], np.int32, len(values))
     return pd.Categorical.from_codes(found, dtype=dtype)
 
@@ -137,7 +146,9 @@ def codes_of(column: Column) -> tuple[dict[str | None, int], pd.CategoricalDtype
 
 def _codes(words: tuple[str, ...], dtype: Dtype) -> tuple[dict[str | None, int], pd.CategoricalDtype]:
     categories = pd.Index(words, dtype=STRING_DTYPE)
-    return {None: -1, **{word: code for code, word in enumerate(words)}}, pd.CategoricalDtype(categories, ordered=dtype is Dtype.STATE)
+    return {None: -1, **{word: code for code, word in enumerate(words)}}, pd.CategoricalDtype(
+        categories, ordered=dtype is Dtype.STATE
+    )
 
 
 def _counts(values: list[Any], column: Column, place: str) -> Any:
@@ -168,7 +179,8 @@ def _times(values: list[Any], column: Column, place: str) -> Any:
     for word in ("now", "today"):
         if word in values:
             raise _misfit(values, column, place, values.index(word))
-    # ISO8601 takes fractions of any length, or none, in one listing; the inferred format would take only the first row's.
+    # ISO8601 takes fractions of any length, or none, in one listing; the inferred format would take only the first
+    # row's.
     texts = _objects(values)
     times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce", cache=False)
     if not column.lenient and times.hasnans:
@@ -224,7 +236,8 @@ def _objects(values: Sequence[Any]) -> Any:
 
 def _misfit(values: list[Any], column: Column, place: str, row: int) -> UnreadableAnswerError:
     return UnreadableAnswerError(
-        f"The service answered {values[row]!r:.80} as {column.name} of {place}[{row}], which is no {_IN_WORDS[column.dtype]}."
+        f"The service answered {values[row]!r:.80} as {column.name} of {place}[{row}], which is no "
+        f"{_IN_WORDS[column.dtype]}."
     )
 
 

@@ -1,15 +1,16 @@
-"""The table of all frames: columns, dtypes, where in the JSON a value comes from, and what it means.
+"""The table of all frames: columns, dtypes, sources in the JSON, and meaning.
 
-A source is a path in one object of the listing.  ``a.b`` goes into a nested object (null when there is none), ``a | b`` takes the
-first that is there: two eras of the API name the same thing differently.  Several sources are combined by `Column.combine`.
+A source is a path in one object of the listing.  ``a.b`` goes into a nested object (null when there is none), ``a | b``
+takes the first that is there: two eras of the API name the same thing differently.  Several sources are combined by
+`Column.combine`.
 
 Dtypes
 ------
 ``string``
     ``str`` on pandas 3, ``string`` on pandas 2; missing values are NaN and ``<NA>``.
 ``state``, ``word``
-    Categorical with the documented values, in documented order; ``state`` is an ordered categorical (a life cycle).  A value that is
-    not documented becomes a further category, at the end.
+    Categorical with the documented values, in documented order; ``state`` is an ordered categorical (a life cycle).  A
+    value that is not documented becomes a further category, at the end.
 ``time``, ``nanos``
     ``datetime64[us, UTC]``, and ``datetime64[ns, UTC]`` for logs.  A time without an offset counts as UTC.
 ``count``
@@ -28,22 +29,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.models import (
-    AVAILABILITY_MODELS,
-    CHECKPOINT_TARGETS,
-    DEPLOYMENT_STATUSES,
-    LOG_LEVELS,
-    RUN_STATUSES,
-    SAMPLER_STATUSES,
-    SYNC_STATUSES,
-)
+from loops_nb.api.gpus import total_gpus
+from loops_nb.api.models import AVAILABILITY_MODELS, CHECKPOINT_TARGETS, LOG_LEVELS
+from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES, SYNC_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Dtype(Enum):
-    """Kinds of columns; the module's docstring tells the pandas dtype of each."""
+    """Kinds of columns; the docstring of the module has the pandas dtype of each."""
 
     STRING = "string"
     STATE = "state"
@@ -56,31 +51,32 @@ class Dtype(Enum):
     LIST = "list"
 
 
-# Compared by identity: rows of the table are keys of caches, and a hash of all their texts would cost more than a short listing.
+# Compared by identity: rows of the table are keys of caches, and a hash of all their texts would cost more than a short
+# listing.
 @dataclass(frozen=True, eq=False, slots=True)
 class Column:
     """One column of a frame.
 
     Parameters
     ----------
-    name
+    name : str
         Its name in the frame; the API's own name wherever there is one.
-    dtype
+    dtype : Dtype
         Its dtype.
-    sources
+    sources : tuple of str
         Paths in the JSON; empty when the value comes from another listing (then ``meaning`` says which).
-    meaning
+    meaning : str
         What it says, with the unit.
-    words
+    words : tuple of str, default ()
         Documented values of a ``state`` or a ``word``.
-    required
-        A row without it is not the documented answer.
-    lenient
+    required : bool, default False
+        A row without it is not the documented response.
+    lenient : bool, default False
         The JSON around it is free in form: a value of another type is a missing value, never an error.
-    combine
+    combine : callable or None, default None
         From the lists of all sources to the list of values; by default there is one source.
-    optional
-        Left out of the frame unless asked for.
+    optional : bool, default False
+        Left out of the frame unless it is requested.
     """
 
     name: str
@@ -100,13 +96,14 @@ class Kind:
 
     Parameters
     ----------
-    name
+    name : str
         As in ``df.loops.kind``.
-    many, one
-        Keys of the envelope around a listing, and around a single object; both empty when the object is the answer itself.
-    columns
+    many, one : tuple of str
+        Keys of the envelope around a listing, and around a single object; both empty when the object is the response
+        itself.
+    columns : tuple of Column
         Its columns, in order.
-    also
+    also : tuple of (str, Dtype), default ()
         Paths that are read for columns which the caller fills.
     """
 
@@ -118,7 +115,7 @@ class Kind:
 
 
 def _uris(run_ids: list[str | None], targets: list[str | None], names: list[str]) -> list[str]:
-    # The same text as `loops_nb.uri.format_uri`, spelt out: a call a row would cost as much as decoding the row.
+    # The same text as `loops_nb.api.uri.format_uri`, spelt out: a call a row would cost as much as decoding the row.
     return [
         f"bt://loops:{run_id}/{'weights' if target == 'trainer' else 'sampler_weights'}/{name}"
         for run_id, target, name in zip(run_ids, targets, names, strict=True)
@@ -126,15 +123,24 @@ def _uris(run_ids: list[str | None], targets: list[str | None], names: list[str]
 
 
 def _gpus(node_counts: list[int | None], per_node: list[int | None]) -> list[int | None]:
-    return [None if gpus is None else gpus * (1 if nodes is None else nodes) for nodes, gpus in zip(node_counts, per_node, strict=True)]
+    return list(map(total_gpus, per_node, node_counts))
 
 
-_STRING, _STATE, _WORD, _TIME, _COUNT, _FLAG = Dtype.STRING, Dtype.STATE, Dtype.WORD, Dtype.TIME, Dtype.COUNT, Dtype.FLAG
+_STRING, _STATE, _WORD, _TIME, _COUNT, _FLAG = (
+    Dtype.STRING,
+    Dtype.STATE,
+    Dtype.WORD,
+    Dtype.TIME,
+    Dtype.COUNT,
+    Dtype.FLAG,
+)
 
 _OWNER = Column("owner", _STRING, ("user.email",), "Email of the owner.")
 _CREATED = Column("created_at", _TIME, ("created_at",), "When it was created.")
 _BASE_MODEL = Column("base_model", _STRING, ("base_model",), "Hugging Face id of the base model.")
-_BASE_URL = Column("base_url", _STRING, ("base_url",), "Where clients reach it (the trainer half, for a run or a deployment).")
+_BASE_URL = Column(
+    "base_url", _STRING, ("base_url",), "Where clients reach it (the trainer half, for a run or a deployment)."
+)
 _GPU_TYPE = Column("gpu_type", _STRING, ("instance_type.gpu_type",), "GPU model of one node.")
 _GPU_COUNT = Column(
     "gpu_count",
@@ -172,21 +178,27 @@ RUNS = Kind(
         ),
         _CREATED,
         Column("session_id", _STRING, ("session_id",), "Session the run belongs to."),
-        Column("deployment_id", _STRING, ("deployment_id",), "Loops deployment the run executes on; missing on serverless capacity."),
+        Column(
+            "deployment_id",
+            _STRING,
+            ("deployment_id",),
+            "Loops deployment the run executes on; missing on serverless capacity.",
+        ),
         Column("sampler_id", _STRING, ("sampler.id | sampling_server.id",), "Paired sampler."),
         _OWNER,
         Column(
             "gpu_type",
             _STRING,
             (),
-            "GPU model of both halves, 'H100 + L4' where they differ; from the deployments listing and the run's sampler.",
+            "GPU model of both halves, 'H100 + L4' where they differ; from the deployments listing and the run's "
+            "sampler.",
         ),
         Column(
             "gpu_count",
             _COUNT,
             (),
-            "GPUs that the run's deployment and sampler hold, or would hold when awake; missing unless all halves are known. "
-            "Runs that share a deployment each show all of it: sum over deployments, not over runs.",
+            "GPUs that the run's deployment and sampler hold, or would hold when awake; missing unless all halves "
+            "are known. Runs that share a deployment each show all of it: sum over deployments, not over runs.",
         ),
         Column("lora_config_version", _STRING, ("lora_config_version",), "Frozen LoRA configuration."),
         _BASE_URL,
@@ -214,7 +226,9 @@ SAMPLERS = Kind(
         _GPU_COUNT,
         _NODE_COUNT,
         _INSTANCE,
-        Column("base_checkpoint", _STRING, ("base_checkpoint",), "Checkpoint it started from, where the service says so."),
+        Column(
+            "base_checkpoint", _STRING, ("base_checkpoint",), "Checkpoint it started from, where the service says so."
+        ),
         _BASE_URL,
     ),
 )
@@ -225,16 +239,38 @@ CHECKPOINTS = Kind(
     one=("checkpoint",),
     columns=(
         Column("id", _STRING, ("id",), "Global id; the files route takes it.", required=True),
-        Column("checkpoint_id", _STRING, ("checkpoint_id",), "Name it was saved under, unique per run and target.", required=True),
+        Column(
+            "checkpoint_id",
+            _STRING,
+            ("checkpoint_id",),
+            "Name it was saved under, unique per run and target.",
+            required=True,
+        ),
         Column("run_id", _STRING, ("run_id | trainer_id",), "Run that saved it.", required=True),
-        Column("target", _WORD, ("target",), "What can load it: the trainer (resumable) or the sampler (servable).", CHECKPOINT_TARGETS),
+        Column(
+            "target",
+            _WORD,
+            ("target",),
+            "What can load it: the trainer (resumable) or the sampler (servable).",
+            CHECKPOINT_TARGETS,
+        ),
         _CREATED,
         Column("checkpoint_type", _WORD, ("checkpoint_type",), "Type of checkpoint.", ("lora",)),
         _BASE_MODEL,
-        Column("lora_rank", _COUNT, ("lora_adapter_config.r",), "LoRA rank of the adapter, where its configuration says so.", lenient=True),
+        Column(
+            "lora_rank",
+            _COUNT,
+            ("lora_adapter_config.r",),
+            "LoRA rank of the adapter, where its configuration says so.",
+            lenient=True,
+        ),
         Column("size_bytes", _COUNT, ("size_bytes",), "Size of all its files in bytes."),
         Column(
-            "sync_status", _STATE, ("sync_status",), "Progress of the upload; often missing although files can be fetched.", SYNC_STATUSES
+            "sync_status",
+            _STATE,
+            ("sync_status",),
+            "Progress of the upload; often missing although files can be fetched.",
+            SYNC_STATUSES,
         ),
         Column("lora_config_version", _STRING, ("lora_config.config_version",), "Frozen LoRA configuration."),
         Column(
@@ -252,12 +288,25 @@ FILES = Kind(
     many=("presigned_urls",),
     one=(),
     columns=(
-        Column("relative_file_name", _STRING, ("relative_file_name",), "Path below the checkpoint's root.", required=True),
+        Column(
+            "relative_file_name", _STRING, ("relative_file_name",), "Path below the checkpoint's root.", required=True
+        ),
         Column("size_bytes", _COUNT, ("size_bytes",), "Size in bytes."),
         Column("node_rank", _COUNT, ("node_rank",), "Rank of the node that wrote it."),
-        Column("last_modified", _TIME, ("last_modified",), "When it was written; missing when the text is no time.", lenient=True),
         Column(
-            "url", _STRING, ("url",), "Presigned URL: a secret that works without a key until it expires.", required=True, optional=True
+            "last_modified",
+            _TIME,
+            ("last_modified",),
+            "When it was written; missing when the text is no time.",
+            lenient=True,
+        ),
+        Column(
+            "url",
+            _STRING,
+            ("url",),
+            "Presigned URL: a secret that works without a key until it expires.",
+            required=True,
+            optional=True,
         ),
     ),
 )
@@ -278,7 +327,9 @@ DEPLOYMENTS = Kind(
         _OWNER,
         _AVAILABILITY,
         _GPU_TYPE,
-        replace(_GPU_COUNT, meaning="GPUs the trainer half holds, or would hold when awake: nodes times GPUs of a node."),
+        replace(
+            _GPU_COUNT, meaning="GPUs the trainer half holds, or would hold when awake: nodes times GPUs of a node."
+        ),
         Column("sampler_gpu_type", _STRING, ("sampler.instance_type.gpu_type",), "GPU model of the sampler half."),
         Column(
             "sampler_gpu_count",
@@ -302,7 +353,9 @@ CAPABILITIES = Kind(
         Column("enabled", _FLAG, ("enabled",), "Whether a run can start now."),
         Column("serverless", _FLAG, ("serverless",), "Serverless access."),
         Column("max_seq_len", _COUNT, ("max_seq_len | max_context_length",), "Longest length supported, tokens."),
-        Column("max_enabled_seq_len", _COUNT, ("max_enabled_seq_len",), "Longest length this workspace may use, tokens."),
+        Column(
+            "max_enabled_seq_len", _COUNT, ("max_enabled_seq_len",), "Longest length this workspace may use, tokens."
+        ),
         Column("supports_vision_language", _FLAG, ("supports_vision_language",), "Accepts images."),
         Column("reason", _STRING, ("enablement_details.reason",), "Why it cannot be used now."),
         Column("reason_detail", _STRING, ("enablement_details.reason_detail",), "The same, in a sentence."),
@@ -354,5 +407,6 @@ RECEIPTS = Kind(
 )
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (RUNS, SAMPLERS, CHECKPOINTS, FILES, DEPLOYMENTS, CAPABILITIES, LOGS, SESSIONS, TEAMS, RECEIPTS)
+    kind.name: kind
+    for kind in (RUNS, SAMPLERS, CHECKPOINTS, FILES, DEPLOYMENTS, CAPABILITIES, LOGS, SESSIONS, TEAMS, RECEIPTS)
 }

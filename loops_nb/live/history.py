@@ -1,39 +1,42 @@
-"""Which states things were in since they were first seen."""
+"""History of states: which states runs, deployments and samplers have been in since they were first seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from loops_nb.live.halves import deployment_of
-from loops_nb.live.needs import Kind
-from loops_nb.live.source import status_name
-from loops_nb.models import RUN_TERMINAL, Deployment, Run
+from msgspec import Struct
+from msgspec.structs import replace
 
-What = Literal["run", "deployment", "sampler"]
-#: A change that was found after a longer silence happened somewhere within it.
+from loops_nb.api.models import Deployment, Run
+from loops_nb.api.pairing import deployment_of_run
+from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
+from loops_nb.live.queries import Kind
+
+Part = Literal["run", "deployment", "sampler"]
+#: A change that is found after a longer gap between two polls happened somewhere within it.
 EXACT_WITHIN_MS = 60_000.0
-_MOST_SPANS = 200
+#: Large models take minutes to come up; a transitional state that lasts longer than this is stuck.
+STUCK_SECONDS = 15 * 60.0
+_MAX_SPANS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A state that something was in.
+class Span(Struct, frozen=True):
+    """A state over time.
 
     Parameters
     ----------
-    what
+    what : str
         ``run``, ``deployment`` or ``sampler``.
-    status
+    status : str or None
         The state.
-    start, until
+    start, until : float or None
         Epoch milliseconds; ``until`` None is now.
-    exact
-        Whether ``start`` is right to within one look; otherwise it began earlier.
+    exact : bool
+        Whether the state began at ``start``; otherwise it began earlier.
     """
 
-    what: What
+    what: Part
     status: str | None
     start: float
     until: float | None
@@ -41,81 +44,111 @@ class Span:
 
 
 class History:
-    """The spans of everything that was seen.  One thread writes; others may read."""
+    """Spans of everything that was seen.  One thread writes; others may read."""
 
     def __init__(self) -> None:
-        self._spans: dict[tuple[What, str], tuple[Span, ...]] = {}
-        self._paired: set[str] = set()
+        self._spans: dict[tuple[Part, str], tuple[Span, ...]] = {}
+        self._paired_samplers: set[str] = set()
 
-    def saw(self, kind: Kind, fresh: Iterable[Any], gone: Iterable[str], *, at: float, last: float | None) -> None:
-        """Take in what is different in a listing.
+    def record(
+        self, kind: Kind, changed: Iterable[Any], removed: Iterable[str], *, at: float, last: float | None
+    ) -> None:
+        """Record what differs in a listing.
 
         Parameters
         ----------
-        kind
+        kind : str
             Which listing.
-        fresh, gone
-            Objects that are new or different, ids that are not there any more.
-        at
-            When the answer came, in epoch milliseconds.
-        last
-            When the good answer before it came; None for the first.
+        changed : iterable of Run, Deployment or Sampler
+            Objects that are new or different.
+        removed : iterable of str
+            Ids that are no longer listed.
+        at : float
+            When the response came, in epoch milliseconds.
+        last : float or None
+            When the successful response before it came; None for the first.
         """
         exact = last is not None and at - last <= EXACT_WITHIN_MS
         if kind == "runs":
-            for run in fresh:
-                self._note("run", run.id, status_name(run), at, exact=exact)
+            for run in changed:
+                self._append("run", run.id, status_name(run), at, exact=exact)
                 if run.sampler is not None:
-                    self._paired.add(run.sampler.id)
-                    self._note("sampler", run.sampler.id, status_name(run.sampler), at, exact=exact)
-            self._end("run", gone, at)
+                    self._paired_samplers.add(run.sampler.id)
+                    self._append("sampler", run.sampler.id, status_name(run.sampler), at, exact=exact)
+            self._end("run", removed, at)
         elif kind == "deployments":
-            for deployment in fresh:
-                self._note("deployment", deployment.id, status_name(deployment), at, exact=exact)
-            self._end("deployment", gone, at)
+            for deployment in changed:
+                self._append("deployment", deployment.id, status_name(deployment), at, exact=exact)
+            self._end("deployment", removed, at)
         elif kind == "samplers":
-            # The sampler of a run is told by the run: two listings that were asked a moment apart would contradict each other.
-            for sampler in fresh:
-                if sampler.id not in self._paired:
-                    self._note("sampler", sampler.id, status_name(sampler), at, exact=exact)
-            self._end("sampler", (key for key in gone if key not in self._paired), at)
+            # A paired sampler is recorded from its run: two listings polled a moment apart would contradict each other.
+            for sampler in changed:
+                if sampler.id not in self._paired_samplers:
+                    self._append("sampler", sampler.id, status_name(sampler), at, exact=exact)
+            self._end("sampler", (key for key in removed if key not in self._paired_samplers), at)
 
-    def of(self, what: What, key: str) -> tuple[Span, ...]:
-        """Return the spans of one thing, oldest first."""
+    def of(self, what: Part, key: str) -> tuple[Span, ...]:
+        """Return the spans of one object, oldest first."""
         return self._spans.get((what, key), ())
 
     def of_run(self, run: Run, deployments: Mapping[str, Deployment]) -> list[Span]:
-        """Return the spans of a run and of both its halves, oldest first.
+        """Return the spans of a run, its deployment and its sampler, oldest first.
 
-        What its deployment and its sampler did after another run took them over is not part of it.
+        What the deployment and the sampler did after another run took them over is left out.
         """
         own = self.of("run", run.id)
-        deployment = deployment_of(run, deployments)
-        deployment_id = run.deployment_id or (deployment.id if deployment is not None else None)
-        halves = [
-            *(self.of("deployment", deployment_id) if deployment_id is not None else ()),
-            *(self.of("sampler", run.sampler.id) if run.sampler is not None else ()),
-        ]
-        passed_on = deployment is not None and deployment.latest_run_id not in {None, run.id} and status_name(run) in RUN_TERMINAL
-        if passed_on and own:
-            over = own[-1].start
-            halves = [_until(span, over) for span in halves if span.start < over]
-        return sorted([*own, *halves], key=lambda span: span.start)
+        deployment = deployment_of_run(run, deployments)
+        deployment_id = run.deployment_id
+        if deployment_id is None and deployment is not None:
+            deployment_id = deployment.id
+        parts: list[Span] = []
+        if deployment_id is not None:
+            parts += self.of("deployment", deployment_id)
+        if run.sampler is not None:
+            parts += self.of("sampler", run.sampler.id)
+        was_taken_over = (
+            deployment is not None
+            and deployment.latest_run_id not in {None, run.id}
+            and status_name(run) in RUN_TERMINAL
+        )
+        if was_taken_over and own:
+            end = own[-1].start
+            parts = [_cut_off(span, end) for span in parts if span.start < end]
+        return sorted([*own, *parts], key=lambda span: span.start)
 
-    def _note(self, what: What, key: str, status: str | None, at: float, *, exact: bool) -> None:
+    def _append(self, what: Part, key: str, status: str | None, at: float, *, exact: bool) -> None:
         spans = self._spans.get((what, key), ())
         if spans and spans[-1].until is None:
             if spans[-1].status == status:
                 return
             spans = (*spans[:-1], replace(spans[-1], until=at))
-        self._spans[what, key] = (*spans[1 - _MOST_SPANS :], Span(what, status, at, None, exact))
+        self._spans[what, key] = (*spans[1 - _MAX_SPANS :], Span(what, status, at, None, exact))
 
-    def _end(self, what: What, keys: Iterable[str], at: float) -> None:
+    def _end(self, what: Part, keys: Iterable[str], at: float) -> None:
         for key in keys:
             spans = self._spans.get((what, key), ())
             if spans and spans[-1].until is None:
                 self._spans[what, key] = (*spans[:-1], replace(spans[-1], until=at))
 
 
-def _until(span: Span, over: float) -> Span:
-    return span if span.until is not None and span.until <= over else replace(span, until=over)
+def stuck_spans(spans: Iterable[Span], now: float) -> list[Span]:
+    """Return the open spans in a transitional state that have lasted for more than `STUCK_SECONDS`.
+
+    Parameters
+    ----------
+    spans : iterable of Span
+        Of one run or of many.
+    now : float
+        Epoch milliseconds.
+    """
+    return [
+        span
+        for span in spans
+        if span.until is None and is_in_transition(span.status) and now - span.start > STUCK_SECONDS * 1000
+    ]
+
+
+def _cut_off(span: Span, end: float) -> Span:
+    if span.until is not None and span.until <= end:
+        return span
+    return replace(span, until=end)

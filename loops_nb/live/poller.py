@@ -1,97 +1,103 @@
-"""The poller of a connection: one thread that tells the news, a few that ask."""
+"""Polls one service: requests on a few threads, snapshots to all subscribers on a single one."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from loops_nb import faults
 from loops_nb.client import checks
-from loops_nb.client.call import Call
-from loops_nb.client.exchange import Exchange
+from loops_nb.client.config import ClientConfig
+from loops_nb.client.request import Request
 from loops_nb.client.retry import NO_RETRY
 from loops_nb.client.transport import Transport
 from loops_nb.config import SETTINGS
+from loops_nb.config.fork_safety import ForkAware, reset_on_fork
 from loops_nb.errors import LoopsError
 from loops_nb.faults import Fault
-from loops_nb.live.agenda import Agenda
-from loops_nb.live.board import Board
-from loops_nb.live.clock import Clock
-from loops_nb.live.forks import mind
-from loops_nb.live.hands import Hands
-from loops_nb.live.needs import Attention, Kind, Need
-from loops_nb.live.source import Source
-from loops_nb.live.subscription import OnNews, Subscription
-from loops_nb.live.writer import LINGER, Later, Writer
+from loops_nb.live.listings import Listing
+from loops_nb.live.queries import Kind, Priority, Query
+from loops_nb.live.scheduler import PollScheduler
+from loops_nb.live.snapshot import Snapshot
+from loops_nb.live.subscription import OnSnapshot, Subscription
+from loops_nb.live.threads import Clock, DaemonThreadPool, EventLoopThread, TimerHandle
 
 T = TypeVar("T")
-R = TypeVar("R")
-_LOG = logging.getLogger(__name__)
 
-#: Seconds that an answer to a look may be silent, whatever the client allows.
-LONGEST_SILENCE = 15.0
-_MOST_LOOKS = 4
-_MOST_ACTS = 4
-#: How long news waits for the other answers of the same look: what changed hardly at all, "nothing new" longer.
-_PATIENCE_CHANGED = 0.01
-_PATIENCE_SAME = 1.0
+logger: logging.Logger = logging.getLogger(__name__)
+#: Seconds without a byte after which a poll fails, whatever the client allows.
+MAX_SILENT_SECONDS = 15.0
+_MAX_POLLS = 4
+_MAX_JOBS = 4
+#: How long a snapshot waits for the other responses of the same poll, with a change and without one.
+_CHANGE_DELAY = 0.01
+_NO_CHANGE_DELAY = 1.0
 
 
-class Poller:
-    """Keeps what is watched fresh.  Get one with `poller_for`.
+class Poller(ForkAware):
+    """Polls what its subscribers need.  Get one with `poller_for`.
 
-    All subscribers are called on one thread, one after the other, so that none of them needs a lock.  What they raise is recorded by
-    `loops_nb.faults`, and stops no other.
+    All subscribers are called on one thread, one after the other, so that none of them needs a lock.  What they raise
+    is recorded by `loops_nb.faults` and keeps no other subscriber from its snapshots.
 
     Parameters
     ----------
-    exchange
-        Where to ask, and with which key.
-    clock
-        Tells the time.
+    config : ClientConfig
+        The connection.
+    clock : Clock, optional
+        Current time; the system's by default.
 
     Attributes
     ----------
-    writer
+    loop : EventLoopThread
         Its thread.
     """
 
-    def __init__(self, exchange: Exchange, *, clock: Clock | None = None) -> None:
-        self.exchange = exchange
+    def __init__(self, config: ClientConfig, *, clock: Clock | None = None) -> None:
+        self.config = config
         self._clock = clock or Clock()
-        self._agenda = Agenda(self._clock, exchange.address.url)
-        self._agenda.interval = float(SETTINGS["poll_interval"].default)
-        self._looks = Transport(replace(exchange, seconds=min(exchange.seconds, LONGEST_SILENCE), policy=NO_RETRY))
-        self._acts = Transport(exchange)
-        self._prepare()
-        mind(self)
+        self._scheduler = PollScheduler(self._clock, config.address.url)
+        self._scheduler.interval = float(SETTINGS["poll_interval"].default)
+        self._start_over()
+        reset_on_fork(self)
 
-    def _prepare(self) -> None:
-        self.writer = Writer(self, self._clock)
-        self._subscribing = threading.Lock()
+    def _start_over(self) -> None:
+        polling = replace(self.config, seconds=min(self.config.seconds, MAX_SILENT_SECONDS), policy=NO_RETRY)
+        self._poll_transport, self._transport = Transport(polling), Transport(self.config)
+        self.loop: EventLoopThread = EventLoopThread(self, self._clock)
+        self._lock = threading.Lock()
         self._subscriptions: dict[Subscription, None] = {}
-        self._wishers: dict[Subscription, None] = {}
-        self._stale = True
-        self._acting = 0
-        self._asking = Hands(_MOST_LOOKS, LINGER)
-        self._writing = Hands(_MOST_ACTS, LINGER)
+        self._changed_subscriptions: dict[Subscription, None] = {}
+        self._demand_changed = True
+        self._jobs = 0
+        self._poll_pool = DaemonThreadPool(_MAX_POLLS)
+        self._job_pool = DaemonThreadPool(_MAX_JOBS)
 
-    # For everybody, on any thread
+    def after_fork_in_child(self) -> None:
+        """Start over: threads, subscribers and sockets are the parent's."""
+        history, interval = self._scheduler.history, self._scheduler.interval
+        self._scheduler = PollScheduler(self._clock, self.config.address.url)
+        self._scheduler.history, self._scheduler.interval = history, interval
+        self._start_over()
+
+    # From any thread
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks while something changes; up to five times as long when all has been still.  Can be set."""
-        return self._agenda.interval
+        """Seconds between two polls while something changes; up to five times as long otherwise.  Can be set."""
+        return self._scheduler.interval
 
     @interval.setter
     def interval(self, seconds: float) -> None:
-        self._agenda.interval = checks.seconds("interval", seconds)
-        if self.writer.is_running:
-            self.post(_nothing)
+        self._scheduler.interval = checks.seconds("interval", seconds)
+        if self.loop.is_running:
+            self.post(_wake_up)
 
     @property
     def now(self) -> float:
@@ -101,257 +107,289 @@ class Poller:
     @property
     def is_running(self) -> bool:
         """Whether its thread runs."""
-        return self.writer.is_running
+        return self.loop.is_running
 
     @property
     def linger(self) -> float:
-        """Seconds without anything to do after which its thread ends.  Can be set."""
-        return self.writer.linger
+        """Idle seconds after which its thread ends.  Can be set."""
+        return self.loop.linger
 
     @linger.setter
     def linger(self, seconds: float) -> None:
-        self.writer.linger = seconds
+        self.loop.linger = seconds
 
     @property
-    def fault(self) -> str:
-        """The traceback of what was raised last on its thread; empty for nothing."""
-        return self.writer.fault
+    def last_traceback(self) -> str:
+        """Of the newest exception on its thread; empty for none."""
+        return self.loop.last_traceback
 
     @property
-    def trouble(self) -> Fault | None:
-        """The fault of its own that keeps it from asking now; None while it works."""
-        return self.writer.trouble
+    def current_fault(self) -> Fault | None:
+        """The fault of its own that keeps it from polling now."""
+        return self.loop.current_fault
 
-    def subscribe(self, needs: Iterable[Need], on_news: OnNews, attention: Attention = Attention.WATCHED) -> Subscription:
-        """Have somebody told the news.
+    def subscribe(
+        self, queries: Iterable[Query], on_snapshot: OnSnapshot, priority: Priority = Priority.VISIBLE
+    ) -> Subscription:
+        """Deliver snapshots of some queries.
 
         Parameters
         ----------
-        needs
-            The listings that it stands on.
-        on_news
-            Called on the poller's thread with a `Board` and whether its data differs from the one before; after each look that concerns
-            it, failed ones included.  At once, if something is known already.
-        attention
-            How eagerly.
+        queries : iterable of Query
+            What the snapshots cover.
+        on_snapshot : callable
+            Called on the poller's thread with a `Snapshot` and whether its data differs from the one before: at once if
+            something is known already, then after each poll that concerns it, failed ones included.
+        priority : Priority, default Priority.VISIBLE
+            How often the data is needed.
         """
-        subscription = Subscription(self, needs, on_news, attention)
-        with self._subscribing:
+        subscription = Subscription(
+            queries, on_snapshot, priority, on_change=self._subscription_changed, on_refresh=self._refresh
+        )
+        with self._lock:
             self._subscriptions[subscription] = None
-        self.reckon(subscription)
+        self._subscription_changed(subscription)
         return subscription
 
-    def post(self, do: Callable[[], None]) -> None:
-        """Have something done soon on the poller's thread, after what was posted before."""
-        self.writer.post(do)
+    def post(self, callback: Callable[[], None]) -> None:
+        """Call something soon on the poller's thread, after what was posted before."""
+        self.loop.post(callback)
 
-    def call_later(self, seconds: float, do: Callable[[], None]) -> Later:
-        """Have something done on the poller's thread after some seconds."""
-        return self.writer.call_later(seconds, do)
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle:
+        """Call something on the poller's thread after some seconds."""
+        return self.loop.call_later(seconds, callback)
 
-    def act(self, call: Call[T], done: Callable[[T | LoopsError], None]) -> None:
-        """Carry out a request that changes something, by the connection's own rules, and look at once afterwards.
+    def send(self, request: Request[T], on_result: Callable[[T | LoopsError], None]) -> None:
+        """Send a request that changes nothing, with the connection's own retries.
 
         Parameters
         ----------
-        call
-            The request.
-        done
-            Called on the poller's thread with the result, or with what went wrong.
+        request : Request
+            What is sent.
+        on_result : callable
+            Called on the poller's thread with the result or the error.
         """
-        self._request(call, done, look=True)
+        self._run_job(lambda: _result_of(lambda: self._transport.send(request)), on_result)
 
-    def ask(self, call: Call[T], done: Callable[[T | LoopsError], None]) -> None:
-        """Carry out a request that changes nothing; `done` as in `act`."""
-        self._request(call, done, look=False)
+    def send_and_refresh(self, request: Request[T], on_result: Callable[[T | LoopsError], None]) -> None:
+        """Send a request that changes something, and poll at once afterwards; parameters as in `send`."""
 
-    def work(self, job: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
-        """Carry out something that takes a while on a thread of its own.
+        def finish(result: T | LoopsError) -> None:
+            self._scheduler.refresh_all()
+            on_result(result)
+
+        self._run_job(lambda: _result_of(lambda: self._transport.send(request)), finish)
+
+    def run_in_background(self, job: Callable[[], T], on_result: Callable[[T | Exception], None]) -> None:
+        """Run something that takes long on a thread of its own.
 
         Parameters
         ----------
-        job
-            What.
-        done
+        job : callable
+            What is run.
+        on_result : callable
             Called on the poller's thread with what it returned or raised.
         """
-        self._carry_out(partial(_returned, job), done)
+        self._run_job(lambda: _outcome_of(job), on_result)
 
-    def refresh(self, subscription: Subscription) -> None:
-        """Look now for a subscriber, even if it is asleep."""
+    def known_items(self, kind: Kind) -> tuple[Mapping[str, Any], ...]:
+        """Return what is known of a kind, by id, one mapping a listing.  Nothing is requested."""
+        return self._scheduler.known_items(kind)
 
-        def do() -> None:
-            subscription.once = True
-            self._agenda.refresh(subscription.needs)
-
-        self.post(do)
-
-    def reckon(self, subscription: Subscription) -> None:
-        """Take in that a subscriber wants something else (`Subscription` calls it)."""
+    def _subscription_changed(self, subscription: Subscription) -> None:
         if subscription.is_closed:
-            with self._subscribing:
+            with self._lock:
                 self._subscriptions.pop(subscription, None)
-        self._stale = True
-        if not self.writer.is_running and (subscription.is_closed or subscription.attention is Attention.ASLEEP):
-            # Nobody has to be woken up for that; whoever is next finds out.
+        self._demand_changed = True
+        needs_nothing = subscription.is_closed or subscription.priority is Priority.NONE
+        if needs_nothing and not self.loop.is_running:
+            # The next start of the thread takes it into account.
             return
-        self.post(partial(self._enlist, subscription))
+        self.post(partial(self._note_changed, subscription))
 
-    def board(self, needs: Iterable[Need]) -> Board:
-        """Return a snapshot of what some needs cover.  For the poller's thread."""
-        return self._agenda.board(tuple(needs))
+    def _refresh(self, subscription: Subscription) -> None:
+        def refresh() -> None:
+            subscription.is_refreshing = True
+            self._scheduler.refresh(subscription.queries)
 
-    def listed(self, kind: Kind) -> tuple[Mapping[str, Any], ...]:
-        """Return what is known of a kind, by id, one mapping a listing, whoever asked for it.  Asks for nothing; any thread may call it."""
-        return self._agenda.listed(kind)
+        self.post(refresh)
 
-    # The duty of its thread
+    # The work of its thread
 
-    def next_turn(self) -> float:
-        """Return when the next request or the next news is due."""
+    def next_deadline(self) -> float:
+        """Return when the next request or delivery is due."""
         deadlines = [s.deadline for s in tuple(self._subscriptions) if s.deadline is not None]
-        return min([self._agenda.next_at(), *deadlines])
+        return min([self._scheduler.next_deadline(), *deadlines])
 
-    def turn(self) -> None:
-        """Ask and tell what is due."""
-        self._take_wishes()
-        for source in self._agenda.late():
-            self._news(source, changed=False)
-        for source in self._agenda.start():
-            self._asking.do(partial(self._look, source))
-        self._tell_all()
+    def run_once(self) -> None:
+        """Request and deliver what is due."""
+        self._update_demand()
+        for listing in self._scheduler.take_overdue():
+            self._set_deadlines(listing, changed=False)
+        for listing in self._scheduler.take_due():
+            future = self._poll_pool.submit(_result_of, partial(self._poll_transport.send, listing.request))
+            future.add_done_callback(partial(self._post_response, listing))
+        self._deliver_due()
 
     def is_idle(self) -> bool:
-        """Tell whether nothing is to be done any more."""
-        return not self._acting and self._agenda.is_idle
+        """Tell whether nothing is left to do."""
+        return not self._jobs and self._scheduler.is_idle
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Close the connections."""
-        self._looks.close()
-        self._acts.close()
+        self._poll_transport.close()
+        self._transport.close()
 
-    # What happens on it
+    def snapshot(self, queries: Iterable[Query]) -> Snapshot:
+        """Return what is known of some queries."""
+        return self._scheduler.snapshot(tuple(queries))
 
-    def _enlist(self, subscription: Subscription) -> None:
-        self._wishers[subscription] = None
-        self._stale = True
+    # On its thread
 
-    def _take_wishes(self) -> None:
-        if not self._stale:
+    def _note_changed(self, subscription: Subscription) -> None:
+        self._changed_subscriptions[subscription] = None
+        self._demand_changed = True
+
+    def _update_demand(self) -> None:
+        if not self._demand_changed:
             return
-        self._stale = False
-        wishers, self._wishers = self._wishers, {}
-        wishes: dict[tuple[tuple[Need, ...], Attention], None] = {}
-        for subscription in tuple(self._subscriptions):
-            wishes[subscription.needs, subscription.attention] = None
-        self._agenda.want(wishes)
+        self._demand_changed = False
+        changed, self._changed_subscriptions = self._changed_subscriptions, {}
+        # A thousand subscribers may need the same.
+        self._scheduler.set_demand(dict.fromkeys((s.queries, s.priority) for s in tuple(self._subscriptions)))
         now = self._clock.now()
-        for subscription in wishers:
+        for subscription in changed:
             subscription.deadline = None
-            if subscription.attention is not Attention.ASLEEP and self._agenda.has_news(subscription.needs):
+            is_active = subscription.priority is not Priority.NONE
+            if is_active and self._scheduler.has_something_to_deliver(subscription.queries):
                 subscription.deadline = now
 
-    def _look(self, source: Source) -> None:
-        body = _outcome(lambda: self._looks.send(source.call))
-        self.post(lambda: self._came(source, body))
+    def _post_response(self, listing: Listing, future: Future[bytes | LoopsError]) -> None:
+        response = future.result()
+        self.post(lambda: self._handle_response(listing, response))
 
-    def _came(self, source: Source, body: bytes | LoopsError) -> None:
-        was_failing = self._agenda.is_failing
+    def _handle_response(self, listing: Listing, response: bytes | LoopsError) -> None:
+        was_failing = self._scheduler.is_failing
         try:
-            changed = self._agenda.answered(source, body)
+            changed = self._scheduler.handle_response(listing, response)
         except Exception as error:  # noqa: BLE001 - whatever it is, what is shown of this listing is old from now on
-            fault = faults.record(_LOG, f"reading the answer to {source.call.does!r}", error)
-            # The same answer counts as another one the next time, so that it is read as a whole again.
-            source.shelf.forget_body()
-            changed = self._agenda.answered(source, LoopsError(fault.reason, hint=faults.HINT))
-        # Trouble with the connection is everybody's.
-        self._news(None if was_failing or self._agenda.is_failing else source, changed=changed)
+            fault = faults.record(logger, f"reading the answer to {listing.request.description!r}", error)
+            # The same response is read from scratch the next time.
+            listing.cache.forget_response()
+            changed = self._scheduler.handle_response(listing, LoopsError(fault.reason, hint=faults.HINT))
+        # Trouble with the connection concerns all subscribers.
+        concerns_all = was_failing or self._scheduler.is_failing
+        self._set_deadlines(None if concerns_all else listing, changed=changed)
 
-    def _news(self, source: Source | None, *, changed: bool) -> None:
-        patience = _PATIENCE_CHANGED if changed else _PATIENCE_SAME
-        until = self._clock.now() + patience
-        concerned: dict[tuple[Need, ...], bool] = {}
+    def _set_deadlines(self, listing: Listing | None, *, changed: bool) -> None:
+        """Set when the subscribers of a listing, or all of them, receive a snapshot at the latest."""
+        deadline = self._clock.now() + (_CHANGE_DELAY if changed else _NO_CHANGE_DELAY)
+        concerned: dict[tuple[Query, ...], bool] = {}
         for subscription in tuple(self._subscriptions):
-            needs = subscription.needs
-            if subscription.attention is Attention.ASLEEP and not subscription.once:
+            queries = subscription.queries
+            if subscription.priority is Priority.NONE and not subscription.is_refreshing:
                 continue
-            if needs not in concerned:
-                concerned[needs] = source is None or self._agenda.concerns(source, needs)
-            if concerned[needs]:
-                subscription.deadline = until if subscription.deadline is None else min(until, subscription.deadline)
+            if queries not in concerned:
+                concerned[queries] = listing is None or self._scheduler.concerns(listing, queries)
+            if concerned[queries]:
+                known = subscription.deadline
+                subscription.deadline = deadline if known is None else min(deadline, known)
 
-    def _tell_all(self) -> None:
+    def _deliver_due(self) -> None:
         now = self._clock.now()
-        # Thousands may watch the same: they get the same board.
-        boards: dict[tuple[Need, ...], tuple[Board, object]] = {}
-        whole: dict[tuple[Need, ...], bool] = {}
+        # Subscribers with the same queries get the same snapshot.
+        snapshots: dict[tuple[Query, ...], tuple[Snapshot, object]] = {}
+        complete: dict[tuple[Query, ...], bool] = {}
         for subscription in tuple(self._subscriptions):
             if subscription.deadline is None:
                 continue
-            needs = subscription.needs
-            if needs not in whole:
-                whole[needs] = self._agenda.is_whole(needs)
-            if subscription.deadline > now and not whole[needs]:
+            queries = subscription.queries
+            if queries not in complete:
+                complete[queries] = self._scheduler.is_complete(queries)
+            if subscription.deadline > now and not complete[queries]:
                 continue
-            subscription.once &= not whole[needs]
-            if needs not in boards:
-                boards[needs] = self._agenda.board(needs), self._agenda.version(needs)
-            self.writer.guarded(partial(subscription.tell, *boards[needs]))
+            if complete[queries]:
+                subscription.is_refreshing = False
+            if queries not in snapshots:
+                snapshots[queries] = self._scheduler.snapshot(queries), self._scheduler.version(queries)
+            self.loop.call_guarded(partial(subscription.deliver, *snapshots[queries]))
 
-    def _request(self, call: Call[T], done: Callable[[T | LoopsError], None], *, look: bool) -> None:
-        def finish(result: T | LoopsError) -> None:
-            if look:
-                self._agenda.refresh_all()
-            done(result)
+    def _run_job(self, job: Callable[[], T], on_result: Callable[[T], None]) -> None:
+        def start() -> None:
+            self._jobs += 1
+            self._job_pool.submit(job).add_done_callback(post_result)
 
-        self._carry_out(lambda: _outcome(lambda: self._acts.send(call)), finish)
-
-    def _carry_out(self, job: Callable[[], R], done: Callable[[R], None]) -> None:
-        def at_work() -> None:
-            result = job()
+        def post_result(future: Future[T]) -> None:
+            result = future.result()
             self.post(lambda: finish(result))
 
-        def begin() -> None:
-            self._acting += 1
-            self._writing.do(at_work)
+        def finish(result: T) -> None:
+            self._jobs -= 1
+            on_result(result)
 
-        def finish(result: R) -> None:
-            self._acting -= 1
-            done(result)
-
-        self.post(begin)
-
-    def forked(self) -> None:
-        """Begin anew in a forked child: the threads, the subscribers and the sockets are the parent's."""
-        self._looks, self._acts = Transport(self._looks.exchange), Transport(self._acts.exchange)
-        history, interval = self._agenda.history, self._agenda.interval
-        self._agenda = Agenda(self._clock, self.exchange.address.url)
-        self._agenda.history, self._agenda.interval = history, interval
-        self._prepare()
+        self.post(start)
 
 
-def _nothing() -> None:
+class _Pollers(ForkAware):
+    """The pollers of this process; each lives as long as something refers to it or its thread runs."""
+
+    def __init__(self) -> None:
+        self._pollers: WeakValueDictionary[tuple[object, ...], Poller] = WeakValueDictionary()
+        self._lock = threading.Lock()
+        reset_on_fork(self)
+
+    def get(self, config: ClientConfig, *, create: bool) -> Poller | None:
+        with self._lock:
+            poller = self._pollers.get(config.identity)
+            if poller is None and create:
+                poller = self._pollers[config.identity] = Poller(config)
+            return poller
+
+    def after_fork_in_child(self) -> None:
+        # Another thread of the parent may have held it.
+        self._lock = threading.Lock()
+
+
+_pollers = _Pollers()
+
+
+def poller_for(config: ClientConfig) -> Poller:
+    """Return the poller of a connection: the same one for the same address, key and authentication scheme.
+
+    Nothing is requested before there is a subscriber.
+    """
+    poller = _pollers.get(config, create=True)
+    assert poller is not None  # noqa: S101 - it was created
+    return poller
+
+
+def running_poller(config: ClientConfig) -> Poller | None:
+    """Return the poller of a connection if there is one already."""
+    return _pollers.get(config, create=False)
+
+
+def _wake_up() -> None:
     return None
 
 
-def _returned(job: Callable[[], T]) -> T | Exception:
+def _outcome_of(job: Callable[[], T]) -> T | Exception:
     try:
         return job()
     except LoopsError as error:
         return error.with_traceback(None)
-    except Exception as error:  # noqa: BLE001 - the one who gave the job gets it
-        faults.record(_LOG, "working beside the cells", error)
+    except Exception as error:  # noqa: BLE001 - the caller of the job gets it
+        faults.record(logger, "working beside the cells", error)
         return error.with_traceback(None)
-    except BaseException as error:  # noqa: BLE001 - a thread that dies silently would be a job that never ends
-        faults.record(_LOG, "working beside the cells", error)
+    except BaseException as error:  # noqa: BLE001 - otherwise the job would never end
+        faults.record(logger, "working beside the cells", error)
         return RuntimeError(f"It was given up ({type(error).__name__}).")
 
 
-def _outcome(send: Callable[[], T]) -> T | LoopsError:
+def _result_of(send: Callable[[], T]) -> T | LoopsError:
     try:
         return send()
     except LoopsError as error:
-        # Its traceback would keep the frames of this look alive.
+        # Its traceback would keep the frames of this request alive.
         return error.with_traceback(None)
-    except BaseException as error:  # noqa: BLE001 - a thread that dies silently would be a look that never ends
-        return LoopsError(faults.record(_LOG, "making a request", error).reason, hint=faults.HINT)
+    except BaseException as error:  # noqa: BLE001 - otherwise the poll would never end
+        return LoopsError(faults.record(logger, "making a request", error).reason, hint=faults.HINT)

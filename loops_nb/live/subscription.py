@@ -1,73 +1,82 @@
-"""One subscriber of a poller."""
+"""A subscriber of a poller."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
-from loops_nb.live.board import Board
-from loops_nb.live.needs import Attention, Need
+from loops_nb.live.queries import Priority, Query
+from loops_nb.live.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from loops_nb.live.poller import Poller
-
-OnNews = Callable[[Board, bool], None]
-#: A subscriber that is still at work when it is closed is waited for, but not for ever.
-_LONGEST_CLOSE = 5.0
+OnSnapshot = Callable[[Snapshot, bool], None]
+#: Longest wait in `Subscription.close` for a call that is running.
+_MAX_CLOSE_SECONDS = 5.0
 
 
 class Subscription:
-    """Somebody who is told the news; made by `Poller.subscribe`.
+    """Receives snapshots of some queries; made by `Poller.subscribe`.
 
     Parameters
     ----------
-    poller
-        Whose news.
-    needs
-        What it stands on.
-    on_news
-        Called on the poller's thread with a snapshot, and whether its data differs from the one before.
-    attention
-        How eagerly.
+    queries : iterable of Query
+        What the snapshots cover.
+    on_snapshot : callable
+        Called on the poller's thread with a `Snapshot`, and whether its data differs from the one before.
+    priority : Priority
+        How often the data is needed.
+    on_change : callable
+        Called from any thread when queries or priority are set, and when it is closed.
+    on_refresh : callable
+        Called from any thread by `refresh`.
+
+    Attributes
+    ----------
+    deadline : float or None
+        When the next snapshot is delivered at the latest; for the poller.
+    is_refreshing : bool
+        Whether snapshots are delivered although the priority is `Priority.NONE`; for the poller.
     """
 
-    def __init__(self, poller: Poller, needs: Iterable[Need], on_news: OnNews, attention: Attention) -> None:
-        self._poller = poller
-        self._needs = tuple(dict.fromkeys(needs))
-        self._attention = Attention(attention)
-        self._on_news = on_news
-        self._telling = threading.RLock()
+    def __init__(
+        self,
+        queries: Iterable[Query],
+        on_snapshot: OnSnapshot,
+        priority: Priority,
+        *,
+        on_change: Callable[[Subscription], None],
+        on_refresh: Callable[[Subscription], None],
+    ) -> None:
+        self._queries = tuple(dict.fromkeys(queries))
+        self._priority = Priority(priority)
+        self._on_snapshot = on_snapshot
+        self._on_change = on_change
+        self._on_refresh = on_refresh
+        self._delivering = threading.RLock()
         self._closed = False
-        self._told: object = None
+        self._delivered_version: object = None
         self.deadline: float | None = None
-        self.once = False
+        self.is_refreshing = False
 
     @property
-    def needs(self) -> tuple[Need, ...]:
-        """What it stands on; can be set."""
-        return self._needs
+    def queries(self) -> tuple[Query, ...]:
+        """What the snapshots cover; can be set."""
+        return self._queries
 
-    @needs.setter
-    def needs(self, needs: Iterable[Need]) -> None:
-        self._needs = tuple(dict.fromkeys(needs))
-        self._poller.reckon(self)
-
-    @property
-    def attention(self) -> Attention:
-        """How eagerly it wants to know; can be set from any thread."""
-        return self._attention
-
-    @attention.setter
-    def attention(self, attention: Attention) -> None:
-        if attention is not self._attention:
-            self._attention = Attention(attention)
-            self._poller.reckon(self)
+    @queries.setter
+    def queries(self, queries: Iterable[Query]) -> None:
+        self._queries = tuple(dict.fromkeys(queries))
+        self._on_change(self)
 
     @property
-    def board(self) -> Board:
-        """A snapshot of now; it may be empty.  For the poller's thread."""
-        return self._poller.board(self._needs)
+    def priority(self) -> Priority:
+        """How often the data is needed; can be set from any thread."""
+        return self._priority
+
+    @priority.setter
+    def priority(self, priority: Priority) -> None:
+        if priority is not self._priority:
+            self._priority = Priority(priority)
+            self._on_change(self)
 
     @property
     def is_closed(self) -> bool:
@@ -75,30 +84,37 @@ class Subscription:
         return self._closed
 
     def refresh(self) -> None:
-        """Look now, even if asleep; the news comes as always."""
-        self._poller.refresh(self)
+        """Poll now, whatever the priority; the snapshot is delivered as always."""
+        self._on_refresh(self)
 
     def close(self) -> None:
-        """End it: when this returns, it is not told anything any more.  Again and again changes nothing."""
+        """Deliver nothing any more once this returns.  Calling it again changes nothing."""
         if self._closed:
             return
         self._closed = True
-        # Lets a call that runs at this moment come to its end; from within that call it passes at once.
-        if self._telling.acquire(timeout=_LONGEST_CLOSE):
-            self._telling.release()
-        self._poller.reckon(self)
+        # Waits for a call that is running; from within that call it passes at once.
+        if self._delivering.acquire(timeout=_MAX_CLOSE_SECONDS):
+            self._delivering.release()
+        self._on_change(self)
 
-    def tell(self, board: Board, version: object) -> None:
-        """Tell the news (the poller's own way in).
+    def deliver(self, snapshot: Snapshot, version: object) -> None:
+        """Call the subscriber; for the poller.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            What is delivered.
+        version : object
+            Equal for snapshots with the same data.
 
         Raises
         ------
         BaseException
-            Whatever the subscriber raised.
+            What the subscriber raised.
         """
-        with self._telling:
+        with self._delivering:
             if self._closed:
                 return
-            changed = version != self._told
-            self._told, self.deadline = version, None
-            self._on_news(board, changed)
+            changed = version != self._delivered_version
+            self._delivered_version, self.deadline = version, None
+            self._on_snapshot(snapshot, changed)

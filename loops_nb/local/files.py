@@ -1,28 +1,20 @@
-"""Files on disk: private, whole or not there, one owner at a time."""
+"""Private files and folders, atomic writes, and a file lock."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-#: Folder in the data folder: one folder a checkpoint.
-CHECKPOINTS = "checkpoints"
-
-
-class AdapterFile(NamedTuple):
-    """A file of a checkpoint: its name in the checkpoint's folder, the node that wrote it, and its bytes."""
-
-    name: str
-    node_rank: int
-    data: bytes
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 
 def private_folder(path: Path) -> None:
     """Make a folder that only its owner can read, and those of its parents that are not there."""
     if not path.parent.exists():
-        # Python makes missing parents readable by everybody.
+        # mkdir(parents=True) would make the parents with default permissions.
         private_folder(path.parent)
     path.mkdir(exist_ok=True, mode=0o700)
 
@@ -49,33 +41,20 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-class FolderLock:
-    """A lock that the operating system takes back when the process ends, however it ends.
+def lock_file(path: Path) -> BaseFileLock:
+    """Lock a file until `release` of the lock, or the end of the process, however it ends.
 
     Raises
     ------
     BlockingIOError
-        If another process holds it.
+        If the lock is held already.
     """
+    from filelock import FileLock, Timeout
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a")
-        try:
-            if sys.platform == "win32":
-                import msvcrt  # noqa: PLC0415 - only there
-
-                try:
-                    msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
-                except OSError:
-                    raise BlockingIOError from None
-            else:
-                import fcntl  # noqa: PLC0415 - not on Windows
-
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            self._file.close()
-            raise
-
-    def release(self) -> None:
-        """Give the lock free."""
-        self._file.close()
+    # Not by thread: a service is closed by another thread than the one that opened it.
+    lock = FileLock(path, mode=0o600, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise BlockingIOError(f"{path} is locked") from None
+    return lock

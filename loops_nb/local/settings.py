@@ -1,4 +1,4 @@
-"""What the embedded service is started with."""
+"""Settings of the local service."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    connections
+    connections : int, default 512
         How many may be open; more than that, and the longest idle ones are closed, or new ones are answered with 503.
-    idle_seconds
+    idle_seconds : float, default 75.0
         For how long a connection may be open without a request.
-    head_seconds
+    head_seconds : float, default 20.0
         For how long the head of a request may take.
-    unread_seconds
+    unread_seconds : float, default 120.0
         For how long a client may read nothing of an answer that waits for it.
-    closing_seconds
+    closing_seconds : float, default 15.0
         For how long a client may take for the rest of a body that is not wanted any more, and for the end of an answer.
     """
 
@@ -46,41 +46,43 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    data_dir
+    data_dir : Path
         Folder of the records and files.
-    sample
+    sample : bool, default False
         Fill an unused folder with the sample workspace.
-    seed
+    seed : int, default 0
         The sample workspace is the same for the same seed.
-    speed
-        How many times faster than on the hosted service deployments and samplers change state.  Delays before scaling to zero are only
-        shortened above the default speed.
-    url_ttl
+    speed : float, default `DEFAULT_SPEED`
+        How many times faster than on the hosted service deployments and samplers change state.  Delays before scaling
+        to zero are only shortened above the default speed.
+    url_ttl : int, default 900
         Seconds for which a presigned URL works.
-    rate_limit
+    rate_limit : int, default 100
         Requests a second, key and endpoint; 0 switches the limit off.
-    host
+    host : str, default "127.0.0.1"
         The address that the service listens on.
-    body_limit, data_body_limit
+    body_limit, data_body_limit : int
         Largest request body in bytes, of the control plane and of the trainers and samplers.
-    bodies_limit
+    bodies_limit : int, default 536870912
         Largest sum in bytes of all request bodies that are held at one time.
-    body_seconds
+    body_seconds : float, default 30.0
         For how long a request body may be on its way; a second longer for each 32 KiB that have come.
-    connections
+    connections : ConnectionLimits, optional
         What clients may do with their connections.
-    instance
+    instance : str, default ""
         Random id that ``/health`` answers.
-    max_trainers, max_samplers
-        How many of each may be live, with a process of their own, at one time.  Further ones are queued; an idle process makes room.
-    hold_seconds
+    max_trainers, max_samplers : int, default 4
+        How many of each may be live, with a process of their own, at one time.  Further ones are queued; an idle
+        process makes room.
+    hold_seconds : float, default 25.0
         For how long a request that waits for something is held before it is answered with 408.
-    operation_ttl
+    operation_ttl : int, default 3600
         Seconds for which the result of an operation is kept.
-    any_key
-        Whether any key opens the service, in place of the token in its data folder.  A program that embeds the application decides itself
-        who reaches it, hence the default; ``loops-nb serve`` asks for the token unless told otherwise.
-    clock
+    any_key : bool, default True
+        Whether any key opens the service, in place of the token in its data folder.  A program that embeds the
+        application decides itself who reaches it, hence the default; ``loops-nb serve`` asks for the token unless told
+        otherwise.
+    clock : callable, default `wall_clock`
         Gives epoch milliseconds.
     """
 

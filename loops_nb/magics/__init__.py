@@ -1,38 +1,38 @@
-"""``%loops`` in IPython and Jupyter."""
+"""IPython and Jupyter extension: the ``%loops`` magics, their completion and their display."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loops_nb.magics.installed import Installed
+    from loops_nb.magics.extension import Extension
 
 _INSTALLED = "_loops_nb_installed"
 
 
 def load(ip: Any) -> None:
-    """Put ``%loops``, its settings, its completion and its display into a shell.
+    """Install ``%loops``, its settings, completion and display formatters into a shell.
 
     Parameters
     ----------
-    ip
+    ip : InteractiveShell
         The IPython shell.
     """
-    from loops_nb.magics.installed import Installed  # noqa: PLC0415 - needs IPython
+    from loops_nb.magics.extension import Extension  # needs IPython
 
     if getattr(ip, _INSTALLED, None) is None:
-        setattr(ip, _INSTALLED, Installed(ip))
+        setattr(ip, _INSTALLED, Extension(ip))
 
 
 def unload(ip: Any) -> None:
-    """Take back all that `load` did, and close the connection.
+    """Undo `load`, and close the connection.
 
     Parameters
     ----------
-    ip
+    ip : InteractiveShell
         The IPython shell.
     """
-    installed: Installed | None = getattr(ip, _INSTALLED, None)
+    installed: Extension | None = getattr(ip, _INSTALLED, None)
     if installed is not None:
         installed.remove()
         delattr(ip, _INSTALLED)

@@ -1,12 +1,13 @@
-"""How IPython shows our listings and objects, in a notebook and in a terminal.
+"""IPython display formatters for listings and API objects, as HTML and as text.
 
-A listing is a plain pandas DataFrame, so the formatters are registered for that class, by name, without importing pandas; frames that are
-not ours go on to whatever showed them before.
+A listing is a plain pandas DataFrame, so the formatters are registered for that class, by name, without importing
+pandas.  Frames of other origin are passed to the formatter that was registered before.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,124 +16,189 @@ from loops_nb import console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loops_nb.magics.magic import LoopsMagics
+    import pandas as pd
 
-_LOG = logging.getLogger(__name__)
+    from loops_nb.api.models import APIObject
+    from loops_nb.magics.magic import LoopsMagics
+    from loops_nb.render.tables import Table
+
+_logger = logging.getLogger(__name__)
 _HTML = "text/html"
 _TEXT = "text/plain"
-_OURS = "_loops_nb"
+_WRAPPER_MARK = "_loops_nb"
 # pandas 3 names the class by its public module, pandas 2 by the file.
 _FRAMES = (("pandas", "DataFrame"), ("pandas.core.frame", "DataFrame"))
-_OBJECTS = (("loops_nb.models", "Resource"),)
+_RESOURCE = ("loops_nb.api.models", "APIObject")
+_DEFAULT_WIDTH = 120
+_MIN_WIDTH = 40
 
 
-class Display:
+class DisplayFormatters:
     """The formatters of one shell.
 
     Parameters
     ----------
-    ip
+    ip : InteractiveShell
         The IPython shell.
-    magics
-        The settings.
+    settings : LoopsMagics
+        Row limit and time zone.
     """
 
-    def __init__(self, ip: Any, magics: LoopsMagics) -> None:
-        self._magics = magics
+    def __init__(self, ip: Any, settings: LoopsMagics) -> None:
+        self._settings = settings
         self._formatters = {mime: ip.display_formatter.formatters[mime] for mime in (_HTML, _TEXT)}
-        self._placed: list[tuple[Any, Callable[..., Any], Callable[..., Any] | None]] = []
-        for names in _FRAMES:
-            self._place(_HTML, names, lambda former: lambda frame: self._frame_html(frame, former))
-            self._place(_TEXT, names, lambda former: lambda frame, printer, cycle: self._frame_text(frame, printer, cycle, former))
-        for names in _OBJECTS:
-            self._place(_HTML, names, lambda _: self._object_html)
-            self._place(_TEXT, names, lambda _: self._object_text)
+        self._registered: list[tuple[Any, Callable[..., Any], Callable[..., Any] | None]] = []
+        for class_name in _FRAMES:
+            self._register(_HTML, class_name, self._frame_html_formatter)
+            self._register(_TEXT, class_name, self._frame_text_formatter)
+        self._register(_HTML, _RESOURCE, lambda _: self._resource_html)
+        self._register(_TEXT, _RESOURCE, lambda _: self._resource_text)
         self._formatter = ip.display_formatter
-        # A kernel sends texts to a page, whatever its console can show.
+        # A kernel sends text to the page, whatever the encoding of its own console.
         if getattr(ip, "kernel", None) is None:
-            self._formatter.format = self._encodable(self._formatter.format)
+            self._formatter.format = _encodable_format(self._formatter.format)
 
     def remove(self) -> None:
-        """Put back what was there; a formatter that somebody registered since then stays."""
-        for formatter, ours, former in reversed(self._placed):
+        """Restore the previous formatters; one that was registered by other code since then stays."""
+        for formatter, own, previous in reversed(self._registered):
             for table in (formatter.deferred_printers, formatter.type_printers):
-                for key in [key for key, value in table.items() if value is ours]:
+                for key in [key for key, value in table.items() if value is own]:
                     del table[key]
-                    if former is not None:
-                        table[key] = former
-        self._placed.clear()
-        if getattr(self._formatter.__dict__.get("format"), _OURS, False):
+                    if previous is not None:
+                        table[key] = previous
+        self._registered.clear()
+        if getattr(self._formatter.__dict__.get("format"), _WRAPPER_MARK, False):
             del self._formatter.format
 
-    def _place(self, mime: str, names: tuple[str, str], make: Callable[[Any], Callable[..., Any]]) -> None:
+    def _register(self, mime: str, class_name: tuple[str, str], make: Callable[[Any], Callable[..., Any]]) -> None:
         formatter = self._formatters[mime]
-        loaded = getattr(sys.modules.get(names[0]), names[1], None)
-        if loaded is not None and (loaded.__module__, loaded.__name__) == names:
-            former = formatter.type_printers.get(loaded) or formatter.deferred_printers.pop(names, None)
-            ours = make(former)
-            formatter.type_printers[loaded] = ours
+        loaded = getattr(sys.modules.get(class_name[0]), class_name[1], None)
+        if loaded is not None and (loaded.__module__, loaded.__name__) == class_name:
+            previous = formatter.type_printers.get(loaded) or formatter.deferred_printers.pop(class_name, None)
+            own = make(previous)
+            formatter.type_printers[loaded] = own
         else:
-            former = formatter.deferred_printers.get(names)
-            ours = make(former)
-            formatter.deferred_printers[names] = ours
-        self._placed.append((formatter, ours, former))
+            previous = formatter.deferred_printers.get(class_name)
+            own = make(previous)
+            formatter.deferred_printers[class_name] = own
+        self._registered.append((formatter, own, previous))
 
-    def _encodable(self, made: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a ``DisplayFormatter.format`` whose texts the console can encode: those of panels, completions and pandas too."""
-
-        def format_for_console(*args: Any, **named: Any) -> Any:
-            bundle, metadata = made(*args, **named)
-            if isinstance(bundle.get(_TEXT), str):
-                bundle[_TEXT] = console.encodable(bundle[_TEXT])
-            return bundle, metadata
-
-        setattr(format_for_console, _OURS, True)
-        return format_for_console
-
-    def _frame_html(self, frame: Any, former: Callable[..., Any] | None) -> Any:
-        html = self._drawn("frame_html", frame)
-        if html is None:
+    def _frame_html_formatter(self, previous: Callable[..., Any] | None) -> Callable[..., Any]:
+        def format_html(frame: Any) -> Any:
+            html = _or_log(frame_html, frame, self._settings)
+            if html is not None:
+                return html
             frame = _without_urls(frame)
-            return former(frame) if former is not None else frame._repr_html_()
-        return html
+            if previous is not None:
+                return previous(frame)
+            return frame._repr_html_()
 
-    def _frame_text(self, frame: Any, printer: Any, cycle: Any, former: Callable[..., Any] | None) -> None:
-        text = None if _is_inside(printer) else self._drawn("frame_text", frame)
-        if text is not None:
-            _print(printer, text)
-            return
-        frame = _without_urls(frame)
-        if former is not None:
-            former(frame, printer, cycle)
-        else:
-            _print(printer, repr(frame))
+        return format_html
 
-    def _object_html(self, thing: Any) -> str | None:
-        return self._drawn("object_html", thing)
+    def _frame_text_formatter(self, previous: Callable[..., Any] | None) -> Callable[..., Any]:
+        def format_text(frame: Any, printer: Any, cycle: Any) -> None:
+            text = None
+            if not _is_nested(printer):
+                text = _or_log(frame_text, frame, self._settings)
+            if text is not None:
+                _print(printer, text)
+                return
+            frame = _without_urls(frame)
+            if previous is not None:
+                previous(frame, printer, cycle)
+            else:
+                _print(printer, repr(frame))
 
-    def _object_text(self, thing: Any, printer: Any, _cycle: Any) -> None:
-        text = None if _is_inside(printer) else self._drawn("object_text", thing)
-        _print(printer, repr(thing) if text is None else text)
+        return format_text
 
-    def _drawn(self, way: str, thing: Any) -> str | None:
-        """Return what a function of `showing` makes of a thing; None where it is none of ours, or where our display failed."""
-        from loops_nb.magics import showing  # noqa: PLC0415 - only when something is shown
+    def _resource_html(self, resource: Any) -> str | None:
+        return _or_log(resource_html, resource, self._settings)
 
-        try:
-            text: str | None = getattr(showing, way)(thing, self._magics)
-        except Exception:  # noqa: BLE001 - logged with its traceback, and shown in another way
-            # The usual display of pandas is worth more than a traceback in the place of a table.
-            _LOG.exception("%s could not be shown by loops_nb; its usual display is used.", type(thing).__name__)
-            return None
-        return text
+    def _resource_text(self, resource: Any, printer: Any, _cycle: Any) -> None:
+        text = None
+        if not _is_nested(printer):
+            text = _or_log(resource_text, resource, self._settings)
+        if text is None:
+            text = repr(resource)
+        _print(printer, text)
+
+
+def frame_html(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
+    """Return a listing as HTML; None if the frame is not a listing of this package."""
+    from loops_nb.render.tables import as_html, notes_as_html  # only when something is displayed
+
+    table = _table(frame, settings)
+    if table is None:
+        return None
+    if not table.fields:
+        return notes_as_html(table.notes)
+    return as_html(table)
+
+
+def frame_text(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
+    """Return a listing as text that fits the terminal; None if the frame is not a listing of this package."""
+    from loops_nb.render.tables import as_text
+
+    table = _table(frame, settings)
+    if table is None:
+        return None
+    if not table.fields:
+        return "\n".join(table.notes)
+    return as_text(table, max(_MIN_WIDTH, shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns))
+
+
+def resource_html(resource: APIObject, settings: LoopsMagics) -> str:
+    """Return the fields of an API object as an HTML table."""
+    from loops_nb.magics.object_table import object_table
+    from loops_nb.render.tables import as_card_html
+
+    return as_card_html(object_table(resource, time_zone=settings.time_zone))
+
+
+def resource_text(resource: APIObject, settings: LoopsMagics) -> str:
+    """Return the fields of an API object as text."""
+    from loops_nb.magics.object_table import object_table
+    from loops_nb.render.tables import as_card_text
+
+    return as_card_text(object_table(resource, time_zone=settings.time_zone))
+
+
+def _table(frame: pd.DataFrame, settings: LoopsMagics) -> Table | None:
+    from loops_nb.magics.listing_table import kind_of, listing_table
+
+    kind = kind_of(frame)
+    if kind is None:
+        return None
+    return listing_table(frame, kind, row_limit=settings.row_limit, time_zone=settings.time_zone)
+
+
+def _or_log(make: Callable[[Any, LoopsMagics], str | None], value: Any, settings: LoopsMagics) -> str | None:
+    try:
+        return make(value, settings)
+    except Exception:
+        _logger.exception("%s could not be shown by loops_nb; its usual display is used.", type(value).__name__)
+        return None
+
+
+def _encodable_format(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``DisplayFormatter.format`` so that its text, of any object, can be encoded by the console."""
+
+    def format_for_console(*args: Any, **named: Any) -> Any:
+        bundle, metadata = original(*args, **named)
+        if isinstance(bundle.get(_TEXT), str):
+            bundle[_TEXT] = console.encodable(bundle[_TEXT])
+        return bundle, metadata
+
+    setattr(format_for_console, _WRAPPER_MARK, True)
+    return format_for_console
 
 
 def _without_urls(frame: Any) -> Any:
     """Return a frame for the display of pandas, without the presigned URLs of a listing of files."""
     if "loops_nb.frames" not in sys.modules:
         return frame
-    from loops_nb.frames.arrays import KIND_ATTR  # noqa: PLC0415 - pandas is there when a frame is there
-    from loops_nb.magics.cell_text import HIDDEN_URL  # noqa: PLC0415
+    from loops_nb.frames.arrays import KIND_ATTR  # needs pandas
+    from loops_nb.magics.cell_text import HIDDEN_URL
 
     if frame.attrs.get(KIND_ATTR) != "files" or "url" not in frame.columns:
         return frame
@@ -141,8 +207,8 @@ def _without_urls(frame: Any) -> Any:
     return frame
 
 
-def _is_inside(printer: Any) -> bool:
-    """Tell whether the thing is printed inside a list or a dict."""
+def _is_nested(printer: Any) -> bool:
+    """Return whether the object is printed inside a list or a dict."""
     return len(printer.stack) > 1
 
 

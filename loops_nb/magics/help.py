@@ -1,11 +1,9 @@
-"""Help texts, drawn from the grammar."""
+"""Help texts of ``%loops`` and its verbs, generated from the grammar."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING
-
-from loops_nb.magics.grammar import argument_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,29 +13,30 @@ if TYPE_CHECKING:
 _WIDTH = 100
 
 INTRODUCTION = """\
-%loops: Baseten Loops from the notebook. Listings are pandas DataFrames, one thing is an object.
+%loops: Baseten Loops in the notebook. Listings are pandas DataFrames, single resources are objects.
 
 Usage:
-  %loops                   where you are connected, what is alive, what to type next
-  %loops VERB ...          do it and show it
-  df = %loops VERB ...     do it and keep it
-  %%loops sample ...       complete the prompt in the cell below it
+  %loops                   connection, active runs and samplers, next steps
+  %loops VERB ...          run a verb and show its result
+  df = %loops VERB ...     run a verb and assign its result
+  %%loops sample ...       complete the prompt in the cell
 """
 
 CLOSING = """\
-Values: $name and {expression} are the notebook's own ({run.id}, {df.run_id[0]}); quote a text with spaces.
-Tab completes verbs, options, ids, names, checkpoints behind RUN/, metric keys and files. %config LoopsMagics shows the settings.
-A cell shows what its last line gives; display(df) shows more. A last ; shows nothing.
-%loops VERB --help says more about a verb."""
+Values: $name and {expression} are variables and expressions of the notebook ({run.id}, {df.run_id[0]}).
+Quote text with spaces. %config LoopsMagics shows the settings.
+Tab completes verbs, options, ids, names, checkpoints after RUN/, metric keys and files.
+A cell shows the result of its last line; display(df) shows others. A final ; hides the result.
+%loops VERB --help describes a verb."""
 
 EXAMPLES = (
-    ("%loops local start", "a service of your own with sample data: no key, no network"),
-    ("%loops login", "or: keep an API key for the hosted service"),
+    ("%loops local start", "start a local service with sample data: no key, no network"),
+    ("%loops login", "or: store an API key for the hosted service"),
     ("df = %loops runs --base-model Qwen/Qwen3-8B", "runs as a DataFrame"),
-    ("%loops watch", "a live panel of them, also while the cell trains"),
-    ("%loops checkpoints k4q95w5", "what a run has saved"),
-    ("%%loops sample k4q95w5", "completions of the prompt in the cell, by a run's sampler"),
-    ("%loops find --newer-than 2d --status ACTIVE", "which run was it?"),
+    ("%loops watch", "a panel of all runs that updates live, also while a cell trains"),
+    ("%loops checkpoints k4q95w5", "checkpoints of a run"),
+    ("%%loops sample k4q95w5", "completions of the prompt in the cell, from a run's sampler"),
+    ("%loops find --newer-than 2d --status ACTIVE", "search runs"),
 )
 
 
@@ -46,7 +45,7 @@ def general_help(groups: Sequence[tuple[str, Sequence[Verb]]]) -> str:
 
     Parameters
     ----------
-    groups
+    groups : sequence of (str, sequence of Verb)
         Headings and the verbs below them.
     """
     lines = [INTRODUCTION]
@@ -62,16 +61,21 @@ def general_help(groups: Sequence[tuple[str, Sequence[Verb]]]) -> str:
 def verb_help(verb: Verb) -> str:
     """Return the help of one verb."""
     usage = textwrap.fill(
-        verb.usage, _WIDTH, initial_indent="  ", subsequent_indent="      ", break_long_words=False, break_on_hyphens=False
+        verb.usage,
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     lines = [f"{verb.line}: {verb.summary}.", "", "Usage:", usage]
     if verb.verbs:
-        lines += ["", "What:"]
+        lines += ["", "Verbs:"]
         lines += _table((v.word, v.summary) for v in verb.verbs)
-        lines += ["", f"%loops {verb.name} WHAT --help says more."]
+        lines += ["", f"%loops {verb.name} VERB --help describes one."]
     arguments = [a for a in verb.arguments if a.metavar]
     if arguments:
-        lines += ["", "Words:"]
+        lines += ["", "Arguments:"]
         lines += _table((a.metavar, a.help) for a in arguments)
     if verb.options:
         lines += ["", "Options:"]
@@ -88,7 +92,7 @@ def _heading(verb: Verb) -> str:
     words = [verb.word]
     if verb.verbs:
         words.append("|".join(v.word for v in verb.verbs))
-    words += [argument_form(a) for a in verb.arguments if a.metavar]
+    words += [argument.usage for argument in verb.arguments if argument.metavar]
     return " ".join(words)
 
 
@@ -101,7 +105,12 @@ def _table(rows: Iterable[tuple[str, str]], *, width: int = 30) -> list[str]:
             first = " " * (width + 2)
         lines.append(
             textwrap.fill(
-                right, _WIDTH, initial_indent=first, subsequent_indent=" " * (width + 2), break_long_words=False, break_on_hyphens=False
+                right,
+                _WIDTH,
+                initial_indent=first,
+                subsequent_indent=" " * (width + 2),
+                break_long_words=False,
+                break_on_hyphens=False,
             )
         )
     return lines

@@ -1,4 +1,4 @@
-"""``%loops`` itself: settings, and the way from a line to a verb."""
+"""The ``%loops`` and ``%%loops`` magics, and their settings."""
 
 from __future__ import annotations
 
@@ -6,70 +6,82 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand, output_can_be_silenced
-from traitlets import Float, Int, TraitError, Unicode, observe, validate
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+    output_can_be_silenced,
+)
+from traitlets import Bool, Float, Int, TraitError, Unicode, observe, validate
 
 from loops_nb import console
-from loops_nb.config import SETTINGS, files_that_mention_us
+from loops_nb.config import SETTINGS, project_files
+from loops_nb.config.current import choose_setting
 
-# Loading must be quick: what only a line needs is imported by the line.
+# %load_ext must be fast: modules that only a line needs are imported when a line runs.
 if TYPE_CHECKING:
     from loops_nb.errors import ConfigError
-    from loops_nb.magics.connection import Wishes
-    from loops_nb.magics.desk import Desk
+    from loops_nb.magics.connection import ConnectionSettings
+    from loops_nb.magics.context import MagicContext
 
 
 def _trait(kind: Any, name: str) -> Any:
     return kind(SETTINGS[name].default, help=SETTINGS[name].help).tag(config=True)
 
 
-# Its types know only the form without a name.
-_of_cells = cast("Any", cell_magic)("loops")
+# Its type stubs lack the form with a name.
+_loops_cell_magic = cast("Any", cell_magic)("loops")
 
 
 @magics_class
 class LoopsMagics(Magics):
-    """Settings of %loops. Set one with %config LoopsMagics.row_limit = 50, or in pyproject.toml under [tool.loops_nb]."""
+    """Settings of %loops: %config LoopsMagics.row_limit = 50 sets one, as does [tool.loops_nb] in pyproject.toml."""
 
-    base_url = _trait(Unicode, "base_url")
-    auth_scheme = _trait(Unicode, "auth_scheme")
-    poll_interval = _trait(Float, "poll_interval")
-    row_limit = _trait(Int, "row_limit")
-    time_zone = _trait(Unicode, "time_zone")
-    timeout = _trait(Float, "timeout")
+    base_url: Any = _trait(Unicode, "base_url")
+    auth_scheme: Any = _trait(Unicode, "auth_scheme")
+    poll_interval: Any = _trait(Float, "poll_interval")
+    row_limit: Any = _trait(Int, "row_limit")
+    time_zone: Any = _trait(Unicode, "time_zone")
+    timeout: Any = _trait(Float, "timeout")
+    capture_environment: Any = _trait(Bool, "capture_environment")
 
-    # Settings of ipython_config.py are set before __init__ comes to its second line.
-    _desk: Desk | None = None
+    # Set on the class: `super().__init__` already calls the observers below, with the values of ipython_config.py.
+    _context: MagicContext | None = None
+    _is_reading_project = False
 
     def __init__(self, shell: Any) -> None:
-        _drop_unusable(shell.config)
+        _drop_invalid(shell.config)
         super().__init__(shell=shell, parent=shell)
         self.project_file: Path | None = None
-        self.project_url = ""
+        self.project_url: str = ""
         self.project_error: ConfigError | None = None
         self.read_project()
 
     @property
-    def desk(self) -> Desk:
-        """The shell's desk; made at the first use, so that loading the extension stays quick."""
-        if self._desk is None:
-            from loops_nb.magics.connection import Connection  # noqa: PLC0415
-            from loops_nb.magics.desk import Desk  # noqa: PLC0415
-            from loops_nb.magics.knowledge import Knowledge  # noqa: PLC0415
+    def context(self) -> MagicContext:
+        """Context of the shell; made on first use, which keeps ``%load_ext`` fast."""
+        if self._context is None:
+            from loops_nb.magics.completion_cache import CompletionCache
+            from loops_nb.magics.connection import SharedClient
+            from loops_nb.magics.context import MagicContext
 
-            knowledge = Knowledge()
-            self._desk = Desk(self.shell, self, Connection(self._wishes, knowledge), knowledge)
-        return self._desk
+            cache = CompletionCache()
+            self._context = MagicContext(self.shell, self, SharedClient(self._connection_settings, cache), cache)
+        return self._context
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._desk is not None:
-            self._desk.connection.drop()
+        """Close the connection."""
+        if self._context is not None:
+            self._context.connection.drop()
+        choose_setting("capture_environment", None)
 
-    @validate("base_url", "auth_scheme", "poll_interval", "row_limit", "time_zone", "timeout")
-    def _checked(self, proposal: Any) -> Any:
-        from loops_nb.config.checks import check_setting  # noqa: PLC0415
-        from loops_nb.errors import ConfigError  # noqa: PLC0415
+    @validate("base_url", "auth_scheme", "poll_interval", "row_limit", "time_zone", "timeout", "capture_environment")
+    def _validate(self, proposal: Any) -> Any:
+        from loops_nb.config.setting_checks import check_setting
+        from loops_nb.errors import ConfigError
 
         try:
             return check_setting(proposal["trait"].name, proposal["value"])
@@ -77,34 +89,40 @@ class LoopsMagics(Magics):
             raise TraitError(str(error)) from None
 
     @observe("base_url")
-    def _elsewhere(self, _change: Any) -> None:
-        # The latest word wins: a base_url that is set after `%loops connect` is meant.
-        if self._desk is not None:
-            self._desk.connection.choose(None)
+    def _base_url_changed(self, _change: Any) -> None:
+        # The latest setting wins, also over an earlier `%loops connect`.
+        if self._context is not None:
+            self._context.connection.select(None)
+
+    @observe("capture_environment")
+    def _capture_environment_changed(self, change: Any) -> None:
+        # Experiments read the project's file themselves.
+        if not self._is_reading_project:
+            choose_setting("capture_environment", change["new"])
 
     @observe("poll_interval")
-    def _other_pace(self, change: Any) -> None:
-        # Panels that are open follow; without panels there is no poller yet.
+    def _poll_interval_changed(self, change: Any) -> None:
+        # Applies to open panels too; without panels there is no poller yet.
         live = sys.modules.get("loops_nb.live")
-        client = self._desk.connection.live if self._desk is not None else None
+        client = self._context.connection.current if self._context is not None else None
         if live is not None and client is not None:
-            live.poller_for(client.exchange).interval = change["new"]
+            live.poller_for(client.config).interval = change["new"]
 
     def read_project(self) -> None:
-        """Take the settings of the project's ``pyproject.toml``; those set by a person stay as they are.
+        """Read the settings of the project's ``pyproject.toml``; settings made by the user take precedence.
 
-        A faulty file is remembered, not raised: the magics must be there to say what is wrong with it.
+        The error of an invalid file is stored, not raised: the extension must load to report it.
         """
         self.project_error = None
         try:
             folder = Path.cwd()
         except OSError:
-            # The working folder is gone.
+            # The working directory was deleted.
             return
-        if not files_that_mention_us(folder):
+        if not project_files(folder):
             return
-        from loops_nb.config.project import project_settings  # noqa: PLC0415
-        from loops_nb.errors import ConfigError  # noqa: PLC0415
+        from loops_nb.config.project import project_settings
+        from loops_nb.errors import ConfigError
 
         try:
             found = project_settings(folder)
@@ -113,54 +131,60 @@ class LoopsMagics(Magics):
             return
         self.project_file = found.path
         self.project_url = found.values.get("base_url", "")
-        for name, value in found.values.items():
-            if name != "base_url" and getattr(self, name) == SETTINGS[name].default:
-                setattr(self, name, value)
+        self._is_reading_project = True
+        try:
+            for name, value in found.values.items():
+                if name != "base_url" and getattr(self, name) == SETTINGS[name].default:
+                    setattr(self, name, value)
+        finally:
+            self._is_reading_project = False
 
-    def _wishes(self) -> Wishes:
+    def _connection_settings(self) -> ConnectionSettings:
         if self.project_error is not None:
             self.read_project()
         if self.project_error is not None:
             raise self.project_error
-        from loops_nb.magics.connection import Wishes  # noqa: PLC0415
+        from loops_nb.magics.connection import ConnectionSettings
 
-        return Wishes(self.base_url, self.project_url, self.auth_scheme, self.timeout)
+        return ConnectionSettings(self.base_url, self.project_url, self.auth_scheme, self.timeout)
 
     @output_can_be_silenced
     @no_var_expand
     @needs_local_scope
     @line_magic
     def loops(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
-        """Baseten Loops from the notebook: %loops --help says everything."""
-        from loops_nb.magics.dispatch import run_line  # noqa: PLC0415
-        from loops_nb.magics.expressions import evaluated  # noqa: PLC0415
+        """Baseten Loops in the notebook: see %loops --help."""
+        from loops_nb.magics.dispatch import run_line
+        from loops_nb.magics.lexer import evaluate_expression
 
-        namespace = {**self.desk.shell.user_ns, **(local_ns or {})}
-        return run_line(self.desk, line, lambda expression: evaluated(expression, namespace))
+        namespace = {**self.context.shell.user_ns, **(local_ns or {})}
+        return run_line(self.context, line, lambda expression: evaluate_expression(expression, namespace))
 
-    # Not to be silenced by a semicolon at the end of the cell: there it belongs to the prompt.
+    # Without `output_can_be_silenced`: a semicolon at the end of the cell belongs to the prompt.
     @no_var_expand
     @needs_local_scope
-    @_of_cells
+    @_loops_cell_magic
     def loops_cell(self, line: str, cell: str, local_ns: dict[str, Any] | None = None) -> Any:
-        """Complete the prompt in the cell: %%loops sample --help says everything."""
-        from loops_nb.magics.dispatch import run_line  # noqa: PLC0415
-        from loops_nb.magics.expressions import evaluated  # noqa: PLC0415
+        """Complete the prompt in the cell: see %%loops sample --help."""
+        from loops_nb.magics.dispatch import run_line
+        from loops_nb.magics.lexer import evaluate_expression
 
-        namespace = {**self.desk.shell.user_ns, **(local_ns or {})}
-        found = run_line(self.desk, line, lambda expression: evaluated(expression, namespace), cell=cell)
-        return None if line.rstrip().endswith(";") else found
+        namespace = {**self.context.shell.user_ns, **(local_ns or {})}
+        found = run_line(self.context, line, lambda expression: evaluate_expression(expression, namespace), cell=cell)
+        if line.rstrip().endswith(";"):
+            return None
+        return found
 
 
-def _drop_unusable(config: Any) -> None:
-    """Take values that cannot be used out of the shell's configuration, and say so.
+def _drop_invalid(config: Any) -> None:
+    """Remove invalid values from the shell's configuration, with a message.
 
-    ``%config`` leaves a refused value there; with it the extension could not be loaded a second time.
+    ``%config`` keeps a rejected value there, and the extension could not be loaded again with it.
     """
     if "LoopsMagics" not in config:
         return
-    from loops_nb.config.checks import check_setting  # noqa: PLC0415
-    from loops_nb.errors import ConfigError  # noqa: PLC0415
+    from loops_nb.config.setting_checks import check_setting
+    from loops_nb.errors import ConfigError
 
     section = config.LoopsMagics
     for name in [name for name in section if name in SETTINGS]:
@@ -168,12 +192,12 @@ def _drop_unusable(config: Any) -> None:
             check_setting(name, section[name])
         except ConfigError as error:
             del section[name]
-            console.say(f"LoopsMagics.{name} is left as it was: {error}")
+            console.say(f"LoopsMagics.{name} was not changed: {error}")
 
 
-# IPython asks an object for `getdoc` before it reads the docstring: so `%loops?` shows the whole help without loading the verbs now.
+# IPython prefers `getdoc` to the docstring: `%loops?` shows the whole help without importing the verbs now.
 def _getdoc() -> str:
-    from loops_nb.magics.dispatch import whole_help  # noqa: PLC0415
+    from loops_nb.magics.dispatch import whole_help
 
     return whole_help()
 

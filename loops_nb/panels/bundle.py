@@ -14,8 +14,8 @@ NAME = "panels.js"
 def page_code(name: str = NAME) -> str:
     """Return the text of a module.
 
-    It is saved with every widget whose state a notebook keeps, so it is small; and it is a text, not a path, because a watched file would
-    keep every widget alive.
+    It is saved with every widget whose state a notebook keeps, so it is small; and it is a text, not a path, because a
+    watched file would keep every widget alive.
 
     Parameters
     ----------

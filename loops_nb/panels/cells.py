@@ -1,4 +1,4 @@
-"""What the notebook tells a kernel about its cells: which one runs, which are gone, and when one ended."""
+"""Cells of the notebook, as far as the kernel knows: which one runs, which were deleted, and when one ended."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-class Place(NamedTuple):
-    """Where something was shown.
+class CellPosition(NamedTuple):
+    """The cell execution that an output belongs to.
 
     Parameters
     ----------
-    cell
-        The cell's id; empty where the front end does not tell.
-    run
-        Which execution of the kernel it was.
-    deleted
-        Ids of cells that are gone since.
+    cell : str
+        The cell's id; empty where the front end does not send it.
+    run : int
+        The execution count.
+    deleted : tuple of str, default ()
+        Ids of cells that were deleted since the last execution.
     """
 
     cell: str
@@ -42,7 +42,7 @@ def shell() -> Any:
 
 
 def is_notebook() -> bool:
-    """Tell whether a kernel runs this process: somebody may see widgets."""
+    """Tell whether a kernel runs this process: a front end may show widgets."""
     return getattr(shell(), "kernel", None) is not None
 
 
@@ -56,7 +56,7 @@ def is_cell_running() -> bool:
     return False
 
 
-def place() -> Place | None:
+def current_position() -> CellPosition | None:
     """Return the cell that runs now; None outside of a kernel."""
     ip = shell()
     kernel = getattr(ip, "kernel", None)
@@ -67,7 +67,7 @@ def place() -> Place | None:
     except (AttributeError, TypeError, LookupError):
         metadata = {}
     deleted = metadata.get("deletedCells")
-    return Place(
+    return CellPosition(
         cell=str(metadata.get("cellId") or ""),
         run=int(getattr(ip, "execution_count", 0) or 0),
         deleted=tuple(str(name) for name in deleted) if isinstance(deleted, list) else (),
@@ -95,7 +95,7 @@ class CellClock:
         self._running = 1
 
     def ended(self) -> float | None:
-        """Return the monotonic time when the last cell ended; None while one is running, minus infinity where nobody tells."""
+        """Return the monotonic time when the last cell ended; None while one is running, minus infinity if unknown."""
         return None if self._running else self._ended
 
     def at_end(self, do: Callable[[], None]) -> Callable[[], None]:
@@ -124,4 +124,4 @@ class CellClock:
                 faults.record(_LOG, "bringing panels up to date at the end of a cell", error)
 
 
-CLOCK = CellClock()
+CELL_CLOCK = CellClock()

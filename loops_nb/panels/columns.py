@@ -1,37 +1,49 @@
-"""The table of the panels' tables: their columns, how each is drawn, and the lines of code that a row offers to copy."""
+"""Tables of the panels: columns, values of their cells, and the lines of code that a row offers to copy.
+
+A column is declared in `COLUMNS` and filled in the function of its table below.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from loops_nb.models import (
-    DEPLOYMENT_STATUSES,
+from loops_nb.api.gpus import gpu_types, gpus_held_by_run, gpus_of, holds_gpus, is_alive, run_is_finished, sum_of_known
+from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
+from loops_nb.api.states import (
     DEPLOYMENT_TERMINAL,
-    RUN_STATUSES,
-    SAMPLER_STATUSES,
-    SYNC_STATUSES,
+    ENDED,
+    FAILED,
+    IN_TRANSITION,
+    SAMPLER_TERMINAL,
+    SLEEPING,
+    WORKING,
+    status_name,
 )
-from loops_nb.panels.wire import TableName, Tone
+from loops_nb.api.step_names import step_of
+from loops_nb.panels.messages import Cell, Row, TableName, Tone
 
-#: ``age``: a time, shown as how long ago.  ``hidden``: for the page's own use, or for the row's details.
-Drawn = Literal["id", "text", "state", "age", "bytes", "count", "uri", "flag"]
+#: ``age``: a time, shown as how long ago.  ``number``: a value of a metric.  ``spark``: a sparkline, as
+#: `loops_nb.panels.experiments.sparkline.Sparkline` writes it.  ``hidden``: for the page's own use, or for the
+#: row's details.
+Drawn = Literal["id", "text", "state", "age", "bytes", "count", "uri", "flag", "number", "spark"]
 
 
-class Column(Struct, frozen=True):
+class PanelColumn(Struct, frozen=True):
     """One column.
 
     Parameters
     ----------
-    name
+    name : str
         As in the frames of `loops_nb.frames`, wherever that has one.
-    title
+    title : str
         Its heading.
-    drawn
+    drawn : str
         How a cell is drawn.
-    rank
-        How important it is where there is little room: 0 is most.  None is shown only in a row's details.
+    rank : int or None
+        Importance where space is short: 0 is most.  None is shown only in a row's details.
     """
 
     name: str
@@ -40,21 +52,32 @@ class Column(Struct, frozen=True):
     rank: int | None
 
 
-def _c(name: str, title: str, drawn: Drawn, rank: int | None) -> Column:
-    return Column(name, title, drawn, rank)
+class RecordedRun(NamedTuple):
+    """What is recorded of a run on this machine: the last value of its loss, the last step, and a sparkline."""
+
+    value: Cell
+    step: int | None
+    spark: str | None
+
+
+def _c(name: str, title: str, drawn: Drawn, rank: int | None) -> PanelColumn:
+    return PanelColumn(name, title, drawn, rank)
 
 
 _FINISHED = _c("finished", "Finished", "flag", None)
 
 #: The first column is the id that a row is known by.  ``finished`` says whether it will never change again.
-COLUMNS: dict[TableName, tuple[Column, ...]] = {
+COLUMNS: dict[TableName, tuple[PanelColumn, ...]] = {
     "runs": (
         _c("id", "Run", "id", 0),
         _c("name", "Name", "text", 1),
-        _c("base_model", "Base model", "text", 4),
+        _c("base_model", "Base model", "text", 2),
         _c("status", "State", "state", 0),
         _c("deployment_status", "Trainer", "state", 0),
         _c("sampler_status", "Sampler", "state", 1),
+        _c("spark", "Curve", "spark", 2),
+        _c("last_value", "Last loss", "number", 2),
+        _c("last_step", "Step", "count", 2),
         _c("gpus", "GPUs", "count", 2),
         _c("last_checkpoint", "Last checkpoint", "text", 3),
         _c("last_checkpoint_at", "Saved", "age", 3),
@@ -112,14 +135,12 @@ COLUMNS: dict[TableName, tuple[Column, ...]] = {
 
 #: Every documented state, and how it feels; a state that is not here is ``unknown``.
 TONES: dict[str, Tone] = {
-    **dict.fromkeys((*DEPLOYMENT_STATUSES, *SAMPLER_STATUSES), "busy"),
-    **dict.fromkeys(("ACTIVE", "RUNNING", "COMPLETE"), "good"),
-    **dict.fromkeys(("SCALED_TO_ZERO",), "idle"),
-    **dict.fromkeys(("FAILED", "BUILD_FAILED", "DEPLOY_FAILED", "UNHEALTHY", "PREEMPTED"), "bad"),
-    **dict.fromkeys(("INACTIVE", "STOPPED", "BUILD_STOPPED"), "over"),
-    **dict.fromkeys(("SYNCING",), "busy"),
+    **dict.fromkeys(sorted(IN_TRANSITION), "busy"),
+    **dict.fromkeys(sorted(WORKING), "good"),
+    **dict.fromkeys(sorted(SLEEPING), "idle"),
+    **dict.fromkeys(sorted(FAILED), "bad"),
+    **dict.fromkeys(sorted(ENDED), "over"),
 }
-assert {*RUN_STATUSES, *DEPLOYMENT_STATUSES, *SAMPLER_STATUSES, *SYNC_STATUSES, *DEPLOYMENT_TERMINAL} <= TONES.keys()  # noqa: S101
 
 #: Lines that a row offers to copy: what they do, and the line, in which ``{column}`` stands for a cell of the row.
 LINES: dict[TableName, tuple[tuple[str, str], ...]] = {
@@ -145,3 +166,127 @@ LINES: dict[TableName, tuple[tuple[str, str], ...]] = {
         ("List all of its run", "df = %loops checkpoints --run {run_id}"),
     ),
 }
+
+_NAMES: dict[TableName, tuple[str, ...]] = {table: tuple(c.name for c in kind) for table, kind in COLUMNS.items()}
+
+
+def run_row(
+    run: Run, deployment: Deployment | None, newest: Checkpoint | None, recorded: RecordedRun | None = None
+) -> Row:
+    """Return a run's row.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    deployment : Deployment or None
+        Its deployment, if it is known.
+    newest : Checkpoint or None
+        Its newest checkpoint, if it is known.
+    recorded : RecordedRun or None, default None
+        What this machine has recorded of it.
+    """
+    sampler = run.sampler
+    return _row(
+        "runs",
+        id=run.id,
+        name=run.name,
+        base_model=run.base_model,
+        status=status_name(run),
+        deployment_status=status_name(deployment),
+        sampler_status=status_name(sampler),
+        spark=recorded.spark if recorded else None,
+        last_value=recorded.value if recorded else None,
+        last_step=recorded.step if recorded else None,
+        gpus=gpus_held_by_run(run, deployment),
+        last_checkpoint=newest.checkpoint_id if newest else None,
+        last_checkpoint_at=millis(newest.created_at) if newest else None,
+        created_at=millis(run.created_at),
+        owner=run.user.email if run.user else None,
+        gpu_type=gpu_types(_gpu_type(deployment), _gpu_type(sampler)),
+        session_id=run.session_id,
+        deployment_id=run.deployment_id or (deployment.id if deployment else None),
+        sampler_id=sampler.id if sampler else None,
+        finished=run_is_finished(run, deployment),
+    )
+
+
+def sampler_row(sampler: Sampler, run_id: str | None) -> Row:
+    """Return a sampler's row; ``run_id`` is the run it is paired with."""
+    return _row(
+        "samplers",
+        id=sampler.id,
+        base_model=sampler.base_model,
+        status=status_name(sampler),
+        run_id=run_id,
+        gpus=gpus_of(sampler) if holds_gpus(sampler) else 0,
+        gpu_type=_gpu_type(sampler),
+        created_at=millis(sampler.created_at),
+        owner=sampler.user.email if sampler.user else None,
+        base_checkpoint=sampler.base_checkpoint,
+        model_id=sampler.model_id,
+        deployment_id=sampler.deployment_id,
+        finished=status_name(sampler) in SAMPLER_TERMINAL,
+    )
+
+
+def deployment_row(deployment: Deployment) -> Row:
+    """Return a deployment's row, its GPUs those of both halves."""
+    sampler = deployment.sampler
+    parts: tuple[Deployment | Sampler, ...] = (deployment,) if sampler is None else (deployment, sampler)
+    return _row(
+        "deployments",
+        id=deployment.id,
+        base_model=deployment.base_model,
+        status=status_name(deployment),
+        sampler_status=status_name(sampler),
+        active_run_id=deployment.active_run_id,
+        latest_run_id=deployment.latest_run_id,
+        gpus=sum_of_known(gpus_of(part) for part in parts if is_alive(part)),
+        gpu_type=gpu_types(_gpu_type(deployment), _gpu_type(sampler)),
+        created_at=millis(deployment.created_at),
+        availability_model=deployment.availability_model,
+        owner=deployment.user.email if deployment.user else None,
+        sampler_id=sampler.id if sampler else None,
+        finished=status_name(deployment) in DEPLOYMENT_TERMINAL,
+    )
+
+
+def checkpoint_row(checkpoint: Checkpoint) -> Row:
+    """Return a checkpoint's row."""
+    return _row(
+        "checkpoints",
+        id=checkpoint.id,
+        checkpoint_id=checkpoint.checkpoint_id,
+        step=step_of(checkpoint.checkpoint_id),
+        target=checkpoint.target,
+        size_bytes=checkpoint.size_bytes,
+        sync_status=checkpoint.sync_status,
+        created_at=millis(checkpoint.created_at),
+        run_id=checkpoint.run_id,
+        base_model=checkpoint.base_model,
+        uri=checkpoint.uri,
+        finished=False,
+    )
+
+
+def millis(when: datetime | None) -> float | None:
+    """Return epoch milliseconds; a time without an offset counts as UTC."""
+    if when is None:
+        return None
+    return round((when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def cell(row: Row, table: TableName, column: str) -> Any:
+    """Return one cell of a row."""
+    return row[_NAMES[table].index(column)]
+
+
+def _row(table: TableName, **cells: Any) -> Row:
+    return tuple(cells[name] for name in _NAMES[table])
+
+
+def _gpu_type(part: Deployment | Sampler | None) -> str | None:
+    if part is None or part.instance_type is None:
+        return None
+    return part.instance_type.gpu_type

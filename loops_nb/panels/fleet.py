@@ -1,69 +1,54 @@
-"""The fleet: every run with both its halves, standalone samplers, and what all of it holds."""
+"""Panel of all runs with their trainers and samplers, standalone samplers, and the GPUs that they hold."""
 
 from __future__ import annotations
 
-from itertools import compress
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loops_nb.drawing.wording import many
-from loops_nb.live import Need
-from loops_nb.models import RUN_TERMINAL, SAMPLER_TERMINAL
-from loops_nb.panels.content import Content, Derived, Memo
-from loops_nb.panels.held import Holdings, halves_of
-from loops_nb.panels.notices import Trouble, run_trouble, sampler_trouble
-from loops_nb.panels.rows import run_is_finished, run_row, sampler_row, serves, state
-from loops_nb.panels.stuck import is_under_way, stuck_spans
-from loops_nb.panels.view import Pairing, envelope, frames
-from loops_nb.panels.wire import Fact
+from loops_nb.api.gpus import GpuUsage, run_is_finished, total_usage, usage_of
+from loops_nb.api.pairing import deployments_of_runs, serves
+from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL, is_in_transition, status_name
+from loops_nb.client import checks
+from loops_nb.live import Query, stuck_spans
+from loops_nb.panels.columns import run_row, sampler_row
+from loops_nb.panels.messages import Fact
+from loops_nb.panels.notices import Announcement, run_announcement, sampler_announcement
+from loops_nb.panels.panel import Panel
+from loops_nb.panels.recorded_runs import RunRecords
+from loops_nb.panels.view import envelope, frames
+from loops_nb.panels.view_model import Memo, ViewModel
+from loops_nb.render.formatting import first_and_more, many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
 
-    from loops_nb.live import Board
-    from loops_nb.models import Checkpoint, Deployment, Run, Sampler
-    from loops_nb.panels.held import Halves, Held
-    from loops_nb.panels.wire import Row, ViewName
+    from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
+    from loops_nb.client.config import HasConfig
+    from loops_nb.live import Snapshot
+    from loops_nb.panels.columns import RecordedRun
+    from loops_nb.panels.messages import Row, ViewName
 
 _MOST_NAMED = 3
 
 
-class _Seen(NamedTuple):
-    """What is worked out of one run or one standalone sampler, once for as long as it does not change.
+class _Entry(NamedTuple):
+    """What is derived from one run or one standalone sampler alone; kept until the run or the sampler changes.
 
     Parameters
     ----------
-    serves
+    serving_id : str or None
         The deployment that is there for the run.
-    halves
-        What is held for it.
+    usage : tuple of GpuUsage
+        The GPUs that it holds.
     """
 
     row: Row
-    trouble: Trouble
+    announcement: Announcement
     is_finished: bool
-    is_under_way: bool
-    serves: str | None
-    halves: Halves
-
-
-#: By name of what is seen, by id.
-_Columns = dict[str, dict[str, Any]]
-
-
-class _Table:
-    """What is shown of one table, part by part."""
-
-    def __init__(self, seen: Callable[..., _Seen]) -> None:
-        self._seen = Memo(seen)
-        self._parts = {name: Derived(attrgetter(name)) for name in _Seen._fields}
-
-    def of(self, *parts: Mapping[str, Any]) -> _Columns:
-        """Return the rows, the troubles and so on, each by id."""
-        seen = self._seen.of(*parts)
-        return {name: part.of(seen, self._seen.fresh) for name, part in self._parts.items()}
+    is_in_transition: bool
+    serving_id: str | None
+    usage: tuple[GpuUsage, ...]
 
 
 class FleetView:
@@ -75,132 +60,186 @@ class FleetView:
         As in ``loops.runs.list``.
     base_model
         Only runs and samplers of this base model.
+    recorded
+        Returns what is recorded of runs on this machine, by their ids; None where nothing is.
     """
 
     name: ViewName = "fleet"
 
-    def __init__(self, *, scope: str | None = None, team_id: str | None = None, base_model: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        scope: str | None = None,
+        team_id: str | None = None,
+        base_model: str | None = None,
+        recorded: Callable[[], Mapping[str, RecordedRun]] | None = None,
+    ) -> None:
         self._base_model = base_model
-        self.needs: tuple[Need, ...] = (
-            Need("runs", scope=scope, team_id=team_id),
-            Need("deployments", scope=scope),
-            Need("samplers", scope=scope, team_id=team_id),
-            Need("checkpoints", scope=scope, team_id=team_id),
+        self._recorded = recorded
+        self.queries: tuple[Query, ...] = (
+            Query("runs", scope=scope, team_id=team_id),
+            Query("deployments", scope=scope),
+            Query("samplers", scope=scope, team_id=team_id),
+            Query("checkpoints", scope=scope, team_id=team_id),
         )
-        self.title = "Runs and samplers" if base_model is None else f"Runs and samplers of {base_model}"
+        self.title: str = "Runs and samplers" if base_model is None else f"Runs and samplers of {base_model}"
         options = (("scope", scope), ("team", team_id), ("base-model", base_model))
-        self.line = "%loops watch" + "".join(f" --{flag} {value}" for flag, value in options if value is not None)
-        self._runs, self._samplers = _Table(_seen_run), _Table(_seen_sampler)
-        self._pairing = Pairing()
-        self._claimed_by_deployments = Memo(_halves_of_deployment)
-        self._holdings = Holdings()
-        self._troubles: dict[str, Trouble] = {}
+        self.line: str = "%loops watch" + "".join(f" --{flag} {value}" for flag, value in options if value is not None)
+        self._runs, self._samplers = Memo(_run_entry), Memo(_sampler_entry)
+        self._announcements: dict[str, Announcement] = {}
 
-    def compose(self, board: Board, now: float) -> Content:
+    def compose(self, snapshot: Snapshot, now: float) -> ViewModel:
         """Return the rows and the summary."""
-        runs, deployments, samplers = self._things(board)
-        serving = self._pairing.of(runs, deployments)
-        of_runs, alone = self._runs.of(runs, serving, board.newest_checkpoints), self._samplers.of(samplers)
-        self._troubles = {**of_runs["trouble"], **alone["trouble"]}
-        facts = [_count("runs alive", of_runs["is_finished"])]
+        runs, deployments, samplers = self._things(snapshot)
+        paired = deployments_of_runs(runs, deployments)
+        # Only what is derived from a single run is kept between looks; sums over a thousand runs take a millisecond.
+        recorded = self._recorded() if self._recorded is not None else {}
+        of_runs = self._runs.of(runs, paired, snapshot.newest_checkpoints, recorded)
+        alone = self._samplers.of(samplers)
+        self._announcements = {
+            key: entry.announcement for entries in (of_runs, alone) for key, entry in entries.items()
+        }
+        facts = [_count_of_alive("runs alive", of_runs)]
         if samplers:
-            facts.append(_count("standalone samplers alive", alone["is_finished"]))
-        facts += self._gpu_facts(deployments, serving, of_runs, alone)
-        moving = list(compress(runs, of_runs["is_under_way"].values()))
+            facts.append(_count_of_alive("standalone samplers alive", alone))
+        facts += _gpu_facts(deployments, paired, of_runs, alone)
+        moving = [key for key, entry in of_runs.items() if entry.is_in_transition]
         if moving:
             facts.append(Fact(label="deploying", value=many(len(moving), "run"), tone="busy"))
-        stuck = [key for key in moving if stuck_spans(board.history(key), now)]
+        stuck = [key for key in moving if stuck_spans(snapshot.history(key), now)]
         if stuck:
-            more = f" and {len(stuck) - _MOST_NAMED:,} more" if len(stuck) > _MOST_NAMED else ""
-            facts.append(Fact(label="stuck", value=", ".join(stuck[:_MOST_NAMED]) + more, tone="bad"))
+            facts.append(Fact(label="stuck", value=first_and_more(stuck, _MOST_NAMED), tone="bad"))
         # Rows of what did not change are the same objects as before.
-        return Content({"runs": of_runs["row"], "samplers": alone["row"]}, tuple(facts))
+        return ViewModel({"runs": _rows(of_runs), "samplers": _rows(alone)}, tuple(facts))
 
-    def troubles(self, board: Board) -> dict[str, Trouble]:  # noqa: ARG002 - `compose` has just looked at it
-        """Return what is to be said of runs and standalone samplers."""
-        return self._troubles
+    def announcements(self, snapshot: Snapshot) -> dict[str, Announcement]:  # noqa: ARG002 - `compose` has just looked at it
+        """Return the announcements of runs and standalone samplers."""
+        return self._announcements
 
-    def frame(self, board: Board) -> pd.DataFrame:
+    def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return the runs as ``loops.runs.frame`` would."""
-        runs, deployments, _ = self._things(board)
-        frame: pd.DataFrame = frames().runs_frame(envelope("runs", runs), deployments=envelope("deployments", deployments))
+        runs, deployments, _ = self._things(snapshot)
+        frame: pd.DataFrame = frames().runs_frame(
+            envelope("runs", runs), deployments=envelope("deployments", deployments)
+        )
         return frame
 
-    def _things(self, board: Board) -> tuple[Mapping[str, Run], Mapping[str, Deployment], dict[str, Sampler]]:
-        runs, deployments, samplers = board.runs, board.deployments, board.samplers
+    def _things(self, snapshot: Snapshot) -> tuple[Mapping[str, Run], Mapping[str, Deployment], dict[str, Sampler]]:
+        runs, deployments, samplers = snapshot.runs, snapshot.deployments, snapshot.samplers
         # Before anything is left out: a sampler of a run that is not shown does not stand alone.
-        paired = {run.sampler.id for run in runs.values() if run.sampler is not None} if samplers else set()
-        paired |= {found.sampler.id for found in deployments.values() if found.sampler is not None} if samplers else set()
-        if self._base_model is not None:
-            runs = {key: run for key, run in runs.items() if run.base_model == self._base_model}
-            deployments = {key: found for key, found in deployments.items() if found.base_model == self._base_model}
-            samplers = {key: found for key, found in samplers.items() if found.base_model == self._base_model}
-        if not samplers:
-            return runs, deployments, samplers
-        return runs, deployments, {key: found for key, found in samplers.items() if key not in paired}
-
-    def _gpu_facts(
-        self,
-        deployments: Mapping[str, Deployment],
-        serving: Mapping[str, Deployment | None],
-        of_runs: _Columns,
-        alone: _Columns,
-    ) -> Iterable[Fact]:
-        served = set(of_runs["serves"].values())
-        unserved = {key: deployments[key] for key in deployments if key not in served} if deployments.keys() - served else {}
-        claimed = self._claimed_by_deployments.of(unserved)
-        held = self._holdings.count(of_runs["halves"], claimed, alone["halves"])
-        idle = _gpus(held, in_use=False)
-        yield Fact(label="GPUs in use", value=f"{_gpus(held, in_use=True):,}")
-        # Held, and known to have nothing active on them: what may be given back.
-        yield Fact(label="GPUs idle", value=f"{idle:,}", tone="bad" if idle else None)
-        unexplained = _gpus(held, in_use=None)
-        if unexplained:
-            yield Fact(label="GPUs that no listed run explains", value=f"{unexplained:,}")
-        untold = sum(count for half, count in held.items() if half.gpus is None)
-        if untold:
-            yield Fact(label="alive on hardware not told", value=f"{untold:,}")
-        ownerless = [key for key, halves in claimed.items() if halves]
-        known = {found.id for found in serving.values() if found is not None} if ownerless else set()
-        homeless = sum(key not in known for key in ownerless)
-        if homeless:
-            yield Fact(label="alive without a run here", value=many(homeless, "deployment"))
+        owners: list[Run | Deployment] = [*runs.values(), *deployments.values()]
+        paired = {owner.sampler.id for owner in owners if owner.sampler is not None}
+        samplers = {key: found for key, found in samplers.items() if key not in paired}
+        model = self._base_model
+        if model is not None:
+            runs = {key: run for key, run in runs.items() if run.base_model == model}
+            deployments = {key: found for key, found in deployments.items() if found.base_model == model}
+            samplers = {key: found for key, found in samplers.items() if found.base_model == model}
+        return runs, deployments, samplers
 
 
-def _seen_run(run: Run, deployment: Deployment | None, newest: Checkpoint | None) -> _Seen:
+def _gpu_facts(
+    deployments: Mapping[str, Deployment],
+    paired: Mapping[str, Deployment | None],
+    of_runs: Mapping[str, _Entry],
+    alone: Mapping[str, _Entry],
+) -> Iterable[Fact]:
+    served = {entry.serving_id for entry in of_runs.values()}
+    unserved = {
+        key: usage_of([found, found.sampler], in_use=None) for key, found in deployments.items() if key not in served
+    }
+    claims = [entry.usage for entry in of_runs.values()]
+    claims += unserved.values()
+    claims += [entry.usage for entry in alone.values()]
+    totals = total_usage(usage for claim in claims for usage in claim)
+    yield Fact(label="GPUs in use", value=f"{totals.in_use:,}")
+    # Held, and known to have nothing active on them: what may be given back.
+    yield Fact(label="GPUs idle", value=f"{totals.idle:,}", tone="bad" if totals.idle else None)
+    if totals.unexplained:
+        yield Fact(label="GPUs that no listed run explains", value=f"{totals.unexplained:,}")
+    if totals.parts_without_count:
+        yield Fact(label="alive on hardware not told", value=f"{totals.parts_without_count:,}")
+    known = {found.id for found in paired.values() if found is not None}
+    without_run = sum(bool(usage) and key not in known for key, usage in unserved.items())
+    if without_run:
+        yield Fact(label="alive without a run here", value=many(without_run, "deployment"))
+
+
+def _run_entry(
+    run: Run, deployment: Deployment | None, newest: Checkpoint | None, recorded: RecordedRun | None
+) -> _Entry:
     finished = run_is_finished(run, deployment)
-    moves = not finished and any(is_under_way(state(half.status)) for half in (deployment, run.sampler) if half is not None)
-    serves_it = deployment.id if deployment is not None and serves(deployment, run) else None
-    halves: list[Deployment | Sampler | None] = []
-    if deployment is not None and serves_it is not None:
-        halves = [deployment, deployment.sampler or run.sampler]
+    moving = not finished and any(is_in_transition(status_name(part)) for part in (deployment, run.sampler))
+    serving_id = None
+    parts: list[Deployment | Sampler | None] = []
+    if deployment is not None and serves(deployment, run):
+        serving_id = deployment.id
+        parts = [deployment, deployment.sampler or run.sampler]
     elif run.deployment_id is None:
-        halves = [run.sampler]
-    held = halves_of(halves, in_use=_is_in_use(run, deployment))
-    return _Seen(run_row(run, deployment, newest), run_trouble(run, deployment, newest), finished, moves, serves_it, held)
+        parts = [run.sampler]
+    usage = usage_of(parts, in_use=_is_in_use(run, deployment))
+    announcement = run_announcement(run, deployment, newest)
+    return _Entry(run_row(run, deployment, newest, recorded), announcement, finished, moving, serving_id, usage)
 
 
 def _is_in_use(run: Run, deployment: Deployment | None) -> bool | None:
-    if state(run.status) not in RUN_TERMINAL:
+    if status_name(run) not in RUN_TERMINAL:
         return True
-    # Where the service does not say which run a deployment serves, it may serve one that is not listed.
-    return None if deployment is not None and deployment.active_run_id is None and deployment.latest_run_id is None else False
+    if deployment is not None and deployment.active_run_id is None and deployment.latest_run_id is None:
+        # Where the service does not say which run a deployment serves, it may serve one that is not listed.
+        return None
+    return False
 
 
-def _seen_sampler(sampler: Sampler) -> _Seen:
-    finished, moves = state(sampler.status) in SAMPLER_TERMINAL, is_under_way(state(sampler.status))
-    held = halves_of([sampler], in_use=True)
-    return _Seen(sampler_row(sampler, None), sampler_trouble(sampler), finished, moves, None, held)
+def _sampler_entry(sampler: Sampler) -> _Entry:
+    status = status_name(sampler)
+    usage = usage_of([sampler], in_use=True)
+    row, announcement = sampler_row(sampler, None), sampler_announcement(sampler)
+    return _Entry(row, announcement, status in SAMPLER_TERMINAL, is_in_transition(status), None, usage)
 
 
-def _halves_of_deployment(deployment: Deployment) -> Halves:
-    return halves_of([deployment, deployment.sampler], in_use=None)
+def _rows(entries: Mapping[str, _Entry]) -> dict[str, Row]:
+    return {key: entry.row for key, entry in entries.items()}
 
 
-def _count(label: str, finished: Mapping[str, bool]) -> Fact:
-    alive = len(finished) - sum(finished.values())
-    return Fact(label=label, value=f"{alive:,} of {len(finished):,}", tone="good" if alive else None)
+def _count_of_alive(label: str, entries: Mapping[str, _Entry]) -> Fact:
+    alive = sum(not entry.is_finished for entry in entries.values())
+    return Fact(label=label, value=f"{alive:,} of {len(entries):,}", tone="good" if alive else None)
 
 
-def _gpus(held: Mapping[Held, int], *, in_use: bool | None) -> int:
-    return sum(count * (half.gpus or 0) for half, count in held.items() if half.in_use is in_use)
+class FleetPanel(Panel):
+    """All runs with the states of trainer and sampler, standalone samplers below, and the GPUs that they hold.
+
+    Of a run that this machine has recorded also the last loss, the last step and a sparkline.
+
+    Stands on ``GET /v1/loops/runs``, ``/samplers``, ``/deployments`` and ``/checkpoints``, one request each an
+    interval.
+
+    Parameters
+    ----------
+    loops : Loops or AsyncLoops
+        The connection.
+    base_model : str or None, default None
+        Only runs and samplers of this base model.
+    scope : str or None, default None
+        ``org`` for the whole organisation's.
+    team_id : str or None, default None
+        Only those of this team.
+    **options
+        ``notify``, ``time_zone`` and ``interval`` as in `Panel`.
+    """
+
+    def __init__(
+        self,
+        loops: HasConfig,
+        *,
+        base_model: str | None = None,
+        scope: str | None = None,
+        team_id: str | None = None,
+        **options: Any,
+    ) -> None:
+        model, whose = checks.optional_text("base_model", base_model), checks.optional_text("scope", scope)
+        team = checks.optional_identifier("team_id", team_id)
+        recorded = RunRecords()
+        view = FleetView(scope=whose, team_id=team, base_model=model, recorded=recorded.read)
+        super().__init__(loops, view, recorded=recorded, **options)

@@ -1,26 +1,30 @@
-"""Samplers, deployments and checkpoints: live tables of their listings."""
+"""Panels of one listing each: samplers, deployments, checkpoints."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from loops_nb.drawing.wording import size
+from loops_nb.api.gpus import gpus_of, is_alive, is_serverless
+from loops_nb.client import checks
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.live import Need
-from loops_nb.panels.content import Content, Memo
-from loops_nb.panels.notices import Trouble, deployment_trouble, sampler_trouble
-from loops_nb.panels.rows import checkpoint_row, deployment_row, gpus_of, is_alive, is_serverless, sampler_row
+from loops_nb.live import Query
+from loops_nb.panels.columns import checkpoint_row, deployment_row, sampler_row
+from loops_nb.panels.messages import Fact
+from loops_nb.panels.notices import Announcement, deployment_announcement, sampler_announcement
+from loops_nb.panels.panel import Panel
 from loops_nb.panels.view import envelope, frames
-from loops_nb.panels.wire import Fact
+from loops_nb.panels.view_model import Memo, ViewModel
+from loops_nb.render.formatting import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
 
-    from loops_nb.live import Board
-    from loops_nb.models import Checkpoint, Deployment, Sampler
-    from loops_nb.panels.wire import ViewName
+    from loops_nb.api.models import Checkpoint, Deployment, Sampler
+    from loops_nb.client.config import HasConfig
+    from loops_nb.live import Snapshot
+    from loops_nb.panels.messages import ViewName
 
 
 class SamplersView:
@@ -29,33 +33,33 @@ class SamplersView:
     name: ViewName = "samplers"
 
     def __init__(self, *, scope: str | None = None, team_id: str | None = None) -> None:
-        self._samplers = Need("samplers", scope=scope, team_id=team_id)
+        self._samplers = Query("samplers", scope=scope, team_id=team_id)
         # A sampler does not say which run it is paired with; the run does.
-        self._runs = Need("runs", scope=scope, team_id=team_id)
-        self.needs: tuple[Need, ...] = (self._samplers, self._runs)
+        self._runs = Query("runs", scope=scope, team_id=team_id)
+        self.queries: tuple[Query, ...] = (self._samplers, self._runs)
         self.title = "Samplers"
-        self.line = _line("samplers", scope=scope, team=team_id)
+        self.line: str = _line("samplers", scope=scope, team=team_id)
         self._rows = Memo(sampler_row)
 
-    def compose(self, board: Board, now: float) -> Content:  # noqa: ARG002 - as every view
+    def compose(self, snapshot: Snapshot, now: float) -> ViewModel:  # noqa: ARG002 - as every view
         """Return the rows."""
-        samplers = board.samplers
-        run_of = {run.sampler.id: key for key, run in reversed(board.runs.items()) if run.sampler is not None}
+        samplers = snapshot.samplers
+        run_of = {run.sampler.id: key for key, run in reversed(snapshot.runs.items()) if run.sampler is not None}
         rows = self._rows.of(samplers, run_of)
         alive = [sampler for sampler in samplers.values() if is_alive(sampler)]
         facts = (
             Fact(label="alive", value=f"{len(alive):,} of {len(samplers):,}", tone="good" if alive else None),
             *gpu_facts(alive),
         )
-        return Content({"samplers": rows}, facts)
+        return ViewModel({"samplers": rows}, facts)
 
-    def troubles(self, board: Board) -> dict[str, Trouble]:
-        """Return what is to be said of each sampler."""
-        return {key: sampler_trouble(sampler) for key, sampler in board.samplers.items()}
+    def announcements(self, snapshot: Snapshot) -> dict[str, Announcement]:
+        """Return the announcement of each sampler."""
+        return {key: sampler_announcement(sampler) for key, sampler in snapshot.samplers.items()}
 
-    def frame(self, board: Board) -> pd.DataFrame:
+    def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return them as ``loops.samplers.frame`` would."""
-        frame: pd.DataFrame = frames().samplers_frame(envelope("samplers", board.samplers))
+        frame: pd.DataFrame = frames().samplers_frame(envelope("samplers", snapshot.samplers))
         return frame
 
 
@@ -65,15 +69,15 @@ class DeploymentsView:
     name: ViewName = "deployments"
 
     def __init__(self, *, scope: str | None = None) -> None:
-        self._deployments = Need("deployments", scope=scope)
-        self.needs: tuple[Need, ...] = (self._deployments,)
+        self._deployments = Query("deployments", scope=scope)
+        self.queries: tuple[Query, ...] = (self._deployments,)
         self.title = "Deployments"
-        self.line = _line("deployments", scope=scope)
+        self.line: str = _line("deployments", scope=scope)
         self._rows = Memo(deployment_row)
 
-    def compose(self, board: Board, now: float) -> Content:  # noqa: ARG002 - as every view
+    def compose(self, snapshot: Snapshot, now: float) -> ViewModel:  # noqa: ARG002 - as every view
         """Return the rows."""
-        deployments = board.deployments
+        deployments = snapshot.deployments
         rows = self._rows.of(deployments)
         halves = [half for d in deployments.values() for half in (d, d.sampler) if half is not None and is_alive(half)]
         alive = sum(is_alive(deployment) for deployment in deployments.values())
@@ -81,15 +85,15 @@ class DeploymentsView:
             Fact(label="alive", value=f"{alive:,} of {len(deployments):,}", tone="good" if alive else None),
             *gpu_facts(halves),
         )
-        return Content({"deployments": rows}, facts)
+        return ViewModel({"deployments": rows}, facts)
 
-    def troubles(self, board: Board) -> dict[str, Trouble]:
-        """Return what is to be said of each deployment."""
-        return {key: deployment_trouble(deployment) for key, deployment in board.deployments.items()}
+    def announcements(self, snapshot: Snapshot) -> dict[str, Announcement]:
+        """Return the announcement of each deployment."""
+        return {key: deployment_announcement(deployment) for key, deployment in snapshot.deployments.items()}
 
-    def frame(self, board: Board) -> pd.DataFrame:
+    def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return them as ``loops.deployments.frame`` would."""
-        frame: pd.DataFrame = frames().deployments_frame(envelope("deployments", board.deployments))
+        frame: pd.DataFrame = frames().deployments_frame(envelope("deployments", snapshot.deployments))
         return frame
 
 
@@ -111,32 +115,34 @@ class CheckpointsView:
                 argument="run_id",
                 hint="For example: %loops watch checkpoints --run RUN",
             )
-        self._checkpoints = Need("checkpoints", run_id=run_id, base_model=base_model)
-        self.needs: tuple[Need, ...] = (self._checkpoints,)
-        self.title = f"Checkpoints of {'run ' if run_id else ''}{run_id or base_model}"
-        self.line = f"%loops watch checkpoints {'--run' if run_id else '--base-model'} {run_id or base_model}"
+        self._checkpoints = Query("checkpoints", run_id=run_id, base_model=base_model)
+        self.queries: tuple[Query, ...] = (self._checkpoints,)
+        self.title: str = f"Checkpoints of {'run ' if run_id else ''}{run_id or base_model}"
+        self.line: str = f"%loops watch checkpoints {'--run' if run_id else '--base-model'} {run_id or base_model}"
         self._rows = Memo(checkpoint_row)
 
-    def compose(self, board: Board, now: float) -> Content:  # noqa: ARG002 - as every view
+    def compose(self, snapshot: Snapshot, now: float) -> ViewModel:  # noqa: ARG002 - as every view
         """Return the rows."""
-        checkpoints = board.checkpoints(self._checkpoints)
+        checkpoints = snapshot.checkpoints(self._checkpoints)
         rows = self._rows.of(checkpoints)
         facts = [Fact(label="checkpoints", value=f"{len(checkpoints):,}")]
         facts += size_facts(checkpoints.values())
-        return Content({"checkpoints": rows}, tuple(facts))
+        return ViewModel({"checkpoints": rows}, tuple(facts))
 
-    def troubles(self, board: Board) -> dict[str, Trouble]:  # noqa: ARG002 - a checkpoint does not end
+    def announcements(self, snapshot: Snapshot) -> dict[str, Announcement]:  # noqa: ARG002 - a checkpoint does not end
         """Return nothing: a checkpoint does not end."""
         return {}
 
-    def frame(self, board: Board) -> pd.DataFrame:
+    def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return them as ``loops.checkpoints.frame`` would."""
-        frame: pd.DataFrame = frames().checkpoints_frame(envelope("checkpoints", board.checkpoints(self._checkpoints)))
+        frame: pd.DataFrame = frames().checkpoints_frame(
+            envelope("checkpoints", snapshot.checkpoints(self._checkpoints))
+        )
         return frame
 
 
 def gpu_facts(halves: Iterable[Deployment | Sampler]) -> list[Fact]:
-    """Return how many GPUs some living halves hold, and of how many halves that is not known; shared capacity holds none."""
+    """Return how many GPUs the living halves hold, and for how many that is unknown; shared capacity holds none."""
     counts = [gpus_of(half) for half in halves if not is_serverless(half)]
     facts = [Fact(label="GPUs held", value=f"{sum(count or 0 for count in counts):,}")]
     untold = counts.count(None)
@@ -153,4 +159,57 @@ def size_facts(checkpoints: Iterable[Checkpoint]) -> list[Fact]:
 
 
 def _line(what: str, **options: str | None) -> str:
-    return f"%loops watch {what}" + "".join(f" --{flag} {value}" for flag, value in options.items() if value is not None)
+    return f"%loops watch {what}" + "".join(
+        f" --{flag} {value}" for flag, value in options.items() if value is not None
+    )
+
+
+class SamplersPanel(Panel):
+    """All samplers, paired and standalone.
+
+    Stands on ``GET /v1/loops/samplers``, and on ``GET /v1/loops/runs`` for the run that a sampler is paired with.
+    Parameters as in `FleetPanel`.
+    """
+
+    def __init__(
+        self, loops: HasConfig, *, scope: str | None = None, team_id: str | None = None, **options: Any
+    ) -> None:
+        whose, team = checks.optional_text("scope", scope), checks.optional_identifier("team_id", team_id)
+        super().__init__(loops, SamplersView(scope=whose, team_id=team), **options)
+
+
+class DeploymentsPanel(Panel):
+    """All Loops deployments.
+
+    Stands on ``GET /v1/loops/deployments``.  Parameters as in `FleetPanel`.
+    """
+
+    def __init__(self, loops: HasConfig, *, scope: str | None = None, **options: Any) -> None:
+        super().__init__(loops, DeploymentsView(scope=checks.optional_text("scope", scope)), **options)
+
+
+class CheckpointsPanel(Panel):
+    """Checkpoints of one run or of one base model, as they appear.
+
+    Stands on ``GET /v1/loops/checkpoints``.
+
+    Parameters
+    ----------
+    loops : Loops or AsyncLoops
+        The connection.
+    run_id, base_model : str or None, default None
+        Exactly one of them.
+    **options
+        ``notify``, ``time_zone`` and ``interval`` as in `Panel`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If not exactly one of the two is given.
+    """
+
+    def __init__(
+        self, loops: HasConfig, *, run_id: str | None = None, base_model: str | None = None, **options: Any
+    ) -> None:
+        run, model = checks.optional_identifier("run_id", run_id), checks.optional_text("base_model", base_model)
+        super().__init__(loops, CheckpointsView(run_id=run, base_model=model), **options)

@@ -1,35 +1,35 @@
-"""What is announced: things that ended, or are in trouble, once each, with what to do next."""
+"""Notices about runs, samplers and deployments that ended or failed, each with what to do next."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from loops_nb.models import DEPLOYMENT_TERMINAL, RUN_TERMINAL, SAMPLER_TERMINAL, Checkpoint, Deployment, Run, Sampler
-from loops_nb.panels.content import differing
-from loops_nb.panels.rows import serves, state
-from loops_nb.panels.wire import Notice
+from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
+from loops_nb.api.pairing import serves
+from loops_nb.api.states import DEPLOYMENT_TERMINAL, RUN_TERMINAL, SAMPLER_TERMINAL, status_name
+from loops_nb.panels.messages import Notice
+from loops_nb.panels.view_model import differing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from loops_nb.panels.wire import Tone
+    from loops_nb.panels.messages import Tone
 
 _MOST = 20
-#: The worse replaces the less bad; the same or a milder one is not said again.
 _PREEMPTED = "PREEMPTED"
 _FAILED = "FAILED"
 _UNHEALTHY = "UNHEALTHY"
 
 
-class Trouble(NamedTuple):
-    """Something that is worth a notice for as long as it lasts.
+class Announcement(NamedTuple):
+    """The notice that the state of an object deserves.
 
     Parameters
     ----------
-    weight
-        0 is well; a greater one is worse.
-    tone, text, hint
-        As in `loops_nb.panels.wire.Notice`.
+    weight : int
+        0 for a state without a notice.  A notice is shown when the weight rises: worse replaces less bad.
+    tone, text, hint : str
+        As in `loops_nb.panels.messages.Notice`.
     """
 
     weight: int
@@ -38,78 +38,110 @@ class Trouble(NamedTuple):
     hint: str = ""
 
 
-WELL = Trouble(0)
+WELL = Announcement(0)
 
 
-def run_trouble(run: Run, deployment: Deployment | None, newest: Checkpoint | None) -> Trouble:
-    """Return what is to be said of a run."""
-    called = f"Run {run.id}" + (f" ({run.name})" if run.name and run.name != run.base_model else "")
+def run_announcement(run: Run, deployment: Deployment | None, newest: Checkpoint | None) -> Announcement:
+    """Return the announcement of a run's state."""
+    called = _called(run)
     mine = deployment is not None and (serves(deployment, run) or deployment.latest_run_id == run.id)
-    trainer = state(deployment.status) if deployment is not None and mine else None
+    trainer = status_name(deployment) if deployment is not None and mine else None
     if trainer == _FAILED and deployment is not None:
-        return Trouble(
-            4, "bad", f"{called} failed: its trainer is FAILED.", f"%loops deployment {deployment.id} tells more. {_onward(run, newest)}"
+        return Announcement(
+            4,
+            "bad",
+            f"{called} failed: its trainer is FAILED.",
+            f"%loops deployment {deployment.id} tells more. {_onward(run, newest)}",
         )
     if trainer == _PREEMPTED:
-        return Trouble(3, "bad", f"{called} was preempted: the spot capacity was taken back, nothing broke.", _onward(run, newest))
-    if state(run.status) in RUN_TERMINAL or trainer in DEPLOYMENT_TERMINAL:
-        return Trouble(2, "over", f"{called} has ended.", _onward(run, newest))
+        return Announcement(
+            3, "bad", f"{called} was preempted: the spot capacity was taken back, nothing broke.", _onward(run, newest)
+        )
+    if status_name(run) in RUN_TERMINAL or trainer in DEPLOYMENT_TERMINAL:
+        return Announcement(2, "over", f"{called} has ended.", _onward(run, newest))
     sampler = run.sampler
-    if sampler is not None and (state(sampler.status) in SAMPLER_TERMINAL or state(sampler.status) == _UNHEALTHY):
-        return Trouble(
+    if sampler is not None and (status_name(sampler) in SAMPLER_TERMINAL or status_name(sampler) == _UNHEALTHY):
+        return Announcement(
             1,
             "bad",
-            f"The sampler of {called[0].lower()}{called[1:]} is {state(sampler.status)}.",
+            f"The sampler of {called[0].lower()}{called[1:]} is {status_name(sampler)}.",
             f"%loops sampler {sampler.id} tells more.",
         )
     return WELL
 
 
-def sampler_trouble(sampler: Sampler) -> Trouble:
-    """Return what is to be said of a standalone sampler."""
-    name = state(sampler.status)
+def deletion_announcement(run: Run) -> Announcement:
+    """Return the announcement that a run was deleted."""
+    return Announcement(
+        5,
+        "over",
+        f"{_called(run)} was deleted.",
+        f"What was recorded of it on this machine stays: %loops curves {run.id}",
+    )
+
+
+def sampler_announcement(sampler: Sampler) -> Announcement:
+    """Return the announcement of a standalone sampler's state."""
+    name = status_name(sampler)
     if name in SAMPLER_TERMINAL and name != "INACTIVE":
-        return Trouble(3, "bad", f"Sampler {sampler.id} is {name}.", f"%loops sampler {sampler.id} tells more.")
+        return Announcement(3, "bad", f"Sampler {sampler.id} is {name}.", f"%loops sampler {sampler.id} tells more.")
     if name == "INACTIVE":
-        return Trouble(2, "over", f"Sampler {sampler.id} has ended.", _another_sampler(sampler))
+        return Announcement(2, "over", f"Sampler {sampler.id} has ended.", _another_sampler(sampler))
     if name == _UNHEALTHY:
-        return Trouble(1, "bad", f"Sampler {sampler.id} is UNHEALTHY; it may recover.", f"%loops sampler {sampler.id} tells more.")
+        return Announcement(
+            1, "bad", f"Sampler {sampler.id} is UNHEALTHY; it may recover.", f"%loops sampler {sampler.id} tells more."
+        )
     return WELL
 
 
-def deployment_trouble(deployment: Deployment) -> Trouble:
-    """Return what is to be said of a Loops deployment."""
-    name = state(deployment.status)
+def deployment_announcement(deployment: Deployment) -> Announcement:
+    """Return the announcement of a deployment's state."""
+    name = status_name(deployment)
     if name in {_FAILED, _PREEMPTED}:
         why = "" if name == _FAILED else ": the spot capacity was taken back, nothing broke"
-        return Trouble(3, "bad", f"Deployment {deployment.id} is {name}{why}.", f"%loops deployment {deployment.id} tells more.")
+        return Announcement(
+            3, "bad", f"Deployment {deployment.id} is {name}{why}.", f"%loops deployment {deployment.id} tells more."
+        )
     if name in DEPLOYMENT_TERMINAL:
-        return Trouble(2, "over", f"Deployment {deployment.id} has stopped.", "Checkpoints of its runs stay.")
+        return Announcement(2, "over", f"Deployment {deployment.id} has stopped.", "Checkpoints of its runs stay.")
     return WELL
 
 
-class Crier:
-    """Says of each thing once what became of it; what was so at the first look is no news."""
+class Notifier:
+    """Turns announcements into notices, once each; states of the first poll get none."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Trouble] = {}
+        self._known: dict[str, Announcement] = {}
         self._count = 0
         self.notices: tuple[Notice, ...] = ()
 
-    def look(self, troubles: Mapping[str, Trouble], now: float) -> tuple[Notice, ...]:
-        """Take in how things are now, and return all notices, newest first."""
+    def look(self, announcements: Mapping[str, Announcement], now: float) -> tuple[Notice, ...]:
+        """Record the current announcements by id, and return all notices, newest first."""
         fresh = []
-        for about in differing(self._known, troubles)[0]:
-            former, trouble = self._known.get(about), troubles[about]
-            if former is not None and trouble.weight > former.weight:
+        for about in differing(self._known, announcements)[0]:
+            former, announcement = self._known.get(about), announcements[about]
+            if former is not None and announcement.weight > former.weight:
                 self._count += 1
-                fresh.append(Notice(id=f"n{self._count}", at=now, tone=trouble.tone, text=trouble.text, hint=trouble.hint, about=about))
-        # What left the listing is forgotten; it is new when it comes back.
-        self._known = dict(troubles)
+                fresh.append(
+                    Notice(
+                        id=f"n{self._count}",
+                        at=now,
+                        tone=announcement.tone,
+                        text=announcement.text,
+                        hint=announcement.hint,
+                        about=about,
+                    )
+                )
+        # What leaves the listing is forgotten; it is new when it comes back.
+        self._known = dict(announcements)
         if fresh:
             said_again = {notice.about for notice in fresh}
             self.notices = (*reversed(fresh), *(n for n in self.notices if n.about not in said_again))[:_MOST]
         return self.notices
+
+
+def _called(run: Run) -> str:
+    return f"Run {run.id}" + (f" ({run.name})" if run.name and run.name != run.base_model else "")
 
 
 def _onward(run: Run, newest: Checkpoint | None) -> str:
@@ -124,4 +156,8 @@ def _onward(run: Run, newest: Checkpoint | None) -> str:
 
 
 def _another_sampler(sampler: Sampler) -> str:
-    return "" if sampler.base_model is None else f"A new one: %loops create sampler --session SESSION --base-model {sampler.base_model}"
+    return (
+        ""
+        if sampler.base_model is None
+        else f"A new one: %loops create sampler --session SESSION --base-model {sampler.base_model}"
+    )

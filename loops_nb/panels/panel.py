@@ -1,16 +1,16 @@
-"""The panels that show what the service says: their data, their report, and what a person may tell them."""
+"""Base of the panels of tables: their data, report and polling controls."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from loops_nb.config.zones import display_zone
+from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.live import poller_for
 from loops_nb.panels.bundle import page_code
-from loops_nb.panels.core import Core
-from loops_nb.panels.measuring import over_the_network
+from loops_nb.panels.controller import PanelController
+from loops_nb.panels.drift_measurement import over_the_network
 from loops_nb.panels.report import report_html, report_text
 from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
 
@@ -19,34 +19,28 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from loops_nb.client.exchange import Exchange
-    from loops_nb.panels.curves_inside import CurvesInside
-    from loops_nb.panels.presence import Presence
+    from loops_nb.client.config import HasConfig
+    from loops_nb.panels.curves.tab import CurvesInside
+    from loops_nb.panels.messages import PanelSnapshot
+    from loops_nb.panels.recorded_runs import RunRecords
     from loops_nb.panels.view import View
-    from loops_nb.panels.wire import Snapshot
+    from loops_nb.panels.visibility import Visibility
 
 #: How long a panel waits for its first data before it is shown without.
 FIRST_LOOK_SECONDS = 1.5
 #: How long the end of a cell waits for a last look at the service.
 LAST_LOOK_SECONDS = 5.0
 _REPORT_WIDTH = 120
-# Nearly every reader of a notebook shows the HTML; its twin in text is there for diffs, and doubles the size of the file.
+# Nearly every reader of a notebook shows the HTML; its twin in text is there for diffs, and doubles the size of the
+# file.
 _TEXT_ROWS = 5
-
-
-class Connected(Protocol):
-    """Whatever holds a connection: `Loops`, `AsyncLoops`, or a resource's transport."""
-
-    @property
-    def exchange(self) -> Exchange:
-        """Where to connect, and how."""
 
 
 class Panel(LiveWidget):
     """A live panel; see `FleetPanel`, `RunPanel`, `SamplersPanel`, `DeploymentsPanel` and `CheckpointsPanel`.
 
-    It shows itself when it is a cell's last value, or with `show`.  Showing makes two outputs, of which one is seen: a static report that
-    stays in the saved notebook, and the live view, which hides the report for as long as it lives.
+    It shows itself when it is a cell's last value, or with `show`.  Showing makes two outputs, of which one is seen: a
+    static report that stays in the saved notebook, and the live view, which hides the report for as long as it lives.
 
     Parameters
     ----------
@@ -62,38 +56,46 @@ class Panel(LiveWidget):
         Seconds between two looks while something changes; None leaves the connection's poller as it is.
     curves
         The curves of what is shown; None where there are none.
+    recorded
+        What is recorded of the runs on this machine; None where the panel does not show it.
     """
 
-    _core: Core
+    _controller: PanelController
 
     def __init__(
         self,
-        loops: Connected,
+        loops: HasConfig,
         view: View,
         *,
         notify: bool = False,
         time_zone: str = "local",
         interval: float | None = None,
         curves: CurvesInside | None = None,
+        recorded: RunRecords | None = None,
     ) -> None:
         display_zone(time_zone)
         self._curves = curves
+        self._recorded = recorded
         self._time_zone = time_zone
         self._report_due: Any = None
         self._reported: object = None
         self._answers = True
         self._waited_at: float | None = None
         page = page_code()
-        self._poller = poller_for(loops.exchange)
+        self._poller = poller_for(loops.config)
         if interval is not None:
             self._poller.interval = interval
 
-        def made(tell: Callable[[dict[str, Any]], None], presence: Presence) -> Core:
-            measure = over_the_network(loops.exchange)
+        def made(tell: Callable[[dict[str, Any]], None], visibility: Visibility) -> PanelController:
+            measure = over_the_network(loops.config)
             of_run = None if curves is None else curves.picture
-            core = Core(view, self._poller, tell, presence, notify=notify, measure=measure, curves=of_run, time_zone=time_zone)
-            core.on_turn = self._turn
-            return core
+            controller = PanelController(
+                view, self._poller, tell, visibility, notify=notify, measure=measure, curves=of_run, time_zone=time_zone
+            )
+            if recorded is not None:
+                controller.has_local_news = recorded.has_news
+            controller.on_change = self._turn
+            return controller
 
         super().__init__(made, page)
 
@@ -108,30 +110,32 @@ class Panel(LiveWidget):
         InvalidArgumentError
             If nothing came from the service yet.
         """
-        frame = self._core.frame()
+        frame = self._controller.frame()
         if frame is None:
-            raise InvalidArgumentError("Nothing came from the service yet.", hint="The panel tells why; try again in a moment.")
+            raise InvalidArgumentError(
+                "Nothing came from the service yet.", hint="The panel tells why; try again in a moment."
+            )
         return frame
 
-    def snapshot_now(self) -> Snapshot:
+    def snapshot_now(self) -> PanelSnapshot:
         """Return everything that is shown now."""
-        return self._core.snapshot()
+        return self._controller.snapshot()
 
     def pause(self) -> None:
         """Stop looking; what is shown stays."""
-        self._core.pause(on=True)
+        self._controller.set_paused(paused=True)
 
     def resume(self) -> None:
         """Go on looking, also after everything watched had ended."""
-        self._core.pause(on=False)
+        self._controller.set_paused(paused=False)
 
     def refresh(self) -> None:
         """Look now."""
-        self._core.refresh()
+        self._controller.refresh()
 
     def __repr__(self) -> str:
-        state = self._core.state
-        return f"<{type(self).__name__} {self._core.view.title!r}, {state.health.state}>"
+        state = self._controller.state
+        return f"<{type(self).__name__} {self._controller.view.title!r}, {state.health.state}>"
 
     # The report.
 
@@ -145,56 +149,62 @@ class Panel(LiveWidget):
     def _renew_report(self) -> None:
         with self._closing:
             self._report_due = None
-            if self._is_closed or self._marks is None or self._reported is self._core.state.content:
+            if self._is_closed or self._marks is None or self._reported is self._controller.state.content:
                 return
             try:
                 self._publish(0, self._report(live=True), update=True)
                 self._reported_at = time.monotonic()
                 self.send_state("snapshot")
             except Exception as error:  # noqa: BLE001 - whatever it is, the report that the notebook keeps is old
-                self._core.failed("renewing the report of a panel", error)
+                self._controller.report_fault("renewing the report of a panel", error)
 
     def _cell_ended(self) -> None:
         if self._report_due is not None:
             self._report_due.cancel()
             self._report_due = None
-        if self._core.is_watched and self._core.can_look:
+        if self._controller.is_watched and self._controller.can_refresh:
             # The page shows it anyway: the cell's end does not wait for the service.
-            self._core.look_again(lambda: self._poller.call_later(0.0, self._renew_report))
+            self._controller.refresh_then(lambda: self._poller.call_later(0.0, self._renew_report))
         else:
             self._look_now()
         self._renew_report()
 
     def _look_now(self) -> None:
-        if not self._core.can_look:
+        if not self._controller.can_refresh:
             return
         # A service that was too slow once is waited for again when it has answered.
-        waits = LAST_LOOK_SECONDS if self._answers or self._core.state.health.looked_at != self._waited_at else 0.0
-        self._waited_at = self._core.state.health.looked_at
-        self._answers = self._core.wait_for_look(waits)
+        waits = (
+            LAST_LOOK_SECONDS if self._answers or self._controller.state.health.looked_at != self._waited_at else 0.0
+        )
+        self._waited_at = self._controller.state.health.looked_at
+        self._answers = self._controller.refresh_and_wait(waits)
 
     def _report(self, *, live: bool) -> dict[str, str]:
-        snapshot = self._core.snapshot()
-        self._reported = self._core.state.content
+        snapshot = self._controller.snapshot()
+        self._reported = self._controller.state.content
         curves = self._line_of_curves()
         html = report_html(snapshot, time_zone=self._time_zone, frozen=not live, curves=curves)
         return {
             "text/html": html,
-            "text/plain": report_text(snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS, curves=curves),
+            "text/plain": report_text(
+                snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS, curves=curves
+            ),
         }
 
     def _line_of_curves(self) -> str:
         return self._curves.line if self._curves is not None and self._curves.are_there() else ""
 
     def _words(self, width: int) -> str:
-        return report_text(self._core.snapshot(), width=width, time_zone=self._time_zone, curves=self._line_of_curves())
+        return report_text(
+            self._controller.snapshot(), width=width, time_zone=self._time_zone, curves=self._line_of_curves()
+        )
 
     def _before_opening(self) -> None:
         # What comes within a moment stands on the page from the start.
-        self._core.wait_until_ready(FIRST_LOOK_SECONDS)
+        self._controller.wait_until_ready(FIRST_LOOK_SECONDS)
 
     def _after_showing(self) -> None:
-        self._core.shown()
+        self._controller.displayed()
 
     def _end(self, why: str) -> None:
         super()._end(why)
@@ -204,3 +214,5 @@ class Panel(LiveWidget):
     def _let_go(self) -> None:
         if self._curves is not None:
             self._curves.close()
+        if self._recorded is not None:
+            self._recorded.close()

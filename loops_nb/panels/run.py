@@ -1,19 +1,23 @@
-"""One run: its halves, its states since it was first seen, and its checkpoints as they appear."""
+"""Panel of one run: its parts, its states since it was first seen, and its checkpoints as they appear."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from loops_nb.drawing.wording import many
-from loops_nb.live import Need
-from loops_nb.models import RUN_TERMINAL
-from loops_nb.panels.content import Content, Memo
+from loops_nb.api.gpus import gpus_of, is_alive, run_is_finished
+from loops_nb.api.pairing import deployment_of_run
+from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
+from loops_nb.client import checks
+from loops_nb.live import Query, stuck_spans
+from loops_nb.panels.columns import checkpoint_row
+from loops_nb.panels.curves.tab import CurvesInside
 from loops_nb.panels.listings import size_facts
-from loops_nb.panels.notices import Trouble, run_trouble
-from loops_nb.panels.rows import checkpoint_row, gpus_of, is_alive, run_is_finished, state
-from loops_nb.panels.stuck import is_under_way, stuck_spans
-from loops_nb.panels.view import deployments_of_runs, envelope, frames
-from loops_nb.panels.wire import Fact, Half, RunHead, Span
+from loops_nb.panels.messages import Fact, RunPart, RunSummary
+from loops_nb.panels.notices import Announcement, deletion_announcement, run_announcement
+from loops_nb.panels.panel import Panel
+from loops_nb.panels.view import envelope, frames
+from loops_nb.panels.view_model import Memo, ViewModel
+from loops_nb.render.formatting import many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb import live
-    from loops_nb.live import Board
-    from loops_nb.models import Checkpoint, Deployment, Run, Sampler
-    from loops_nb.panels.wire import ViewName
+    from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
+    from loops_nb.client.config import HasConfig
+    from loops_nb.live import Snapshot
+    from loops_nb.panels.messages import ViewName
 
 _SYNCING = "SYNCING"
 
@@ -43,65 +48,87 @@ class RunView:
 
     def __init__(self, run_id: str, *, scope: str | None = None, team_id: str | None = None) -> None:
         self._id = run_id
-        self._runs = Need("runs", scope=scope, team_id=team_id)
-        self._deployments = Need("deployments", scope=scope)
-        self._checkpoints = Need("checkpoints", run_id=run_id)
-        self.needs: tuple[Need, ...] = (self._runs, self._deployments, self._checkpoints)
-        self.title = f"Run {run_id}"
+        self._runs = Query("runs", scope=scope, team_id=team_id)
+        self._deployments = Query("deployments", scope=scope)
+        self._checkpoints = Query("checkpoints", run_id=run_id)
+        self.queries: tuple[Query, ...] = (self._runs, self._deployments, self._checkpoints)
+        self.title: str = f"Run {run_id}"
         options = (("scope", scope), ("team", team_id))
-        self.line = f"%loops watch {run_id}" + "".join(f" --{flag} {value}" for flag, value in options if value is not None)
+        self.line: str = f"%loops watch {run_id}" + "".join(
+            f" --{flag} {value}" for flag, value in options if value is not None
+        )
         self._rows = Memo(checkpoint_row)
+        self._last_seen: Run | None = None
 
-    def compose(self, board: Board, now: float) -> Content:
+    def compose(self, snapshot: Snapshot, now: float) -> ViewModel:
         """Return the head and the checkpoints."""
-        run, deployment = self._run(board)
-        checkpoints = board.checkpoints(self._checkpoints)
+        run, deployment = self._run(snapshot)
+        checkpoints = snapshot.checkpoints(self._checkpoints)
         rows = self._rows.of(checkpoints)
+        if run is not None:
+            self._last_seen = run
+        elif self._is_deleted(snapshot):
+            gone = Fact(label="deleted", value="the service lists this run no longer", tone="bad")
+            kept = Fact(label="checkpoints kept", value=f"{len(checkpoints):,}")
+            over = "The run was deleted. What was recorded of it on this machine stays."
+            return ViewModel({"checkpoints": rows}, (gone, kept) if checkpoints else (gone,), None, over)
         if run is None:
             missing = Fact(label="not in the listing", value="the service does not list this run", tone="bad")
-            return Content({"checkpoints": rows}, (missing,) if board.known(self._runs) else ())
-        history = board.history(self._id)
-        spans = [Span(what=s.what, status=s.status, start=s.start, until=s.until, exact=s.exact) for s in history]
+            return ViewModel({"checkpoints": rows}, (missing,) if snapshot.is_known(self._runs) else ())
+        history = snapshot.history(self._id)
+        spans = list(history)
         finished = run_is_finished(run, deployment)
-        head = RunHead(
+        head = RunSummary(
             id=run.id,
             name=run.name,
             base_model=run.base_model,
-            halves=_halves(run, deployment, spans),
+            parts=_parts(run, deployment, spans),
             facts=_links(run, deployment),
             timeline=spans,
             finished=finished,
         )
         facts = [*_on_its_way(run, deployment, checkpoints), *_facts(checkpoints, stuck_spans(history, now))]
-        settled = finished and all(board.known(need) for need in self.needs)
+        settled = finished and all(snapshot.is_known(query) for query in self.queries)
         synced = all(checkpoint.sync_status != _SYNCING for checkpoint in checkpoints.values())
-        over = "The run has ended and all its checkpoints are saved: nothing will change any more." if settled and synced else ""
-        return Content({"checkpoints": rows}, tuple(facts), head, over)
+        over = (
+            "The run has ended and all its checkpoints are saved: nothing will change any more."
+            if settled and synced
+            else ""
+        )
+        return ViewModel({"checkpoints": rows}, tuple(facts), head, over)
 
-    def troubles(self, board: Board) -> dict[str, Trouble]:
-        """Return what is to be said of the run."""
-        run, deployment = self._run(board)
-        return {} if run is None else {run.id: run_trouble(run, deployment, board.newest_checkpoint(run.id))}
+    def announcements(self, snapshot: Snapshot) -> dict[str, Announcement]:
+        """Return the announcement of the run."""
+        run, deployment = self._run(snapshot)
+        if self._last_seen is not None and self._is_deleted(snapshot):
+            return {self._id: deletion_announcement(self._last_seen)}
+        return {} if run is None else {run.id: run_announcement(run, deployment, snapshot.newest_checkpoint(run.id))}
 
-    def frame(self, board: Board) -> pd.DataFrame:
+    def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return its checkpoints as ``loops.checkpoints.frame`` would."""
-        frame: pd.DataFrame = frames().checkpoints_frame(envelope("checkpoints", board.checkpoints(self._checkpoints)))
+        frame: pd.DataFrame = frames().checkpoints_frame(
+            envelope("checkpoints", snapshot.checkpoints(self._checkpoints))
+        )
         return frame
 
-    def _run(self, board: Board) -> tuple[Run | None, Deployment | None]:
-        run = board.runs.get(self._id)
+    def _is_deleted(self, snapshot: Snapshot) -> bool:
+        """Return whether a run that was listed is in a complete listing no more: only its deletion does that."""
+        return self._last_seen is not None and snapshot.is_known(self._runs) and self._id not in snapshot.runs
+
+    def _run(self, snapshot: Snapshot) -> tuple[Run | None, Deployment | None]:
+        run = snapshot.runs.get(self._id)
         if run is None:
             return None, None
-        return run, deployments_of_runs({run.id: run}, board.deployments)[run.id]
+        return run, deployment_of_run(run, snapshot.deployments)
 
 
-def _halves(run: Run, deployment: Deployment | None, spans: list[Span]) -> list[Half]:
+def _parts(run: Run, deployment: Deployment | None, spans: list[live.Span]) -> list[RunPart]:
     since = {span.what: span.start for span in spans if span.until is None}
-    halves = [Half(what="run", id=run.id, status=state(run.status), since=since.get("run"))]
+    parts = [RunPart(what="run", id=run.id, status=status_name(run), since=since.get("run"))]
     if deployment is not None or run.deployment_id is not None:
-        name = state(deployment.status) if deployment else None
-        halves.append(
-            Half(
+        name = status_name(deployment)
+        parts.append(
+            RunPart(
                 what="deployment",
                 id=deployment.id if deployment else run.deployment_id,
                 status=name,
@@ -111,8 +138,16 @@ def _halves(run: Run, deployment: Deployment | None, spans: list[Span]) -> list[
         )
     if run.sampler is not None:
         sampler = run.sampler
-        halves.append(Half(what="sampler", id=sampler.id, status=state(sampler.status), since=since.get("sampler"), gpus=_gpus(sampler)))
-    return halves
+        parts.append(
+            RunPart(
+                what="sampler",
+                id=sampler.id,
+                status=status_name(sampler),
+                since=since.get("sampler"),
+                gpus=_gpus(sampler),
+            )
+        )
+    return parts
 
 
 def _gpus(half: Deployment | Sampler | None) -> str:
@@ -134,17 +169,21 @@ def _links(run: Run, deployment: Deployment | None) -> list[Fact]:
     facts = [Fact(label=label, value=value, code=value) for label, value in pairs if value]
     if run.user is not None and run.user.email:
         facts.append(Fact(label="owner", value=run.user.email))
-    if run.deployment_id is None and deployment is None and state(run.status) not in RUN_TERMINAL:
+    if run.deployment_id is None and deployment is None and status_name(run) not in RUN_TERMINAL:
         facts.append(Fact(label="capacity", value="serverless, or not told"))
     return facts
 
 
 def _on_its_way(run: Run, deployment: Deployment | None, checkpoints: Mapping[str, Checkpoint]) -> list[Fact]:
     """Return in words what is not up yet; since when stands with its state."""
-    if state(run.status) in RUN_TERMINAL:
+    if status_name(run) in RUN_TERMINAL:
         return []
-    halves = (("trainer", deployment), ("sampler", run.sampler))
-    coming = [f"{what} ({state(half.status)})" for what, half in halves if half is not None and is_under_way(state(half.status))]
+    parts = (("trainer", deployment), ("sampler", run.sampler))
+    coming = [
+        f"{what} ({status_name(half)})"
+        for what, half in parts
+        if half is not None and is_in_transition(status_name(half))
+    ]
     if not coming:
         return []
     nothing_yet = "" if checkpoints else "; no checkpoint yet"
@@ -159,3 +198,29 @@ def _facts(checkpoints: Mapping[str, Checkpoint], stuck: list[live.Span]) -> lis
         facts.append(Fact(label="still syncing", value=f"{syncing:,}", tone="busy"))
     facts += [Fact(label="stuck", value=f"{span.what} in {span.status}", tone="bad") for span in stuck]
     return facts
+
+
+class RunPanel(Panel):
+    """One run: its halves, its states since it was first seen, its checkpoints, and its recorded curves.
+
+    Stands on ``GET /v1/loops/runs``, ``/deployments`` and ``/checkpoints``; for the curves nothing is asked of the
+    service.
+
+    Parameters
+    ----------
+    loops : Loops or AsyncLoops
+        The connection.
+    run_id : str
+        The run.
+    scope, team_id : str or None, default None
+        Of the listing that it is in, as in ``loops.runs.list``; ``scope="org"`` for another user's run.
+    **options
+        ``notify``, ``time_zone`` and ``interval`` as in `Panel`.
+    """
+
+    def __init__(
+        self, loops: HasConfig, run_id: str, *, scope: str | None = None, team_id: str | None = None, **options: Any
+    ) -> None:
+        checks.path_part("run_id", run_id)
+        whose, team = checks.optional_text("scope", scope), checks.optional_identifier("team_id", team_id)
+        super().__init__(loops, RunView(run_id, scope=whose, team_id=team), curves=CurvesInside(run_id), **options)

@@ -11,22 +11,36 @@ import uuid
 from abc import abstractmethod
 from collections import deque
 from html import escape
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
 from loops_nb import faults
-from loops_nb.panels import shelf
-from loops_nb.panels.busy import keep_busy_while_a_cell_runs
-from loops_nb.panels.cells import CLOCK, is_notebook, place, shell
-from loops_nb.panels.front_end import advice
-from loops_nb.panels.presence import Presence
+from loops_nb.panels import panel_registry
+from loops_nb.panels.cells import CELL_CLOCK, current_position, is_notebook, shell
+from loops_nb.panels.jupyter_server import advice
+from loops_nb.panels.kernel_status import keep_busy_while_a_cell_runs
+from loops_nb.panels.visibility import Visibility
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loops_nb.panels.protocol import BaseController
+
     Tell = Callable[[dict[str, Any]], None]
+
+    class _Widget(traitlets.HasTraits):
+        """`anywidget.AnyWidget` as type checkers see it: neither anywidget nor ipywidgets publishes its types."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]: ...  # noqa: FBT001, FBT002
+
+        def close(self) -> None: ...
+
+else:
+    _Widget = anywidget.AnyWidget
 
 _LOG = logging.getLogger(__name__)
 #: A report is a result, not a screen: it marks the notebook as changed.
@@ -36,55 +50,45 @@ _MOST_WAITING = 50
 _LIVE_TEXT = "(live panel: needs a running kernel)"
 
 
-class LiveCore(Protocol):
-    """What a panel shows, and talks about with its pages."""
-
-    def opening(self) -> dict[str, Any]:
-        """Return the snapshot that travels with the widget."""
-
-    def hear(self, content: Any) -> None:
-        """Take a message of a page."""
-
-    def close(self, why: str) -> None:
-        """End it, and tell the pages why."""
-
-
-class LiveWidget(anywidget.AnyWidget):
+class LiveWidget(_Widget):
     """A live panel, whatever it shows.
 
-    Showing makes two outputs, of which one is seen: a static report that stays in the saved notebook, and the live view, which the page
-    puts in its place.
+    Showing makes two outputs, of which one is seen: a static report that stays in the saved notebook, and the live
+    view, which the page puts in its place.
 
     Parameters
     ----------
     make
-        Makes what is shown, given where its messages go and who knows whether somebody looks.
+        Makes what is shown, given the function that sends messages and the visibility of its views.
     page
         Code of the page.
     """
 
-    snapshot = traitlets.Dict().tag(sync=True)
-    _core: LiveCore
+    snapshot: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
+    _controller: BaseController[Any]
 
-    def __init__(self, make: Callable[[Tell, Presence], LiveCore], page: str) -> None:
+    def __init__(self, make: Callable[[Tell, Visibility], BaseController[Any]], page: str) -> None:
         self._closing = threading.RLock()
         self._is_closed = False
         self._marks: tuple[str, str] | None = None
         self._shown_in: Any = None
         self._reported_at = float("-inf")
         self._forget_cell: Any = None
-        # Colab passes on only what is sent while one of its own messages is handled; its page sends one every few seconds.
-        self._waiting: deque[dict[str, Any]] | None = deque(maxlen=_MOST_WAITING) if "google.colab" in sys.modules else None
-        CLOCK.listen()
+        # Colab passes on only what is sent while one of its own messages is handled; its page sends one every few
+        # seconds.
+        self._waiting: deque[dict[str, Any]] | None = (
+            deque(maxlen=_MOST_WAITING) if "google.colab" in sys.modules else None
+        )
+        CELL_CLOCK.listen()
         keep_busy_while_a_cell_runs()
-        self._core = make(self._tell, Presence(time.monotonic, CLOCK.ended))
+        self._controller = make(self._tell, Visibility(time.monotonic, CELL_CLOCK.ended))
         self._before_opening()
         try:
             # Not an argument: anywidget makes a trait of it only where it finds it.
             self._esm = page
             super().__init__()
         except BaseException:
-            self._core.close("")
+            self._controller.close("")
             raise
         self._answer_beside_the_cell()
         self.on_msg(self._heard)
@@ -96,13 +100,13 @@ class LiveWidget(anywidget.AnyWidget):
         if not is_notebook() or self._is_closed:
             self._show_report_alone()
             return
-        here = place()
+        here = current_position()
         if self._shown_in is not None and here is not None and self._shown_in == here[:2]:
             # The magics show at once; as the last line of its cell a panel is not shown again.
             return
         self._shown_in = here[:2] if here is not None else None
         if here is not None:
-            shelf.put(self, here)
+            panel_registry.register(self, here)
         self._marks = (uuid.uuid4().hex, uuid.uuid4().hex)
         self._publish(0, self._report(live=True), update=False)
         view = self._repr_mimebundle_()
@@ -111,7 +115,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._publish(1, data, update=False)
         self._reported_at = time.monotonic()
         if self._forget_cell is None:
-            self._forget_cell = CLOCK.at_end(self._cell_ended)
+            self._forget_cell = CELL_CLOCK.at_end(self._cell_ended)
         self._after_showing()
 
     def freeze(self) -> None:
@@ -135,7 +139,7 @@ class LiveWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the live view; the report stays where the panel was shown.  Closing twice does no harm."""
-        if getattr(self, "_core", None) is None:
+        if getattr(self, "_controller", None) is None:
             # It was refused before it was made.
             return
         with self._closing:
@@ -179,14 +183,14 @@ class LiveWidget(anywidget.AnyWidget):
         """Return the widget's state; the snapshot is always the newest, so that a reloaded page starts with it."""
         state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
         if "snapshot" in state:
-            state["snapshot"] = {} if self._is_closed else self._core.opening()
+            state["snapshot"] = {} if self._is_closed else self._controller.initial_state()
         return state
 
     def _ipython_display_(self, **_: Any) -> None:
         self.show()
 
     def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        self._core.hear(content)
+        self._controller.receive(content)
         while self._waiting:
             self._send_now(self._waiting.popleft())
 
@@ -197,7 +201,7 @@ class LiveWidget(anywidget.AnyWidget):
             self._send_now(message)
 
     def _send_now(self, message: dict[str, Any]) -> None:
-        # A kernel that is on its way out, or a page that went: nobody is left to be told.
+        # A kernel that is on its way out, or a page that was closed: no page receives it.
         try:
             self.send(message)
         except Exception:  # noqa: BLE001 - see above; a page that is still there misses it and asks again
@@ -206,19 +210,20 @@ class LiveWidget(anywidget.AnyWidget):
     def _answer_beside_the_cell(self) -> None:
         """Let the page's messages be heard while a cell runs.
 
-        ipykernel 7.4 sends them to the shell that the comm last published from; the thread that tells of news counts as the cell's.
-        Without the private name (any other version) nothing is touched.
+        ipykernel 7.4 sends them to the shell that the comm last published from; the thread that tells of news counts as
+        the cell's. Without the private name (any other version) nothing is touched.
         """
         if hasattr(self.comm, "_reply_subshell_for"):
             self.comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - there is no public way
 
     def _show_report_alone(self) -> None:
         if not is_notebook():
-            # In a script IPython's display would print the bundle, HTML and all; in a terminal the short text that a notebook keeps.
+            # In a script IPython's display would print the bundle, HTML and all; in a terminal the short text that a
+            # notebook keeps.
             sys.stdout.write(self._words(shutil.get_terminal_size().columns) + "\n")
             return
         self._look_now()
-        from IPython.display import display  # noqa: PLC0415 - only where something is shown
+        from IPython.display import display  # only where something is shown
 
         show: Any = display
         show(self._report(live=False), raw=True)
@@ -240,13 +245,13 @@ class LiveWidget(anywidget.AnyWidget):
         self._is_closed = True
         if self._forget_cell is not None:
             self._forget_cell()
-        shelf.take(self)
-        self._core.close(why)
+        panel_registry.unregister(self)
+        self._controller.close(why)
 
     def _close_widget(self) -> None:
         layout = self.layout
         super().close()
-        # A widget of its own, which ipywidgets made for this one and closes for nobody.
+        # A widget of its own, which ipywidgets made for this one and does not close.
         layout.close()
 
     def _drop_state(self) -> None:

@@ -1,28 +1,27 @@
-"""Experiments on this machine: what was trained, with which parameters, and every number on the way.
+"""Experiments on this machine: parameters, metrics, checkpoints and notes of trainings, in one SQLite file.
 
-One SQLite file in the user's folder (`store_path`), written by a background thread of each process that logs, read by any number of
-others at the same time.  No account, no network.
+The file is in the user's data folder (`store_path`).  A background thread of each process that logs writes it; any
+number of processes may read it at the same time.  No account, no network.
 """
 
 from __future__ import annotations
 
-from loops_nb.tracking.notices import TrackingWarning
-from loops_nb.tracking.recording import Recording, begin
-from loops_nb.tracking.rows import MARK_KINDS, ExperimentRow, KeyRow, Mark, Series, in_sight
-from loops_nb.tracking.store import Store, store_path
-from loops_nb.tracking.tracked import track
+from loops_nb.tracking.experiment import Experiment
+from loops_nb.tracking.rows import MARK_KINDS, ExperimentMark, ExperimentRow, KeyRow, Series, without_archived
+from loops_nb.tracking.sdk_hooks.track import track
+from loops_nb.tracking.store import ExperimentStore, store_path
+from loops_nb.tracking.warn import TrackingWarning
 
 __all__ = [
     "MARK_KINDS",
+    "Experiment",
+    "ExperimentMark",
     "ExperimentRow",
+    "ExperimentStore",
     "KeyRow",
-    "Mark",
-    "Recording",
     "Series",
-    "Store",
     "TrackingWarning",
-    "begin",
-    "in_sight",
     "store_path",
     "track",
+    "without_archived",
 ]

@@ -1,7 +1,8 @@
-"""Points as packed columns: what one row of the store holds.
+"""Binary format of chunks of points: MessagePack of five packed columns (step, at, tokens, value, attempt).
 
-A column whose numbers are evenly spaced (steps mostly are, attempts nearly always) is two numbers; whole numbers that lie near each
-other (times) take four bytes each; all else is eight bytes a number, little endian.
+An integer column is ``[first, stride]`` if it is evenly spaced, as most steps and attempts are; ``[first, bytes]`` with
+int32 offsets to ``first`` if these fit, as those of times do; else int64 bytes.  A float column is one number if all
+are NaN, else float64 bytes.  All bytes are little endian.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _NEAR = 1 << 31
 
 
 class Points(NamedTuple):
-    """Columns of points that are to be written; all of the same length."""
+    """Columns of points to write, all of the same length."""
 
     step: list[int]
     at: list[int]
@@ -31,79 +32,97 @@ class Points(NamedTuple):
 
 
 def pack(points: Points) -> bytes:
-    """Return points as one text of bytes."""
-    return msgspec.msgpack.encode(
-        (_whole(points.step), _whole(points.at), _real(points.tokens), _real(points.value), _whole(points.attempt))
+    """Return points in the binary format."""
+    columns = (
+        _pack_ints(points.step),
+        _pack_ints(points.at),
+        _pack_floats(points.tokens),
+        _pack_floats(points.value),
+        _pack_ints(points.attempt),
     )
+    return msgspec.msgpack.encode(columns)
 
 
 def unpack(blob: bytes, count: int) -> tuple[Any, Any, Any, Any, Any]:
-    """Return the columns of packed points as arrays: step, at, tokens, value, attempt."""
+    """Return the columns of `count` packed points as arrays: step, at, tokens, value, attempt."""
     step, at, tokens, value, attempt = msgspec.msgpack.decode(blob)
     return (
-        _whole_array(step, count),
-        _whole_array(at, count),
-        _real_array(tokens, count),
-        _real_array(value, count),
-        _whole_array(attempt, count),
+        _int_array(step, count),
+        _int_array(at, count),
+        _float_array(tokens, count),
+        _float_array(value, count),
+        _int_array(attempt, count),
     )
 
 
+def values_of(blob: bytes, count: int) -> list[float]:
+    """Return the values of `count` packed points, without NumPy."""
+    return _float_list(msgspec.msgpack.decode(blob)[3], count)
+
+
 def repack(parts: Sequence[tuple[bytes, int]]) -> bytes:
-    """Return several packed texts of points, each with its count, as one."""
+    """Concatenate packed chunks, each given with its number of points."""
     merged = Points([], [], [], [], [])
     for blob, count in parts:
         step, at, tokens, value, attempt = msgspec.msgpack.decode(blob)
-        merged.step.extend(_whole_list(step, count))
-        merged.at.extend(_whole_list(at, count))
-        merged.tokens.extend(_real_list(tokens, count))
-        merged.value.extend(_real_list(value, count))
-        merged.attempt.extend(_whole_list(attempt, count))
+        merged.step.extend(_int_list(step, count))
+        merged.at.extend(_int_list(at, count))
+        merged.tokens.extend(_float_list(tokens, count))
+        merged.value.extend(_float_list(value, count))
+        merged.attempt.extend(_int_list(attempt, count))
     return pack(merged)
 
 
-def _whole(numbers: list[int]) -> bytes | tuple[int, int | bytes]:
+def _pack_ints(numbers: list[int]) -> bytes | tuple[int, int | bytes]:
     first, count = numbers[0], len(numbers)
     stride = numbers[1] - first if count > 1 else 0
-    if -_NEAR <= stride < _NEAR and numbers == ([first] * count if not stride else list(range(first, first + stride * count, stride))):
+    if -_NEAR <= stride < _NEAR and numbers == _evenly_spaced(first, stride, count):
         return first, stride
     if min(numbers) - first >= -_NEAR and max(numbers) - first < _NEAR:
         return first, struct.pack(f"<{count}i", *[number - first for number in numbers])
     return struct.pack(f"<{count}q", *numbers)
 
 
-def _real(numbers: list[float]) -> bytes | float:
-    # Points whose tokens nobody knows: one NaN for all of them.
+def _evenly_spaced(first: int, stride: int, count: int) -> list[int]:
+    return list(range(first, first + stride * count, stride)) if stride else [first] * count
+
+
+def _pack_floats(numbers: list[float]) -> bytes | float:
+    # Usual for tokens, which many trainings do not log.
     if all(number != number for number in numbers):  # noqa: PLR0124 - only NaN is not itself
         return numbers[0]
     return struct.pack(f"<{len(numbers)}d", *numbers)
 
 
-def _whole_list(column: Any, count: int) -> list[int]:
+def _int_list(column: Any, count: int) -> list[int]:
     if isinstance(column, bytes):
         return list(struct.unpack(f"<{count}q", column))
     first, rest = column
     if isinstance(rest, bytes):
         return [first + offset for offset in struct.unpack(f"<{count}i", rest)]
-    return [first + rest * place for place in range(count)]
+    return [first + rest * index for index in range(count)]
 
 
-def _real_list(column: Any, count: int) -> list[float]:
+def _float_list(column: Any, count: int) -> list[float]:
     return list(struct.unpack(f"<{count}d", column)) if isinstance(column, bytes) else [column] * count
 
 
-def _whole_array(column: Any, count: int) -> npt.NDArray[np.int64]:
-    import numpy as np  # noqa: PLC0415 - writing needs none
+def _int_array(column: Any, count: int) -> npt.NDArray[np.int64]:
+    import numpy as np  # writing needs no NumPy
 
     if isinstance(column, bytes):
         return np.frombuffer(column, "<i8").astype(np.int64, copy=False)
     first, rest = column
-    spaced = np.frombuffer(rest, "<i4").astype(np.int64) if isinstance(rest, bytes) else rest * np.arange(count, dtype=np.int64)
+    spaced = (
+        np.frombuffer(rest, "<i4").astype(np.int64)
+        if isinstance(rest, bytes)
+        else rest * np.arange(count, dtype=np.int64)
+    )
     found: npt.NDArray[np.int64] = spaced + first
     return found
 
 
-def _real_array(column: Any, count: int) -> npt.NDArray[np.float64]:
-    import numpy as np  # noqa: PLC0415
+def _float_array(column: Any, count: int) -> npt.NDArray[np.float64]:
+    import numpy as np
 
     return np.frombuffer(column, "<f8") if isinstance(column, bytes) else np.full(count, column, np.float64)

@@ -1,4 +1,4 @@
-"""What is read from the store: experiments, their keys, their series of points, and their marks."""
+"""Records read from the store: experiments, keys, series of points, and marks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-#: Kinds of marks: a checkpoint that was saved, and a person's words.
+#: Kinds of marks: a saved checkpoint, and a note.
 MARK_KINDS = ("save", "note")
 
 
@@ -20,22 +20,26 @@ class ExperimentRow(NamedTuple):
 
     Parameters
     ----------
-    id
-        Its own id, unlike any other's.
-    name
-        What the person called it; several may have the same.
-    run_id, session_id
-        The Loops run and session that it follows; None without one.
-    created_at, last_at
-        When it was begun, and when its newest point or mark was recorded; milliseconds since 1970.
-    tags
-        Its tags, in the order of the alphabet.
-    params
-        What was set for it: learning rate, rank, data set.
-    notes
-        What was written down about it, oldest first.
-    archived
-        Whether it was put out of sight.
+    id : str
+        Unique id.
+    name : str
+        Name; several experiments may have the same.
+    run_id, session_id : str or None
+        Loops run and session that it belongs to.
+    created_at, last_at : int
+        When it began, and when its newest point or mark was recorded; milliseconds since 1970.
+    tags : tuple of str
+        Tags in alphabetical order.
+    params : dict
+        Parameters: learning rate, rank, data set.
+    notes : tuple of str
+        Notes, oldest first.
+    archived : bool
+        Whether it is hidden from listings.
+    project : str or None, default None
+        Project that it belongs to.
+    summary : dict
+        Values that were set for the experiment as a whole; empty by default.
     """
 
     id: str
@@ -48,22 +52,24 @@ class ExperimentRow(NamedTuple):
     notes: tuple[str, ...]
     archived: bool
     last_at: int
+    project: str | None = None
+    summary: dict[str, Any] = {}  # noqa: RUF012 - the default of a tuple; it is never changed
 
     @property
     def label(self) -> str:
-        """The name, and the run where there is one: what tells experiments apart on a page."""
+        """The name, with the run if there is one."""
         return self.name if self.run_id is None or self.run_id == self.name else f"{self.name} ({self.run_id})"
 
 
-def in_sight(rows: Iterable[ExperimentRow]) -> list[ExperimentRow]:
-    """Return those that are not archived; what was put out of sight is meant only where nothing else is there."""
+def without_archived(rows: Iterable[ExperimentRow]) -> list[ExperimentRow]:
+    """Return the experiments that are not archived; all of them if all are archived."""
     found = list(rows)
     return [row for row in found if not row.archived] or found
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """One key of an experiment: how many points it has, and the lowest and the highest step among them."""
+    """One key of an experiment: its number of points, and their lowest and highest step."""
 
     key: str
     count: int
@@ -71,25 +77,25 @@ class KeyRow:
     last_step: int
 
 
-class Mark(NamedTuple):
-    """Something that happened at a step: a checkpoint was saved, or a person wrote something down.
+class ExperimentMark(NamedTuple):
+    """A saved checkpoint or a note, at a step of an experiment.
 
     Parameters
     ----------
-    kind
-        ``save`` or ``note``.
-    step
-        The step, None where it is not known.
-    at
+    kind : {"save", "note"}
+        Kind of the mark.
+    step : int or None
+        Its step, if known.
+    at : int
         Milliseconds since 1970.
-    text
+    text : str
         Name of the checkpoint, or the note.
-    uri
-        ``bt://`` URI of the checkpoint, None for notes and while the save has not told it.
-    target
-        ``trainer`` or ``sampler``: what can load the checkpoint; None for notes.
-    attempt
-        Number of the attempt, as in `Series`.
+    uri : str or None
+        ``bt://`` URI of the checkpoint; None for notes and while the save is not answered.
+    target : {"trainer", "sampler"} or None
+        What can load the checkpoint; None for notes.
+    attempt : int
+        Attempt, as in `Series`.
     """
 
     kind: Literal["save", "note"]
@@ -101,15 +107,15 @@ class Mark(NamedTuple):
     attempt: int
 
 
-class LogMark(NamedTuple):
-    """What is the same in a log as long as it only grows.
+class LogFingerprint(NamedTuple):
+    """What stays the same in a request log while it grows.
 
     Parameters
     ----------
-    offset
-        How far it was read, in bytes.
-    head, tail
-        Digests of its beginning and of what stands before ``offset``.
+    offset : int
+        End of what was read, in bytes.
+    head, tail : str
+        Digests of the beginning of the log and of the bytes before ``offset``.
     """
 
     offset: int
@@ -118,22 +124,22 @@ class LogMark(NamedTuple):
 
 
 class Series(NamedTuple):
-    """The points of one key, in the order in which they arrived.
+    """The points of one key, in order of arrival.
 
     Parameters
     ----------
-    step
-        The steps, int64; they may repeat and go backwards.
-    at
-        When each was recorded: milliseconds since 1970, int64.
-    tokens
-        Tokens trained on until then, float64; NaN where nobody said.
-    value
-        The values, float64; NaN and infinities as they were recorded.
-    attempt
-        1 for what was recorded first; higher after each resumption and each return to an earlier step; int32.
-    mark
-        Where this series ends: given to `Store.series` as ``after``, only newer points are read.
+    step : numpy.ndarray of int64, shape (n,)
+        Steps; they may repeat and go backwards.
+    at : numpy.ndarray of int64, shape (n,)
+        When each point was recorded: milliseconds since 1970.
+    tokens : numpy.ndarray of float64, shape (n,)
+        Tokens trained on until then; NaN if unknown.
+    value : numpy.ndarray of float64, shape (n,)
+        Values; NaN and infinities as they were recorded.
+    attempt : numpy.ndarray of int32, shape (n,)
+        1 for what was recorded first; higher after each resumption and each return to an earlier step.
+    mark : int
+        Position at the end of this series; `ExperimentStore.series` takes it as ``after`` to read only newer points.
     """
 
     step: npt.NDArray[np.int64]
@@ -142,3 +148,72 @@ class Series(NamedTuple):
     value: npt.NDArray[np.float64]
     attempt: npt.NDArray[np.int32]
     mark: int
+
+
+class SeriesSummary(NamedTuple):
+    """Summary of one series, kept up to date by each write.
+
+    Parameters
+    ----------
+    key : str
+        Key of the series.
+    points : int
+        Number of points.
+    last_step : int
+        Highest step.
+    last_value : float or None
+        The value that arrived last; None if it is NaN.
+    min_value, max_value : float or None
+        Lowest and highest value; None if all are NaN.
+    """
+
+    key: str
+    points: int
+    last_step: int
+    last_value: float | None
+    min_value: float | None
+    max_value: float | None
+
+
+class SessionRow(NamedTuple):
+    """One process that wrote to an experiment.
+
+    Parameters
+    ----------
+    host : str
+        Name of its machine.
+    pid : int
+        Its process id there.
+    at : int
+        When it wrote last; milliseconds since 1970.
+    outcome : {"finished", "crashed"} or None
+        How it ended; None if no end was recorded.
+    """
+
+    host: str
+    pid: int
+    at: int
+    outcome: str | None
+
+
+class EnvironmentRow(NamedTuple):
+    """What a process ran in when it began or resumed an experiment.
+
+    Parameters
+    ----------
+    at : int
+        When it began; milliseconds since 1970.
+    content : dict
+        As `loops_nb.tracking.environment.capture` returned it.
+    """
+
+    at: int
+    content: dict[str, Any]
+
+
+class Summaries(NamedTuple):
+    """Summaries by experiment id: series in order of appearance, sessions with the latest last, number of saves."""
+
+    series: dict[str, dict[str, SeriesSummary]]
+    sessions: dict[str, list[SessionRow]]
+    saves: dict[str, int]

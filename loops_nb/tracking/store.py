@@ -1,4 +1,4 @@
-"""The experiments of this machine: one file, read and written by any number of notebooks and scripts at a time."""
+"""The file of experiments: reads and small changes, safe with any number of notebooks and scripts at a time."""
 
 from __future__ import annotations
 
@@ -6,38 +6,57 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from loops_nb.config.fork_safety import ForkAware, keep_inherited, release_if_held, reset_on_fork
+from loops_nb.config.paths import expanded, home_dir
 from loops_nb.errors import ConfigError, TrackingError, one_line
-from loops_nb.home import expanded, home_dir
-from loops_nb.tracking import forking
+from loops_nb.render.formatting import is_or_are
 from loops_nb.tracking.chunks import unpack
-from loops_nb.tracking.notices import warn_again
-from loops_nb.tracking.recorder import bring, trouble
-from loops_nb.tracking.rows import ExperimentRow, KeyRow, LogMark, Mark, Series
-from loops_nb.tracking.schema import Writing, is_busy, open_store
-from loops_nb.tracking.values import kept_params, kept_text, read_params
-from loops_nb.tracking.writing import add_params
+from loops_nb.tracking.deletion import ExperimentContents, check_are_closed, contents_of, delete_rows
+from loops_nb.tracking.entries import now
+from loops_nb.tracking.params import kept_params, read_params
+from loops_nb.tracking.rows import (
+    EnvironmentRow,
+    ExperimentMark,
+    ExperimentRow,
+    KeyRow,
+    LogFingerprint,
+    Series,
+    SeriesSummary,
+    SessionRow,
+    Summaries,
+)
+from loops_nb.tracking.samples import SampleRow, read_samples
+from loops_nb.tracking.schema import Transaction, is_busy, open_store
+from loops_nb.tracking.values import kept_text
+from loops_nb.tracking.warn import warn_again
+from loops_nb.tracking.write_batch import add_params
+from loops_nb.tracking.writer import trouble, try_flush
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-#: What is read or changed waits no longer than this for locks of other processes.
+#: Reads and changes wait no longer than this for locks of other processes.
 BUSY_SECONDS = 3.0
-# A panel asks several times a second, and sees later what does not come at once.
+# A panel asks several times a second, so it need not wait for a slow write.
 _VERSION_SECONDS = 0.5
-# One look reads the file many times; this long after a word about it the same word is not said again.
-_SAID_SECONDS = 1.0
+# One listing reads the file many times; the same warning is not repeated within this time.
+_WARNED_SECONDS = 1.0
 _OWN_THREADS = "loops-nb"
-_COLUMNS = "seq, id, name, run_id, session_id, created_at, params, archived, last_at"
+_SERIES_SUMMARIES = """
+    SELECT experiment, key, count, last_step, last_value, min_value, max_value FROM series ORDER BY seq"""
+_SESSIONS = "SELECT experiment, host, pid, at, outcome FROM sessions ORDER BY at, seq"
+_SAVE_COUNTS = "SELECT experiment, count(*) FROM marks WHERE kind = 'save' GROUP BY experiment"
+_COLUMNS = "seq, id, name, run_id, session_id, created_at, params, archived, last_at, project, summary"
 
 
 def store_path() -> Path:
-    """Return the file that holds the experiments: ``experiments.sqlite`` in the folder of `loops_nb.home.home_dir`.
+    """Return the default file: ``experiments.sqlite`` in the folder of `loops_nb.config.paths.home_dir`.
 
     Raises
     ------
@@ -50,41 +69,46 @@ def store_path() -> Path:
         raise TrackingError(error.message, hint=error.hint) from None
 
 
-class Store:
-    """The file of experiments: thread-safe, opened at the first need, never made by reading.
+class ExperimentStore(ForkAware):
+    """The file of experiments: thread-safe, opened lazily, never created by reading.
 
-    What this process has logged is written before anything is read.  Where another process keeps it from that, the file is read as it is,
-    and a `TrackingWarning` says how many values are still on their way.
+    What this process has logged is written before each read.  If another process prevents that, the file is read as it
+    is, and a `TrackingWarning` says how many values are missing.
 
     Parameters
     ----------
-    path
-        The file; without it `store_path`.
-    read_only
-        Write nothing, neither tags nor an upgrade of an older file, and warn of nothing.
+    path : str or path-like, optional
+        The file; by default `store_path`.
+    read_only : bool, default False
+        Write nothing, neither tags nor an upgrade of an older file, and issue no warnings.
 
     Raises
     ------
     TrackingError
-        If no folder for the file can be named; by every method, if the file cannot be used.
+        If there is no folder for the file; by every method, if the file cannot be used.
+
+    Examples
+    --------
+    >>> with ExperimentStore() as store:  # doctest: +SKIP
+    ...     names = [row.name for row in store.experiments()]
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
-        self.path = store_path() if path is None else _given(path)
+        self.path: Path = store_path() if path is None else _expanded(path)
         self.read_only = read_only
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
-        self._is_for_reading = read_only
-        self._said_at = -_SAID_SECONDS
-        self._opened = 0
-        self._written = 0
-        self._seen: tuple[int, int, int] | None = None
+        self._is_opened_read_only = read_only
+        self._warned_at = -_WARNED_SECONDS
+        self._open_count = 0
+        self._change_count = 0
+        self._last_seen: tuple[int, int, int] | None = None
         self._version = 0
-        forking.reset_on_fork(self)
+        reset_on_fork(self)
 
     def close(self) -> None:
-        """Close the file; a later call opens it again."""
+        """Close the file; later calls open it again."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -97,35 +121,40 @@ class Store:
         self.close()
 
     def __del__(self) -> None:
-        # A store that is made within a line and dropped, as people do, leaves no open file behind.
+        # A store that is made within an expression leaves no open file behind.
         if getattr(self, "_connection", None) is not None:
             self.close()
 
     def before_fork(self, seconds: float) -> None:
-        """Close the file; the next call opens it again, in the parent and in the child."""
         if self._lock.acquire(timeout=seconds):
             self.close()
 
-    def after_fork(self) -> None:
-        """Go on, in the parent."""
-        forking.release(self._lock)
+    def after_fork_in_parent(self) -> None:
+        release_if_held(self._lock)
 
-    def in_child(self) -> None:
-        """Leave alone, in a child process, what the parent has open, also by the lock that another of its threads may have held."""
+    def after_fork_in_child(self) -> None:
         if self._connection is not None:
-            _of_parents.append(self._connection)
+            keep_inherited(self._connection)
         self._lock, self._connection = threading.RLock(), None
 
-    # What is there
+    # Reads
 
     def experiments(self, *, archived: bool = False) -> list[ExperimentRow]:
-        """Return the experiments, newest first; ``archived`` takes those along that were put out of sight."""
+        """Return the experiments, newest first.
+
+        Parameters
+        ----------
+        archived : bool, default False
+            Include archived experiments.
+        """
         where = "" if archived else " WHERE archived = 0"
         with self._reading() as connection:
             if connection is None:
                 return []
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM experiments{where} ORDER BY created_at DESC, seq DESC").fetchall()  # noqa: S608
-            return _with_words(connection, rows)
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM experiments{where} ORDER BY created_at DESC, seq DESC"  # noqa: S608
+            ).fetchall()
+            return _experiment_rows(connection, rows)
 
     def experiment(self, experiment_id: str) -> ExperimentRow:
         """Return one experiment, archived or not.
@@ -137,67 +166,130 @@ class Store:
         """
         with self._reading() as connection:
             if connection is not None:
-                rows = connection.execute(f"SELECT {_COLUMNS} FROM experiments WHERE id = ?", (experiment_id,)).fetchall()  # noqa: S608
+                rows = connection.execute(
+                    f"SELECT {_COLUMNS} FROM experiments WHERE id = ?",  # noqa: S608 - names of our own columns
+                    (experiment_id,),
+                ).fetchall()
                 if rows:
-                    return _with_words(connection, rows)[0]
-        raise _unknown(experiment_id)
+                    return _experiment_rows(connection, rows)[0]
+        raise _unknown_experiment(experiment_id)
 
     def keys(self, experiment_id: str) -> list[KeyRow]:
-        """Return the keys of an experiment, in the order in which they first came."""
+        """Return the keys of an experiment, in the order in which they were first logged."""
         sql = """SELECT key, count, first_step, last_step FROM series
             WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
         return [KeyRow(*row) for row in self._rows(sql, (experiment_id,))]
 
+    def summaries(self) -> Summaries:
+        """Return the summaries of all experiments by their id: series, sessions and the number of saves; no points."""
+        with self._reading() as connection:
+            if connection is None:
+                return Summaries({}, {}, {})
+            with _snapshot(connection):
+                id_of: dict[int, str] = dict(connection.execute("SELECT seq, id FROM experiments").fetchall())
+                series: dict[str, dict[str, SeriesSummary]] = {found: {} for found in id_of.values()}
+                for seq, *row in connection.execute(_SERIES_SUMMARIES):
+                    series[id_of[seq]][row[0]] = SeriesSummary._make(row)
+                sessions: dict[str, list[SessionRow]] = {found: [] for found in id_of.values()}
+                for seq, *row in connection.execute(_SESSIONS):
+                    sessions[id_of[seq]].append(SessionRow._make(row))
+                saves = {id_of[seq]: int(count) for seq, count in connection.execute(_SAVE_COUNTS)}
+            return Summaries(series, sessions, saves)
+
     def series(self, experiment_id: str, key: str, *, after: int = 0) -> Series:
-        """Return the points of a key, in order of arrival; none where there is no such key.
+        """Return the points of a key, in order of arrival; an empty series if there is no such key.
 
         Parameters
         ----------
-        experiment_id, key
-            Which ones.
-        after
-            The ``mark`` of an earlier answer: only what came since is read.
+        experiment_id : str
+            Id of the experiment.
+        key : str
+            Key of the series.
+        after : int, default 0
+            ``mark`` of an earlier `Series`: only newer points are returned.
         """
         sql = """SELECT chunks.start, chunks.count, chunks.points FROM chunks JOIN series ON chunks.series = series.seq
-            WHERE series.experiment = (SELECT seq FROM experiments WHERE id = ?) AND series.key = ? AND chunks.start + chunks.count > ?
+            WHERE series.experiment = (SELECT seq FROM experiments WHERE id = ?) AND series.key = ?
+                AND chunks.start + chunks.count > ?
             ORDER BY chunks.start"""
-        return _joined(self._rows(sql, (experiment_id, key, after)), after)
+        return _concatenated(self._rows(sql, (experiment_id, key, after)), after)
 
-    def marks(self, experiment_id: str) -> list[Mark]:
-        """Return what happened to an experiment beside its numbers, oldest first: checkpoints saved, notes."""
+    def marks(self, experiment_id: str) -> list[ExperimentMark]:
+        """Return the saved checkpoints and the notes of an experiment, oldest first."""
         sql = """SELECT kind, step, at, text, uri, target, attempt FROM marks
             WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
-        return [Mark(*row) for row in self._rows(sql, (experiment_id,))]
+        return [ExperimentMark(*row) for row in self._rows(sql, (experiment_id,))]
+
+    def environments(self, experiment_id: str) -> list[EnvironmentRow]:
+        """Return what each process ran in that began or resumed an experiment, oldest first."""
+        sql = """SELECT starts.at, environments.content FROM starts
+            JOIN environments ON starts.environment = environments.seq
+            WHERE starts.experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY starts.at, starts.token"""
+        return [EnvironmentRow(at, read_params(content)) for at, content in self._rows(sql, (experiment_id,))]
+
+    def samples(self, experiment_id: str, *, steps: Iterable[int] | None = None) -> list[SampleRow]:
+        """Return the samples of an experiment by step, within a step in order of arrival.
+
+        Parameters
+        ----------
+        experiment_id : str
+            Id of the experiment.
+        steps : iterable of int, optional
+            Only these steps; by default all.
+        """
+        with self._reading() as connection:
+            seq = None if connection is None else _seq_of(connection, experiment_id)
+            return [] if connection is None or seq is None else read_samples(connection, seq, steps)
+
+    def sample_steps(self, experiment_id: str) -> dict[int, int]:
+        """Return the steps that samples of an experiment were kept at, in ascending order, with their numbers."""
+        sql = """SELECT step, count(*) FROM samples WHERE experiment = (SELECT seq FROM experiments WHERE id = ?)
+            GROUP BY step ORDER BY step"""
+        return dict(self._rows(sql, (experiment_id,)))
+
+    def samples_dropped(self, experiment_id: str) -> int:
+        """Return how many samples of an experiment were dropped, because it had more than are kept."""
+        sql = """SELECT count FROM samples_dropped
+            WHERE experiment = (SELECT seq FROM experiments WHERE id = ?)"""
+        rows = self._rows(sql, (experiment_id,))
+        return int(rows[0][0]) if rows else 0
+
+    def sampled(self) -> list[str]:
+        """Return the ids of the experiments that have samples, the newest first."""
+        sql = """SELECT id FROM experiments
+            WHERE EXISTS (SELECT 1 FROM samples WHERE samples.experiment = experiments.seq)
+            ORDER BY created_at DESC, seq DESC"""
+        return [row[0] for row in self._rows(sql, ())]
 
     def followed(self, log: str) -> int:
-        """Return how far a log was read, in bytes."""
+        """Return up to which offset a request log was read, in bytes."""
         rows = self._rows("SELECT offset FROM followed WHERE log = ?", (log,))
         return int(rows[0][0]) if rows else 0
 
-    def followed_mark(self, log: str) -> LogMark | None:
-        """Return what a log had where its reading ended; None where that is not known."""
+    def log_fingerprint(self, log: str) -> LogFingerprint | None:
+        """Return the fingerprint of a request log; None if it is unknown."""
         rows = self._rows("SELECT log, offset FROM followed WHERE log LIKE ?", (f"{log}/%",))
-        return LogMark(rows[0][1], *rows[0][0].split("/")[1:]) if rows else None
+        return LogFingerprint(rows[0][1], *rows[0][0].split("/")[1:]) if rows else None
 
     def version(self) -> int:
-        """Return a number that is a higher one as soon as anything was logged in this process, or written by any; cheap.
+        """Return a number that grows whenever any process has written to the file; cheap.
 
-        What this process has logged is written before, unless something is in the way of that: then it comes later, and whoever logs is
-        told, not whoever looks.
+        What this process has logged is written before, or later if there is a problem; the code that logs is then
+        warned, not the code that reads.
         """
-        bring(self.path, held_up_seconds=_VERSION_SECONDS)
-        with self._lock, self._in_words():
+        try_flush(self.path, held_up_seconds=_VERSION_SECONDS)
+        with self._lock, self._translated_errors():
             connection = self._open()
             seen = None
             if connection is not None:
                 # The file's own number does not count what came through this connection, and begins again with each.
-                seen = (self._opened, self._written, connection.execute("PRAGMA data_version").fetchone()[0])
-            if seen != self._seen:
-                self._seen = seen
+                seen = (self._open_count, self._change_count, connection.execute("PRAGMA data_version").fetchone()[0])
+            if seen != self._last_seen:
+                self._last_seen = seen
                 self._version += 1
             return self._version
 
-    # What a person says about it
+    # Changes
 
     def tag(self, experiment_id: str, *tags: str) -> None:
         """Add tags to an experiment."""
@@ -206,27 +298,59 @@ class Store:
                 connection.execute("INSERT OR IGNORE INTO tags (experiment, tag) VALUES (?, ?)", (seq, kept_text(tag)))
 
     def untag(self, experiment_id: str, *tags: str) -> None:
-        """Take tags off an experiment."""
+        """Remove tags from an experiment."""
         with self._changing(experiment_id) as (connection, seq):
             for tag in tags:
                 connection.execute("DELETE FROM tags WHERE experiment = ? AND tag = ?", (seq, tag))
 
     def note(self, experiment_id: str, text: str, *, step: int | None = None) -> None:
-        """Write something down about an experiment, at a step or as a whole."""
+        """Add a note to an experiment, at a step or about the whole."""
         sql = """INSERT INTO marks (experiment, kind, step, at, text, attempt)
             VALUES (?, 'note', ?, ?, ?, (SELECT coalesce(max(number), 1) FROM attempts WHERE experiment = ?))"""
         with self._changing(experiment_id) as (connection, seq):
             connection.execute(sql, (seq, step, now(), kept_text(text), seq))
 
     def archive(self, experiment_id: str, *, archived: bool = True) -> None:
-        """Put an experiment out of sight, or back; nothing of it is deleted."""
+        """Hide an experiment from listings, or show it again; nothing is deleted."""
         with self._changing(experiment_id) as (connection, seq):
             connection.execute("UPDATE experiments SET archived = ? WHERE seq = ?", (archived, seq))
 
     def set_params(self, experiment_id: str, params: Mapping[str, Any]) -> None:
-        """Add parameters to those of an experiment; one of the same name is replaced."""
+        """Merge parameters into those of an experiment; equal names are replaced."""
         with self._changing(experiment_id) as (connection, seq):
             add_params(connection, seq, kept_params(params))
+
+    def contents(self, rows: Iterable[ExperimentRow]) -> list[ExperimentContents]:
+        """Return what is recorded of experiments."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            with _snapshot(connection):
+                return contents_of(connection, rows)
+
+    def delete(self, rows: Sequence[ExperimentRow], *, force: bool = False) -> list[ExperimentContents]:
+        """Delete experiments for good, with everything recorded of them; all or none.
+
+        Parameters
+        ----------
+        rows : sequence of ExperimentRow
+            The experiments.
+        force : bool, default False
+            Delete also those that a process may still log to.
+
+        Returns
+        -------
+        list of ExperimentContents
+            What was deleted.
+        """
+        with self._writing() as connection:
+            if connection is None:
+                return []
+            found = contents_of(connection, rows)
+            if not force:
+                check_are_closed(found)
+            delete_rows(connection, [of.row.id for of in found])
+        return found
 
     # The file
 
@@ -236,40 +360,54 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        waiting = bring(self.path)
+        waiting = try_flush(self.path)
         if waiting:
-            self._say_waiting(waiting)
-        with self._lock, self._in_words():
+            self._warn_of_pending(waiting)
+        with self._lock, self._translated_errors():
             yield self._open()
 
-    def _say_waiting(self, waiting: int) -> None:
-        # The threads of panels look again by themselves, and what they print would land under any cell.
+    def _warn_of_pending(self, waiting: int) -> None:
+        # The threads of panels read again soon, and a warning on them would appear under an unrelated cell.
         if self.read_only or threading.current_thread().name.startswith(_OWN_THREADS):
             return
-        if time.monotonic() - self._said_at >= _SAID_SECONDS:
-            values = f"{waiting:,} value{' that was' if waiting == 1 else 's that were'} logged in this process"
-            why = trouble(self.path) or "The file is being written to by another process, or slow; they are kept in memory and tried again."
-            warn_again(f"{values} {'is' if waiting == 1 else 'are'} not in the file yet, and not in what is shown here. {why}")
-        self._said_at = time.monotonic()
+        if time.monotonic() - self._warned_at >= _WARNED_SECONDS:
+            values = "1 value that was" if waiting == 1 else f"{waiting:,} values that were"
+            are = is_or_are(waiting)
+            why = trouble(self.path) or (
+                "The file is being written to by another process, or slow; they are kept in memory and tried again."
+            )
+            warn_again(
+                f"{values} logged in this process {are} not in the file yet, and not in what is shown here. {why}"
+            )
+        self._warned_at = time.monotonic()
 
     @contextmanager
     def _changing(self, experiment_id: str) -> Iterator[tuple[sqlite3.Connection, int]]:
-        bring(self.path)
-        if self.read_only:
-            raise TrackingError(f"The experiments in {self.path} are opened for reading only. Nothing was changed.")
-        with self._lock, self._in_words():
-            connection = self._open(to_write=True)
-            if connection is None:
-                raise _unknown(experiment_id)
-            with Writing(connection, self.path):
+        with self._writing() as connection:
+            found = None
+            if connection is not None:
                 found = connection.execute("SELECT seq FROM experiments WHERE id = ?", (experiment_id,)).fetchone()
-                if found is None:
-                    raise _unknown(experiment_id)
-                yield connection, found[0]
-            self._written += 1
+            if connection is None or found is None:
+                raise _unknown_experiment(experiment_id)
+            yield connection, found[0]
 
     @contextmanager
-    def _in_words(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[sqlite3.Connection | None]:
+        """Begin a transaction; None if there is no file."""
+        try_flush(self.path)
+        if self.read_only:
+            raise TrackingError(f"The experiments in {self.path} are opened for reading only. Nothing was changed.")
+        with self._lock, self._translated_errors():
+            connection = self._open(to_write=True)
+            if connection is None:
+                yield None
+                return
+            with Transaction(connection, self.path):
+                yield connection
+            self._change_count += 1
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
@@ -277,7 +415,8 @@ class Store:
             why = one_line(str(error))
             if is_busy(error):
                 raise TrackingError(
-                    f"Another process is writing to {self.path}, for {BUSY_SECONDS:.0f} seconds at least. Nothing was changed.",
+                    f"Another process is writing to {self.path}, for {BUSY_SECONDS:.0f} seconds at least. Nothing was "
+                    f"changed.",
                     hint="Try again when it has ended that.",
                 ) from None
             if _is_protected(error) and "readonly" in why:
@@ -285,7 +424,9 @@ class Store:
                     f"The experiments in {self.path} can be read but not written here ({why}). Nothing was changed.",
                     hint="%loops export FILE takes them along; LOOPS_NB_HOME names the folder that is used.",
                 ) from None
-            raise TrackingError(f"The experiments in {self.path} cannot be used for now ({why}). Nothing was harmed.") from None
+            raise TrackingError(
+                f"The experiments in {self.path} cannot be used for now ({why}). Nothing was harmed."
+            ) from None
 
     def _open(self, *, to_write: bool = False) -> sqlite3.Connection | None:
         try:
@@ -294,65 +435,81 @@ class Store:
             self.close()
             return None
         is_other = self._file is None or not os.path.samestat(found, self._file)
-        if is_other or (to_write and self._is_for_reading):
+        if is_other or (to_write and self._is_opened_read_only):
             self.close()
         if self._connection is None:
             self._connection = self._connect(to_write=to_write)
             self._file = self.path.stat()
-            self._opened += 1
+            self._open_count += 1
         return self._connection
 
     def _connect(self, *, to_write: bool) -> sqlite3.Connection:
-        self._is_for_reading = self.read_only
+        self._is_opened_read_only = self.read_only
         try:
             return open_store(self.path, read_only=self.read_only, busy_seconds=BUSY_SECONDS)
         except sqlite3.OperationalError as error:
             if self.read_only or to_write or not _is_protected(error):
                 raise
-            # Another person's folder, or a disk that is write-protected: what is there can be read all the same.
+            # The folder of another user, or a write-protected disk: the file can still be read.
             try:
                 made = open_store(self.path, read_only=True, busy_seconds=BUSY_SECONDS)
             except sqlite3.Error:
                 raise error from None
-            self._is_for_reading = True
+            self._is_opened_read_only = True
             return made
 
 
-# Held on to for good: closing a connection of the parent could harm what the parent does with it.
-_of_parents: list[sqlite3.Connection | None] = []
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Make several reads see the file as it is at the first of them, whatever other processes write meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
 
 
-def _given(path: str | os.PathLike[str]) -> Path:
+def _expanded(path: str | os.PathLike[str]) -> Path:
     try:
         return expanded(path)
     except ConfigError as error:
         raise TrackingError(error.message, hint=error.hint) from None
 
 
-def now() -> int:
-    """Return the time as the store keeps it: milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
 def _is_protected(error: Exception) -> bool:
-    """Tell whether a file, or the folder where SQLite puts files beside it, must not be written by this person."""
+    """Whether this user must not write the file, or the folder in which SQLite puts files beside it."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
-def _unknown(experiment_id: str) -> TrackingError:
-    return TrackingError(f"There is no experiment {experiment_id!r:.60} on this machine.", hint="%loops experiments lists them.")
+def _unknown_experiment(experiment_id: str) -> TrackingError:
+    return TrackingError(
+        f"There is no experiment {experiment_id!r:.60} on this machine.", hint="%loops experiments lists them."
+    )
 
 
-def _with_words(connection: sqlite3.Connection, rows: Sequence[Any]) -> list[ExperimentRow]:
+def _seq_of(connection: sqlite3.Connection, experiment_id: str) -> int | None:
+    found = connection.execute("SELECT seq FROM experiments WHERE id = ?", (experiment_id,)).fetchone()
+    return None if found is None else int(found[0])
+
+
+def _experiment_rows(connection: sqlite3.Connection, rows: Sequence[Any]) -> list[ExperimentRow]:
+    if not rows:
+        return []
+    # One experiment: only its own tags and notes are read.
+    where, values = ("", ()) if len(rows) > 1 else ("AND experiment = ?", (rows[0][0],))
     tags: dict[int, list[str]] = {}
-    notes: dict[int, list[str]] = {}
-    many = len(rows) > 1
-    of, values = ("", ()) if many else (" WHERE experiment = ?", (rows[0][0],)) if rows else ("", ())
-    for seq, tag in connection.execute(f"SELECT experiment, tag FROM tags{of} ORDER BY tag", values):  # noqa: S608
+    for seq, tag in connection.execute(
+        f"SELECT experiment, tag FROM tags WHERE TRUE {where} ORDER BY tag",  # noqa: S608 - no text of the user
+        values,
+    ):
         tags.setdefault(seq, []).append(tag)
-    kind = f"{of} {'AND' if of else 'WHERE'} kind = 'note'"
-    for seq, text in connection.execute(f"SELECT experiment, text FROM marks{kind} ORDER BY seq", values):  # noqa: S608
+    notes: dict[int, list[str]] = {}
+    for seq, text in connection.execute(
+        f"SELECT experiment, text FROM marks WHERE kind = 'note' {where} ORDER BY seq",  # noqa: S608 - as above
+        values,
+    ):
         notes.setdefault(seq, []).append(text)
     return [
         ExperimentRow(
@@ -366,18 +523,20 @@ def _with_words(connection: sqlite3.Connection, rows: Sequence[Any]) -> list[Exp
             notes=tuple(notes.get(seq, ())),
             archived=bool(archived),
             last_at=last_at,
+            project=project,
+            summary=read_params(summary),
         )
-        for seq, key, name, run_id, session_id, created_at, params, archived, last_at in rows
+        for seq, key, name, run_id, session_id, created_at, params, archived, last_at, project, summary in rows
     ]
 
 
-def _joined(chunks: Sequence[tuple[int, int, bytes]], after: int) -> Series:
-    import numpy as np  # noqa: PLC0415 - writing needs none
+def _concatenated(chunks: Sequence[tuple[int, int, bytes]], after: int) -> Series:
+    import numpy as np  # writing needs no NumPy
 
     if not chunks:
-        none: npt.NDArray[np.int64] = np.empty(0, np.int64)
-        no_values: npt.NDArray[np.float64] = np.empty(0, np.float64)
-        return Series(none, none, no_values, no_values, np.empty(0, np.int32), after)
+        integers: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        floats: npt.NDArray[np.float64] = np.empty(0, np.float64)
+        return Series(integers, integers, floats, floats, np.empty(0, np.int32), after)
     parts = [unpack(points, count) for _, count, points in chunks]
     skipped = max(0, after - chunks[0][0])
     step, at, tokens, value, attempt = (np.concatenate(columns)[skipped:] for columns in zip(*parts, strict=True))

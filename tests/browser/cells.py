@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loops_nb.models import Run
+from loops_nb.api.models import Run
 
 _CONNECT = "import loops_nb\nloops = loops_nb.Loops()\n"
 #: Seconds between two looks, where a test waits for many of them.
@@ -19,11 +19,14 @@ def one(run: Run, *, interval: float | None = QUICK) -> str:
     return f"{_CONNECT}panel = loops.runs.watch({run.id!r}, interval={interval})\npanel"
 
 
-#: What a cell does until a file appears that is called like the name in the braces; none gives the kernel's main thread back before that.
+#: What a cell does until a file appears that is called like the name in the braces; none gives the kernel's main thread
+#: back before that.
 BUSY = {
     "sleeping": "import pathlib, time\nwhile not pathlib.Path({!r}).exists():\n    time.sleep(0.05)",
     "computing": "import pathlib\nwhile not pathlib.Path({!r}).exists():\n    sum(n * n for n in range(20_000))",
-    "printing": "import pathlib, time\nwhile not pathlib.Path({!r}).exists():\n    print('x' * 60)\n    time.sleep(0.001)",
+    "printing": (
+        "import pathlib, time\nwhile not pathlib.Path({!r}).exists():\n    print('x' * 60)\n    time.sleep(0.001)"
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""One Jupyter server of a kind and one Chromium for the whole folder; a page, a notebook and a service for each test."""
+"""One Jupyter server of a kind and one Chromium for the folder; a page, a notebook and a service for each test."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from loops_nb import Loops
-from tests.browser.backstage import Backstage
+from tests.browser.fault_proxy import FaultProxy
 from tests.browser.jupyter import Application, JupyterServer
 from tests.browser.notebook import Notebook, written
 from tests.browser.prepare import BUILD, chromium, missing
-from tests.browser.world import Clock, World
+from tests.browser.service_state import Clock, ServiceState
 from tests.service import ThreadService, running_service
 
 _FLAGS = [
@@ -31,6 +31,7 @@ _FLAGS = [
 THEMES = "@jupyterlab/apputils-extension:themes"
 #: Sentinel of the key that every notebook of these tests works with: it must turn up nowhere in a page.
 KEY = "sentinel-key-of-the-browser-tests-0123456789"
+VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
 #: What Notebook 7 throws by itself, whatever is in the notebook.
 _NOT_OURS = ("Cannot read properties of undefined (reading 'schema')",)
 
@@ -46,14 +47,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep what the pages of a failed test show, before they are closed."""
     report = yield
-    desk = getattr(item, "funcargs", {}).get("desk")
-    if report.when == "call" and report.failed and isinstance(desk, Desk):
+    opener = getattr(item, "funcargs", {}).get("opener")
+    if report.when == "call" and report.failed and isinstance(opener, NotebookOpener):
         with contextlib.suppress(PlaywrightError):
-            desk.keep_traces(item.name)
+            opener.keep_traces(item.name)
     return report
 
 
-# Of the folder, not of the session: while Playwright runs, its event loop keeps asyncio.run from working in tests elsewhere.
+# Of the folder, not of the session: while Playwright runs, its event loop keeps asyncio.run from working in tests
+# elsewhere.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
@@ -68,7 +70,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """The pages of a worker share their cache: JupyterLab is a few megabytes of JavaScript."""
-    opened = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = browser.new_context(viewport=VIEWPORT)
     yield opened
     opened.close()
 
@@ -88,8 +90,21 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Appl
         one.stop()
 
 
-class Desk:
-    """What a test works at: it opens notebooks in pages.
+class SharedPage:
+    """A loaded page of JupyterLab that one test leaves to the next: loading it takes longer than most tests."""
+
+    def __init__(self) -> None:
+        self.page: Page | None = None
+
+
+@pytest.fixture(scope="package")
+def shared_page(context: BrowserContext) -> SharedPage:
+    """The page of this worker that tests use one after the other."""
+    return SharedPage()
+
+
+class NotebookOpener:
+    """Opens notebooks in pages of the browser.
 
     Parameters
     ----------
@@ -99,14 +114,28 @@ class Desk:
         Where pages are opened.
     name
         Prefix of the notebooks' names.
+    shared
+        A page that stays open from one test to the next; none when left out.
+    own_page
+        Whether to open all notebooks in pages of this test, and not the first one in the shared page.
     """
 
-    def __init__(self, server: JupyterServer, context: BrowserContext, name: str) -> None:
+    def __init__(
+        self,
+        server: JupyterServer,
+        context: BrowserContext,
+        name: str,
+        shared: SharedPage | None = None,
+        *,
+        own_page: bool = True,
+    ) -> None:
         self.server = server
         self.opened: list[Notebook] = []
         self._context = context
         self._name = name
         self._made = 0
+        self._shared = shared or SharedPage()
+        self._own_page = own_page
 
     def notebook(self, *cells: str, kernel: str = "python3", environment: dict[str, str] | None = None) -> Notebook:
         """Write a notebook, open it, and set variables of its kernel's environment."""
@@ -120,10 +149,26 @@ class Desk:
 
     def open(self, path: Path, *, kernel: bool = True) -> Notebook:
         """Open a notebook that is there."""
-        notebook = Notebook(self._context.new_page(), path, KEY)
+        shared = None if self._own_page or self.opened else self._shared.page
+        notebook = Notebook(shared or self._context.new_page(), path, KEY)
         self.opened.append(notebook)
-        notebook.open(self.server.address(path.name), kernel=kernel)
+        if shared:
+            notebook.open_in_tab(kernel=kernel)
+        else:
+            notebook.open(self.server.address(path.name), kernel=kernel)
         return notebook
+
+    def close(self) -> None:
+        """Close the pages, but for one that the next test can use."""
+        if not self._own_page and self.opened:
+            first = self.opened[0]
+            self._shared.page = first.page if first.leave_page() else None
+        for page in self._context.pages:
+            if page is self._shared.page:
+                page.set_viewport_size(VIEWPORT)
+            else:
+                page.close()
+        self.server.end_kernels()
 
     def page(self) -> Page:
         """Open an empty page."""
@@ -134,7 +179,9 @@ class Desk:
         folder = BUILD / "failed" / re.sub(r"\W+", "-", test)
         folder.mkdir(parents=True, exist_ok=True)
         for notebook in self.opened:
-            (folder / f"{notebook.path.stem}.log").write_text("\n".join([*notebook.console, *notebook.errors]), encoding="utf-8")
+            (folder / f"{notebook.path.stem}.log").write_text(
+                "\n".join([*notebook.console, *notebook.errors]), encoding="utf-8"
+            )
             (folder / notebook.path.name).write_bytes(notebook.path.read_bytes())
         for number, page in enumerate(self._context.pages):
             page.screenshot(path=folder / f"page-{number}.png")
@@ -142,21 +189,25 @@ class Desk:
 
 # After the service, so that it ends when no kernel asks it any more.
 @pytest.fixture
-def desk(
+def opener(
     request: pytest.FixtureRequest,
     servers: Callable[[Application], JupyterServer],
     context: BrowserContext,
     service: ThreadService,
-) -> Iterator[Desk]:
-    """A desk in JupyterLab, or in the application that the test is parametrized with."""
+    shared_page: SharedPage,
+) -> Iterator[NotebookOpener]:
+    """A notebook opener in JupyterLab, or in the application that the test is parametrized with."""
     application: Application = getattr(request, "param", "lab")
     server = servers(application)
-    made = Desk(server, context, re.sub(r"\W+", "-", request.node.name))
+    # A page reads settings when it is loaded.
+    own_page = application != "lab" or not {"theme", "keeps_state", "windowing"}.isdisjoint(request.fixturenames)
+    own_page = own_page or request.node.get_closest_marker("own_page") is not None
+    made = NotebookOpener(server, context, re.sub(r"\W+", "-", request.node.name), shared_page, own_page=own_page)
     yield made
-    for page in context.pages:
-        page.close()
-    server.end_kernels()
-    errors = [error for notebook in made.opened for error in notebook.errors if not any(known in error for known in _NOT_OURS)]
+    made.close()
+    errors = [
+        error for notebook in made.opened for error in notebook.errors if not any(known in error for known in _NOT_OURS)
+    ]
     assert errors == []
     for notebook in made.opened:
         assert notebook.hosts <= {"127.0.0.1", ""}
@@ -166,9 +217,9 @@ def desk(
 
 
 @pytest.fixture
-def backstage() -> Backstage:
+def proxy() -> FaultProxy:
     """Stands before the service."""
-    return Backstage()
+    return FaultProxy()
 
 
 @pytest.fixture
@@ -178,18 +229,18 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def service(backstage: Backstage, clock: Clock, tmp_path: Path) -> Iterator[ThreadService]:
+def service(proxy: FaultProxy, clock: Clock, tmp_path: Path) -> Iterator[ThreadService]:
     """A service of the test's own, empty; its time passes when the test says so."""
-    with running_service(speed=1.0, wrap=backstage.wrap, data_dir=tmp_path / "service", clock=clock) as running:
+    with running_service(speed=1.0, wrap=proxy.wrap, data_dir=tmp_path / "service", clock=clock) as running:
         assert isinstance(running, ThreadService)
         yield running
 
 
 @pytest.fixture
-def world(service: ThreadService, clock: Clock, backstage: Backstage) -> Iterator[World]:
+def state(service: ThreadService, clock: Clock, proxy: FaultProxy) -> Iterator[ServiceState]:
     """What goes on at the service."""
     with Loops("another-key", service.url) as loops:
-        yield World(loops, clock, backstage)
+        yield ServiceState(loops, clock, proxy)
 
 
 @pytest.fixture
@@ -199,8 +250,8 @@ def connected(service: ThreadService) -> dict[str, str]:
 
 
 @pytest.fixture(params=["JupyterLab Light", "JupyterLab Dark"])
-def theme(request: pytest.FixtureRequest, desk: Desk) -> Iterator[str]:
+def theme(request: pytest.FixtureRequest, opener: NotebookOpener) -> Iterator[str]:
     """A theme that the person has chosen."""
-    desk.server.write_settings(THEMES, {"theme": request.param})
+    opener.server.write_settings(THEMES, {"theme": request.param})
     yield request.param
-    desk.server.remove_settings(THEMES)
+    opener.server.remove_settings(THEMES)

@@ -13,6 +13,21 @@
       return open.find((w) => w.context?.path === driver.path && w.content?.model?.cells);
     },
 
+    /** Opens a notebook in this page of JupyterLab, with a kernel of its own. */
+    async open(path, withKernel) {
+      driver.path = path;
+      const kernel = withKernel ? {} : { kernelPreference: { shouldStart: false } };
+      await globalThis.jupyterapp.commands.execute("docmanager:open", { path, factory: "Notebook", ...kernel });
+    },
+
+    /** Ends the kernels and closes all that is open, without asking; nothing is saved. */
+    async closeAll() {
+      const { shell, serviceManager } = globalThis.jupyterapp;
+      for (const button of document.querySelectorAll(".jp-Dialog .jp-mod-reject")) button.click();
+      for (const widget of [...shell.widgets("main")]) widget.dispose();
+      await serviceManager.sessions.shutdownAll();
+    },
+
     async ready() {
       await globalThis.jupyterapp.restored;
       await driver.panel().context.ready;

@@ -19,9 +19,18 @@ from tests.browser.prepare import KERNELS, kernel_folder
 
 Application = Literal["lab", "notebook"]
 #: Module to run, and the name of its class in options.
-_APPLICATIONS: dict[Application, tuple[str, str]] = {"lab": ("jupyterlab", "LabApp"), "notebook": ("notebook", "JupyterNotebookApp")}
+_APPLICATIONS: dict[Application, tuple[str, str]] = {
+    "lab": ("jupyterlab", "LabApp"),
+    "notebook": ("notebook", "JupyterNotebookApp"),
+}
 _WAIT_SECONDS = 60.0
-_QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}}
+_QUIET = {
+    "@jupyterlab/apputils-extension:notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    }
+}
 _FOREIGN = ("JUPYTER", "IPYTHON", "LOOPS_", "BASETEN_")
 
 
@@ -38,7 +47,8 @@ class JupyterServer:
         More of its command line.
     """
 
-    #: A tenth of the usual: a cell that prints without end makes the server drop messages before it makes the page slow.
+    #: A tenth of the usual: a cell that prints without end makes the server drop messages before it makes the page
+    #: slow.
     PRINT_LIMIT = 100_000
 
     def __init__(self, folder: Path, application: Application, options: Sequence[str] = ()) -> None:
@@ -56,7 +66,15 @@ class JupyterServer:
     def start(self) -> Self:
         """Start it and wait until it answers."""
         module, options = _APPLICATIONS[self.application]
-        command = [sys.executable, "-m", module, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"]
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.ip=127.0.0.1",
+            "--ServerApp.port=0",
+        ]
         command += [
             f"--IdentityProvider.token={self._token}",
             f"--ServerApp.root_dir={self.root}",
@@ -68,16 +86,36 @@ class JupyterServer:
         command += self._options
         self._said = (self._folder / "server.log").open("wb")
         self._process = subprocess.Popen(
-            command, env=self._environment(), cwd=self.root, stdout=self._said, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            env=self._environment(),
+            cwd=self.root,
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             self.url = self._wait_for_url()
-            self._client = httpx.Client(base_url=self.url, headers={"Authorization": f"token {self._token}"}, timeout=30, trust_env=False)
-            self._client.get("/api/status").raise_for_status()
+            self._client = httpx.Client(
+                base_url=self.url, headers={"Authorization": f"token {self._token}"}, timeout=30, trust_env=False
+            )
+            self._wait_until_answering()
         except BaseException:
             self._end()
             raise
         return self
+
+    def _wait_until_answering(self) -> None:
+        """Wait for the first answer: the file with the port may be there before anything listens."""
+        until = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                self._client.get("/api/status").raise_for_status()
+            except httpx.TransportError:
+                assert time.monotonic() < until, f"the server does not answer: {self.log}"
+                assert self._process.poll() is None, f"the server ended: {self.log}"
+                time.sleep(0.05)
+            else:
+                return
 
     def stop(self) -> None:
         """End the kernels and the server."""
@@ -111,7 +149,7 @@ class JupyterServer:
         return found
 
     def write_settings(self, plugin: str, settings: dict[str, Any]) -> None:
-        """Set a person's settings of a plugin (``package:name``), for the pages that are opened from now on."""
+        """Set the user's settings of a plugin (``package:name``), for the pages that are opened from now on."""
         package, name = plugin.split(":")
         path = self._folder / "settings" / package / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)

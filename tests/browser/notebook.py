@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 DRIVER = (Path(__file__).parent / "driver.js").read_text("utf-8")
 #: Longest that anything in a page may take on a busy machine; a condition is usually met a hundred times sooner.
@@ -19,10 +21,20 @@ PATIENCE_SECONDS = 40.0
 def written(cells: Sequence[str], kernel: str) -> str:
     """Return the text of a notebook of code cells."""
     made: list[dict[str, Any]] = [
-        {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": source}
+        {
+            "cell_type": "code",
+            "id": f"cell-{i}",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": source,
+        }
         for i, source in enumerate(cells)
     ]
-    about = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}, "language_info": {"name": "python"}}
+    about = {
+        "kernelspec": {"name": kernel, "display_name": kernel, "language": "python"},
+        "language_info": {"name": "python"},
+    }
     return json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": made, "metadata": about})
 
 
@@ -64,12 +76,17 @@ class Notebook:
         self.console: list[str] = []
         self.errors: list[str] = []
         self.hosts: set[str] = set()
+        self._reloaded = False
         page.set_default_timeout(PATIENCE_SECONDS * 1000)
         page.add_init_script(DRIVER + f"\ndriver.path = {json.dumps(path.name)};")
-        page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
-        page.on("websocket", lambda socket: socket.on("framereceived", self._received))
+        self._listeners: dict[Any, Any] = {
+            "console": lambda message: self.console.append(f"{message.type}: {message.text}"),
+            "pageerror": lambda error: self.errors.append(str(error)),
+            "request": lambda request: self.hosts.add(urlsplit(request.url).hostname or ""),
+            "websocket": lambda socket: socket.on("framereceived", self._received),
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
 
     def _received(self, payload: str | bytes) -> None:
         found = self._secret in payload if isinstance(payload, str) else self._secret.encode() in payload
@@ -81,10 +98,40 @@ class Notebook:
         self.page.goto(address, wait_until="domcontentloaded")
         self.wait_ready(kernel=kernel)
 
+    def open_in_tab(self, *, kernel: bool = True) -> None:
+        """Open it in a page of JupyterLab that another test has used, and wait as `open` does."""
+        self.page.evaluate("([path, kernel]) => driver.open(path, kernel)", [self.path.name, kernel])
+        self.wait_ready(kernel=kernel)
+
+    def leave_page(self) -> bool:
+        """Close everything that the page shows; return whether another test can use the page."""
+        # A page that is loaded again opens what was open in its workspace, also after the test has closed it.
+        if self._reloaded or self.page.is_closed():
+            return False
+        if not self.page.evaluate("() => Boolean(globalThis.jupyterapp)"):
+            return False
+        self.page.evaluate("() => driver.closeAll()")
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        return True
+
     def reload(self, *, kernel: bool = True) -> None:
         """Load the page again; a kernel that is busy does not answer it."""
+        self._reloaded = True
         self.page.reload(wait_until="domcontentloaded")
         self.wait_ready(kernel=kernel)
+
+    def reload_until_visible(self, locator: Locator) -> None:
+        """Wait until a widget that was saved with the notebook is visible, and load the page again when it is not.
+
+        The widget manager of JupyterLab asks a kernel that has just started which widgets it has. Now and then such a
+        request is never answered, and the page shows no widget until it is loaded again.
+        """
+        for _ in range(3):
+            with contextlib.suppress(PlaywrightTimeoutError):
+                return locator.wait_for(state="visible", timeout=PATIENCE_SECONDS * 250)
+            self.reload()
+        return locator.wait_for(state="visible")
 
     def wait_ready(self, *, kernel: bool = True) -> None:
         """Wait until the notebook can be driven."""
@@ -149,11 +196,11 @@ class Notebook:
 
     def cell(self, index: int) -> Locator:
         """Return a cell on the page."""
-        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell").nth(index)
 
 
 def wait_for(condition: Callable[[], Any], what: str, page: Page | None = None) -> Any:
-    """Wait until a condition of the test's own side is met and return what it returned; lets the page's events through meanwhile."""
+    """Wait until a condition of the test is met and return its value; the page's events go on meanwhile."""
     until = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         assert time.monotonic() < until, f"waited in vain: {what}"

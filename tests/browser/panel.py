@@ -1,4 +1,4 @@
-"""A panel on a page, as a person finds things in it: by roles, headings and words."""
+"""A panel on a page, as a user finds things in it: by roles, headings and words."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Panel:
         expect(self.root).not_to_contain_text(text)
 
     def stands(self, standing: str) -> None:
-        """Wait until it says of its data that it is ``live``, ``failing``, ``paused``, ``over``, ``saved``, ``gone``..."""
-        expect(self.root.locator("[data-standing]")).to_have_attribute("data-standing", standing)
+        """Wait until its data is said to be ``live``, ``failing``, ``paused``, ``over``, ``saved``, ``gone``..."""
+        expect(self.root.locator("[data-status]")).to_have_attribute("data-status", standing)
 
     def filter(self, text: str) -> None:
         """Type into the filter."""

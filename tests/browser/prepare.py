@@ -1,4 +1,4 @@
-"""Installs what the tests in a real browser need beside Python packages: Debian's Chromium, and other versions of ipykernel.
+"""Installs what browser tests need beside Python packages: Debian's Chromium and other versions of ipykernel.
 
 ``make test`` calls it; what is there already is left alone.
 """
@@ -19,7 +19,7 @@ _APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
 
 class CannotPrepareError(Exception):
-    """Something is missing that cannot be installed from here; the text says what a person can do."""
+    """Something is missing that cannot be installed from here; the text says what the user can do."""
 
 
 def chromium() -> str | None:
@@ -35,7 +35,9 @@ def kernel_folder(name: str) -> Path:
 def missing() -> list[str]:
     """Say what is not there, in words."""
     gone = [] if chromium() else ["Chromium"]
-    return gone + [f"ipykernel {version}" for name, version in KERNELS.items() if not (kernel_folder(name) / "ipykernel").is_dir()]
+    return gone + [
+        f"ipykernel {version}" for name, version in KERNELS.items() if not (kernel_folder(name) / "ipykernel").is_dir()
+    ]
 
 
 def install_chromium() -> None:
@@ -48,9 +50,16 @@ def install_chromium() -> None:
     """
     manual = "Install Chromium by hand (on Debian, as root: apt-get install chromium) and try again."
     if not shutil.which("apt-get"):
-        raise CannotPrepareError(f"The tests in a real browser need Chromium, and this machine has no apt-get. {manual}")
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]):
-        done = subprocess.run(command, env=_APT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        raise CannotPrepareError(
+            f"The tests in a real browser need Chromium, and this machine has no apt-get. {manual}"
+        )
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
+    ):
+        done = subprocess.run(
+            command, env=_APT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
         if done.returncode:
             said = "\n".join(done.stdout.strip().splitlines()[-5:])
             raise CannotPrepareError(f"'{' '.join(command)}' failed:\n{said}\n{manual}")
@@ -64,7 +73,17 @@ def install_kernel(name: str) -> None:
     aside = folder.with_name(folder.name + ".new")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", "--target", str(aside)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--quiet",
+        "install",
+        "--no-deps",
+        "--target",
+        str(aside),
+    ]
     subprocess.run([*pip, f"ipykernel=={KERNELS[name]}"], check=True)
     # Moved when whole: an interrupted run leaves nothing that looks finished.
     aside.rename(folder)

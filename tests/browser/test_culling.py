@@ -1,4 +1,4 @@
-"""A server that ends idle kernels lets a kernel whose cell runs below a panel live, and ends it when the cell has ended."""
+"""A server that ends idle kernels spares a kernel whose cell runs below a panel until that cell has ended."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.browser.cells import busy
-from tests.browser.conftest import Desk
+from tests.browser.conftest import NotebookOpener
 from tests.browser.jupyter import JupyterServer
 from tests.browser.notebook import wait_for
 from tests.browser.panel import Panel
-from tests.browser.world import World
+from tests.browser.service_state import ServiceState
 
 #: Seconds that a kernel may be idle.
 _IDLE_SECONDS = 4
@@ -32,13 +32,13 @@ def culling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]
 
 @pytest.mark.parametrize("kernel", ["ipykernel74"])
 def test_server_culls_a_kernel_with_a_panel_only_after_its_cell_has_ended(
-    kernel: str, culling: JupyterServer, context: BrowserContext, world: World, connected: dict[str, str]
+    kernel: str, culling: JupyterServer, context: BrowserContext, state: ServiceState, connected: dict[str, str]
 ) -> None:
-    world.run("the one that trains")
+    state.run("the one that trains")
     stop, ended = culling.root / f"stop-{kernel}", culling.root / f"ended-{kernel}"
-    desk = Desk(culling, context, f"culling-{kernel}")
+    opener = NotebookOpener(culling, context, f"culling-{kernel}")
     cell = f"%load_ext loops_nb\n%loops watch\n{busy('sleeping', stop.name)}\npathlib.Path({ended.name!r}).touch()"
-    notebook = desk.notebook(cell, kernel=kernel, environment=connected)
+    notebook = opener.notebook(cell, kernel=kernel, environment=connected)
     (training,) = [found["id"] for found in culling.kernels()]
     notebook.start(0)
     Panel(notebook.page).shown().says("the one that trains")

@@ -1,4 +1,4 @@
-"""The curves of a run in a tab of its panel: there for who looks, also while the cell trains, and gone with the panel."""
+"""The curves of a run in a tab of its panel: shown on demand, also while the cell trains, and gone with the panel."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.cells import busy, one
-from tests.browser.conftest import Desk
+from tests.browser.conftest import NotebookOpener
 from tests.browser.notebook import Notebook, wait_for, written
 from tests.browser.panel import LIVE, REPORT, Panel
 from tests.browser.ports import free_port
+from tests.browser.service_state import ServiceState
 from tests.browser.test_curves import Curves
 from tests.browser.test_elsewhere import MARIMO, answers, serving
 from tests.browser.test_look import complaints
-from tests.browser.world import World
 
 _WIDGETS = "@jupyter-widgets/jupyterlab-manager:plugin"
 _THREADS = "import threading; print(sum(t.name == 'loops-nb-curves' for t in threading.enumerate()))"
@@ -39,7 +39,7 @@ with loops_nb.experiment("sweep", run={run!r}) as experiment:
 
 @pytest.fixture
 def recording(connected: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """The environment of a kernel that also records, where nobody else does."""
+    """The environment of a kernel that also records, unlike others."""
     return connected | {"LOOPS_NB_HOME": str(tmp_path / "home")}
 
 
@@ -63,19 +63,22 @@ def views(notebook: Notebook) -> Locator:
     return notebook.page.locator(LIVE)
 
 
-@pytest.mark.parametrize("kernel", ["ipykernel73", "ipykernel74"])
-def test_grow_while_the_cell_trains(kernel: str, desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("trains")
-    stop = desk.server.root / f"tab-{kernel}-stop"
-    notebook = desk.notebook(one(run), _TRAIN.format(run=run.id, stop=stop.name), kernel=kernel, environment=recording)
+@pytest.mark.parametrize("kernel", ["ipykernel74"])
+def test_grow_while_the_cell_trains(
+    kernel: str, opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("trains")
+    stop = opener.server.root / f"tab-{kernel}-stop"
+    notebook = opener.notebook(
+        one(run), _TRAIN.format(run=run.id, stop=stop.name), kernel=kernel, environment=recording
+    )
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     cell = notebook.start(1)
     expect(notebook.cell(1)).to_contain_text("[*]")
     for _ in range(2):
         curves = curves_in(Panel(notebook.page)).shown()
-        before = curves.line(0).get_attribute("d") or ""
-        expect(curves.line(0)).not_to_have_attribute("d", before)
+        curves.moves(curves.picture())
         expect(curves.row("sweep")).to_be_visible()
         tab(panel, "Table").click()
         expect(views(notebook)).to_have_count(1)
@@ -84,10 +87,10 @@ def test_grow_while_the_cell_trains(kernel: str, desk: Desk, world: World, recor
     cell.wait()
 
 
-@pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
-def test_words_become_a_curve(desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("not yet")
-    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+@pytest.mark.parametrize("opener", ["lab", "notebook"], indirect=True)
+def test_words_become_a_curve(opener: NotebookOpener, state: ServiceState, recording: dict[str, str]) -> None:
+    run = state.run("not yet")
+    notebook = opener.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
     notebook.run(0)
     curves = curves_in(Panel(notebook.page))
     expect(curves.root).to_contain_text(f"Nothing was recorded yet of {run.id}.")
@@ -98,10 +101,14 @@ def test_words_become_a_curve(desk: Desk, world: World, recording: dict[str, str
     expect(curves.root).not_to_contain_text("Nothing was recorded")
 
 
-def test_wait_for_a_kernel_that_cannot_hear(desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("waits")
-    stop = desk.server.root / "tab-6-stop"
-    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), busy("sleeping", stop.name), kernel="ipykernel6", environment=recording)
+def test_wait_for_a_kernel_that_cannot_hear(
+    opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("waits")
+    stop = opener.server.root / "tab-6-stop"
+    notebook = opener.notebook(
+        one(run), _RECORD.format(run=run.id), busy("sleeping", stop.name), kernel="ipykernel6", environment=recording
+    )
     notebook.run(0)
     notebook.run(1)
     cell = notebook.start(2)
@@ -116,9 +123,11 @@ def test_wait_for_a_kernel_that_cannot_hear(desk: Desk, world: World, recording:
 
 
 @pytest.mark.parametrize("end", ["close", "freeze"])
-def test_end_with_the_panel_and_touch_no_other(end: str, desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("ends")
-    notebook = desk.notebook(
+def test_end_with_the_panel_and_touch_no_other(
+    end: str, opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("ends")
+    notebook = opener.notebook(
         one(run),
         "other = loops.runs.watch()\nother",
         _RECORD.format(run=run.id),
@@ -144,10 +153,12 @@ def test_end_with_the_panel_and_touch_no_other(end: str, desk: Desk, world: Worl
     assert notebook.execute(_THREADS).strip() == "0"
 
 
-def test_checkpoints_that_appear_are_marks_and_the_view_is_as_it_was_left(desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("has checkpoints")
-    world.save(run, "step-100")
-    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), "panel.freeze()", environment=recording)
+def test_checkpoints_that_appear_are_marks_and_the_view_is_as_it_was_left(
+    opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("has checkpoints")
+    state.save(run, "step-100")
+    notebook = opener.notebook(one(run), _RECORD.format(run=run.id), "panel.freeze()", environment=recording)
     notebook.run(0)
     notebook.run(1)
     panel = Panel(notebook.page)
@@ -155,9 +166,9 @@ def test_checkpoints_that_appear_are_marks_and_the_view_is_as_it_was_left(desk: 
     marks = curves.root.locator("[data-mark]")
     expect(marks).to_have_count(1)
     expect(marks).to_have_attribute("aria-label", re.compile("at step 100, 0.5: step-100"))
-    world.save(run, "step-200")
+    state.save(run, "step-200")
     expect(marks).to_have_count(2)
-    curves.button("Clock").click()
+    curves.button("Clock time").click()
     curves.root.get_by_role("checkbox", name="Log scale").check()
     curves.draws("loss clock 0")
     tab(panel, "Table").click()
@@ -169,24 +180,28 @@ def test_checkpoints_that_appear_are_marks_and_the_view_is_as_it_was_left(desk: 
     expect(notebook.page.locator(REPORT)).to_contain_text(f"Curves: %loops curves {run.id}")
 
 
-def test_a_kernel_that_was_started_anew_is_told_of_once(desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("its kernel goes")
-    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+def test_a_kernel_that_was_started_anew_is_told_of_once(
+    opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("its kernel goes")
+    notebook = opener.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
     notebook.run(0)
     notebook.run(1)
     panel = Panel(notebook.page)
     curves = curves_in(panel).shown()
     notebook.restart_kernel()
     expect(panel.root.locator("[data-health]").first).to_contain_text(f"%loops watch {run.id}")
-    expect(curves.root.locator(".panel")).to_have_attribute("data-standing", re.compile("gone|silent"))
+    expect(curves.root.locator(".panel")).to_have_attribute("data-status", re.compile("gone|silent"))
     for words in ("drawn by the kernel", "%loops curves", "No kernel"):
         expect(panel.root.get_by_role("tabpanel")).not_to_contain_text(words)
     curves.shown()
 
 
-def test_a_cell_run_again_leaves_nothing_of_the_former_panel(desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("again")
-    notebook = desk.notebook(f"{one(run)}\n{_RECORD.format(run=run.id)}\npanel", environment=recording)
+def test_a_cell_run_again_leaves_nothing_of_the_former_panel(
+    opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("again")
+    notebook = opener.notebook(f"{one(run)}\n{_RECORD.format(run=run.id)}\npanel", environment=recording)
     for _ in range(3):
         notebook.run(0)
         curves_in(Panel(notebook.page)).shown()
@@ -194,9 +209,11 @@ def test_a_cell_run_again_leaves_nothing_of_the_former_panel(desk: Desk, world: 
         assert notebook.execute(_THREADS).strip() == "1"
 
 
-def test_a_page_that_is_loaded_again_shows_them_again(desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("reloaded")
-    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+def test_a_page_that_is_loaded_again_shows_them_again(
+    opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("reloaded")
+    notebook = opener.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
     notebook.run(0)
     notebook.run(1)
     curves_in(Panel(notebook.page)).shown()
@@ -206,31 +223,37 @@ def test_a_page_that_is_loaded_again_shows_them_again(desk: Desk, world: World, 
     assert notebook.execute(_THREADS).strip() == "1"
 
 
-def test_a_notebook_whose_kernel_is_gone_says_so(desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("kept in the file")
-    desk.server.write_settings(_WIDGETS, {"saveState": True})
+@pytest.mark.own_page
+def test_a_notebook_whose_kernel_is_gone_says_so(
+    opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("kept in the file")
+    opener.server.write_settings(_WIDGETS, {"saveState": True})
     try:
-        notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+        notebook = opener.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
         notebook.run(0)
         notebook.run(1)
         curves_in(Panel(notebook.page)).shown()
         notebook.save()
         notebook.page.close()
-        desk.server.end_kernels()
-        reopened = desk.open(notebook.path)
-        panel = Panel(reopened.page).shown()
+        opener.server.end_kernels()
+        reopened = opener.open(notebook.path)
+        panel = Panel(reopened.page)
+        reopened.reload_until_visible(panel.root)
         panel.stands("saved")
         tab(panel).click()
         panel.says("drawn by the kernel, which is not there")
         expect(views(reopened)).to_have_count(1)
     finally:
-        desk.server.remove_settings(_WIDGETS)
+        opener.server.remove_settings(_WIDGETS)
 
 
-def test_by_keyboard_and_for_those_who_listen(theme: str, desk: Desk, world: World, recording: dict[str, str]) -> None:
-    run = world.run("in both themes")
-    world.save(run, "step-100")
-    notebook = desk.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
+def test_by_keyboard_and_for_those_who_listen(
+    theme: str, opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+) -> None:
+    run = state.run("in both themes")
+    state.save(run, "step-100")
+    notebook = opener.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
     notebook.run(0)
     notebook.run(1)
     panel = Panel(notebook.page).shown()
@@ -249,27 +272,31 @@ def test_by_keyboard_and_for_those_who_listen(theme: str, desk: Desk, world: Wor
     assert notebook.page.evaluate("() => driver.panel().content.model.cells.length") == cells
 
 
-def test_voila(desk: Desk, world: World, recording: dict[str, str], tmp_path: Path) -> None:
-    run = world.run("in Voila")
+def test_voila(opener: NotebookOpener, state: ServiceState, recording: dict[str, str], tmp_path: Path) -> None:
+    run = state.run("in Voila")
     port = free_port()
     (tmp_path / "panel.ipynb").write_text(written([one(run), _RECORD.format(run=run.id)], "python3"), encoding="utf-8")
     with serving(tmp_path, recording, "voila", "panel.ipynb", "--no-browser", f"--port={port}"):
         url = f"http://127.0.0.1:{port}/"
         wait_for(lambda: answers(url), f"{url} answers")
-        page = desk.page()
+        page = opener.page()
         page.goto(url)
         curves_in(Panel(page)).shown()
 
 
-def test_marimo_is_told_what_to_type(desk: Desk, world: World, recording: dict[str, str], tmp_path: Path) -> None:
-    run = world.run("in marimo")
+def test_marimo_is_told_what_to_type(
+    opener: NotebookOpener, state: ServiceState, recording: dict[str, str], tmp_path: Path
+) -> None:
+    run = state.run("in marimo")
     port = free_port()
-    (tmp_path / "app.py").write_text(MARIMO.replace("runs.watch(interval", f"runs.watch({run.id!r}, interval"), encoding="utf-8")
+    (tmp_path / "app.py").write_text(
+        MARIMO.replace("runs.watch(interval", f"runs.watch({run.id!r}, interval"), encoding="utf-8"
+    )
     options = ["--headless", "--no-token", "--host", "127.0.0.1", "--port", str(port)]
     with serving(tmp_path, recording, "marimo", "run", "app.py", *options):
         url = f"http://127.0.0.1:{port}/"
         wait_for(lambda: answers(url), f"{url} answers")
-        page = desk.page()
+        page = opener.page()
         page.goto(url)
         panel = Panel(page).shown()
         tab(panel).click()

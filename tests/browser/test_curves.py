@@ -11,7 +11,7 @@ from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.cells import busy
-from tests.browser.conftest import Desk
+from tests.browser.conftest import NotebookOpener
 from tests.browser.notebook import Notebook, wait_for
 from tests.browser.panel import LIVE, REPORT
 from tests.browser.test_look import complaints
@@ -22,7 +22,7 @@ import sys; sys.path.insert(0, {str(ROOT)!r})
 import math, pathlib, time
 import loops_nb
 from loops_nb.panels import CurvesPanel
-from tests.curves.memory import MemoryStore
+from tests.panels.curves.memory_store import MemoryStore
 store = MemoryStore()
 slow, fast = (store.begin(name, params={{"lr": lr, "rank": 8}}) for name, lr in (("slow", 1e-4), ("fast", 3e-4)))
 for run, rate in ((slow, 1), (fast, 3)):
@@ -31,11 +31,11 @@ for run, rate in ((slow, 1), (fast, 3)):
 store.log(fast, "loss", [math.nan, 8.0], first=300, tokens=4096)
 uri = store.save(fast, 200, "step-200")
 """
-SHOW = f"{_BEGIN}panel = CurvesPanel(store=store)\npanel"
+SHOW = f"{_BEGIN}panel = CurvesPanel(store=store, key='loss')\npanel"
 
 
 class Curves:
-    """A panel of curves on a page, as a person finds things in it.
+    """A panel of curves on a page, as a user finds things in it.
 
     Parameters
     ----------
@@ -53,12 +53,25 @@ class Curves:
 
     def shown(self) -> Curves:
         """Wait until curves are drawn."""
-        expect(self.line(0)).to_have_attribute("d", re.compile(r"L"))
+        expect(self.chart).to_have_attribute("data-lines", re.compile(r"\d"))
         return self
 
-    def line(self, run: int) -> Locator:
-        """Return a curve."""
-        return self.root.locator(f'[data-line="{run}"]')
+    def shows(self, *runs: int) -> None:
+        """Wait until the curves of these runs are drawn, and no others."""
+        expect(self.chart).to_have_attribute("data-lines", " ".join(map(str, runs)))
+
+    def picture(self) -> str:
+        """Return the canvas as it is."""
+        found: str = self.chart.locator("canvas").evaluate("canvas => canvas.toDataURL()")
+        return found
+
+    def moves(self, before: str) -> None:
+        """Wait until the picture is another one."""
+        wait_for(lambda: self.picture() != before, "another picture is drawn", self.page)
+
+    def is_again(self, before: str) -> None:
+        """Wait until the picture is that one."""
+        wait_for(lambda: self.picture() == before, "the former picture is drawn", self.page)
 
     def row(self, name: str) -> Locator:
         """Return the line of the legend of a run."""
@@ -78,6 +91,10 @@ class Curves:
         assert box is not None
         self.hand.hover(position={"x": box["width"] * share, "y": box["height"] / 2})
 
+    def leave(self) -> None:
+        """Move the mouse away from the picture and from the legend."""
+        self.root.locator("h3").first.hover()
+
     def drag(self, start: float, end: float) -> None:
         """Draw a box over a part of the picture."""
         self.look_at(start)
@@ -90,9 +107,47 @@ class Curves:
         return self.hand.get_attribute("aria-valuetext") or ""
 
 
+def test_all_metrics_side_by_side_in_both_themes(theme: str, opener: NotebookOpener) -> None:
+    keys = ["train/loss", "train/lr", "eval/loss", *(f"layers.{number}/norm" for number in range(30))]
+    log = f"for key in {keys!r}: store.log(slow, key, [3 / (1 + step) for step in range(50)])\nuri ="
+    train = "[store.log(slow, key, [9.0], first=50) for key in ('eval/loss', 'layers.29/norm')]"
+    notebook = opener.notebook(f"{_BEGIN.replace('uri =', log)}panel = CurvesPanel(store=store)\npanel", train)
+    notebook.run(0)
+    page = notebook.page
+    assert page.evaluate("() => document.body.dataset.jpThemeName") == theme
+    root = page.locator(LIVE).first
+    cell = root.locator('[data-key="eval/loss"]')
+    chart = cell.locator(".chart")
+    cell.scroll_into_view_if_needed()
+    expect(chart).to_have_attribute("data-range", "0 49")
+    # Only what is near is drawn.
+    assert root.locator(".chart").count() < len(keys)
+    assert complaints(notebook) == []
+    notebook.run(1)
+    # The cell that was run is in sight now.
+    cell.scroll_into_view_if_needed()
+    expect(chart).to_have_attribute("data-range", "0 50")
+    last = root.locator('[data-key="layers.29/norm"]')
+    last.scroll_into_view_if_needed()
+    expect(last.locator(".chart")).to_have_attribute("data-range", "0 50")
+    find = root.get_by_label("Find")
+    find.scroll_into_view_if_needed()
+    find.fill("eval")
+    expect(root.locator(".cell")).to_have_count(1)
+    cell.get_by_role("slider").focus()
+    page.keyboard.press("End")
+    expect(cell.locator(".tip")).to_contain_text("step 50")
+    page.keyboard.press("Enter")
+    curves = Curves(page)
+    curves.draws("eval/loss step 0")
+    expect(curves.row("slow")).to_contain_text("9 @ 50")
+    curves.button(f"All {len(keys) + 2} metrics").click()
+    expect(root.locator(".cell")).to_have_count(1)
+
+
 @pytest.mark.parametrize(("kind", "kernel"), [("sleeping", "ipykernel6"), ("computing", "ipykernel74")])
-def test_moves_while_a_cell_trains(kind: str, kernel: str, desk: Desk) -> None:
-    stop = desk.server.root / f"curves-{kind}-stop"
+def test_moves_while_a_cell_trains(kind: str, kernel: str, opener: NotebookOpener) -> None:
+    stop = opener.server.root / f"curves-{kind}-stop"
     work = {"sleeping": "time.sleep(0.05)", "computing": "sum(n * n for n in range(20_000))"}[kind]
     train = f"""
 step = 302
@@ -101,7 +156,7 @@ while not pathlib.Path({stop.name!r}).exists():
     step += 1
     {work}
 """
-    notebook = desk.notebook(SHOW, train, kernel=kernel)
+    notebook = opener.notebook(SHOW, train, kernel=kernel)
     notebook.run(0)
     curves = Curves(notebook.page).shown()
     expect(curves.row("slow")).to_contain_text("300")
@@ -112,9 +167,9 @@ while not pathlib.Path({stop.name!r}).exists():
     cell.wait()
 
 
-def test_answers_while_a_cell_is_busy(desk: Desk) -> None:
-    stop = desk.server.root / "curves-answers-stop"
-    notebook = desk.notebook(SHOW, busy("sleeping", stop.name), kernel="ipykernel74")
+def test_answers_while_a_cell_is_busy(opener: NotebookOpener) -> None:
+    stop = opener.server.root / "curves-answers-stop"
+    notebook = opener.notebook(SHOW, busy("sleeping", stop.name), kernel="ipykernel74")
     notebook.run(0)
     curves = Curves(notebook.page).shown()
     cell = notebook.start(1)
@@ -122,7 +177,10 @@ def test_answers_while_a_cell_is_busy(desk: Desk) -> None:
     curves.draws("loss tokens 0")
     curves.root.get_by_label("Smooth").fill("0.9")
     curves.draws("loss tokens 0.9")
-    expect(curves.root.locator(".behind")).to_have_count(2)
+    expect(curves.row("slow")).to_be_visible()
+    curves.look_at(0.5)
+    # The smoothed value, and in brackets the recorded one.
+    expect(curves.root.locator(".tip")).to_contain_text(re.compile(r"slow[\d.]+\([\d.]+\)"))
     curves.root.get_by_label("Value").select_option("accuracy")
     curves.draws("accuracy tokens 0.9")
     expect(curves.row("fast")).to_contain_text("★ best")
@@ -131,8 +189,8 @@ def test_answers_while_a_cell_is_busy(desk: Desk) -> None:
     cell.wait()
 
 
-def test_by_mouse(desk: Desk) -> None:
-    notebook = desk.notebook(SHOW)
+def test_by_mouse(opener: NotebookOpener) -> None:
+    notebook = opener.notebook(SHOW)
     notebook.run(0)
     notebook.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     curves = Curves(notebook.page).shown()
@@ -141,25 +199,28 @@ def test_by_mouse(desk: Desk) -> None:
     expect(curves.root.locator(".tip")).to_contain_text("fast")
 
     # NaN and the spike beside it are seen.
-    expect(curves.root.locator('[data-odd="0"]')).to_have_count(1)
+    expect(curves.chart).to_have_attribute("data-odd", "0")
     expect(curves.row("fast")).to_contain_text("8 @ 301")
 
-    before = curves.line(0).get_attribute("d")
+    curves.leave()
+    before = curves.picture()
     curves.drag(0.25, 0.5)
-    expect(curves.button("Show all")).to_be_enabled()
-    assert curves.line(0).get_attribute("d") != before
-    curves.button("Show all").click()
-    expect(curves.line(0)).to_have_attribute("d", before or "")
+    expect(curves.button("Reset zoom")).to_be_enabled()
+    curves.moves(before)
+    curves.button("Reset zoom").click()
+    curves.is_again(before)
 
     curves.button("slow").click()
-    expect(curves.line(0)).to_have_count(0)
+    curves.shows(1)
     expect(curves.button("slow")).to_have_attribute("aria-pressed", "false")
     curves.button("slow").click()
+    curves.leave()
     curves.root.get_by_label("Log scale").check()
-    expect(curves.line(0)).not_to_have_attribute("d", before or "")
+    curves.moves(before)
     curves.root.get_by_label("Log scale").uncheck()
+    expect(curves.chart).to_have_attribute("data-cut", "0")
     curves.root.get_by_label("Cut spikes").check()
-    expect(curves.root.locator(".cut")).to_have_count(1)
+    expect(curves.chart).to_have_attribute("data-cut", "1")
 
     curves.root.locator("[data-mark]").click()
     uri = "bt://loops:r/weights/step-200"
@@ -169,12 +230,12 @@ def test_by_mouse(desk: Desk) -> None:
     params = curves.root.locator('[data-table="params"]')
     expect(params).to_contain_text("lr")
     expect(params).not_to_contain_text("rank")
-    curves.root.get_by_text("The same as a table").click()
+    curves.root.get_by_text("Show as table").click()
     expect(curves.root.locator('[data-table="twin"] tbody tr')).to_have_count(21)
 
 
-def test_by_keyboard(desk: Desk) -> None:
-    notebook = desk.notebook(SHOW)
+def test_by_keyboard(opener: NotebookOpener) -> None:
+    notebook = opener.notebook(SHOW)
     notebook.run(0)
     curves = Curves(notebook.page).shown()
     cells = notebook.page.evaluate("() => driver.panel().content.model.cells.length")
@@ -184,31 +245,31 @@ def test_by_keyboard(desk: Desk) -> None:
     notebook.page.keyboard.press("]")
     wait_for(lambda: "at 200" in curves.value_now(), "the checkpoint is found", notebook.page)
     notebook.page.keyboard.press("+")
-    expect(curves.button("Show all")).to_be_enabled()
+    expect(curves.button("Reset zoom")).to_be_enabled()
     notebook.page.keyboard.press("0")
-    expect(curves.button("Show all")).to_be_disabled()
+    expect(curves.button("Reset zoom")).to_be_disabled()
     notebook.page.keyboard.type("aabbddx")
     assert notebook.page.evaluate("() => driver.panel().content.model.cells.length") == cells
 
 
-def test_axe_finds_nothing(theme: str, desk: Desk) -> None:
-    notebook = desk.notebook(SHOW)
+def test_axe_finds_nothing(theme: str, opener: NotebookOpener) -> None:
+    notebook = opener.notebook(SHOW)
     notebook.run(0)
     curves = Curves(notebook.page).shown()
     assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
     curves.button("slow").click()
-    curves.root.get_by_text("The same as a table").click()
+    curves.root.get_by_text("Show as table").click()
     curves.look_at(0.4)
     assert complaints(notebook) == []
 
 
-def test_readable_at_any_width(desk: Desk) -> None:
-    notebook = desk.notebook(SHOW)
+def test_readable_at_any_width(opener: NotebookOpener) -> None:
+    notebook = opener.notebook(SHOW)
     notebook.run(0)
     curves = Curves(notebook.page).shown()
     for width in (360, 1600):
         curves.root.evaluate("(e, width) => { e.style.width = `${width}px` }", width)
-        expect(curves.root.locator(".chart > svg")).to_have_attribute("width", str(width - 8))
+        expect(curves.chart.locator("canvas")).to_have_js_property("clientWidth", width - 8)
         assert curves.root.evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
@@ -216,38 +277,47 @@ def _report(notebook: Notebook) -> Locator:
     return notebook.page.locator(REPORT)
 
 
-def test_names_beside_the_curves_are_whole(desk: Desk) -> None:
+def test_names_beside_the_curves_are_whole(opener: NotebookOpener) -> None:
     names = ["sweep-0.0001", "sweep-0.0003", "QwenModel-1e-05"]
     begin = _BEGIN.replace("uri =", f"[store.log(store.begin(name), 'loss', [1.0, 2.0]) for name in {names!r}]\nuri =")
-    notebook = desk.notebook(f"{begin}panel = CurvesPanel(store=store)\npanel")
+    notebook = opener.notebook(f"{begin}panel = CurvesPanel(store=store, key='loss')\npanel")
     notebook.run(0)
     curves = Curves(notebook.page).shown()
-    expect(curves.chart.locator("text.name")).to_have_count(5)
-    ends = curves.chart.locator("text.name").evaluate_all(
-        "all => all.map(it => [it.textContent, it.getBoundingClientRect().right, it.ownerSVGElement.getBoundingClientRect().right])"
+    expect(curves.chart).to_have_attribute("data-names", re.compile(r"(.+\n){4}.+"))
+    shown = (curves.chart.get_attribute("data-names") or "").split("\n")
+    assert set(shown) >= set(names)
+    ends = curves.chart.evaluate(
+        """(chart, names) => {
+            const context = chart.querySelector("canvas").getContext("2d");
+            const slider = chart.querySelector(".hand");
+            const ratio = devicePixelRatio;
+            context.font = `600 ${11 * ratio}px system-ui, sans-serif`;
+            const begin = slider.offsetLeft + slider.offsetWidth + 19;
+            return names.map((name) => begin + context.measureText(name).width / ratio);
+        }""",
+        shown,
     )
-    assert {name for name, _, _ in ends} >= set(names)
-    assert [name for name, end, edge in ends if end > edge] == []
+    assert max(ends) <= curves.chart.locator("canvas").evaluate("canvas => canvas.clientWidth")
 
 
-def test_a_saved_notebook_keeps_the_picture(desk: Desk) -> None:
-    notebook = desk.notebook(SHOW)
+def test_a_saved_notebook_keeps_the_picture(opener: NotebookOpener) -> None:
+    notebook = opener.notebook(SHOW)
     notebook.run(0)
     Curves(notebook.page).shown()
     expect(_report(notebook)).to_be_hidden()
     saved = json.dumps(notebook.save())
     assert len(saved) < 80_000
     notebook.page.close()
-    desk.server.end_kernels()
+    opener.server.end_kernels()
 
-    reopened = desk.open(notebook.path)
+    reopened = opener.open(notebook.path)
     expect(_report(reopened)).to_be_visible()
     expect(_report(reopened)).to_contain_text("loss by step")
     expect(_report(reopened).locator("svg path").first).to_be_attached()
     expect(reopened.page.locator(LIVE)).to_have_count(0)
     expect(reopened.page.get_by_text("Error displaying widget")).to_be_hidden()
 
-    page = desk.page()
+    page = opener.page()
     exported = notebook.path.with_suffix(".html")
     exported.write_text(HTMLExporter().from_filename(str(notebook.path))[0], encoding="utf-8")
     page.goto(exported.as_uri())
@@ -255,8 +325,8 @@ def test_a_saved_notebook_keeps_the_picture(desk: Desk) -> None:
     expect(page.locator(f"{REPORT} svg").first).to_be_visible()
 
 
-def test_the_magic_with_the_real_store(desk: Desk, tmp_path: Path) -> None:
-    stop = desk.server.root / "curves-magic-stop"
+def test_the_magic_with_the_real_store(opener: NotebookOpener, tmp_path: Path) -> None:
+    stop = opener.server.root / "curves-magic-stop"
     cell = f"""
 %loops curves sweep --wait
 import pathlib, time
@@ -268,12 +338,13 @@ with loops_nb.experiment("sweep", params={{"lr": 1e-4}}) as experiment:
         step += 1
         time.sleep(0.02)
 """
-    notebook = desk.notebook("%load_ext loops_nb", cell, kernel="ipykernel74", environment={"LOOPS_NB_HOME": str(tmp_path / "home")})
+    notebook = opener.notebook(
+        "%load_ext loops_nb", cell, kernel="ipykernel74", environment={"LOOPS_NB_HOME": str(tmp_path / "home")}
+    )
     notebook.run(0)
     run = notebook.start(1)
     curves = Curves(notebook.page).shown()
-    before = curves.line(0).get_attribute("d") or ""
-    expect(curves.line(0)).not_to_have_attribute("d", before)
+    curves.moves(curves.picture())
     assert not run.over
     stop.touch()
     run.wait()

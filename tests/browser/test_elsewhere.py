@@ -13,11 +13,11 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.browser.cells import fleet
-from tests.browser.conftest import KEY, Desk
+from tests.browser.conftest import KEY, NotebookOpener
 from tests.browser.notebook import wait_for, written
 from tests.browser.panel import Panel
 from tests.browser.ports import free_port
-from tests.browser.world import World
+from tests.browser.service_state import ServiceState
 
 MARIMO = """
 import marimo
@@ -40,7 +40,10 @@ def _():
 def serving(folder: Path, environment: dict[str, str], *command: str) -> Iterator[None]:
     """Run a module that serves ``--port`` until the end."""
     log = folder / "said.log"
-    homes = {name: str(folder / name.lower()) for name in ("LOOPS_NB_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
+    homes = {
+        name: str(folder / name.lower())
+        for name in ("LOOPS_NB_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")
+    }
     with log.open("wb") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
@@ -57,17 +60,17 @@ def serving(folder: Path, environment: dict[str, str], *command: str) -> Iterato
             assert KEY not in log.read_text("utf-8", "replace")
 
 
-def moves(desk: Desk, world: World, url: str) -> None:
-    run = world.run("seen elsewhere", up=False)
+def moves(opener: NotebookOpener, state: ServiceState, url: str) -> None:
+    run = state.run("seen elsewhere", up=False)
     wait_for(lambda: answers(url), f"{url} answers")
-    page = desk.page()
+    page = opener.page()
     page.goto(url)
     panel = Panel(page).shown()
     expect(panel.row(run.id)).to_contain_text("Created")
     panel.stands("live")
-    world.everything_comes_up()
+    state.everything_comes_up()
     expect(panel.row(run.id)).to_contain_text("Running")
-    later = world.run("asked for by a click")
+    later = state.run("asked for by a click")
     panel.button("Refresh").click()
     expect(panel.row(later.id)).to_be_visible()
 
@@ -79,16 +82,16 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_voila(desk: Desk, world: World, connected: dict[str, str], tmp_path: Path) -> None:
+def test_voila(opener: NotebookOpener, state: ServiceState, connected: dict[str, str], tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "panel.ipynb").write_text(written([fleet()], "python3"), encoding="utf-8")
     with serving(tmp_path, connected, "voila", "panel.ipynb", "--no-browser", f"--port={port}"):
-        moves(desk, world, f"http://127.0.0.1:{port}/")
+        moves(opener, state, f"http://127.0.0.1:{port}/")
 
 
-def test_marimo(desk: Desk, world: World, connected: dict[str, str], tmp_path: Path) -> None:
+def test_marimo(opener: NotebookOpener, state: ServiceState, connected: dict[str, str], tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "app.py").write_text(MARIMO, encoding="utf-8")
     options = ["--headless", "--no-token", "--host", "127.0.0.1", "--port", str(port)]
     with serving(tmp_path, connected, "marimo", "run", "app.py", *options):
-        moves(desk, world, f"http://127.0.0.1:{port}/")
+        moves(opener, state, f"http://127.0.0.1:{port}/")

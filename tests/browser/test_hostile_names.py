@@ -6,19 +6,19 @@ from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
 from tests.browser.cells import fleet, one
-from tests.browser.conftest import Desk
+from tests.browser.conftest import NotebookOpener
 from tests.browser.panel import LIVE, REPORT, Panel
-from tests.browser.world import World
+from tests.browser.service_state import ServiceState
 
 NAME = "<img src=x onerror=\"globalThis.hurt = 'name'\"><script>globalThis.hurt = 'script'</script>"
 MODEL = "<b onmouseover=\"globalThis.hurt = 'model'\">bold</b>\u202egnirts&amp;"
 USER = "</style></td></table><svg onload=\"globalThis.hurt = 'user'\">"
 
 
-def test_names_are_shown_as_they_are(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("replaced")
-    world.pretend("runs", run, name=NAME, base_model=MODEL, user={"email": USER}, status={"name": NAME})
-    notebook = desk.notebook(fleet(), one(run), "panel.freeze()", environment=connected)
+def test_names_are_shown_as_they_are(opener: NotebookOpener, state: ServiceState, connected: dict[str, str]) -> None:
+    run = state.run("replaced")
+    state.pretend("runs", run, name=NAME, base_model=MODEL, user={"email": USER}, status={"name": NAME})
+    notebook = opener.notebook(fleet(), one(run), "panel.freeze()", environment=connected)
     notebook.run(0)
     notebook.run(1)
     fleet_panel, run_panel = Panel(notebook.page, 0).shown(), Panel(notebook.page, 1).shown()
@@ -33,7 +33,7 @@ def test_names_are_shown_as_they_are(desk: Desk, world: World, connected: dict[s
     assert notebook.page.evaluate("() => globalThis.hurt") is None
     notebook.save()
 
-    page = desk.page()
+    page = opener.page()
     page.route("**", lambda route: route.abort() if not route.request.url.startswith("file:") else route.continue_())
     exported = notebook.path.with_suffix(".html")
     exported.write_text(HTMLExporter().from_filename(str(notebook.path))[0], encoding="utf-8")

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.cells import fleet, one
-from tests.browser.conftest import THEMES, Desk
+from tests.browser.conftest import THEMES, NotebookOpener
 from tests.browser.notebook import Notebook
 from tests.browser.panel import LIVE, Panel
-from tests.browser.world import World
+from tests.browser.service_state import ServiceState
 
 AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -24,10 +24,10 @@ def complaints(notebook: Notebook) -> list[Any]:
     return [(v["id"], v["help"], [node["html"] for node in v["nodes"]]) for v in found["violations"]]
 
 
-def test_axe_finds_nothing(theme: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run, gone = world.run("alive"), world.run("gone")
-    world.save(run, "step-100")
-    notebook = desk.notebook(fleet(), one(run), environment=connected)
+def test_axe_finds_nothing(theme: str, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]) -> None:
+    run, gone = state.run("alive"), state.run("gone")
+    state.save(run, "step-100")
+    notebook = opener.notebook(fleet(), one(run), environment=connected)
     notebook.run(0)
     notebook.run(1)
     first, second = Panel(notebook.page, 0).shown(), Panel(notebook.page, 1).shown()
@@ -37,15 +37,15 @@ def test_axe_finds_nothing(theme: str, desk: Desk, world: World, connected: dict
     assert complaints(notebook) == []
 
     # With everything open, and with bad news.
-    world.end(gone)
-    world.everything_comes_up()
+    state.end(gone)
+    state.everything_comes_up()
     first.says("has ended")
     first.show_finished()
     expect(first.row(gone.id)).to_contain_text("Stopped")
     first.row(run.id).get_by_role("button", name="Details").click()
     second.row("ck-0").get_by_role("button", name="Details").click()
     first.ask_to_deactivate(run.id)
-    world.backstage.refuse(500, "The service is ill.")
+    state.proxy.refuse(500, "The service is ill.")
     first.stands("failing")
     second.stands("failing")
     second.row("ck-0").locator("[data-control=menu]").click()
@@ -53,9 +53,12 @@ def test_axe_finds_nothing(theme: str, desk: Desk, world: World, connected: dict
     assert complaints(notebook) == []
 
 
-def test_a_change_of_the_theme_is_followed(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("in both")
-    notebook = desk.notebook(fleet(), environment=connected)
+@pytest.mark.own_page
+def test_a_change_of_the_theme_is_followed(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("in both")
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     cell = Panel(notebook.page).shown().row(run.id).get_by_role("cell").first
     read = "e => { const c = getComputedStyle(e).color.match(/[0-9.]+/g).map(Number); return c[0] + c[1] + c[2] }"
@@ -68,13 +71,13 @@ def test_a_change_of_the_theme_is_followed(desk: Desk, world: World, connected: 
     finally:
         notebook.command("apputils:change-theme", theme="JupyterLab Light")
         notebook.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
-        desk.server.remove_settings(THEMES)
+        opener.server.remove_settings(THEMES)
 
 
-@pytest.mark.parametrize("desk", ["lab", "notebook"], indirect=True)
-def test_by_keyboard_alone(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run, other = world.run("aabb"), world.run("other")
-    notebook = desk.notebook(fleet(), environment=connected)
+@pytest.mark.parametrize("opener", ["lab", "notebook"], indirect=True)
+def test_by_keyboard_alone(opener: NotebookOpener, state: ServiceState, connected: dict[str, str]) -> None:
+    run, other = state.run("aabb"), state.run("other")
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row(other.id)).to_be_visible()
@@ -95,24 +98,33 @@ def test_by_keyboard_alone(desk: Desk, world: World, connected: dict[str, str]) 
     assert notebook.page.evaluate("() => driver.panel().content.model.cells.length") == cells
 
 
-def test_focus_filter_and_scroll_survive_changes(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    runs = [world.run(f"number {number}", up=False) for number in range(5)]
-    notebook = desk.notebook(fleet(), environment=connected)
+def test_focus_filter_and_scroll_survive_changes(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    runs = [state.run(f"number {number}", up=False) for number in range(5)]
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     box = panel.root.get_by_role("searchbox")
     box.fill("number")
     box.press("Home")
     box.press("Shift+ArrowRight")
-    world.everything_comes_up()
+    state.everything_comes_up()
     expect(panel.row(runs[2].id)).to_contain_text("Running")
-    assert box.evaluate("e => [e === e.getRootNode().activeElement, e.value, e.selectionStart, e.selectionEnd]") == [True, "number", 0, 1]
+    assert box.evaluate("e => [e === e.getRootNode().activeElement, e.value, e.selectionStart, e.selectionEnd]") == [
+        True,
+        "number",
+        0,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("width", [400, 1600])
-def test_readable_at_any_width(width: int, desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("narrow or wide")
-    notebook = desk.notebook(fleet(), environment=connected)
+def test_readable_at_any_width(
+    width: int, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("narrow or wide")
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     panel.root.evaluate("(e, width) => { e.style.width = `${width}px` }", width)

@@ -8,9 +8,9 @@ from typing import Any
 from playwright.sync_api import expect
 
 from tests.browser.cells import fleet
-from tests.browser.conftest import Desk
+from tests.browser.conftest import NotebookOpener
 from tests.browser.panel import Panel
-from tests.browser.world import World
+from tests.browser.service_state import ServiceState
 
 MANY = 10_000
 
@@ -24,12 +24,12 @@ def many_runs(pattern: dict[str, Any], *, ended: bool = False) -> bytes:
     return json.dumps({"runs": runs}).encode()
 
 
-def test_ten_thousand_runs(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("pattern")
+def test_ten_thousand_runs(opener: NotebookOpener, state: ServiceState, connected: dict[str, str]) -> None:
+    run = state.run("pattern")
     pattern = json.loads(bytes(run.raw_json))
     body, later = many_runs(pattern), many_runs(pattern, ended=True)
-    world.backstage.edits["GET /v1/loops/runs"] = lambda _: body
-    notebook = desk.notebook(fleet(), environment=connected)
+    state.proxy.edits["GET /v1/loops/runs"] = lambda _: body
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     panel.says("10,000")
@@ -41,7 +41,7 @@ def test_ten_thousand_runs(desk: Desk, world: World, connected: dict[str, str]) 
     expect(panel.row("r009999")).to_have_count(1)
     panel.filter("r000007")
     expect(panel.row("r000007")).to_contain_text("Active")
-    world.backstage.edits["GET /v1/loops/runs"] = lambda _: later
+    state.proxy.edits["GET /v1/loops/runs"] = lambda _: later
     panel.show_finished()
     expect(panel.row("r000007")).to_contain_text("Inactive")
     assert panel.root.get_by_role("searchbox").input_value() == "r000007"

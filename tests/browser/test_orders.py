@@ -6,21 +6,22 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.cells import busy, fleet
-from tests.browser.conftest import Desk
+from tests.browser.conftest import NotebookOpener
 from tests.browser.panel import Panel
-from tests.browser.prepare import KERNELS
-from tests.browser.world import World
+from tests.browser.service_state import ServiceState
 
 
-def deactivations(world: World) -> int:
-    return sum(1 for seen in list(world.backstage.seen) if seen.method == "POST" and seen.path.endswith("/deactivate"))
+def deactivations(state: ServiceState) -> int:
+    return sum(1 for seen in list(state.proxy.seen) if seen.method == "POST" and seen.path.endswith("/deactivate"))
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_deactivated_from_the_panel_while_a_cell_runs(kernel: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run, other = world.run("ended by a click"), world.run("left alone")
-    stop = desk.server.root / f"order-{kernel}-stop"
-    notebook = desk.notebook(fleet(), busy("sleeping", stop.name), kernel=kernel, environment=connected)
+@pytest.mark.parametrize("kernel", ["ipykernel6", "ipykernel74"])
+def test_deactivated_from_the_panel_while_a_cell_runs(
+    kernel: str, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run, other = state.run("ended by a click"), state.run("left alone")
+    stop = opener.server.root / f"order-{kernel}-stop"
+    notebook = opener.notebook(fleet(), busy("sleeping", stop.name), kernel=kernel, environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row(run.id)).to_contain_text("Running")
@@ -28,11 +29,11 @@ def test_deactivated_from_the_panel_while_a_cell_runs(kernel: str, desk: Desk, w
     expect(notebook.cell(1)).to_contain_text("[*]")
 
     panel.ask_to_deactivate(run.id)
-    assert deactivations(world) == 0, "it did not ask twice"
+    assert deactivations(state) == 0, "it did not ask twice"
     panel.confirm()
     if kernel == "ipykernel6":
         panel.says("Queued")
-        assert deactivations(world) == 0
+        assert deactivations(state) == 0
         stop.touch()
         cell.wait()
         panel.says("Deactivation accepted")
@@ -42,47 +43,51 @@ def test_deactivated_from_the_panel_while_a_cell_runs(kernel: str, desk: Desk, w
         stop.touch()
         cell.wait()
     expect(panel.row(run.id)).to_contain_text("Stopped")
-    assert deactivations(world) == 1
+    assert deactivations(state) == 1
     expect(panel.row(other.id)).to_contain_text("Running")
 
 
-def test_thinking_better_of_it_changes_nothing(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("kept")
-    notebook = desk.notebook(fleet(), environment=connected)
+def test_thinking_better_of_it_changes_nothing(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("kept")
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     panel.ask_to_deactivate(run.id)
     panel.think_better()
-    later = world.run("later")
+    later = state.run("later")
     expect(panel.row(later.id)).to_be_visible()
-    assert deactivations(world) == 0
+    assert deactivations(state) == 0
 
 
-def test_what_the_service_refuses_is_said(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("not yours")
-    notebook = desk.notebook(fleet(), environment=connected)
+def test_what_the_service_refuses_is_said(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("not yours")
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     panel.ask_to_deactivate(run.id)
-    world.backstage.refuse(403, "You may not end this run.", method="POST")
+    state.proxy.refuse(403, "You may not end this run.", method="POST")
     panel.confirm()
     panel.says("You may not end this run")
     expect(panel.row(run.id)).to_contain_text("Running")
 
 
-def test_pause_refresh_resume(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("first")
-    notebook = desk.notebook(fleet(), environment=connected)
+def test_pause_refresh_resume(opener: NotebookOpener, state: ServiceState, connected: dict[str, str]) -> None:
+    run = state.run("first")
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row(run.id)).to_be_visible()
     panel.button("Pause").click()
     panel.stands("paused")
-    second = world.run("second")
+    second = state.run("second")
     panel.button("Refresh").click()
     expect(panel.row(second.id)).to_be_visible()
     panel.stands("paused")
     panel.button("Resume").click()
     panel.stands("live")
-    third = world.run("third")
+    third = state.run("third")
     expect(panel.row(third.id)).to_be_visible()

@@ -1,4 +1,4 @@
-"""Pictures of checkpoints in the tabs of a panel: drawn by the kernel, also while a cell runs, and kept out of the notebook's file."""
+"""Pictures of checkpoints in tabs of a panel: drawn by the kernel, also during a cell, not in the notebook's file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.cells import QUICK, busy
-from tests.browser.conftest import Desk
+from tests.browser.conftest import NotebookOpener
 from tests.browser.panel import Panel
+from tests.browser.service_state import ServiceState
 from tests.browser.test_look import complaints
-from tests.browser.world import World
 
 _WATCH = "import loops_nb\npanel = loops_nb.Loops().checkpoints.watch(run_id={!r}, interval={})\npanel"
 
@@ -22,12 +22,16 @@ def picture(panel: Panel) -> Locator:
     return panel.root.get_by_role("tabpanel").locator("svg.loops-nb-picture")
 
 
-@pytest.mark.parametrize("kernel", ["ipykernel73", "ipykernel74"])
-def test_is_drawn_while_a_cell_runs_and_follows_the_run(kernel: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("saves")
-    world.save(run, "step-100")
-    stop = desk.server.root / f"picture-{kernel}-stop"
-    notebook = desk.notebook(_WATCH.format(run.id, QUICK), busy("computing", stop.name), kernel=kernel, environment=connected)
+@pytest.mark.parametrize("kernel", ["ipykernel74"])
+def test_is_drawn_while_a_cell_runs_and_follows_the_run(
+    kernel: str, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("saves")
+    state.save(run, "step-100")
+    stop = opener.server.root / f"picture-{kernel}-stop"
+    notebook = opener.notebook(
+        _WATCH.format(run.id, QUICK), busy("computing", stop.name), kernel=kernel, environment=connected
+    )
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row("ck-0")).to_be_visible()
@@ -37,8 +41,8 @@ def test_is_drawn_while_a_cell_runs_and_follows_the_run(kernel: str, desk: Desk,
     expect(picture(panel)).to_be_visible()
     expect(panel.row("ck-0")).to_be_hidden()
     expect(picture(panel)).not_to_contain_text("step-200")
-    world.clock.advance(60)
-    world.save(run, "step-200")
+    state.clock.advance(60)
+    state.save(run, "step-200")
     expect(picture(panel)).to_contain_text("step-200")
     tab(panel, "Sizes").click()
     expect(picture(panel)).to_contain_text("Sizes of checkpoints")
@@ -49,11 +53,15 @@ def test_is_drawn_while_a_cell_runs_and_follows_the_run(kernel: str, desk: Desk,
     assert "loops-nb-picture" not in notebook.path.read_text("utf-8"), "what is drawn on request is not kept"
 
 
-def test_waits_for_a_kernel_that_cannot_hear(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("saves")
-    world.save(run, "step-100")
-    stop = desk.server.root / "picture-6-stop"
-    notebook = desk.notebook(_WATCH.format(run.id, QUICK), busy("sleeping", stop.name), kernel="ipykernel6", environment=connected)
+def test_waits_for_a_kernel_that_cannot_hear(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("saves")
+    state.save(run, "step-100")
+    stop = opener.server.root / "picture-6-stop"
+    notebook = opener.notebook(
+        _WATCH.format(run.id, QUICK), busy("sleeping", stop.name), kernel="ipykernel6", environment=connected
+    )
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row("ck-0")).to_be_visible()
@@ -68,12 +76,14 @@ def test_waits_for_a_kernel_that_cannot_hear(desk: Desk, world: World, connected
     panel.says_no_more("Waiting for the kernel")
 
 
-def test_axe_finds_nothing_in_pictures(theme: str, desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("saves")
+def test_axe_finds_nothing_in_pictures(
+    theme: str, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("saves")
     for number in range(1, 6):
-        world.clock.advance(60)
-        world.save(run, f"step-{100 * number}")
-    notebook = desk.notebook(_WATCH.format(run.id, QUICK), environment=connected)
+        state.clock.advance(60)
+        state.save(run, f"step-{100 * number}")
+    notebook = opener.notebook(_WATCH.format(run.id, QUICK), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row("ck-4")).to_be_visible()
@@ -88,7 +98,7 @@ def test_axe_finds_nothing_in_pictures(theme: str, desk: Desk, world: World, con
     panel.says("Measuring reads the weights of 5 checkpoints over the network, at most 2.6 GB")
     assert complaints(notebook) == []
     panel.button("Measure drift").click()
-    # The world's checkpoints have no files: that is said, and can be tried again.
+    # The service's checkpoints have no files: that is said, and can be tried again.
     expect(panel.root.locator("[data-picture=failed]")).to_be_visible()
     expect(panel.button("Measure again")).to_be_enabled()
     assert complaints(notebook) == []

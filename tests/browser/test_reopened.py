@@ -11,27 +11,27 @@ from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
 from tests.browser.cells import fleet, one
-from tests.browser.conftest import KEY, Desk
+from tests.browser.conftest import KEY, NotebookOpener
 from tests.browser.notebook import Notebook
 from tests.browser.panel import LIVE, REPORT, Panel
-from tests.browser.world import World
+from tests.browser.service_state import ServiceState
 
 _WIDGETS = "@jupyter-widgets/jupyterlab-manager:plugin"
 
 
 @pytest.fixture(params=["state not saved", "state saved"])
-def keeps_state(request: pytest.FixtureRequest, desk: Desk) -> Iterator[bool]:
+def keeps_state(request: pytest.FixtureRequest, opener: NotebookOpener) -> Iterator[bool]:
     """Whether the person's settings save the widgets' state with a notebook."""
     keeps: bool = request.param == "state saved"
-    desk.server.write_settings(_WIDGETS, {"saveState": keeps})
+    opener.server.write_settings(_WIDGETS, {"saveState": keeps})
     yield keeps
-    desk.server.remove_settings(_WIDGETS)
+    opener.server.remove_settings(_WIDGETS)
 
 
 def untrusted(path: Path) -> Path:
-    """Return a copy of a notebook that nobody has trusted: its text is another."""
+    """Return a copy of a notebook that is not trusted: its text is another."""
     document = json.loads(path.read_bytes())
-    document["metadata"]["from"] = "somebody else"
+    document["metadata"]["from"] = "another author"
     copy = path.with_name(f"{path.stem}-untrusted.ipynb")
     copy.write_text(json.dumps(document), encoding="utf-8")
     return copy
@@ -47,9 +47,11 @@ def shows_the_report(notebook: Notebook, text: str) -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["left live", "frozen"])
-def test_reopened(*, frozen: bool, keeps_state: bool, desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("kept in the file")
-    notebook = desk.notebook(fleet(), "panel.freeze()", environment=connected)
+def test_reopened(
+    *, frozen: bool, keeps_state: bool, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("kept in the file")
+    notebook = opener.notebook(fleet(), "panel.freeze()", environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row(run.id)).to_contain_text("kept in the file")
@@ -62,11 +64,12 @@ def test_reopened(*, frozen: bool, keeps_state: bool, desk: Desk, world: World, 
     assert ("application/vnd.jupyter.widget-state+json" in saved) is keeps_state
     assert KEY not in saved
     notebook.page.close()
-    desk.server.end_kernels()
+    opener.server.end_kernels()
 
-    trusted = desk.open(notebook.path)
+    trusted = opener.open(notebook.path)
     if keeps_state and not frozen:
-        Panel(trusted.page).shown().stands("saved")
+        trusted.reload_until_visible(Panel(trusted.page).root)
+        Panel(trusted.page).stands("saved")
         expect(Panel(trusted.page).row(run.id)).to_contain_text("kept in the file")
         expect(trusted.page.locator(REPORT)).to_be_hidden()
     else:
@@ -74,11 +77,11 @@ def test_reopened(*, frozen: bool, keeps_state: bool, desk: Desk, world: World, 
         expect(trusted.page.locator(LIVE)).to_have_count(0)
     trusted.page.close()
 
-    distrusted = desk.open(untrusted(notebook.path))
+    distrusted = opener.open(untrusted(notebook.path))
     assert distrusted.page.evaluate("() => driver.cell(0).trusted") is False
     shows_the_report(distrusted, run.id)
 
-    page = desk.page()
+    page = opener.page()
     page.route("**", lambda route: route.abort() if not route.request.url.startswith("file:") else route.continue_())
     exported = notebook.path.with_suffix(".html")
     exported.write_text(HTMLExporter().from_filename(str(notebook.path))[0], encoding="utf-8")
@@ -88,13 +91,20 @@ def test_reopened(*, frozen: bool, keeps_state: bool, desk: Desk, world: World, 
 
 
 @pytest.mark.parametrize("keeps_state", ["state saved"], indirect=True)
-@pytest.mark.parametrize(("frozen", "most"), [(False, 400_000), (True, 40_000)], ids=["left live", "frozen"])
+# Five times the page code, of at most 70 kB, and the reports.
+@pytest.mark.parametrize(("frozen", "most"), [(False, 410_000), (True, 40_000)], ids=["left live", "frozen"])
 def test_a_notebook_with_five_panels_stays_small(
-    *, frozen: bool, most: int, keeps_state: bool, desk: Desk, world: World, connected: dict[str, str]
+    *,
+    frozen: bool,
+    most: int,
+    keeps_state: bool,
+    opener: NotebookOpener,
+    state: ServiceState,
+    connected: dict[str, str],
 ) -> None:
     for number in range(12):
-        world.run(f"run number {number}")
-    run = world.run("the last", up=True)
+        state.run(f"run number {number}")
+    run = state.run("the last", up=True)
     shown = [
         "loops.runs.watch()",
         f"loops.runs.watch({run.id!r})",
@@ -104,7 +114,7 @@ def test_a_notebook_with_five_panels_stays_small(
     ]
     cells = [f"panels.append({each})\npanels[-1]" for each in shown]
     start = "import loops_nb\nloops = loops_nb.Loops()\npanels = []"
-    notebook = desk.notebook(start, *cells, "for panel in panels:\n    panel.freeze()", environment=connected)
+    notebook = opener.notebook(start, *cells, "for panel in panels:\n    panel.freeze()", environment=connected)
     for index in range(6):
         notebook.run(index)
     for number in range(5):
@@ -117,15 +127,15 @@ def test_a_notebook_with_five_panels_stays_small(
     assert notebook.path.stat().st_size < most
 
 
-@pytest.mark.parametrize("desk", ["notebook"], indirect=True)
-def test_reopened_in_notebook_7(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("kept in the file")
-    notebook = desk.notebook(one(run), environment=connected)
+@pytest.mark.parametrize("opener", ["notebook"], indirect=True)
+def test_reopened_in_notebook_7(opener: NotebookOpener, state: ServiceState, connected: dict[str, str]) -> None:
+    run = state.run("kept in the file")
+    notebook = opener.notebook(one(run), environment=connected)
     notebook.run(0)
     Panel(notebook.page).shown().says("kept in the file")
     expect(notebook.page.locator(REPORT)).to_be_hidden()
     notebook.save()
     notebook.page.close()
-    desk.server.end_kernels()
-    shows_the_report(desk.open(notebook.path), run.id)
-    shows_the_report(desk.open(untrusted(notebook.path)), run.id)
+    opener.server.end_kernels()
+    shows_the_report(opener.open(notebook.path), run.id)
+    shows_the_report(opener.open(untrusted(notebook.path)), run.id)

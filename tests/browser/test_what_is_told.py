@@ -1,26 +1,28 @@
-"""What a panel tells of a run: checkpoints as they appear, what ended and what to do next, in the order that the person chose."""
+"""What a panel shows of a run: new checkpoints, what ended and what to do next, in the order that the user chose."""
 
 from __future__ import annotations
 
 from playwright.sync_api import expect
 
 from tests.browser.cells import fleet, one
-from tests.browser.conftest import Desk
+from tests.browser.conftest import NotebookOpener
 from tests.browser.panel import Panel
+from tests.browser.service_state import ServiceState
 from tests.browser.test_life import wait_until_silent
-from tests.browser.world import World
 
 
-def test_checkpoints_appear_and_their_uri_is_copied(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("saving")
-    notebook = desk.notebook(one(run), environment=connected)
-    notebook.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.server.url)
+def test_checkpoints_appear_and_their_uri_is_copied(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("saving")
+    notebook = opener.notebook(one(run), environment=connected)
+    notebook.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=opener.server.url)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     panel.says("No checkpoints yet")
-    world.save(run, "step-100")
+    state.save(run, "step-100")
     expect(panel.row("ck-0")).to_contain_text("step-100")
-    uri = world.save(run, "step-200", sync_status="SYNCING")
+    uri = state.save(run, "step-200", sync_status="SYNCING")
     expect(panel.row("ck-1")).to_contain_text("Syncing")
 
     panel.row("ck-1").get_by_role("button", name="Copy the URI").click()
@@ -30,30 +32,34 @@ def test_checkpoints_appear_and_their_uri_is_copied(desk: Desk, world: World, co
     notebook.page.wait_for_function("async id => await navigator.clipboard.readText() === id", arg="ck-0")
 
 
-def test_an_end_is_announced_once_and_then_nothing_is_asked(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    run = world.run("to be ended")
-    world.save(run, "step-100")
-    notebook = desk.notebook(one(run), environment=connected)
+def test_an_end_is_announced_once_and_then_nothing_is_asked(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run = state.run("to be ended")
+    state.save(run, "step-100")
+    notebook = opener.notebook(one(run), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row("ck-0")).to_be_visible()
     assert panel.root.locator("[data-notice]").count() == 0
-    world.end(run)
+    state.end(run)
     notice = panel.root.locator("[data-notice]")
     expect(notice).to_contain_text("has ended")
     # What to do next: go on from the newest checkpoint.
     expect(notice).to_contain_text(f"bt://loops:{run.id}/weights/step-100")
-    world.everything_comes_up()
+    state.everything_comes_up()
     panel.stands("over")
-    wait_until_silent(world, notebook)
+    wait_until_silent(state, notebook)
     expect(notice).to_have_count(1)
     notice.get_by_role("button", name="Dismiss").click()
     expect(notice).to_have_count(0)
 
 
-def test_order_and_hiding_are_kept_through_changes(desk: Desk, world: World, connected: dict[str, str]) -> None:
-    runs = {name: world.run(name, up=False) for name in ("bravo", "charlie", "alpha")}
-    notebook = desk.notebook(fleet(), environment=connected)
+def test_order_and_hiding_are_kept_through_changes(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    runs = {name: state.run(name, up=False) for name in ("bravo", "charlie", "alpha")}
+    notebook = opener.notebook(fleet(), environment=connected)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     table = panel.root.locator('[data-table="runs"]')
@@ -66,13 +72,13 @@ def test_order_and_hiding_are_kept_through_changes(desk: Desk, world: World, con
     expect_order("alpha", "charlie", "bravo")
     table.get_by_role("columnheader", name="Name").get_by_role("button").click()
     expect_order("alpha", "bravo", "charlie")
-    world.everything_comes_up()
+    state.everything_comes_up()
     expect(panel.row(runs["charlie"].id)).to_contain_text("Running")
     expect_order("alpha", "bravo", "charlie")
-    world.run("also")
+    state.run("also")
     expect_order("alpha", "also", "bravo", "charlie")
-    world.end(runs["bravo"])
-    world.everything_comes_up()
+    state.end(runs["bravo"])
+    state.everything_comes_up()
     expect_order("alpha", "also", "charlie")
     panel.show_finished()
     expect_order("alpha", "also", "bravo", "charlie")

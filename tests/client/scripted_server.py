@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers what a test tells it to, down to cut bodies and closed sockets."""
+"""A real HTTP server on loopback with scripted answers, including truncated bodies and closed sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class Answer:
         if self.raw is not None:
             return self.raw
         raw = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-        headers = {"content-type": "application/json", "content-length": str(self.length if self.length is not None else len(raw))}
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(self.length if self.length is not None else len(raw)),
+        }
         headers |= self.headers
         head = f"HTTP/1.1 {self.status} X\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
         return head.encode() + (raw if self.cut_after is None else raw[: self.cut_after])
@@ -160,7 +163,7 @@ def serving(*answers: Answer | Any) -> Iterator[ScriptedServer]:
 
 
 def closed_port() -> int:
-    """Return a port that refuses connections until this process ends: it is bound, so no server of another test gets it."""
+    """Return a port that refuses connections until this process ends: it is bound, so no other server gets it."""
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     port = int(bound.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Bad input is refused before any request, in words that name the argument."""
+"""Invalid arguments are refused before any request; the error names the argument."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ BAD: list[tuple[str, Callable[[Loops], object], str]] = [
     ("trainer uri to validate", lambda n: n.checkpoints.validate(TRAINER_URI), "sampler"),
     ("empty id", lambda n: n.runs.get(""), "run_id is empty"),
     ("blank id", lambda n: n.samplers.get("  "), "sampler_id is empty"),
-    ("no text", lambda n: n.runs.get(7), "run_id must be a text"),  # type: ignore[arg-type]
+    ("no text", lambda n: n.runs.get(7), "run_id must be a string"),  # type: ignore[arg-type]
     ("uri for an id", lambda n: list(n.checkpoints.files(SAMPLER_URI)), "must be an id, not the URI"),
-    ("climbing id", lambda n: n.runs.get("../deployments"), "run_id cannot be an id"),
+    ("climbing id", lambda n: n.runs.get("../deployments"), "run_id is not an id"),
     ("id with ?", lambda n: n.runs.get("a?scope=org"), "run_id"),
     ("id with #", lambda n: n.deployments.get("a#b"), "deployment_id"),
     ("id with %2f", lambda n: n.deployments.get("a%2fb"), "deployment_id"),
@@ -42,9 +42,13 @@ BAD: list[tuple[str, Callable[[Loops], object], str]] = [
     ("rank 0", lambda n: n.runs.create(**RUN, lora_rank=0), "lora_rank must be at least 1, not 0"),
     ("rank True", lambda n: n.runs.create(**RUN, lora_rank=True), "lora_rank must be a whole number"),
     ("rank text", lambda n: n.runs.create(**RUN, lora_rank="8"), "lora_rank"),  # type: ignore[arg-type]
-    ("delay 0", lambda n: n.runs.create(**RUN, scale_down_delay_seconds=0), "scale_down_delay_seconds must be between 1 and 3600"),
+    (
+        "delay 0",
+        lambda n: n.runs.create(**RUN, scale_down_delay_seconds=0),
+        "scale_down_delay_seconds must be between 1 and 3600",
+    ),
     ("delay 3601", lambda n: n.trainers.create(**RUN, scale_down_delay_seconds=3601), "between 1 and 3600, not 3601"),
-    ("long name", lambda n: n.runs.create(**RUN, name="x" * 256), "name must be a printable text of 1 to 255"),
+    ("long name", lambda n: n.runs.create(**RUN, name="x" * 256), "name must be a printable string of 1 to 255"),
     ("empty model", lambda n: n.runs.create(session_id="s", base_model=""), "base_model"),
     ("availability", lambda n: n.runs.create(**RUN, availability_model="cheap"), "dedicated, spot"),
     ("replicas", lambda n: n.runs.create(**RUN, replicas=0), "replicas must be at least 1"),
@@ -58,7 +62,11 @@ BAD: list[tuple[str, Callable[[Loops], object], str]] = [
     ("direction", lambda n: n.deployments.logs("d", direction="up"), "asc, desc"),
     ("naive time", lambda n: n.deployments.logs("d", start=datetime(2026, 1, 1)), "no time zone"),  # noqa: DTZ001
     ("window", lambda n: n.deployments.logs("d", start=NOW - timedelta(days=8), end=NOW), "at most 7 days"),
-    ("backwards", lambda n: n.deployments.metrics("d", start=NOW, end=NOW - timedelta(1)), "start must not be after end"),
+    (
+        "backwards",
+        lambda n: n.deployments.metrics("d", start=NOW, end=NOW - timedelta(1)),
+        "start must not be after end",
+    ),
     ("use case", lambda n: n.capabilities.list(use_case="dpo"), "rl, sft"),
     ("nothing to change", lambda n: n.user_config.update(), "Nothing to change"),
     ("empty priority", lambda n: n.user_config.update(trainer_accelerator_priority=[]), "trainer_accelerator_priority"),
@@ -83,8 +91,10 @@ def test_is_refused_before_any_request(act: Callable[[Loops], object], words: st
     assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_target_names_the_uri_to_use_instead() -> None:
-    with pytest.raises(InvalidURIError, match=r"names a trainer checkpoint .* use bt://loops:k4q95w5/sampler_weights/step-100"):
+def test_uri_of_the_wrong_target_suggests_the_right_one() -> None:
+    with pytest.raises(
+        InvalidURIError, match=r"names a trainer checkpoint .* use bt://loops:k4q95w5/sampler_weights/step-100"
+    ):
         Loops("key", "http://127.0.0.1:1").samplers.create(session_id="s", model_path=TRAINER_URI)
 
 
@@ -110,7 +120,7 @@ def test_a_wrong_target_names_the_uri_to_use_instead() -> None:
         ("https://a..example", InvalidArgumentError),
     ],
 )
-def test_an_address_that_a_key_must_not_go_to(url: str, kind: type[Exception]) -> None:
+def test_untrusted_address_is_refused(url: str, kind: type[Exception]) -> None:
     with pytest.raises(kind) as caught:
         Loops("sekret-key", url)
     assert "hunter2" not in str(caught.value)
@@ -119,18 +129,28 @@ def test_an_address_that_a_key_must_not_go_to(url: str, kind: type[Exception]) -
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:1", "http://127.9.9.9:1/", "http://localhost:1", "http://loops.localhost:1", "http://[::1]:1", "https://a.b/c/"],
+    [
+        "http://127.0.0.1:1",
+        "http://127.9.9.9:1/",
+        "http://localhost:1",
+        "http://loops.localhost:1",
+        "http://[::1]:1",
+        "https://a.b/c/",
+    ],
 )
-def test_a_good_address(url: str) -> None:
+def test_valid_address_is_accepted(url: str) -> None:
     assert Loops("key", url).base_url == url.rstrip("/")
 
 
-def test_an_address_outside_of_ascii_is_asked_in_its_ascii_form() -> None:
-    assert Loops("key", "https://bücher.example:8443/käse%20").base_url == "https://xn--bcher-kva.example:8443/k%C3%A4se%20"
+def test_non_ascii_address_is_requested_in_ascii_form() -> None:
+    assert (
+        Loops("key", "https://bücher.example:8443/käse%20").base_url
+        == "https://xn--bcher-kva.example:8443/k%C3%A4se%20"
+    )
 
 
 @pytest.mark.parametrize("digits", [400, 5000])
-def test_a_number_that_no_json_reader_takes_is_refused(digits: int) -> None:
+def test_number_beyond_64_bits_is_refused(digits: int) -> None:
     number = 10**digits
     with pytest.raises(InvalidArgumentError, match="at most 64 bits"):
         Loops("key", "http://127.0.0.1:1").runs.create(**RUN, seed=number)

@@ -1,4 +1,4 @@
-"""Faults of the network and of the service: what is tried again, what is not, and what the person is told."""
+"""Faults of the network and of the service: what is retried, what is not, and the error messages."""
 
 from __future__ import annotations
 
@@ -74,42 +74,48 @@ PASSING = {
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
-def test_a_read_goes_on_after_a_passing_fault(call: Flavour, fault: Answer) -> None:
+def test_read_is_retried_after_a_transient_fault(call: Flavour, fault: Answer) -> None:
     with serving(fault, fault, Answer(RUNS)) as server:
         assert [r.id for r in call(server.url, "runs.list", {})] == ["k4q95w5"]
         assert len(server.received) == 3
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
-def test_a_read_gives_up_with_the_reason_and_the_number_of_tries(call: Flavour, fault: Answer) -> None:
+def test_failed_read_names_the_reason_and_the_attempts(call: Flavour, fault: Answer) -> None:
     with serving(fault) as server:
-        with pytest.raises((APIError, ServiceUnreachableError), match=r"Could not list runs: .*after 4 tries in \d") as caught:
+        with pytest.raises(
+            (APIError, ServiceUnreachableError), match=r"Could not list runs: .*after 4 tries in \d"
+        ) as caught:
             call(server.url, "runs.list", {})
         assert len(server.received) == 4
     assert caught.value.hint
 
 
-def test_nobody_there(call: Flavour) -> None:
-    with pytest.raises(ServiceUnreachableError, match=r"nobody listens there.*Start the local service with %loops local start") as caught:
+def test_connection_refused_suggests_the_local_service(call: Flavour) -> None:
+    with pytest.raises(
+        ServiceUnreachableError, match=r"nothing listens there.*Start the local service with %loops local start"
+    ) as caught:
         call(f"http://127.0.0.1:{closed_port()}", "runs.list", {})
     assert caught.value.nobody_listens
 
 
-def test_a_create_that_cannot_have_left_says_so(call: Flavour) -> None:
+def test_create_without_a_connection_says_nothing_was_sent(call: Flavour) -> None:
     with pytest.raises(ServiceUnreachableError, match=r"after 4 tries.*Nothing was sent, so nothing was changed"):
         call(f"http://127.0.0.1:{closed_port()}", "runs.create", NEW_RUN)
 
 
-def test_silence(call: Flavour) -> None:
+def test_silent_server_times_out(call: Flavour) -> None:
     never = threading.Event()
     with serving(Answer(hang_until=never)) as server:
-        with pytest.raises(ServiceUnreachableError, match=r"no answer within 0.5 s.*It may be busy: try again, or wait longer") as caught:
+        with pytest.raises(
+            ServiceUnreachableError, match=r"no answer within 0.5 s.*It may be busy: try again, or wait longer"
+        ) as caught:
             call(server.url, "runs.list", {})
         never.set()
     assert not caught.value.nobody_listens
 
 
-def test_the_silence_after_a_create_is_told_as_long_as_it_was(call: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_of_a_create_names_its_own_limit(call: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loops_nb.client.operations.runs.CREATE_SECONDS", 1.0)
     never = threading.Event()
     with serving(Answer(hang_until=never)) as server:
@@ -139,7 +145,7 @@ LOST = {
         ("runs.deactivate", {"run_id": "k4q95w5"}, "%loops run k4q95w5"),
     ],
 )
-def test_a_write_whose_answer_is_lost_is_not_sent_again(
+def test_write_with_a_lost_answer_is_not_repeated(
     call: Flavour, fault: Answer, name: str, arguments: dict[str, Any], way_out: str
 ) -> None:
     if name == "runs.deactivate" and fault is LOST["wrong type"]:
@@ -166,7 +172,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "kind"), REFUSALS)
-def test_a_refused_write_is_not_sent_again(call: Flavour, status: int, kind: type[APIError]) -> None:
+def test_refused_write_is_not_repeated(call: Flavour, status: int, kind: type[APIError]) -> None:
     body = {"code": "SOME_CODE", "message": "a reason", "details": {"reason": "R"}}
     with serving(Answer(body, status)) as server:
         with pytest.raises(kind, match=f"answered {status} SOME_CODE .a reason.") as caught:
@@ -176,7 +182,7 @@ def test_a_refused_write_is_not_sent_again(call: Flavour, status: int, kind: typ
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
-def test_a_refused_read_is_not_sent_again(call: Flavour, status: int) -> None:
+def test_refused_read_is_not_repeated(call: Flavour, status: int) -> None:
     with serving(Answer({"error": "no"}, status)) as server:
         with pytest.raises(APIError, match="no"):
             call(server.url, "runs.list", {})
@@ -218,7 +224,9 @@ def test_retry_after_is_waited_for() -> None:
         assert time.monotonic() - started >= 1
 
 
-@pytest.mark.parametrize("answer", [Answer({}, 503, {"retry-after": "3600"}), Answer({"error": "slow", "retry_after": 3600}, 429)])
+@pytest.mark.parametrize(
+    "answer", [Answer({}, 503, {"retry-after": "3600"}), Answer({"error": "slow", "retry_after": 3600}, 429)]
+)
 def test_a_retry_after_beyond_the_limit_ends_it_at_once(call: Flavour, answer: Answer) -> None:
     with serving(answer) as server:
         with pytest.raises(APIError, match="asked to wait 3600 s") as caught:
@@ -228,16 +236,16 @@ def test_a_retry_after_beyond_the_limit_ends_it_at_once(call: Flavour, answer: A
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", "Wed, 99 Foo", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_an_odd_retry_after_is_no_trouble(value: str) -> None:
+def test_malformed_retry_after_is_ignored(value: str) -> None:
     with serving(Answer({}, 503, {"retry-after": value}), Answer(RUNS)) as server:
         assert len(call_sync(server.url, "runs.list", {})) == 1
 
 
 UNREADABLE = {
     "html": (Answer(b"<!doctype html><p>hello", headers={"content-type": "text/html"}), "a web page"),
-    "cut json": (Answer(b'{"runs": [{"id": "a"'), "not whole JSON"),
+    "cut json": (Answer(b'{"runs": [{"id": "a"'), "not complete JSON"),
     "empty": (Answer(b""), "answered nothing"),
-    "binary": (Answer(b"\xff\xfe\x00"), "not whole JSON"),
+    "binary": (Answer(b"\xff\xfe\x00"), "not complete JSON"),
     "list": (Answer([]), "another type"),
     "no envelope": (Answer({"items": []}), "without the documented field 'runs'"),
     "wrong envelope": (Answer({"runs": {}}), "another type"),
@@ -249,7 +257,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("answer", "words"), UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_an_answer_that_is_not_the_documented_one(call: Flavour, answer: Answer, words: str) -> None:
+def test_undocumented_answer_is_an_error(call: Flavour, answer: Answer, words: str) -> None:
     with serving(answer) as server, pytest.raises(UnreadableAnswerError) as caught:
         call(server.url, "runs.list", {})
     assert words in str(caught.value)
@@ -262,7 +270,13 @@ def pages_of(make: Callable[[int], dict[str, Any]]) -> ScriptedServer:
 
 
 def file(n: int) -> dict[str, Any]:
-    return {"url": f"https://x/{n}?sig=1", "relative_file_name": f"f{n}", "node_rank": 0, "size_bytes": 1, "last_modified": "x"}
+    return {
+        "url": f"https://x/{n}?sig=1",
+        "relative_file_name": f"f{n}",
+        "node_rank": 0,
+        "size_bytes": 1,
+        "last_modified": "x",
+    }
 
 
 ENDLESS = {
@@ -275,7 +289,11 @@ ENDLESS = {
 
 @pytest.mark.parametrize("make", ENDLESS.values(), ids=ENDLESS.keys())
 def test_endless_pages_end(make: Callable[[int], dict[str, Any]]) -> None:
-    with pages_of(make) as server, Loops("key", server.url) as loops, pytest.raises(EndlessPagesError, match="do not end"):
+    with (
+        pages_of(make) as server,
+        Loops("key", server.url) as loops,
+        pytest.raises(EndlessPagesError, match="do not end"),
+    ):
         list(loops.checkpoints.files("c"))
 
 
@@ -292,7 +310,7 @@ def test_pages_are_fetched_as_they_are_needed() -> None:
         assert [r.target.rpartition("=")[2] for r in server.received] == ["0", "1", "2"]
 
 
-def test_a_debug_archive_walks_by_opaque_tokens() -> None:
+def test_debug_archive_pages_have_opaque_tokens() -> None:
     def make(n: int) -> dict[str, Any]:
         return {"presigned_urls": [file(n)], "next_page_token": ["b/&?", None][n]}
 
@@ -301,7 +319,9 @@ def test_a_debug_archive_walks_by_opaque_tokens() -> None:
         assert server.received[1].target.endswith("page_token=b%2F%26%3F")
 
 
-@pytest.mark.parametrize("where", ["https://elsewhere.example/v1/loops/runs", "http://127.0.0.1:1/v1", "//other.example/x", "https:///x"])
+@pytest.mark.parametrize(
+    "where", ["https://elsewhere.example/v1/loops/runs", "http://127.0.0.1:1/v1", "//other.example/x", "https:///x"]
+)
 def test_a_redirect_to_another_host_is_not_followed(call: Flavour, where: str) -> None:
     with serving(Answer({}, 307, {"location": where})) as server:
         with pytest.raises(RedirectRefusedError, match="the key was not sent there"):
@@ -320,7 +340,7 @@ def test_a_redirect_to_the_same_host_is_followed_for_reads_only(call: Flavour) -
         assert [r.method for r in server.received] == ["GET", "GET", "POST"]
 
 
-def test_redirects_in_circles_end(call: Flavour) -> None:
+def test_endless_redirects_fail(call: Flavour) -> None:
     with serving(Answer({}, 302, {"location": "/v1/loops/runs"})) as server:
         with pytest.raises(RedirectRefusedError, match="without an answer"):
             call(server.url, "runs.list", {})
@@ -373,7 +393,10 @@ def test_there_is_one_ssl_context_a_process(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ssl, "create_default_context", counted)
     network._ssl_context.cache_clear()
     for _ in range(3):
-        with Loops("key", "https://127.0.0.1:1", retry=RetryPolicy(attempts=1)) as loops, pytest.raises(ServiceUnreachableError):
+        with (
+            Loops("key", "https://127.0.0.1:1", retry=RetryPolicy(attempts=1)) as loops,
+            pytest.raises(ServiceUnreachableError),
+        ):
             loops.runs.list()
     assert made == [1]
 
@@ -400,7 +423,7 @@ def test_a_client_works_in_two_event_loops_one_after_the_other() -> None:
     gc.collect()
 
 
-def test_json_of_a_create_is_plain(call: Flavour) -> None:
+def test_create_sends_plain_json(call: Flavour) -> None:
     with serving(Answer(RUN)) as server:
         call(server.url, "runs.create", NEW_RUN)
         assert server.received[0].headers["content-type"] == "application/json"

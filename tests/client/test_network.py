@@ -1,4 +1,4 @@
-"""Proxies, NO_PROXY and certificates of the environment: what is used, and what is said of a variable that cannot be."""
+"""Proxies, ``NO_PROXY`` and certificates of the environment, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from loops_nb import AsyncLoops, Loops
+from loops_nb.checkpoints.http import Storage, StoredFile
 from loops_nb.config import network
 from loops_nb.errors import ConfigError, LoopsError, ServiceUnreachableError
-from loops_nb.storage import Storage, StoredFile
 from tests.client.scripted_server import Answer, closed_port, serving
 
 KEY = "sentinel-0123456789-key"
@@ -25,7 +25,12 @@ PASSWORD = "sentinel-pass"
 @pytest.fixture(autouse=True)
 def no_network_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name in {"SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE"}:
+        if name.lower().endswith("_proxy") or name in {
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "SSLKEYLOGFILE",
+            "REQUESTS_CA_BUNDLE",
+        }:
             monkeypatch.delenv(name)
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
 
@@ -107,7 +112,7 @@ def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest.Monke
     assert network.proxy_for("http", host, 80) is None
 
 
-def test_a_proxy_is_taken_apart_and_hides_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_url_is_parsed_and_its_password_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", f"http://me%40x:{PASSWORD}@[2001:db8::1]:3128")
     proxy = network.proxy_for("https", "api.example.com", 443)
     assert proxy is not None
@@ -119,7 +124,15 @@ def test_a_proxy_is_taken_apart_and_hides_its_password(monkeypatch: pytest.Monke
 @EVERY_WAY
 @pytest.mark.parametrize(
     "text",
-    ["http://[", f"http://u:{PASSWORD}@host:99999", "http://:3128", f"ftp://u:{PASSWORD}@host", "http://a b", "http://host:abc", "//x"],
+    [
+        "http://[",
+        f"http://u:{PASSWORD}@host:99999",
+        "http://:3128",
+        f"ftp://u:{PASSWORD}@host",
+        "http://a b",
+        "http://host:abc",
+        "//x",
+    ],
 )
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_malformed_proxy_is_named_and_not_shown(
@@ -133,7 +146,7 @@ def test_a_malformed_proxy_is_named_and_not_shown(
 
 
 @EVERY_WAY
-def test_a_proxy_that_is_not_there_is_named_at_once(monkeypatch: pytest.MonkeyPatch, use: Callable[[], None]) -> None:
+def test_unreachable_proxy_is_named_without_retries(monkeypatch: pytest.MonkeyPatch, use: Callable[[], None]) -> None:
     port = closed_port()
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PASSWORD}@127.0.0.1:{port}")
     text = str(failure(use))
@@ -151,7 +164,7 @@ def test_a_proxy_that_is_not_there_is_named_at_once(monkeypatch: pytest.MonkeyPa
         (Answer({}, 302, {"location": "//["}), "answered 302"),
     ],
 )
-def test_a_proxy_that_refuses_is_named_with_its_answer(
+def test_refusing_proxy_is_named_with_its_answer(
     monkeypatch: pytest.MonkeyPatch, use: Callable[[], None], answer: Answer, says: str
 ) -> None:
     with serving(answer) as proxy:
@@ -163,7 +176,7 @@ def test_a_proxy_that_refuses_is_named_with_its_answer(
     assert all("authorization" not in request.headers for request in proxy.received)
 
 
-def test_a_proxy_that_wants_a_password_says_where_to_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_authentication_has_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Answer({}, 407)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         assert "HTTPS_PROXY=http://USER:PASSWORD@" in str(failure(list_sync))
@@ -171,11 +184,25 @@ def test_a_proxy_that_wants_a_password_says_where_to_put_it(monkeypatch: pytest.
 
 @EVERY_WAY
 @pytest.mark.parametrize("text", [f"socks5://u:{PASSWORD}@127.0.0.1:1080", "socks5h://127.0.0.1:1080"])
-def test_a_socks_proxy_is_named_with_what_is_missing(monkeypatch: pytest.MonkeyPatch, use: Callable[[], None], text: str) -> None:
+def test_socks_proxy_without_socksio_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, use: Callable[[], None], text: str
+) -> None:
     monkeypatch.setenv("ALL_PROXY", text)
     error = failure(use)
     assert "ALL_PROXY names a SOCKS proxy" in str(error)
     assert "socksio" in error.hint
+
+
+def test_a_file_over_plain_http_is_requested_from_the_proxy_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Answer(b"x", 206, {"content-range": "bytes 0-0/1", "content-type": "application/octet-stream"})
+    with serving(answer) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("//", f"//me:{PASSWORD}@"))
+        read_file("http://files.example.invalid:8080/a//../%2f")
+        (request,) = proxy.received
+    assert (request.method, request.target) == ("GET", "http://files.example.invalid:8080/a//../%2f/f")
+    assert request.headers["host"] == "files.example.invalid:8080"
+    assert request.headers["proxy-authorization"].startswith("Basic ")
+    assert "authorization" not in request.headers
 
 
 @contextmanager
@@ -208,7 +235,7 @@ def test_certificates_that_cannot_be_loaded_are_named(
     assert f"Correct {name}" in error.hint
 
 
-def test_a_corrected_variable_counts_for_the_client_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corrected_variable_takes_effect_in_an_existing_client(monkeypatch: pytest.MonkeyPatch) -> None:
     with Loops(KEY, HOSTED, timeout=5) as loops:
         monkeypatch.setenv("HTTPS_PROXY", "http://[")
         with pytest.raises(ConfigError):
@@ -220,7 +247,7 @@ def test_a_corrected_variable_counts_for_the_client_that_is_there(monkeypatch: p
             assert len(proxy.received) == 1
 
 
-def test_a_certificate_that_is_not_trusted_says_which_variable_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_untrusted_certificate_names_the_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/company.pem")
     assert "set SSL_CERT_FILE to /etc/company.pem" in network.certificate_hint("self-signed certificate")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

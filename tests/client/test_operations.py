@@ -1,4 +1,4 @@
-"""Every operation of the OpenAPI file can be reached, sends what is documented, and has its async twin."""
+"""Every operation of the OpenAPI file is covered, sends what is documented, and has its async twin."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from loops_nb import AsyncLoops, Loops
+from loops_nb.checkpoints.deletion import DeletionItem, DeletionPlan
 from tests.client.scripted_server import Answer, Received, ScriptedServer
 
 SPEC = json.loads((Path(__file__).parents[1] / "contract" / "loops-openapi.json").read_text("utf-8"))
@@ -28,7 +29,15 @@ RUN = {"session_id": "sess_1", "base_model": "Qwen/Qwen3-8B"}
 RUN_BODY = {**RUN, "lora_rank": 64}
 
 CASES: list[Case] = [
-    ("sessions.create", {"training_project_id": "p1"}, (), "POST", "/v1/loops/sessions", {}, {"training_project_id": "p1"}),
+    (
+        "sessions.create",
+        {"training_project_id": "p1"},
+        (),
+        "POST",
+        "/v1/loops/sessions",
+        {},
+        {"training_project_id": "p1"},
+    ),
     ("sessions.create", {"team_id": "t1"}, (), "POST", "/v1/teams/t1/loops/sessions", {}, {}),
     ("sessions.get", {}, ("sess_1",), "GET", "/v1/loops/sessions/sess_1", {}, None),
     ("runs.create", RUN, (), "POST", "/v1/loops/runs", {}, RUN_BODY),
@@ -46,6 +55,7 @@ CASES: list[Case] = [
     ("runs.find", {}, (), "GET", "/v1/loops/runs", {}, None),
     ("runs.get", {}, ("k4q95w5",), "GET", "/v1/loops/runs/k4q95w5", {}, None),
     ("runs.deactivate", {}, ("k4q95w5",), "POST", "/v1/loops/runs/k4q95w5/deactivate", {}, {}),
+    ("runs.delete", {}, ("k4q95w5",), "DELETE", "/v1/loops/runs/k4q95w5", {}, None),
     ("trainers.create", RUN, (), "POST", "/v1/loops/trainers", {}, RUN_BODY),
     ("trainers.create", {**RUN, "team_id": "t1"}, (), "POST", "/v1/teams/t1/loops/trainers", {}, RUN_BODY),
     (
@@ -70,7 +80,15 @@ CASES: list[Case] = [
     ("samplers.list", {"team_id": "t1"}, (), "GET", "/v1/teams/t1/loops/samplers", {}, None),
     ("samplers.get", {}, ("samp_1",), "GET", "/v1/loops/samplers/samp_1", {}, None),
     ("samplers.deactivate", {}, ("samp_1",), "POST", "/v1/loops/samplers/samp_1/deactivate", {}, {}),
-    ("checkpoints.list", {"checkpoint_path": SAMPLER_URI}, (), "GET", "/v1/loops/checkpoints", {"checkpoint_path": SAMPLER_URI}, None),
+    (
+        "checkpoints.list",
+        {"checkpoint_path": SAMPLER_URI},
+        (),
+        "GET",
+        "/v1/loops/checkpoints",
+        {"checkpoint_path": SAMPLER_URI},
+        None,
+    ),
     (
         "checkpoints.files",
         {"page_size": 50},
@@ -78,6 +96,15 @@ CASES: list[Case] = [
         "GET",
         "/v1/loops/checkpoints/chkpt_1/files",
         {"page_size": "50", "page_token": "0"},
+        None,
+    ),
+    (
+        "checkpoints.delete",
+        {},
+        (DeletionPlan((DeletionItem("checkpoint", "chkpt_1"),)),),
+        "DELETE",
+        "/v1/loops/checkpoints/chkpt_1",
+        {},
         None,
     ),
     ("checkpoints.source", {}, ("chkpt_1",), "GET", "/v1/loops/checkpoints/chkpt_1/source", {}, None),
@@ -129,7 +156,15 @@ CASES: list[Case] = [
         {"page_size": "1000"},
         None,
     ),
-    ("capabilities.list", {"max_seq_len": 4096}, (), "GET", "/v1/loops/capabilities", {"use_case": "rl", "max_seq_len": "4096"}, None),
+    (
+        "capabilities.list",
+        {"max_seq_len": 4096},
+        (),
+        "GET",
+        "/v1/loops/capabilities",
+        {"use_case": "rl", "max_seq_len": "4096"},
+        None,
+    ),
     ("user_config.get", {}, (), "GET", "/v1/loops/user_config", {}, None),
     (
         "user_config.update",
@@ -143,7 +178,15 @@ CASES: list[Case] = [
     ("teams.list", {}, (), "GET", "/v1/teams", {}, None),
     ("model_deployments.get", {}, ("m1", "d1"), "GET", "/v1/models/m1/deployments/d1", {}, None),
     ("model_deployments.deactivate", {}, ("m1", "d1"), "POST", "/v1/models/m1/deployments/d1/deactivate", {}, {}),
-    ("model_deployments.logs", {"limit": 10}, ("m1", "d1"), "GET", "/v1/models/m1/deployments/d1/logs", {"limit": "10"}, None),
+    (
+        "model_deployments.logs",
+        {"limit": 10},
+        ("m1", "d1"),
+        "GET",
+        "/v1/models/m1/deployments/d1/logs",
+        {"limit": "10"},
+        None,
+    ),
     ("model_deployments.search_logs", {}, ("m1", "d1"), "POST", "/v1/models/m1/deployments/d1/logs", {}, {}),
     ("legacy.search_trainers", {}, (), "POST", "/v1/trainers/search", {}, {"trainer_id": None}),
     (
@@ -210,7 +253,9 @@ def example(schema: dict[str, Any]) -> Any:
 def template_of(method: str, path: str) -> str:
     """Return the path template of the contract that a request falls under."""
     fits: list[str] = [
-        t for t in SPEC["paths"] if method.lower() in SPEC["paths"][t] and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", t), path)
+        t
+        for t in SPEC["paths"]
+        if method.lower() in SPEC["paths"][t] and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", t), path)
     ]
     # /runs/{run_id} also fits nothing else; fixed parts win over variables.
     return min(fits, key=lambda t: t.count("{"))
@@ -230,7 +275,7 @@ def call(loops: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c[0]} {c[3]} {c[4]}")
-def test_sends_what_is_documented(case: Case) -> None:
+def test_operation_sends_the_documented_request(case: Case) -> None:
     name, kwargs, args, method, path, query, body = case
     with ScriptedServer(script) as server, Loops("key", server.url) as loops:
         result = call(loops, name, args, kwargs)
@@ -254,8 +299,10 @@ def test_sends_what_is_documented(case: Case) -> None:
         assert request.json == body
 
 
-def test_every_operation_of_the_contract_is_there() -> None:
-    documented = {(m.upper(), p) for p, ms in SPEC["paths"].items() for m in ms if m in {"get", "post", "patch", "put", "delete"}}
+def test_every_operation_of_the_contract_is_covered() -> None:
+    documented = {
+        (m.upper(), p) for p, ms in SPEC["paths"].items() for m in ms if m in {"get", "post", "patch", "put", "delete"}
+    }
     reached = {(method, template_of(method, path)) for _, _, _, method, path, _, _ in CASES}
     assert documented - reached == set()
 

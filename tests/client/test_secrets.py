@@ -14,7 +14,8 @@ import keyring.backend
 import keyring.backends.fail
 import pytest
 
-from loops_nb import Loops, RetryPolicy, credentials
+from loops_nb import Loops, RetryPolicy
+from loops_nb.config import credentials
 from loops_nb.errors import AuthenticationError, BadRequestError, CredentialsError, LoopsError
 from tests.client.scripted_server import HANG_UP, Answer, serving
 
@@ -49,13 +50,13 @@ class MemoryKeyring(keyring.backend.KeyringBackend):
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "Api-Key", "api-key"])
-def test_it_is_sent_by_the_chosen_scheme(scheme: str) -> None:
+def test_key_is_sent_with_the_configured_scheme(scheme: str) -> None:
     with serving({"runs": []}) as server, Loops(KEY, server.url, auth_scheme=scheme) as loops:
         loops.runs.list()
         assert server.received[0].headers["authorization"] == f"{'Bearer' if scheme == 'Bearer' else 'Api-Key'} {KEY}"
 
 
-def test_no_text_shows_it(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+def test_key_is_in_no_text(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     caplog.set_level(logging.INFO)
     faults = [
         Answer({"message": f"bad key {KEY}", "details": {"key": KEY, "urls": [SIGNED]}}, 401),
@@ -67,12 +68,23 @@ def test_no_text_shows_it(caplog: pytest.LogCaptureFixture, capfd: pytest.Captur
         HANG_UP,
     ]
     for fault in faults:
-        with serving(fault) as server, Loops(KEY, server.url, retry=RetryPolicy(attempts=2, first_wait_seconds=0.01)) as loops:
+        with (
+            serving(fault) as server,
+            Loops(KEY, server.url, retry=RetryPolicy(attempts=2, first_wait_seconds=0.01)) as loops,
+        ):
             with pytest.raises(LoopsError) as caught:
                 loops.runs.list()
             error = caught.value
             shown = "".join(
-                [str(error), repr(error), str(vars(error)), repr(loops), str(vars(loops)), repr(loops._exchange), repr(loops.runs)]
+                [
+                    str(error),
+                    repr(error),
+                    str(vars(error)),
+                    repr(loops),
+                    str(vars(loops)),
+                    repr(loops.config),
+                    repr(loops.runs),
+                ]
                 + traceback.format_exception(error)
                 + (error._render_traceback_())
             )
@@ -81,7 +93,7 @@ def test_no_text_shows_it(caplog: pytest.LogCaptureFixture, capfd: pytest.Captur
     assert KEY not in caplog.text + "".join(capfd.readouterr())
 
 
-def test_a_secret_shows_itself_nowhere() -> None:
+def test_secret_is_in_no_repr_format_or_pickle() -> None:
     secret = credentials.Secret(KEY)
     assert KEY not in f"{secret} {secret!r} {secret:}"
     with pytest.raises(TypeError, match="cannot be pickled"):
@@ -89,14 +101,18 @@ def test_a_secret_shows_itself_nowhere() -> None:
 
 
 def test_files_and_runs_show_no_url() -> None:
-    page = {"presigned_urls": [{"url": SIGNED, "relative_file_name": "f", "size_bytes": 1}], "next_page_token": None, "total_count": 1}
+    page = {
+        "presigned_urls": [{"url": SIGNED, "relative_file_name": "f", "size_bytes": 1}],
+        "next_page_token": None,
+        "total_count": 1,
+    }
     with serving(page) as server, Loops(KEY, server.url) as loops:
         (file,) = loops.checkpoints.files("c")
     assert file.url == SIGNED
     assert "sentinel" not in f"{file} {file!r} {[file]}"
 
 
-def test_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_source(monkeypatch: pytest.MonkeyPatch) -> None:
     hosted = "https://api.example.com"
     with pytest.raises(CredentialsError, match=r"No API key .* %loops login .* %loops local start .* %loops connect"):
         Loops(base_url=hosted)
@@ -111,7 +127,7 @@ def test_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Loops("given", hosted).key_source == "argument"
 
 
-def test_a_stored_key_is_not_read_for_a_service_on_this_machine() -> None:
+def test_stored_key_is_not_read_for_a_local_service() -> None:
     credentials.store_key(KEY)
     with serving({"runs": []}) as server, Loops(base_url=server.url) as loops:
         loops.runs.list()
@@ -119,7 +135,7 @@ def test_a_stored_key_is_not_read_for_a_service_on_this_machine() -> None:
         assert server.received[0].headers["authorization"] == "Bearer local"
 
 
-def test_where_the_service_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_url_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Loops(KEY).base_url == "https://api.baseten.co"
     monkeypatch.setenv("LOOPS_BASE_URL", "http://127.0.0.1:8787/")
     assert Loops(KEY).base_url == "http://127.0.0.1:8787"
@@ -129,30 +145,35 @@ def test_where_the_service_is(monkeypatch: pytest.MonkeyPatch) -> None:
         Loops(KEY)
 
 
-def test_the_file_is_for_its_owner_only(empty_home: Path) -> None:
+def stored_source() -> str | None:
+    found = credentials.resolve_key()
+    return found.source if found is not None else None
+
+
+def test_key_file_is_private(empty_home: Path) -> None:
     assert credentials.store_key(KEY) == "file"
     path = empty_home / "api-key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.chmod(0o644)
     assert Loops(base_url="https://api.example.com").key_source == "file"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert credentials.stored_key_source() == "file"
+    assert stored_source() == "file"
     assert credentials.forget_key()
     assert not credentials.forget_key()
-    assert credentials.stored_key_source() is None
+    assert stored_source() is None
     assert list(empty_home.iterdir()) == []
 
 
-def test_the_keyring_wins_over_the_file(empty_home: Path) -> None:
+def test_keyring_is_preferred_to_the_file(empty_home: Path) -> None:
     credentials.store_key(KEY)
     keyring.set_keyring(MemoryKeyring())
     assert credentials.store_key(KEY) == "keyring"
     assert not (empty_home / "api-key").exists()
     assert credentials.forget_key()
-    assert credentials.stored_key_source() is None
+    assert stored_source() is None
 
 
-def test_a_broken_keyring_keeps_nobody_from_working(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_keyring_falls_back_to_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     class Locked(MemoryKeyring):
         def get_password(self, service: str, username: str) -> str | None:
             raise RuntimeError("locked")
@@ -162,32 +183,35 @@ def test_a_broken_keyring_keeps_nobody_from_working(monkeypatch: pytest.MonkeyPa
 
     keyring.set_keyring(Locked())
     assert credentials.store_key(KEY) == "file"
-    assert credentials.stored_key_source() == "file"
+    assert stored_source() == "file"
     broken = ModuleType("keyring")
     monkeypatch.setitem(sys.modules, "keyring", broken)
-    assert credentials.stored_key_source() == "file"
+    assert stored_source() == "file"
 
 
 @pytest.mark.parametrize("key", ["", "  ", "a b", "a\nb", "ké", "a\x00b"])
-def test_what_cannot_be_a_key_is_refused_without_showing_it(key: str) -> None:
+def test_invalid_key_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(CredentialsError) as caught:
         Loops(key, "https://api.example.com")
     assert not key.strip() or key not in str(caught.value)
 
 
 @pytest.mark.parametrize("pasted", [f"Bearer {KEY}", f"Api-Key {KEY}\n", f" {KEY} "])
-def test_a_pasted_scheme_is_taken_off(pasted: str) -> None:
+def test_pasted_scheme_is_removed_from_the_key(pasted: str) -> None:
     with serving({"runs": []}) as server, Loops(pasted, server.url) as loops:
         loops.runs.list()
         assert server.received[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_a_wrong_key_tells_what_to_do() -> None:
-    with serving(Answer({"message": "invalid"}, 401)) as server, pytest.raises(AuthenticationError, match="%loops login"):
+def test_wrong_key_has_a_hint() -> None:
+    with (
+        serving(Answer({"message": "invalid"}, 401)) as server,
+        pytest.raises(AuthenticationError, match="%loops login"),
+    ):
         Loops(KEY, server.url).runs.list()
 
 
-def test_a_proxy_from_the_environment_does_not_see_this_machines_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_traffic_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Answer({"message": "proxied"}, 400)) as proxy, serving({"runs": []}) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("http_proxy", proxy.url)

@@ -1,4 +1,4 @@
-"""An answer that drips never goes silent; it ends all the same, in both flavours, and can be interrupted."""
+"""Answers that arrive too slowly time out in both flavours, and can be interrupted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loops_nb import AsyncLoops, Loops, RetryPolicy
-from loops_nb.client.allowance import Allowance
+from loops_nb.checkpoints.http import Storage, StoredFile
+from loops_nb.client.time_limit import TimeLimit
 from loops_nb.errors import OutcomeUnknownError, ServiceUnreachableError, StorageError, WaitTimeoutError
-from loops_nb.storage import Storage, StoredFile
 from tests.client.scripted_server import Answer, Received, ScriptedServer, serving
 
 ONCE = RetryPolicy(attempts=1)
@@ -47,7 +47,7 @@ WHERE = pytest.mark.parametrize("start", [0, 30, 200], ids=["from the first byte
 
 @BOTH
 @WHERE
-def test_a_dripping_answer_to_a_read_ends(call: Any, start: int) -> None:
+def test_slow_answer_to_a_read_times_out(call: Any, start: int) -> None:
     with serving(Answer(RUNS, drip_seconds=DRIP, drip_from=start)) as server:
         began = time.monotonic()
         with pytest.raises(ServiceUnreachableError, match="the answer came too slowly"):
@@ -56,7 +56,9 @@ def test_a_dripping_answer_to_a_read_ends(call: Any, start: int) -> None:
 
 
 @BOTH
-def test_a_dripping_answer_to_a_create_leaves_the_outcome_open_and_does_not_take_the_time_of_a_create(call: Any) -> None:
+def test_slow_answer_to_a_create_is_outcome_unknown(
+    call: Any,
+) -> None:
     with serving(Answer({"run": {"id": "k"}}, headers={"x": "y" * 3000}, drip_seconds=DRIP)) as server:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknownError, match="the answer came too slowly"):
@@ -66,14 +68,17 @@ def test_a_dripping_answer_to_a_create_leaves_the_outcome_open_and_does_not_take
 
 
 @BOTH
-def test_interim_answers_without_end_are_no_progress(call: Any) -> None:
+def test_endless_interim_responses_time_out(call: Any) -> None:
     raw = b"HTTP/1.1 100 Continue\r\n\r\n" * 2000
-    with serving(Answer(raw=raw, drip_seconds=DRIP)) as server, pytest.raises(ServiceUnreachableError, match="too slowly"):
+    with (
+        serving(Answer(raw=raw, drip_seconds=DRIP)) as server,
+        pytest.raises(ServiceUnreachableError, match="too slowly"),
+    ):
         call(server.url, "runs.list", {})
 
 
 @BOTH
-def test_an_answer_that_takes_longer_than_the_limit_but_comes_steadily_is_read(call: Any) -> None:
+def test_long_steady_answer_is_read(call: Any) -> None:
     body = json.dumps({"runs": [], "more": "x" * 60_000}).encode()
     parts = 12
 
@@ -103,7 +108,7 @@ def sampler_script(request: Received) -> Answer:
     return Answer({"choices": []}, headers={"x": "y" * 3000}, drip_seconds=DRIP)
 
 
-def test_a_dripping_sampler_ends_with_the_time_of_the_request() -> None:
+def test_slow_sampler_times_out_with_the_request() -> None:
     with ScriptedServer(sampler_script) as server, Loops("key", server.url, retry=ONCE) as loops:
         began = time.monotonic()
         with pytest.raises(WaitTimeoutError, match="no answer within 1 s"):
@@ -112,14 +117,16 @@ def test_a_dripping_sampler_ends_with_the_time_of_the_request() -> None:
 
 
 @pytest.mark.parametrize("start", [0, 150], ids=["headers", "body"])
-def test_a_dripping_file_ends_after_its_tries_though_every_try_brings_bytes(start: int) -> None:
+def test_slow_file_fails_after_its_retries(start: int) -> None:
     def script(request: Received) -> Answer:
         if request.target == "/f":
             first = int(request.headers["range"].removeprefix("bytes=").partition("-")[0])
             headers = {"content-range": f"bytes {first}-4999/5000", "content-type": "application/octet-stream"}
             return Answer(b"x" * (5000 - first), 206, headers, drip_seconds=DRIP, drip_from=start)
         url = f"http://{request.headers['host']}/f"
-        return Answer({"presigned_urls": [{"url": url, "relative_file_name": "f", "size_bytes": 5000}], "next_page_token": None})
+        return Answer(
+            {"presigned_urls": [{"url": url, "relative_file_name": "f", "size_bytes": 5000}], "next_page_token": None}
+        )
 
     policy = RetryPolicy(attempts=2, first_wait_seconds=0.01, longest_wait_seconds=0.01)
     with (
@@ -133,7 +140,7 @@ def test_a_dripping_file_ends_after_its_tries_though_every_try_brings_bytes(star
         assert time.monotonic() - began < SOON
 
 
-def test_a_dripping_answer_can_be_interrupted() -> None:
+def test_slow_answer_can_be_interrupted() -> None:
     async def go(url: str) -> None:
         async with AsyncLoops("key", url, retry=ONCE, timeout=60) as loops:
             await asyncio.wait_for(loops.runs.list(), 0.3)
@@ -144,20 +151,20 @@ def test_a_dripping_answer_can_be_interrupted() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 100_000)), max_size=50))
-def test_an_allowance_never_grows_beyond_its_limit_and_what_comes_fast_goes_on(reads: list[tuple[float, int]]) -> None:
-    allowance = Allowance(10.0, 5.0, rate=1000)
+def test_time_limit_is_capped_and_refilled_by_bytes(reads: list[tuple[float, int]]) -> None:
+    time_limit = TimeLimit(10.0, 5.0, rate=1000)
     for seconds, count in reads:
-        allowance.spend(seconds, count)
-        assert allowance.left <= (5.0 if allowance.begun else 10.0)
-    fast = Allowance(1.0, 1.0, rate=1000)
+        time_limit.spend(seconds, count)
+        assert time_limit.left <= (5.0 if time_limit.begun else 10.0)
+    fast = TimeLimit(1.0, 1.0, rate=1000)
     for _ in range(1000):
         fast.spend(0.5, 500)
         assert fast.left > 0
-    slow = Allowance(1.0, 1.0, rate=1000)
+    slow = TimeLimit(1.0, 1.0, rate=1000)
     for _ in range(4):
         slow.spend(0.5, 100)
     assert slow.left < 0
-    most = Allowance(1.0, 1.0, rate=1, most=10.0)
+    most = TimeLimit(1.0, 1.0, rate=1, most=10.0)
     for _ in range(21):
         most.spend(0.5, 100_000)
     assert most.left < 0

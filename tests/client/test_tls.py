@@ -1,4 +1,4 @@
-"""Over TLS, directly and through a proxy: certificates of the environment, a password of the proxy, and what is said of a wrong one."""
+"""TLS, directly and through a proxy: certificates of the environment and proxy passwords."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from loops_nb import AsyncLoops, Loops
+from loops_nb.checkpoints.http import Storage, StoredFile
 from loops_nb.config import network
 from loops_nb.errors import LoopsError, ServiceUnreachableError
-from loops_nb.storage import Storage, StoredFile
 from tests.client.scripted_server import Answer, Received, ScriptedServer
 
 HOST = "loops.example.invalid"
@@ -35,9 +35,13 @@ def certificate(folder: Path) -> Path:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests of loops_nb")])
     names = x509.SubjectAlternativeName([x509.DNSName(HOST), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(datetime.now(UTC) - timedelta(days=1)).not_valid_after(datetime.now(UTC) + timedelta(days=2))
+    builder = builder.not_valid_before(datetime.now(UTC) - timedelta(days=1)).not_valid_after(
+        datetime.now(UTC) + timedelta(days=2)
+    )
     signed = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     path = folder / "ca.pem"
     path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + secret)
     return path
@@ -103,7 +107,9 @@ def script(request: Received) -> Answer:
         return Answer(b"x", 206, {"content-range": "bytes 0-0/1", "content-type": "application/octet-stream"})
     if "/files" in request.target:
         url = f"https://{request.headers['host']}/f"
-        return Answer({"presigned_urls": [{"url": url, "relative_file_name": "f", "size_bytes": 1}], "next_page_token": None})
+        return Answer(
+            {"presigned_urls": [{"url": url, "relative_file_name": "f", "size_bytes": 1}], "next_page_token": None}
+        )
     return Answer({"runs": [{"id": "k"}]})
 
 
@@ -114,7 +120,16 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(pem: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TLSServer]:
-    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_DIR", "SSL_CERT_FILE"):
+    for name in (
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+    ):
         monkeypatch.delenv(name, raising=False)
     network._ssl_context.cache_clear()
     with TLSServer(script, pem) as running:
@@ -135,30 +150,41 @@ def use(url: str) -> None:
     assert len(asyncio.run(go())) == 1
 
 
-def test_a_certificate_of_the_environment_is_trusted(server: TLSServer, pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_of_the_environment_is_trusted(
+    server: TLSServer, pem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     use(server.url)
 
 
-def test_a_certificate_that_is_not_trusted_is_told_at_once(server: TLSServer) -> None:
-    with Loops("key", server.url, timeout=5) as loops, pytest.raises(ServiceUnreachableError, match=r"not trusted.*set SSL_CERT_FILE"):
+def test_untrusted_certificate_fails_without_retries(server: TLSServer) -> None:
+    with (
+        Loops("key", server.url, timeout=5) as loops,
+        pytest.raises(ServiceUnreachableError, match=r"not trusted.*set SSL_CERT_FILE"),
+    ):
         loops.runs.list()
     assert server.received == []
 
 
 @pytest.mark.parametrize("password", ["", "me:sentinel-pass"])
-def test_a_proxy_leads_to_the_service_and_to_files(server: TLSServer, pem: Path, monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+def test_a_proxy_leads_to_the_service_and_to_files(
+    server: TLSServer, pem: Path, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     with ConnectProxy(server.port, password) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", f"//{password}@" if password else "//"))
         use(f"https://{HOST}")
         assert {request.target for request in proxy.received} == {f"{HOST}:443"}
-        assert all("authorization" not in request.headers for request in proxy.received), "the key is for the service alone"
+        assert all("authorization" not in request.headers for request in proxy.received), (
+            "the key is for the service alone"
+        )
     assert all("proxy-authorization" not in request.headers for request in server.received)
     assert all("authorization" not in request.headers for request in server.received if request.target == "/f")
 
 
-def test_a_wrong_password_of_a_proxy_is_told_and_not_shown(server: TLSServer, pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_proxy_password_is_an_error_that_hides_it(
+    server: TLSServer, pem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     with ConnectProxy(server.port, "me:right") as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//me:sentinel-pass@"))

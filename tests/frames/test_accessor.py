@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +19,9 @@ from loops_nb.errors import InvalidArgumentError
 from loops_nb.frames.columns import KINDS
 
 
-def checkpoint(name: str, minute: int | None, *, run: str = "r1", target: str = "trainer", size: int | None = 10) -> dict[str, Any]:
+def checkpoint(
+    name: str, minute: int | None, *, run: str = "r1", target: str = "trainer", size: int | None = 10
+) -> dict[str, Any]:
     return {
         "id": f"{run}-{target}-{name}",
         "run_id": run,
@@ -49,7 +53,9 @@ def test_the_kind_is_known_after_what_people_do_to_frames() -> None:
     some = CHECKPOINTS[CHECKPOINTS["target"] == "trainer"].sort_values("created_at").head(2)
     assert some.loops.kind == "checkpoints"
     assert some[["id", "created_at"]].loops.kind == "checkpoints"
-    assert some.reset_index(drop=True).assign(mine=1).rename(columns={"size_bytes": "bytes"}).loops.kind == "checkpoints"
+    assert (
+        some.reset_index(drop=True).assign(mine=1).rename(columns={"size_bytes": "bytes"}).loops.kind == "checkpoints"
+    )
     assert CHECKPOINTS.copy().iloc[:0].loops.kind == "checkpoints"
 
 
@@ -86,13 +92,22 @@ def test_nothing_secret_is_noted() -> None:
 
 def test_latest_of_checkpoints_is_that_of_each_run_and_target() -> None:
     latest = CHECKPOINTS.loops.latest()
-    assert latest["id"].tolist() == ["r1-trainer-final", "r1-sampler-step-200", "r2-trainer-step-100", "r3-trainer-step-9"]
+    assert latest["id"].tolist() == [
+        "r1-trainer-final",
+        "r1-sampler-step-200",
+        "r2-trainer-step-100",
+        "r3-trainer-step-9",
+    ]
     assert latest.loops.kind == "checkpoints"
     assert latest.dtypes.equals(CHECKPOINTS.dtypes)
 
 
 def test_latest_by_something_else() -> None:
-    assert CHECKPOINTS.loops.latest(by="run_id")["id"].tolist() == ["r1-trainer-final", "r2-trainer-step-100", "r3-trainer-step-9"]
+    assert CHECKPOINTS.loops.latest(by="run_id")["id"].tolist() == [
+        "r1-trainer-final",
+        "r2-trainer-step-100",
+        "r3-trainer-step-9",
+    ]
     assert CHECKPOINTS.loops.latest(by=[])["id"].tolist() == ["r1-trainer-final"]
     assert CHECKPOINTS.loops.latest(by=["target"])["id"].tolist() == ["r1-trainer-final", "r1-sampler-step-200"]
     assert CHECKPOINTS.drop(columns=["run_id", "target"]).loops.latest()["id"].tolist() == ["r1-trainer-final"]
@@ -160,7 +175,9 @@ def test_timeline_of_logs_and_files() -> None:
     )
     assert logs.loops.timeline()["detail"].tolist()[-1] in {"early", "late"}
     assert logs.loops.timeline()["time"].dtype == pd.DatetimeTZDtype("us", "UTC")
-    files = frames.files_frame([b'{"presigned_urls":[{"url":"u","relative_file_name":"f","last_modified":"2025-05-07T10:00:00Z"}]}'])
+    files = frames.files_frame(
+        [b'{"presigned_urls":[{"url":"u","relative_file_name":"f","last_modified":"2025-05-07T10:00:00Z"}]}']
+    )
     assert files.loops.timeline()["event"].tolist() == ["file written"]
 
 
@@ -198,7 +215,10 @@ def test_what_does_not_fit_is_refused_in_words(use: Any, says: str) -> None:
 
 
 def test_it_says_what_it_is_and_what_it_can() -> None:
-    assert repr(RUNS.loops) == f"<df.loops: {len(RUNS)} rows of runs. It can latest(), timeline(), with_metrics().>"
+    assert (
+        repr(RUNS.loops)
+        == f"<df.loops: {len(RUNS)} rows of runs. It can latest(), timeline(), delete(), with_metrics(), curves().>"
+    )
     assert "by_step(), uri, total_bytes" in repr(CHECKPOINTS.loops)
     assert "do nothing more" in repr(frames.capabilities_frame(b'{"supported_models":[]}').loops)
     assert "fit no kind" in repr(pd.DataFrame({"a": [1]}).loops)
@@ -211,3 +231,12 @@ def test_the_accessor_is_registered_by_its_import_alone() -> None:
         "import loops_nb.accessor; assert hasattr(pd.DataFrame, 'loops')"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_frames_of_experiments_alone_have_the_accessor(tmp_path: Path) -> None:
+    code = "from loops_nb.tracking.metrics import Metrics; print(Metrics().experiments().loops.kind)"
+    environment = os.environ | {"LOOPS_NB_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    assert done.stdout == "experiments\n"

@@ -1,4 +1,4 @@
-"""Listings that went through Parquet with Arrow's dtypes, ``convert_dtypes`` or objects can do what they could before."""
+"""Listings that went through Parquet with Arrow's dtypes, ``convert_dtypes`` or objects keep their methods."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from loops_nb import Loops
-from loops_nb.drawing.tables import as_text
-from loops_nb.magics.listings import listing_table
+from loops_nb.magics.listing_table import listing_table
+from loops_nb.render.tables import as_text
 from tests.service import running_service
 
 RUN = "p2syas8"
@@ -40,7 +40,7 @@ def through_parquet(frame: pd.DataFrame) -> pd.DataFrame:
 def picture(frame: pd.DataFrame, name: str) -> str:
     """The page of a picture, without the id that each picture has for itself."""
     plots: Any = frame.loops.plot
-    return re.sub(r"lp[0-9a-f]{8}(-\d+(?=-))?", "", getattr(plots, name)()._repr_mimebundle_()["text/html"])
+    return re.sub(r"lp[0-9a-f]{6}(-\d+(?=-))?", "", getattr(plots, name)()._repr_mimebundle_()["text/html"])
 
 
 BACKENDS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -53,7 +53,10 @@ METHODS: dict[str, tuple[tuple[str, ...], Callable[[pd.DataFrame], Any]]] = {
         ("runs", "samplers", "deployments", "checkpoints", "files"),
         lambda frame: frame.loops.latest()["created_at" if "created_at" in frame else "last_modified"].tolist(),
     ),
-    "timeline": (("runs", "samplers", "deployments", "checkpoints", "files"), lambda frame: frame.loops.timeline().to_csv()),
+    "timeline": (
+        ("runs", "samplers", "deployments", "checkpoints", "files"),
+        lambda frame: frame.loops.timeline().to_csv(),
+    ),
     "by_step": (("checkpoints",), lambda frame: frame.loops.by_step()["checkpoint_id"].tolist()),
     "uri": (("checkpoints",), lambda frame: frame.loops.uri.tolist()),
     "total_bytes": (("checkpoints", "files"), lambda frame: frame.loops.total_bytes),
@@ -68,7 +71,9 @@ METHODS: dict[str, tuple[tuple[str, ...], Callable[[pd.DataFrame], Any]]] = {
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_listing_with_other_dtypes_gives_the_same(method: str, backend: str, listings: dict[str, pd.DataFrame]) -> None:
+def test_a_listing_with_other_dtypes_gives_the_same(
+    method: str, backend: str, listings: dict[str, pd.DataFrame]
+) -> None:
     if (method, backend) == ("display", "objects"):
         pytest.skip("a column of objects is not aligned as numbers are")
     kinds, call = METHODS[method]

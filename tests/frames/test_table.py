@@ -16,7 +16,7 @@ import loops_nb.accessor  # noqa: F401 - registers df.loops
 from loops_nb import frames
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames.columns import KINDS, Column, Dtype, Kind
-from tests.frames.documents import ANY_MACHINE, READ, answers
+from tests.frames.strategies import ANY_MACHINE, READ, answers
 
 PANDAS: dict[Dtype, Callable[[Any], bool]] = {
     Dtype.STRING: lambda dtype: isinstance(dtype, pd.StringDtype),
@@ -74,7 +74,12 @@ def test_an_empty_listing_has_the_same_columns_and_dtypes(kind: Kind) -> None:
     ],
 )
 def test_each_column_is_read_from_each_of_its_sources(kind: Kind, column: Column, source: str) -> None:
-    sent: dict[Dtype, Any] = {Dtype.TIME: "2026-11-21T10:00:00.25Z", Dtype.NANOS: "1700000000000000001", Dtype.COUNT: 7, Dtype.FLAG: False}
+    sent: dict[Dtype, Any] = {
+        Dtype.TIME: "2026-11-21T10:00:00.25Z",
+        Dtype.NANOS: "1700000000000000001",
+        Dtype.COUNT: 7,
+        Dtype.FLAG: False,
+    }
     value = sent.get(column.dtype, column.words[-1] if column.words else "a text")
     row: dict[str, Any] = {}
     for other in kind.columns:
@@ -140,7 +145,7 @@ def test_a_wrong_type_in_a_documented_field_names_its_place(kind: Kind) -> None:
         (b"", "nothing where JSON"),
         (b"  ", "nothing where JSON"),
         (b"<!DOCTYPE html><p>Sign in", "web page"),
-        (b'{"checkpoints":[{"id":"a"', "not whole JSON"),
+        (b'{"checkpoints":[{"id":"a"', "not complete JSON"),
         (b"[]", "Expected `object`"),
         (b"null", "Expected `object`"),
         (b'{"message":"something else"}', "field"),
@@ -157,7 +162,7 @@ def test_what_is_no_answer_is_one_clear_error(name: str, body: bytes, says: str)
 def test_text_that_is_not_utf_8_is_an_error_and_not_other_text(kind: Kind) -> None:
     row = json.dumps({column.sources[0].split(" | ")[0]: "1" for column in kind.columns if column.required})
     body = f'{{"{kind.many[0]}":[{row}]}}' if kind.many else row
-    with pytest.raises(UnreadableAnswerError, match="not whole JSON"):
+    with pytest.raises(UnreadableAnswerError, match="not complete JSON"):
         READ[kind.name](body.encode().replace(b'"1"', b'"\xff"', 1))
 
 

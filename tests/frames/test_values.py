@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 import loops_nb.accessor  # noqa: F401 - registers df.loops
 from loops_nb import frames
-from loops_nb.decoding import decode_many
+from loops_nb.api.decoding import decode_many
+from loops_nb.api.models import Checkpoint
 from loops_nb.errors import UnreadableAnswerError
-from loops_nb.frames import rows
+from loops_nb.frames import json_rows
 from loops_nb.frames.columns import CHECKPOINTS, Dtype
-from loops_nb.models import Checkpoint
-from tests.frames.documents import ANY_MACHINE, JUNK, rows_of
+from tests.frames.strategies import ANY_MACHINE, JUNK, rows_of
 
 WHOLE = {"id": "a", "run_id": "r", "checkpoint_id": "step-1", "target": "trainer"}
 
@@ -49,8 +49,12 @@ def test_cells_equal_what_the_naive_way_reads(listing: list[dict[str, Any]]) -> 
 @ANY_MACHINE
 @given(st.lists(rows_of(CHECKPOINTS), min_size=1, max_size=4))
 def test_the_uri_is_that_of_the_models(listing: list[dict[str, Any]]) -> None:
-    body = json.dumps({"checkpoints": [{**sent, "run_id": "r", "lora_adapter_config": None} for sent in listing]}).encode()
-    assert frames.checkpoints_frame(body)["uri"].tolist() == [found.uri for found in decode_many(body, "checkpoints", Checkpoint)]
+    body = json.dumps(
+        {"checkpoints": [{**sent, "run_id": "r", "lora_adapter_config": None} for sent in listing]}
+    ).encode()
+    assert frames.checkpoints_frame(body)["uri"].tolist() == [
+        found.uri for found in decode_many(body, "checkpoints", Checkpoint)
+    ]
 
 
 def test_times_with_and_without_fractions_in_one_listing() -> None:
@@ -67,7 +71,9 @@ def test_times_with_and_without_fractions_in_one_listing() -> None:
     frame = checkpoints(*({"created_at": text} for text in texts))
     assert frame["created_at"].dtype == pd.DatetimeTZDtype("us", "UTC")
     second = pd.Timestamp("2026-07-01T20:50:39Z")
-    micros = [None if pd.isna(time) else int((time - second) / pd.Timedelta(microseconds=1)) for time in frame["created_at"]]
+    micros = [
+        None if pd.isna(time) else int((time - second) / pd.Timedelta(microseconds=1)) for time in frame["created_at"]
+    ]
     assert micros == [0, 854_000, 854_321, 854_321, 500_000, 0, 0, None]
 
 
@@ -75,7 +81,9 @@ def test_times_that_pandas_cannot_keep_in_nanoseconds() -> None:
     far = ({"created_at": "9999-12-31T23:59:59.999999Z"}, {"created_at": "0999-01-01T00:00:00Z"})
     if int(pd.__version__.split(".")[0]) < 3:
         # pandas 2 reads all texts in nanoseconds.
-        with pytest.raises(UnreadableAnswerError, match=r"9999-12-31T23:59:59.999999Z.* as created_at of checkpoints\[0\]"):
+        with pytest.raises(
+            UnreadableAnswerError, match=r"9999-12-31T23:59:59.999999Z.* as created_at of checkpoints\[0\]"
+        ):
             checkpoints(*far)
     else:
         assert [time.year for time in checkpoints(*far)["created_at"]] == [9999, 999]
@@ -83,7 +91,18 @@ def test_times_that_pandas_cannot_keep_in_nanoseconds() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["yesterday", "now", "today", "", "nan", "NaT", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-07-01T25:00:00Z", "٢٠٢٦-01-01"],
+    [
+        "yesterday",
+        "now",
+        "today",
+        "",
+        "nan",
+        "NaT",
+        "2026-13-01T00:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "2026-07-01T25:00:00Z",
+        "٢٠٢٦-01-01",
+    ],
 )
 def test_a_text_that_is_no_time_names_its_column_and_row(text: str) -> None:
     with pytest.raises(UnreadableAnswerError, match=r"created_at of checkpoints\[1\], which is no ISO 8601 time"):
@@ -100,7 +119,12 @@ def test_a_files_time_is_plain_text_and_may_be_no_time(text: str) -> None:
 
 def test_a_new_state_is_one_more_category_at_the_end() -> None:
     body = json.dumps(
-        {"samplers": [{"id": str(i), "status": {"name": name}} for i, name in enumerate(["ACTIVE", "FROZEN", "BUILDING", "FROZEN"])]}
+        {
+            "samplers": [
+                {"id": str(i), "status": {"name": name}}
+                for i, name in enumerate(["ACTIVE", "FROZEN", "BUILDING", "FROZEN"])
+            ]
+        }
     )
     status = frames.samplers_frame(body.encode())["status"]
     assert status.tolist() == ["ACTIVE", "FROZEN", "BUILDING", "FROZEN"]
@@ -128,7 +152,9 @@ def test_states_have_their_documented_order() -> None:
 @ANY_MACHINE
 @given(JUNK)
 def test_an_adapter_config_of_any_form_never_fails_the_listing(config: Any) -> None:
-    rank = checkpoints({"lora_adapter_config": config}, {"lora_adapter_config": {"r": 16, "target_modules": "all-linear"}})["lora_rank"]
+    rank = checkpoints(
+        {"lora_adapter_config": config}, {"lora_adapter_config": {"r": 16, "target_modules": "all-linear"}}
+    )["lora_rank"]
     assert rank.dtype == pd.Int64Dtype()
     assert rank[1] == 16
     expected = config.get("r") if isinstance(config, dict) else None
@@ -200,20 +226,34 @@ def test_hostile_names_are_data(name: str) -> None:
 def test_legacy_envelopes() -> None:
     trainers = frames.runs_frame(b'{"trainers":[{"trainer_id":"t1","session_id":"s","base_model":"m"}]}')
     assert list(trainers.loc[0, ["id", "session_id", "base_model"]]) == ["t1", "s", "m"]
-    server = b'{"trainer_server":{"id":"t1","base_url":"u","sampling_server":{"id":"p","base_url":"v","model_id":"m","deployment_id":"d"}}}'
+    sampler = b'{"id":"p","base_url":"v","model_id":"m","deployment_id":"d"}'
+    server = b'{"trainer_server":{"id":"t1","base_url":"u","sampling_server":' + sampler + b"}}"
     assert list(frames.runs_frame(server).loc[0, ["id", "base_url", "sampler_id"]]) == ["t1", "u", "p"]
     sampler = b'{"sampling_server":{"id":"p","base_url":"v","model_id":"m","deployment_id":"d"}}'
-    assert list(frames.samplers_frame(sampler).loc[0, ["id", "base_url", "model_id", "deployment_id"]]) == ["p", "v", "m", "d"]
+    assert list(frames.samplers_frame(sampler).loc[0, ["id", "base_url", "model_id", "deployment_id"]]) == [
+        "p",
+        "v",
+        "m",
+        "d",
+    ]
     row = {"id": "c", "trainer_id": "t1", "checkpoint_id": "n", "target": "sampler", "size_bytes": 5}
     for body in ({"trainer_id": "t1", "checkpoints": [row]}, {"checkpoint": row}):
         found = frames.checkpoints_frame(json.dumps(body).encode())
-        assert list(found.loc[0, ["id", "run_id", "uri", "size_bytes"]]) == ["c", "t1", "bt://loops:t1/sampler_weights/n", 5]
+        assert list(found.loc[0, ["id", "run_id", "uri", "size_bytes"]]) == [
+            "c",
+            "t1",
+            "bt://loops:t1/sampler_weights/n",
+            5,
+        ]
 
 
 def test_pages_of_files_follow_each_other() -> None:
     pages = [
         json.dumps(
-            {"presigned_urls": [{"url": f"https://x/{i}", "relative_file_name": f"f{i}", "size_bytes": i}], "next_page_token": i}
+            {
+                "presigned_urls": [{"url": f"https://x/{i}", "relative_file_name": f"f{i}", "size_bytes": i}],
+                "next_page_token": i,
+            }
         ).encode()
         for i in range(3)
     ]
@@ -224,7 +264,10 @@ def test_pages_of_files_follow_each_other() -> None:
 
 
 def test_log_lines_keep_their_nanoseconds() -> None:
-    lines = [{"timestamp": "1700000000000000002", "message": "b", "level": "ERROR"}, {"timestamp": "1700000000000000001", "message": "a"}]
+    lines = [
+        {"timestamp": "1700000000000000002", "message": "b", "level": "ERROR"},
+        {"timestamp": "1700000000000000001", "message": "a"},
+    ]
     frame = frames.logs_frame(json.dumps({"logs": lines}).encode())
     assert [time.nanosecond for time in frame["timestamp"]] == [2, 1]
     assert frame["level"].isna().tolist() == [False, True]
@@ -239,8 +282,10 @@ def test_a_log_time_that_is_no_number_names_its_row(text: str) -> None:
 
 def test_no_row_is_an_object_that_the_garbage_collector_tracks() -> None:
     config = {"r": 8, "target_modules": ["q_proj", "v_proj"], "nested": {"a": [1]}}
-    body = json.dumps({"checkpoints": [{**WHOLE, "id": str(i), "lora_adapter_config": config} for i in range(5000)]}).encode()
-    decoded = rows.decode(body, CHECKPOINTS, CHECKPOINTS.columns).items
+    body = json.dumps(
+        {"checkpoints": [{**WHOLE, "id": str(i), "lora_adapter_config": config} for i in range(5000)]}
+    ).encode()
+    decoded = json_rows.decode(body, CHECKPOINTS, CHECKPOINTS.columns).items
     assert len(decoded) == 5000
     assert not any(gc.is_tracked(row) or gc.is_tracked(row.lora_adapter_config) for row in decoded)
     del decoded

@@ -1,4 +1,4 @@
-"""The states of a run and of its halves since they were first seen."""
+"""The history of states of runs, deployments and samplers since they were first seen."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loops_nb.decoding import decode_object
+from loops_nb.api.decoding import decode_object
+from loops_nb.api.models import Deployment, Run, Sampler
 from loops_nb.live.history import EXACT_WITHIN_MS, History
-from loops_nb.models import Deployment, Run, Sampler
-from tests.live.stage import deployment, run
+from tests.live.live_service import deployment, run
 
 SAMPLER = {"id": "s", "status": {"name": "BUILDING"}}
 
 
-class Diarist:
-    """A history, fed a look a second."""
+class HistoryRecorder:
+    """A history that is fed one listing per second."""
 
     def __init__(self) -> None:
         self.history = History()
@@ -29,7 +29,7 @@ class Diarist:
         self.at += after
         model: Any = {"runs": Run, "deployments": Deployment, "samplers": Sampler}[kind]
         found = [decode_object(msgspec.json.encode(item), model) for item in items]
-        self.history.saw(kind, found, gone, at=self.at, last=self.last.get(kind))
+        self.history.record(kind, found, gone, at=self.at, last=self.last.get(kind))
         self.last[kind] = self.at
 
     def spans(self, of: dict[str, Any], *deployments: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -38,8 +38,8 @@ class Diarist:
         return [(s.what, s.status, s.start, s.until, s.exact) for s in found]
 
 
-def test_a_run_with_both_halves() -> None:
-    d = Diarist()
+def test_history_of_a_run_contains_deployment_and_sampler() -> None:
+    d = HistoryRecorder()
     mine = run("a", deployment_id="d", sampler=SAMPLER)
     d.saw("runs", mine)
     d.saw("deployments", deployment("d", "DEPLOYING"))
@@ -54,22 +54,22 @@ def test_a_run_with_both_halves() -> None:
     ]
 
 
-def test_what_appears_later_began_then() -> None:
-    d = Diarist()
+def test_run_that_appears_later_starts_then() -> None:
+    d = HistoryRecorder()
     d.saw("runs")
     d.saw("runs", run("a"))
     assert d.spans(run("a")) == [("run", "ACTIVE", 3000.0, None, True)]
 
 
-def test_what_changed_while_nobody_looked_began_earlier() -> None:
-    d = Diarist()
+def test_start_of_a_state_is_inexact_after_a_gap() -> None:
+    d = HistoryRecorder()
     d.saw("runs", run("a"))
     d.saw("runs", run("a", "INACTIVE"), after=EXACT_WITHIN_MS + 1)
     assert [span[4] for span in d.spans(run("a", "INACTIVE"))] == [False, False]
 
 
-def test_the_states_of_the_next_run_on_a_deployment_are_not_those_of_the_former() -> None:
-    d = Diarist()
+def test_deployment_states_belong_to_the_run_of_their_time() -> None:
+    d = HistoryRecorder()
     former, later = run("a", deployment_id="d"), run("b", deployment_id="d")
     d.saw("runs", former)
     d.saw("deployments", deployment("d", "RUNNING", latest_run_id="a"))
@@ -84,24 +84,24 @@ def test_the_states_of_the_next_run_on_a_deployment_are_not_those_of_the_former(
     assert ("deployment", "FAILED", 5000.0, None, True) in d.spans(later, now)
 
 
-def test_what_leaves_the_listing_ends() -> None:
-    d = Diarist()
+def test_state_ends_when_its_object_leaves_the_listing() -> None:
+    d = HistoryRecorder()
     d.saw("runs", run("a", deployment_id="d"))
     d.saw("deployments", deployment("d", "RUNNING"))
     d.saw("deployments", gone=("d",))
     assert d.spans(run("a", deployment_id="d"))[1] == ("deployment", "RUNNING", 3000.0, 4000.0, False)
 
 
-def test_a_run_of_the_first_documents_finds_its_deployment() -> None:
-    d = Diarist()
+def test_run_of_the_first_api_version_is_paired_with_its_deployment() -> None:
+    d = HistoryRecorder()
     old = {"run_id": "k4q95w5", "base_model": "Qwen/Qwen3-8B"}
     d.saw("runs", old)
     d.saw("deployments", serving := {"id": "dep", "status": {"name": "RUNNING"}, "active_run_id": "k4q95w5"})
     assert d.spans(old, serving) == [("run", None, 2000.0, None, False), ("deployment", "RUNNING", 3000.0, None, False)]
 
 
-def test_the_sampler_of_a_run_is_told_by_the_run_alone() -> None:
-    d = Diarist()
+def test_sampler_states_of_a_run_come_from_the_runs_listing() -> None:
+    d = HistoryRecorder()
     mine = run("a", sampler={"id": "s", "status": {"name": "ACTIVE"}})
     d.saw("runs", mine)
     d.saw("samplers", {"id": "s", "status": {"name": "BUILDING"}}, {"id": "alone", "status": {"name": "ACTIVE"}})
@@ -111,8 +111,8 @@ def test_the_sampler_of_a_run_is_told_by_the_run_alone() -> None:
 
 
 @given(st.lists(st.sampled_from(["ACTIVE", "INACTIVE", "NEW", None]), min_size=1, max_size=500))
-def test_spans_have_neither_gaps_nor_repetitions_nor_end(statuses: list[str | None]) -> None:
-    d = Diarist()
+def test_spans_are_contiguous_and_limited(statuses: list[str | None]) -> None:
+    d = HistoryRecorder()
     for status in statuses:
         d.saw("runs", run("a", status))
     spans = d.spans(run("a", statuses[-1]))

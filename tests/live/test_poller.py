@@ -1,4 +1,4 @@
-"""The poller over the real local service: who is told what, how often it asks, and that nothing is left behind."""
+"""The poller with the real local service: snapshots, request counts, threads, and that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -16,158 +16,173 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from loops_nb import Loops
+from loops_nb.api.models import Deactivated
+from loops_nb.api.states import status_name
 from loops_nb.client.operations import runs
 from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError
-from loops_nb.live import Attention, Board, Need, Poller, poller_for
-from loops_nb.live.source import status_name
-from loops_nb.live.writer import Later
-from loops_nb.models import Deactivated
-from tests.live.stage import CHECKPOINTS, DEPLOYMENTS, RUNS, SAMPLERS, Diary, end_of, stage, until
+from loops_nb.live import Poller, Priority, Query, Snapshot, poller_for
+from loops_nb.live.threads import TimerHandle
+from tests.client.scripted_server import Answer, ScriptedServer
+from tests.live.live_service import (
+    CHECKPOINTS,
+    DEPLOYMENTS,
+    RUNS,
+    SAMPLERS,
+    SnapshotRecorder,
+    end_of,
+    live_service,
+    until,
+)
 from tests.service import running_service
 
 
-def test_the_board_shows_what_the_service_lists() -> None:
-    with stage(sample=True) as s:
-        _, diary = s.watch(RUNS, DEPLOYMENTS, SAMPLERS, CHECKPOINTS)
-        board = diary.until(lambda page: page.board.known(CHECKPOINTS)).board
+def test_snapshot_contains_what_the_service_lists() -> None:
+    with live_service(sample=True) as s:
+        _, recorder = s.watch(RUNS, DEPLOYMENTS, SAMPLERS, CHECKPOINTS)
+        snapshot = recorder.until(lambda delivery: delivery.snapshot.is_known(CHECKPOINTS)).snapshot
         listed = s.loops.runs.list()
-        assert list(board.runs) == [run.id for run in listed]
-        assert board.runs[listed[0].id].name == listed[0].name
-        assert list(board.deployments) == [d.id for d in s.loops.deployments.list()]
-        assert list(board.samplers) == [d.id for d in s.loops.samplers.list()]
+        assert list(snapshot.runs) == [run.id for run in listed]
+        assert snapshot.runs[listed[0].id].name == listed[0].name
+        assert list(snapshot.deployments) == [d.id for d in s.loops.deployments.list()]
+        assert list(snapshot.samplers) == [d.id for d in s.loops.samplers.list()]
         everything = [c for run in listed for c in s.loops.checkpoints.list(run_id=run.id)]
-        assert set(board.checkpoints(CHECKPOINTS)) == {c.id for c in everything}
+        assert set(snapshot.checkpoints(CHECKPOINTS)) == {c.id for c in everything}
         for run in listed:
             mine = [c for c in everything if c.run_id == run.id]
-            newest = board.newest_checkpoint(run.id)
+            newest = snapshot.newest_checkpoint(run.id)
             assert (newest and newest.created_at) == max((c.created_at for c in mine if c.created_at), default=None)
-        health = board.health([RUNS])
+        health = snapshot.health([RUNS])
         assert (health.state, health.every, health.reason) == ("live", 0.05, "")
-        assert board.at >= (health.looked_at or 0) > 0
+        assert snapshot.at >= (health.looked_at or 0) > 0
 
 
-def test_a_change_is_told_and_the_rest_stays_the_same_object() -> None:
-    with stage() as s:
+def test_snapshot_after_a_change_keeps_unchanged_objects() -> None:
+    with live_service() as s:
         first, second = s.make_run(name="first"), s.make_run(name="second")
-        _, diary = s.watch(RUNS)
-        before = diary.until(lambda page: len(page.board.runs) == 2).board
+        _, recorder = s.watch(RUNS)
+        before = recorder.until(lambda delivery: len(delivery.snapshot.runs) == 2).snapshot
         s.loops.runs.deactivate(first.id)
-        after = diary.until(lambda page: status_name(page.board.runs[first.id]) == "INACTIVE", after=1)
+        after = recorder.until(lambda delivery: status_name(delivery.snapshot.runs[first.id]) == "INACTIVE", after=1)
         assert after.changed
-        assert after.board.runs[second.id] is not None
-        quiet = diary.until(lambda page: not page.changed, after=len(diary.pages)).board
-        last = diary.until(lambda page: not page.changed, after=len(diary.pages)).board
+        assert after.snapshot.runs[second.id] is not None
+        quiet = recorder.until(lambda delivery: not delivery.changed, after=len(recorder.deliveries)).snapshot
+        last = recorder.until(lambda delivery: not delivery.changed, after=len(recorder.deliveries)).snapshot
         assert quiet.runs is last.runs
         assert status_name(before.runs[first.id]) == "ACTIVE"
 
 
-def test_everybody_is_told_on_one_thread() -> None:
-    with stage() as s:
-        diaries = [s.watch(RUNS)[1] for _ in range(5)]
-        pages = [diary.until(lambda page: page.board.known(RUNS)) for diary in diaries]
-        assert {page.thread.name for page in pages} == {"loops-nb-live-poller"}
-        assert len({page.thread for page in pages}) == 1
+def test_all_subscribers_are_called_on_one_thread() -> None:
+    with live_service() as s:
+        recorders = [s.watch(RUNS)[1] for _ in range(5)]
+        pages = [recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS)) for recorder in recorders]
+        assert {delivery.thread.name for delivery in pages} == {"loops-nb-live-poller"}
+        assert len({delivery.thread for delivery in pages}) == 1
 
 
-def test_a_thousand_watchers_cost_what_one_costs() -> None:
-    with stage(interval=3600) as s:
+def test_thousand_subscribers_cause_the_requests_of_one() -> None:
+    with live_service(interval=3600) as s:
         run = s.make_run()
-        mine = Need("checkpoints", run_id=run.id)
+        mine = Query("checkpoints", run_id=run.id)
         s.gate.asked.clear()
         watchers = [s.watch(RUNS, DEPLOYMENTS, mine) for _ in range(1000)]
-        for _, diary in watchers:
-            diary.until(lambda page: all(page.board.known(need) for need in (RUNS, DEPLOYMENTS, mine)))
+        for _, recorder in watchers:
+            recorder.until(
+                lambda delivery: all(delivery.snapshot.is_known(query) for query in (RUNS, DEPLOYMENTS, mine))
+            )
         one_look = ["GET /v1/loops/checkpoints?run_id=" + run.id, "GET /v1/loops/deployments", "GET /v1/loops/runs"]
         assert sorted(s.gate.asked) == one_look
         s.gate.asked.clear()
-        told = [len(diary.pages) for _, diary in watchers]
+        told = [len(recorder.deliveries) for _, recorder in watchers]
         watchers[0][0].refresh()
-        for (_, diary), before in zip(watchers, told, strict=True):
-            diary.until(lambda _: True, after=before)
+        for (_, recorder), before in zip(watchers, told, strict=True):
+            recorder.until(lambda _: True, after=before)
         assert sorted(s.gate.asked) == one_look
 
 
-def test_two_panels_of_a_connection_share_its_poller() -> None:
+def test_equal_connections_share_a_poller() -> None:
     with running_service(in_process=True) as service:
         one, two, other = Loops("a", service.url), Loops("a", service.url), Loops("b", service.url)
-        assert poller_for(one.exchange) is poller_for(two.exchange)
-        assert poller_for(one.exchange) is not poller_for(other.exchange)
-        assert poller_for(one.exchange) is not poller_for(Loops("a", service.url, auth_scheme="Api-Key").exchange)
+        assert poller_for(one.config) is poller_for(two.config)
+        assert poller_for(one.config) is not poller_for(other.config)
+        assert poller_for(one.config) is not poller_for(Loops("a", service.url, auth_scheme="Api-Key").config)
 
 
-def test_nobody_asks_for_a_sleeper_but_a_refresh_does() -> None:
-    with stage() as s:
-        subscription, diary = s.watch(RUNS, attention=Attention.ASLEEP)
+def test_subscription_without_priority_polls_only_on_refresh() -> None:
+    with live_service() as s:
+        subscription, recorder = s.watch(RUNS, priority=Priority.NONE)
         assert not s.poller.is_running
         subscription.refresh()
-        diary.until(lambda page: page.board.known(RUNS))
-        until(lambda: not s.poller.is_running, "nobody is awake")
+        recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS))
+        until(lambda: not s.poller.is_running, "the poller ends")
         asked = s.gate.count("/runs")
         assert asked == 1
         s.make_run()
-        subscription.attention = Attention.WATCHED
-        woken = diary.until(lambda page: len(page.board.runs) == 1)
+        subscription.priority = Priority.VISIBLE
+        woken = recorder.until(lambda delivery: len(delivery.snapshot.runs) == 1)
         assert woken.changed
-        subscription.attention = Attention.ASLEEP
-        until(lambda: not s.poller.is_running, "nobody is awake again")
-        assert subscription.board.health().every == 0
+        subscription.priority = Priority.NONE
+        until(lambda: not s.poller.is_running, "the poller ends again")
+        assert s.poller.snapshot(subscription.queries).health().every == 0
 
 
-def test_a_sleeper_is_not_told_what_others_look_at() -> None:
-    with stage() as s:
-        sleeper, sleeping = s.watch(RUNS, attention=Attention.ASLEEP)
+def test_subscription_without_priority_gets_no_snapshots_of_others() -> None:
+    with live_service() as s:
+        sleeper, sleeping = s.watch(RUNS, priority=Priority.NONE)
         _, awake = s.watch(RUNS)
-        awake.until(lambda page: page.board.known(RUNS), after=3)
-        assert sleeping.pages == []
-        sleeper.attention = Attention.HEARTBEAT
-        assert sleeping.until(lambda page: page.board.known(RUNS)).changed
+        awake.until(lambda delivery: delivery.snapshot.is_known(RUNS), after=3)
+        assert sleeping.deliveries == []
+        sleeper.priority = Priority.BACKGROUND
+        assert sleeping.until(lambda delivery: delivery.snapshot.is_known(RUNS)).changed
 
 
-def test_a_newcomer_is_told_at_once_what_is_known() -> None:
-    with stage(interval=3600) as s:
+def test_new_subscriber_gets_known_data_without_a_request() -> None:
+    with live_service(interval=3600) as s:
         _, first = s.watch(RUNS)
-        first.until(lambda page: page.board.known(RUNS))
+        first.until(lambda delivery: delivery.snapshot.is_known(RUNS))
         asked = len(s.gate.asked)
-        _, second = s.watch(RUNS, attention=Attention.HEARTBEAT)
-        assert second.until(lambda page: page.board.known(RUNS)).changed
+        _, second = s.watch(RUNS, priority=Priority.BACKGROUND)
+        assert second.until(lambda delivery: delivery.snapshot.is_known(RUNS)).changed
         assert len(s.gate.asked) == asked
 
 
-def test_needs_can_be_changed() -> None:
-    with stage(sample=True) as s:
-        subscription, diary = s.watch(RUNS)
-        mine = diary.until(lambda page: page.board.known(RUNS)).board
-        everybody = Need("runs", scope="org")
-        subscription.needs = (everybody,)
-        assert subscription.needs == (everybody,)
-        everything = diary.until(lambda page: page.board.known(everybody)).board
+def test_queries_of_a_subscription_can_be_changed() -> None:
+    with live_service(sample=True) as s:
+        subscription, recorder = s.watch(RUNS)
+        mine = recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS)).snapshot
+        everybody = Query("runs", scope="org")
+        subscription.queries = (everybody,)
+        assert subscription.queries == (everybody,)
+        everything = recorder.until(lambda delivery: delivery.snapshot.is_known(everybody)).snapshot
         assert set(mine.runs) < set(everything.runs)
-        until(lambda: s.gate.asked[-8:] and all("scope=org" in line for line in s.gate.asked[-8:]), "only the new listing is asked for")
+        until(
+            lambda: s.gate.asked[-8:] and all("scope=org" in line for line in s.gate.asked[-8:]),
+            "only the new listing is asked for",
+        )
 
 
-def test_after_close_nothing_is_told() -> None:
-    with stage(interval=0.01) as s:
+def test_closed_subscription_is_never_called() -> None:
+    with live_service(interval=0.01) as s:
         for _ in range(20):
-            subscription, diary = s.watch(RUNS)
-            diary.until(lambda page: page.board.known(RUNS))
+            subscription, recorder = s.watch(RUNS)
+            recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS))
             subscription.close()
-            told = len(diary.pages)
+            told = len(recorder.deliveries)
             subscription.close()
             subscription.refresh()
-            until(lambda: not s.poller.is_running, "nobody is left")
-            assert len(diary.pages) == told
+            until(lambda: not s.poller.is_running, "the poller ends")
+            assert len(recorder.deliveries) == told
 
 
-def test_close_waits_for_a_call_that_runs_and_can_be_called_from_within_it() -> None:
-    with stage() as s:
+def test_close_waits_for_a_running_callback_except_from_within_it() -> None:
+    with live_service() as s:
         entered, leave, over = threading.Event(), threading.Event(), []
 
-        def slow(board: Board, changed: bool) -> None:  # noqa: FBT001
+        def slow(snapshot: Snapshot, changed: bool) -> None:
             entered.set()
             leave.wait(20)
             over.append(True)
 
-        subscription = s.poller.subscribe([RUNS], slow, Attention.WAITING)
+        subscription = s.poller.subscribe([RUNS], slow, Priority.WAITING)
         assert entered.wait(20)
         closer = threading.Thread(target=subscription.close)
         closer.start()
@@ -178,59 +193,59 @@ def test_close_waits_for_a_call_that_runs_and_can_be_called_from_within_it() -> 
 
         closed = threading.Event()
 
-        def once(board: Board, changed: bool) -> None:  # noqa: FBT001
+        def once(snapshot: Snapshot, changed: bool) -> None:
             itself.close()
             closed.set()
 
-        itself = s.poller.subscribe([RUNS], once, Attention.WAITING)
+        itself = s.poller.subscribe([RUNS], once, Priority.WAITING)
         assert closed.wait(20)
 
 
-def test_what_a_subscriber_raises_is_kept_and_stops_nobody(capfd: pytest.CaptureFixture[str]) -> None:
-    with stage() as s:
+def test_exception_of_a_subscriber_is_recorded_and_stops_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+    with live_service() as s:
 
-        def faulty(board: Board, changed: bool) -> None:  # noqa: FBT001
+        def faulty(snapshot: Snapshot, changed: bool) -> None:
             raise SystemExit("sentinel-fault")
 
-        s.poller.subscribe([RUNS], faulty, Attention.WAITING)
-        _, diary = s.watch(RUNS)
-        diary.until(lambda _: True, after=5)
-        assert "sentinel-fault" in s.poller.fault
-        s.poller.writer.fault = ""
+        s.poller.subscribe([RUNS], faulty, Priority.WAITING)
+        _, recorder = s.watch(RUNS)
+        recorder.until(lambda _: True, after=5)
+        assert "sentinel-fault" in s.poller.last_traceback
+        s.poller.loop.last_traceback = ""
         end_of(s.poller)
-        s.poller.writer.fault = ""
+        s.poller.loop.last_traceback = ""
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_hundred_subscriptions_leave_nothing_behind() -> None:
-    with stage(interval=0.01) as s:
+def test_closed_subscriptions_leave_no_threads_or_objects() -> None:
+    with live_service(interval=0.01) as s:
         before = set(threading.enumerate())
         for _ in range(100):
-            subscription, diary = s.watch(RUNS, DEPLOYMENTS)
-            diary.until(lambda page: page.board.known(RUNS))
+            subscription, recorder = s.watch(RUNS, DEPLOYMENTS)
+            recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS))
             assert len(set(threading.enumerate()) - before) <= 6
             subscription.close()
         until(lambda: not s.poller.is_running, "the poller's thread ends")
-        s.poller._asking.linger = 0
+        s.poller._poll_pool.linger = 0
         until(lambda: set(threading.enumerate()) <= before, "all threads end")
-        mark = weakref.ref(diary)
-        del subscription, diary
+        mark = weakref.ref(recorder)
+        del subscription, recorder
         gc.collect()
         assert mark() is None
 
 
-def test_a_poller_that_nobody_holds_is_collected() -> None:
+def test_unreferenced_poller_is_collected() -> None:
     with running_service(in_process=True) as service:
-        mark = weakref.ref(poller_for(Loops("k", service.url).exchange))
+        mark = weakref.ref(poller_for(Loops("k", service.url).config))
         gc.collect()
         assert mark() is None
 
 
-def test_later_is_later_and_can_be_cancelled() -> None:
-    with stage() as s:
+def test_timers_run_in_order_and_can_be_cancelled() -> None:
+    with live_service() as s:
         order: list[str] = []
         done = threading.Event()
-        never: list[Later] = []
+        never: list[TimerHandle] = []
 
         def begin() -> None:
             # On the thread that would do it, so that it cannot be too late.
@@ -251,22 +266,25 @@ def test_later_is_later_and_can_be_cancelled() -> None:
         assert not any(later.is_pending for later in (third, *never))
 
 
-def test_an_act_is_carried_out_and_looked_at_at_once() -> None:
-    with stage(interval=3600) as s:
+def test_send_and_refresh_delivers_the_result_and_polls_at_once() -> None:
+    with live_service(interval=3600) as s:
         run = s.make_run()
-        _, diary = s.watch(RUNS, DEPLOYMENTS)
-        diary.until(lambda page: page.board.known(RUNS) and page.board.known(DEPLOYMENTS))
+        _, recorder = s.watch(RUNS, DEPLOYMENTS)
+        recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS) and delivery.snapshot.is_known(DEPLOYMENTS))
+        known = len(recorder.deliveries) - 1
         results: list[tuple[Deactivated | LoopsError, str]] = []
-        s.poller.act(runs.deactivate(run.id), lambda result: results.append((result, threading.current_thread().name)))
-        diary.until(lambda page: status_name(page.board.runs[run.id]) == "INACTIVE")
+        s.poller.send_and_refresh(
+            runs.deactivate(run.id), lambda result: results.append((result, threading.current_thread().name))
+        )
+        recorder.until(lambda delivery: status_name(delivery.snapshot.runs[run.id]) == "INACTIVE", after=known)
         (result, thread), *_ = results
         assert isinstance(result, Deactivated)
         assert result.id == run.id
         assert thread == "loops-nb-live-poller"
 
 
-def test_an_act_that_fails_says_so() -> None:
-    with stage() as s:
+def test_send_and_refresh_delivers_the_error() -> None:
+    with live_service() as s:
         results: list[Any] = []
         said = threading.Event()
 
@@ -274,14 +292,14 @@ def test_an_act_that_fails_says_so() -> None:
             results.append(result)
             said.set()
 
-        s.poller.act(runs.deactivate("nosuchrun"), done)
+        s.poller.send_and_refresh(runs.deactivate("nosuchrun"), done)
         assert said.wait(20)
         assert isinstance(results[0], NotFoundError)
         until(lambda: not s.poller.is_running, "nothing is left to do")
 
 
-def test_an_act_does_not_wait_behind_looks_that_hang() -> None:
-    with stage() as s:
+def test_send_does_not_wait_for_hanging_polls() -> None:
+    with live_service() as s:
         run = s.make_run()
         held = threading.Event()
 
@@ -290,10 +308,10 @@ def test_an_act_does_not_wait_behind_looks_that_hang() -> None:
 
         s.gate.answer = hang
         done = threading.Event()
-        for need in (RUNS, DEPLOYMENTS, SAMPLERS, Need("runs", scope="org"), Need("samplers", scope="org")):
-            s.watch(need)
+        for query in (RUNS, DEPLOYMENTS, SAMPLERS, Query("runs", scope="org"), Query("samplers", scope="org")):
+            s.watch(query)
         until(lambda: s.gate.count("GET /v1/loops") >= 4, "all hands are at work")
-        s.poller.act(runs.deactivate(run.id), lambda _: done.set())
+        s.poller.send_and_refresh(runs.deactivate(run.id), lambda _: done.set())
         assert done.wait(20)
         s.gate.answer = lambda _: None
         held.set()
@@ -313,52 +331,52 @@ class HangingResponse(JSONResponse):
         await super().__call__(scope, receive, send)
 
 
-def test_one_listing_that_hangs_does_not_hold_up_the_others() -> None:
-    with stage() as s:
+def test_hanging_listing_does_not_delay_the_others() -> None:
+    with live_service() as s:
         held = threading.Event()
         s.gate.answer = lambda target: HangingResponse(held) if "/deployments" in target else None
-        _, diary = s.watch(RUNS, DEPLOYMENTS)
-        first = diary.until(lambda page: page.board.known(RUNS)).board
-        assert not first.known(DEPLOYMENTS)
+        _, recorder = s.watch(RUNS, DEPLOYMENTS)
+        first = recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS)).snapshot
+        assert not first.is_known(DEPLOYMENTS)
         assert first.health().state == "starting"
         run = s.make_run()
-        diary.until(lambda page: run.id in page.board.runs)
+        recorder.until(lambda delivery: run.id in delivery.snapshot.runs)
         s.gate.answer = lambda _: None
         held.set()
-        diary.until(lambda page: page.board.known(DEPLOYMENTS))
+        recorder.until(lambda delivery: delivery.snapshot.is_known(DEPLOYMENTS))
 
 
-def test_what_cannot_be_needed_is_refused() -> None:
+def test_invalid_queries_and_intervals_raise() -> None:
     for arguments in (
         {"kind": "sessions"},
         {"kind": "deployments", "run_id": "r"},
         {"kind": "checkpoints", "run_id": "r", "base_model": "m"},
     ):
         with pytest.raises(InvalidArgumentError):
-            Need(**arguments)  # type: ignore[arg-type]
-    assert Need("deployments", team_id="t").plain == Need("deployments")
-    assert hash(Need("runs")) == hash(RUNS)
-    with stage() as s:
+            Query(**arguments)  # type: ignore[arg-type]
+    assert Query("deployments", team_id="t").canonical == Query("deployments")
+    assert hash(Query("runs")) == hash(RUNS)
+    with live_service() as s:
         for interval in (0, -1, float("nan"), float("inf")):
             with pytest.raises(InvalidArgumentError):
                 s.poller.interval = interval
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_neither_polls_nor_hangs_and_can_begin_anew() -> None:
-    with stage() as s:
-        _, diary = s.watch(RUNS)
-        diary.until(lambda page: page.board.known(RUNS))
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="queries fork")
+def test_forked_child_does_not_poll_and_can_subscribe() -> None:
+    with live_service() as s:
+        _, recorder = s.watch(RUNS)
+        recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS))
         told = multiprocessing.get_context("fork").Queue()
 
         def child() -> None:
-            own = Diary()
+            own = SnapshotRecorder()
             alone = [t.name for t in threading.enumerate()]
-            seen = len(diary.pages)
-            subscription = s.poller.subscribe([RUNS], own, Attention.WAITING)
-            own.until(lambda page: page.board.known(RUNS))
+            seen = len(recorder.deliveries)
+            subscription = s.poller.subscribe([RUNS], own, Priority.WAITING)
+            own.until(lambda delivery: delivery.snapshot.is_known(RUNS))
             subscription.close()
-            told.put((alone, len(diary.pages) == seen))
+            told.put((alone, len(recorder.deliveries) == seen))
 
         process = multiprocessing.get_context("fork").Process(target=child)
         with pytest.warns(DeprecationWarning, match="fork") if sys.version_info >= (3, 12) else _nothing():
@@ -368,7 +386,7 @@ def test_a_forked_child_neither_polls_nor_hangs_and_can_begin_anew() -> None:
         assert process.exitcode == 0
         assert not any(name.startswith("loops-nb") for name in names)
         assert untold
-        diary.until(lambda _: True, after=len(diary.pages) + 2)
+        recorder.until(lambda _: True, after=len(recorder.deliveries) + 2)
 
 
 def _nothing() -> Any:
@@ -377,69 +395,97 @@ def _nothing() -> Any:
     return contextlib.nullcontext()
 
 
-def test_the_interpreter_ends_at_once_while_it_polls() -> None:
+def test_interpreter_exits_cleanly_while_polling() -> None:
     with running_service(in_process=True, sample=True) as service:
         program = f"""
 import threading
 from loops_nb import Loops
-from loops_nb.live import Need, poller_for
+from loops_nb.live import Query, poller_for
 loops = Loops("key", "{service.url}")
 came = threading.Event()
-poller = poller_for(loops.exchange)
+poller = poller_for(loops.config)
 poller.interval = 0.001
-poller.subscribe([Need("runs"), Need("checkpoints")], lambda board, changed: came.set())
+poller.subscribe([Query("runs"), Query("checkpoints")], lambda snapshot, changed: came.set())
 came.wait(20)
 print("ends")
 """
-        done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")
 
 
-def test_it_never_logs_whatever_the_person_logs(caplog: pytest.LogCaptureFixture) -> None:
-    with stage() as s, caplog.at_level(logging.DEBUG):
-        _, diary = s.watch(RUNS)
-        diary.until(lambda _: True, after=5)
+def test_interpreter_exit_does_not_wait_for_a_request_in_flight() -> None:
+    held = threading.Event()
+    with ScriptedServer(lambda _: Answer(hang_until=held)) as server:
+        program = f"""
+import time
+from loops_nb import Loops
+from loops_nb.live import Query, poller_for
+poller = poller_for(Loops("key", "{server.url}").config)
+poller.subscribe([Query("runs")], print)
+poller.send(Query("samplers").request(), print)
+time.sleep(1)
+"""
+        process = subprocess.Popen([sys.executable, "-c", program])
+        until(lambda: len(server.received) == 2, "both requests are in flight")
+        assert process.wait(timeout=10) == 0
+        held.set()
+
+
+def test_poll_requests_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with live_service() as s, caplog.at_level(logging.DEBUG):
+        _, recorder = s.watch(RUNS)
+        recorder.until(lambda _: True, after=5)
         mine = [record.getMessage() for record in caplog.records if (record.threadName or "").startswith("loops-nb")]
         assert mine == []
         s.loops.runs.list()
-        assert any(record.name.startswith("httpcore") for record in caplog.records), "the person's own requests are logged as ever"
+        assert any(record.name.startswith("httpcore") for record in caplog.records), (
+            "the person's own requests are logged as ever"
+        )
 
 
-def test_a_poller_has_a_sensible_pace_from_the_start() -> None:
+def test_poller_interval_defaults_to_two_seconds() -> None:
     with running_service(in_process=True) as service:
-        assert Poller(Loops("k", service.url).exchange).interval == 2.0
+        assert Poller(Loops("k", service.url).config).interval == 2.0
 
 
-def test_a_sleeper_that_looks_is_told_until_all_of_the_look_came() -> None:
-    with stage(sample=True) as s:
-        subscription, diary = s.watch(RUNS, DEPLOYMENTS, SAMPLERS, CHECKPOINTS, attention=Attention.ASLEEP)
+def test_refresh_without_priority_delivers_until_all_listings_arrived() -> None:
+    with live_service(sample=True) as s:
+        subscription, recorder = s.watch(RUNS, DEPLOYMENTS, SAMPLERS, CHECKPOINTS, priority=Priority.NONE)
         subscription.refresh()
-        diary.until(lambda page: page.board.known(CHECKPOINTS) and page.board.known(SAMPLERS) and page.board.known(DEPLOYMENTS))
+        recorder.until(
+            lambda delivery: (
+                delivery.snapshot.is_known(CHECKPOINTS)
+                and delivery.snapshot.is_known(SAMPLERS)
+                and delivery.snapshot.is_known(DEPLOYMENTS)
+            )
+        )
         until(lambda: not s.poller.is_running, "it sleeps again")
-        told = len(diary.pages)
+        told = len(recorder.deliveries)
         s.make_run()
         _, other = s.watch(RUNS)
         other.until(lambda _: True, after=3)
-        assert len(diary.pages) == told
+        assert len(recorder.deliveries) == told
 
 
-def test_trouble_with_the_connection_is_told_to_everybody() -> None:
-    with stage() as s:
-        watchers = [s.watch(need)[1] for need in (RUNS, DEPLOYMENTS, SAMPLERS)]
-        for diary in watchers:
-            diary.until(lambda page: page.board.health().state == "live")
+def test_connection_failure_is_reported_to_all_subscribers() -> None:
+    with live_service() as s:
+        watchers = [s.watch(query)[1] for query in (RUNS, DEPLOYMENTS, SAMPLERS)]
+        for recorder in watchers:
+            recorder.until(lambda delivery: delivery.snapshot.health().state == "live")
         s.gate.answer = lambda _: JSONResponse({"error": "revoked"}, 401)
-        for diary in watchers:
-            diary.until(lambda page: page.board.health().state == "failing")
+        for recorder in watchers:
+            recorder.until(lambda delivery: delivery.snapshot.health().state == "failing")
         s.gate.answer = lambda _: None
-        told = [len(diary.pages) for diary in watchers]
+        told = [len(recorder.deliveries) for recorder in watchers]
         next(iter(s.poller._subscriptions)).refresh()
-        for diary, before in zip(watchers, told, strict=True):
-            diary.until(lambda page: page.board.health().state == "live", after=before)
+        for recorder, before in zip(watchers, told, strict=True):
+            recorder.until(lambda delivery: delivery.snapshot.health().state == "live", after=before)
 
 
-def test_who_posts_without_end_does_not_keep_the_others_from_their_turn() -> None:
-    with stage() as s:
+def test_endless_posts_do_not_block_the_poller() -> None:
+    with live_service() as s:
         stop = threading.Event()
 
         def again() -> None:
@@ -447,30 +493,32 @@ def test_who_posts_without_end_does_not_keep_the_others_from_their_turn() -> Non
                 s.poller.post(again)
 
         again()
-        _, diary = s.watch(RUNS)
-        diary.until(lambda page: page.board.known(RUNS))
+        _, recorder = s.watch(RUNS)
+        recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS))
         stop.set()
 
 
-def test_a_fault_of_its_own_is_kept_and_does_not_end_it(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    with stage() as s:
-        start, faults = s.poller._agenda.start, [RuntimeError("sentinel-fault")]
+def test_internal_exception_is_recorded_and_polling_continues(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with live_service() as s:
+        start, faults = s.poller._scheduler.take_due, [RuntimeError("sentinel-fault")]
 
         def faulty() -> Any:
             if faults:
                 raise faults.pop()
             return start()
 
-        monkeypatch.setattr(s.poller._agenda, "start", faulty)
-        _, diary = s.watch(RUNS)
-        diary.until(lambda page: page.board.known(RUNS))
-        assert "sentinel-fault" in s.poller.fault
-        s.poller.writer.fault = ""
+        monkeypatch.setattr(s.poller._scheduler, "take_due", faulty)
+        _, recorder = s.watch(RUNS)
+        recorder.until(lambda delivery: delivery.snapshot.is_known(RUNS))
+        assert "sentinel-fault" in s.poller.last_traceback
+        s.poller.loop.last_traceback = ""
     assert capfd.readouterr() == ("", "")
 
 
-def test_work_is_done_elsewhere_and_its_end_is_told_here() -> None:
-    with stage() as s:
+def test_work_runs_on_another_thread_and_its_result_arrives_on_the_poller() -> None:
+    with live_service() as s:
         told: list[tuple[object, str]] = []
         ended = threading.Semaphore(0)
 
@@ -485,10 +533,10 @@ def test_work_is_done_elsewhere_and_its_end_is_told_here() -> None:
             raise SystemExit(3)
 
         for job in (lambda: threading.current_thread().name, fails, gives_up):
-            s.poller.work(job, done)
+            s.poller.run_in_background(job, done)
             assert ended.acquire(timeout=20)
         (where, writer), (error, _), (given_up, _) = told
         assert where != writer
         assert isinstance(error, ZeroDivisionError)
         assert isinstance(given_up, RuntimeError)
-        assert s.poller.fault == ""
+        assert s.poller.last_traceback == ""

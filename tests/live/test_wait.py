@@ -1,4 +1,4 @@
-"""Waiting for a run, a sampler or a deployment, in all its outcomes."""
+"""``wait`` for runs, samplers and deployments: results, errors, status lines, interrupts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from loops_nb import AsyncLoops, Loops
+from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES, status_name
 from loops_nb.errors import (
     AuthenticationError,
     InvalidArgumentError,
@@ -29,16 +30,14 @@ from loops_nb.errors import (
     WaitTimeoutError,
 )
 from loops_nb.live import Poller, poller_for
-from loops_nb.live.source import status_name
-from loops_nb.models import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
 from tests.client.scripted_server import Answer, Received, ScriptedServer, closed_port
-from tests.live.stage import Gate, stage, until
+from tests.live.live_service import Gate, live_service, until
 
 Wait = Callable[..., Any]
 
 
 @dataclass
-class Scene:
+class WaitScenario:
     """A service that is in the states that a test sets, and both ways to wait for them."""
 
     loops: Loops
@@ -48,13 +47,13 @@ class Scene:
 
 
 @contextmanager
-def scene(flavour: str, **settings: Any) -> Iterator[Scene]:
-    with stage(**settings) as s:
-        poller = poller_for(s.loops.exchange)
+def wait_scenario(flavour: str, **settings: Any) -> Iterator[WaitScenario]:
+    with live_service(**settings) as s:
+        poller = poller_for(s.loops.config)
         poller.interval, poller.linger = 0.03, 0.05
-        yield Scene(s.loops, s.gate, poller, waiter(flavour, s.service.url))
-        assert poller.fault == ""
-        until(lambda: not poller.is_running, "nobody waits any more")
+        yield WaitScenario(s.loops, s.gate, poller, waiter(flavour, s.service.url))
+        assert poller.last_traceback == ""
+        until(lambda: not poller.is_running, "the poller ends after the wait")
 
 
 def waiter(flavour: str, url: str) -> Wait:
@@ -83,8 +82,8 @@ def make_run(loops: Loops, **more: Any) -> Any:
 
 
 @both
-def test_it_returns_what_was_waited_for(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with scene(flavour, speed=100) as s:
+def test_wait_returns_the_object_in_its_state(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with wait_scenario(flavour, speed=100) as s:
         run = make_run(s.loops)
         reached = s.wait("runs", run.id, timeout=30)
         assert (reached.id, status_name(reached)) == (run.id, "ACTIVE")
@@ -99,13 +98,15 @@ def test_it_returns_what_was_waited_for(flavour: str, capsys: pytest.CaptureFixt
 
 
 @both
-def test_what_is_done_before_is_seen_even_when_somebody_looked_a_moment_ago(flavour: str) -> None:
-    with scene(flavour) as s:
+def test_wait_sees_a_deactivation_newer_than_the_last_poll(flavour: str) -> None:
+    with wait_scenario(flavour) as s:
         run = make_run(s.loops)
         s.wait("runs", run.id, quiet=True)
         s.poller.interval = 3600
         known = threading.Event()
-        watching = s.poller.subscribe(needs_of(run.id), lambda board, _: known.set() if run.id in board.runs else None)
+        watching = s.poller.subscribe(
+            needs_of(run.id), lambda snapshot, _: known.set() if run.id in snapshot.runs else None
+        )
         assert known.wait(20)
         s.loops.runs.deactivate(run.id)
         with pytest.raises(NeverReachedError):
@@ -114,14 +115,16 @@ def test_what_is_done_before_is_seen_even_when_somebody_looked_a_moment_ago(flav
 
 
 def needs_of(run_id: str) -> Any:
-    from loops_nb.live.waiting import RunAim
+    from loops_nb.live.wait import RunCondition
 
-    return RunAim(run_id, "RUNNING").needs(None)
+    return RunCondition(run_id, "RUNNING").queries(None)
 
 
 @both
-def test_an_end_is_told_at_once_with_the_way_on(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with scene(flavour, sample=True) as s:
+def test_wait_for_an_ended_run_raises_with_its_last_checkpoint(
+    flavour: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with wait_scenario(flavour, sample=True) as s:
         runs = {run.name: run for run in s.loops.runs.list(scope="org")}
         said = {}
         for name, run in runs.items():
@@ -136,12 +139,19 @@ def test_an_end_is_told_at_once_with_the_way_on(flavour: str, capsys: pytest.Cap
             if trainer:
                 newest = max(trainer, key=lambda c: c.created_at or 0)
                 assert error.checkpoint_uri == newest.uri
-                assert f'loops.runs.create(session_id="{run.session_id}", base_model="{run.base_model}", path="{newest.uri}")' in error.hint
+                assert (
+                    f'loops.runs.create(session_id="{run.session_id}", base_model="{run.base_model}", '
+                    f'path="{newest.uri}")'
+                ) in error.hint
             else:
                 assert error.checkpoint_uri is None
                 assert f"%loops checkpoints --run {run.id}" in error.hint or "no checkpoint" in error.hint
             copied = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-            assert (str(copied), copied.checkpoint_uri, copied.status) == (str(error), error.checkpoint_uri, error.status)
+            assert (str(copied), copied.checkpoint_uri, copied.status) == (
+                str(error),
+                error.checkpoint_uri,
+                error.status,
+            )
         statuses = {error.status for error, _, _ in said.values()}
         assert {"STOPPED", "FAILED", "PREEMPTED", "INACTIVE"} <= statuses
         assert any("another run took over its deployment" in str(error) for error, _, _ in said.values())
@@ -149,8 +159,8 @@ def test_an_end_is_told_at_once_with_the_way_on(flavour: str, capsys: pytest.Cap
 
 
 @both
-def test_a_run_of_somebody_else_is_found(flavour: str) -> None:
-    with scene(flavour, sample=True) as s:
+def test_wait_finds_a_run_of_another_user(flavour: str) -> None:
+    with wait_scenario(flavour, sample=True) as s:
         mine = {run.id for run in s.loops.runs.list()}
         theirs = [run for run in s.loops.runs.list(scope="org") if run.id not in mine]
         alive = next(run for run in theirs if status_name(run) == "ACTIVE")
@@ -158,8 +168,8 @@ def test_a_run_of_somebody_else_is_found(flavour: str) -> None:
 
 
 @both
-def test_what_is_not_there_is_told_at_once(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with scene(flavour) as s:
+def test_wait_for_an_unknown_id_raises_not_found(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with wait_scenario(flavour) as s:
         for group in ("runs", "samplers", "deployments"):
             with pytest.raises(NotFoundError):
                 s.wait(group, "nosuch")
@@ -169,8 +179,8 @@ def test_what_is_not_there_is_told_at_once(flavour: str, capsys: pytest.CaptureF
 
 
 @both
-def test_too_long(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with scene(flavour) as s:
+def test_wait_past_its_timeout_raises_with_the_last_state(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with wait_scenario(flavour) as s:
         run = make_run(s.loops)
         s.wait("runs", run.id, quiet=True)
         with pytest.raises(WaitTimeoutError) as caught:
@@ -181,21 +191,23 @@ def test_too_long(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
         text = f"Run {run.id} is not FAILED after 0.2 s: it was ACTIVE, trainer RUNNING"
         assert text in str(caught.value)
         assert f'Wait on: loops.runs.wait("{run.id}", until="FAILED")' in str(caught.value)
-        assert re.fullmatch(rf"run {run.id}: ACTIVE, trainer RUNNING.*, not FAILED, after 0 s\n", capsys.readouterr().out)
+        assert re.fullmatch(
+            rf"run {run.id}: ACTIVE, trainer RUNNING.*, not FAILED, after 0 s\n", capsys.readouterr().out
+        )
         assert status_name(s.loops.runs.get(run.id)) == "ACTIVE"
 
 
 @both
-def test_a_service_that_never_answers_ends_with_the_timeout(flavour: str) -> None:
+def test_wait_with_an_unresponsive_service_raises_at_the_timeout(flavour: str) -> None:
     held = threading.Event()
     with ScriptedServer(lambda _: Answer(hang_until=held)) as server:
-        with pytest.raises(WaitTimeoutError, match="the service did not tell its state"):
+        with pytest.raises(WaitTimeoutError, match="the service did not send its state"):
             waiter(flavour, server.url)("runs", "a", timeout=0.2, quiet=True)
         held.set()
 
 
 @both
-def test_nobody_there_at_the_start_is_told_at_once(flavour: str) -> None:
+def test_wait_with_an_unreachable_service_raises_at_once(flavour: str) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     wait = waiter(flavour, url)
     with pytest.raises(ServiceUnreachableError, match="Start the local service"):
@@ -213,13 +225,13 @@ def test_nobody_there_at_the_start_is_told_at_once(flavour: str) -> None:
         ("deployments", ("a", "zzz"), "until must be one of CREATED"),
         ("runs", ("a", 5), "until must be one of ACTIVE"),
         ("runs", ("a", None), "until must be one of ACTIVE"),
-        ("runs", ("a/b",), "run_id cannot be an id"),
+        ("runs", ("a/b",), "run_id is not an id"),
         ("samplers", ("",), "sampler_id is empty"),
-        ("deployments", (7,), "deployment_id must be a text"),
+        ("deployments", (7,), "deployment_id must be a string"),
     ],
 )
-def test_bad_arguments_are_refused_before_any_request(flavour: str, group: str, args: Any, says: str) -> None:
-    with scene(flavour) as s:
+def test_invalid_arguments_raise_before_any_request(flavour: str, group: str, args: Any, says: str) -> None:
+    with wait_scenario(flavour) as s:
         with pytest.raises(InvalidArgumentError) as caught:
             s.wait(group, *args)
         assert says in str(caught.value)
@@ -229,10 +241,12 @@ def test_bad_arguments_are_refused_before_any_request(flavour: str, group: str, 
         assert s.gate.asked == []
 
 
-class Story:
+class ScriptedRun:
     """A service whose one run goes through states, one a look at the deployments."""
 
-    def __init__(self, *states: tuple[str, str | None], serverless: bool = False, checkpoints: Answer | None = None) -> None:
+    def __init__(
+        self, *states: tuple[str, str | None], serverless: bool = False, checkpoints: Answer | None = None
+    ) -> None:
         self.states = list(states)
         self.serverless = serverless
         self.checkpoints = checkpoints or Answer({"checkpoints": []})
@@ -240,7 +254,13 @@ class Story:
 
     def __call__(self, received: Received) -> Answer:
         own, trainer = self.states[0]
-        run = {"id": "a", "session_id": "s", "base_model": "m", "status": {"name": own}, "deployment_id": None if self.serverless else "d"}
+        run = {
+            "id": "a",
+            "session_id": "s",
+            "base_model": "m",
+            "status": {"name": own},
+            "deployment_id": None if self.serverless else "d",
+        }
         if received.target == "/v1/loops/runs/a":
             return Answer({"run": run})
         if received.target.startswith("/v1/loops/runs"):
@@ -248,19 +268,23 @@ class Story:
         if received.target.startswith("/v1/loops/deployments"):
             if len(self.states) > 1:
                 self.states.pop(0)
-            listed = [] if trainer is None else [{"id": "d", "status": {"name": trainer}, "active_run_id": "a", "latest_run_id": "a"}]
+            listed = (
+                []
+                if trainer is None
+                else [{"id": "d", "status": {"name": trainer}, "active_run_id": "a", "latest_run_id": "a"}]
+            )
             return self.deployments or Answer({"deployments": listed})
         return self.checkpoints
 
 
 @contextmanager
-def told(story: Callable[[Received], Answer]) -> Iterator[tuple[Wait, ScriptedServer]]:
-    with ScriptedServer(story) as server, Loops("sentinel-key", server.url) as loops:
-        poller = poller_for(loops.exchange)
+def scripted_wait(script: Callable[[Received], Answer]) -> Iterator[tuple[Wait, ScriptedServer]]:
+    with ScriptedServer(script) as server, Loops("sentinel-key", server.url) as loops:
+        poller = poller_for(loops.config)
         poller.interval, poller.linger = 0.02, 0.05
         yield (lambda *args, **more: loops.runs.wait("a", *args, **({"timeout": 20, "quiet": True} | more))), server
-        assert poller.fault == ""
-        until(lambda: not poller.is_running, "nobody waits any more")
+        assert poller.last_traceback == ""
+        until(lambda: not poller.is_running, "the poller ends after the wait")
 
 
 REACHED: dict[str, tuple[tuple[tuple[str, str | None], ...], bool, str]] = {
@@ -280,8 +304,8 @@ REACHED: dict[str, tuple[tuple[tuple[str, str | None], ...], bool, str]] = {
 
 
 @pytest.mark.parametrize(("states", "serverless", "aim"), REACHED.values(), ids=REACHED.keys())
-def test_states_that_are_reached(states: Any, serverless: bool, aim: str) -> None:  # noqa: FBT001 - as parametrized
-    with told(Story(*states, serverless=serverless)) as (wait, _):
+def test_wait_returns_when_the_run_reaches_the_state(states: Any, serverless: bool, aim: str) -> None:
+    with scripted_wait(ScriptedRun(*states, serverless=serverless)) as (wait, _):
         assert wait(aim).id == "a"
 
 
@@ -300,46 +324,55 @@ NEVER: dict[str, tuple[tuple[tuple[str, str | None], ...], bool, str, str]] = {
 
 
 @pytest.mark.parametrize(("states", "serverless", "aim", "why"), NEVER.values(), ids=NEVER.keys())
-def test_states_that_are_never_reached(states: Any, serverless: bool, aim: str, why: str) -> None:  # noqa: FBT001 - as parametrized
-    with told(Story(*states, serverless=serverless)) as (wait, _), pytest.raises(NeverReachedError) as caught:
+def test_wait_raises_when_the_run_can_no_longer_reach_the_state(
+    states: Any, serverless: bool, aim: str, why: str
+) -> None:
+    with (
+        scripted_wait(ScriptedRun(*states, serverless=serverless)) as (wait, _),
+        pytest.raises(NeverReachedError) as caught,
+    ):
         wait(aim)
     assert f"Run a will not be {aim} any more" in str(caught.value)
     assert why in str(caught.value)
 
 
-def test_deployments_that_may_not_be_listed_are_told_instead_of_waiting_for_ever() -> None:
-    story = Story(("ACTIVE", "RUNNING"))
-    story.deployments = Answer({"message": "no"}, 403)
-    with told(story) as (wait, _):
+def test_wait_for_a_trainer_state_without_access_to_deployments_raises() -> None:
+    script = ScriptedRun(("ACTIVE", "RUNNING"))
+    script.deployments = Answer({"message": "no"}, 403)
+    with scripted_wait(script) as (wait, _):
         assert wait("ACTIVE").id == "a"
         with pytest.raises(NeverReachedError, match=r"lists no deployments for this key.*ACTIVE or INACTIVE"):
             wait("RUNNING")
 
 
-def test_the_end_is_told_even_when_its_checkpoints_cannot_be_listed() -> None:
-    with told(Story(("INACTIVE", "STOPPED"), checkpoints=Answer({"message": "no"}, 403))) as (wait, _):
+def test_wait_for_an_ended_run_raises_without_access_to_checkpoints() -> None:
+    with scripted_wait(ScriptedRun(("INACTIVE", "STOPPED"), checkpoints=Answer({"message": "no"}, 403))) as (wait, _):
         with pytest.raises(NeverReachedError) as caught:
             wait()
         assert "checkpoint" not in caught.value.hint.replace("its checkpoints", "")
 
 
-def test_runs_in_the_shape_of_the_first_documents() -> None:
+def test_wait_reads_runs_of_the_first_api_version() -> None:
     states = ["DEPLOYING", "RUNNING"]
 
     def script(received: Received) -> Answer:
         if received.target == "/v1/loops/runs/a":
-            return Answer({"run": {"id": "a", "base_url": "https://x", "sampler": {"id": "s", "base_url": "https://y"}}})
+            return Answer(
+                {"run": {"id": "a", "base_url": "https://x", "sampler": {"id": "s", "base_url": "https://y"}}}
+            )
         if "/runs" in received.target:
             return Answer({"runs": [{"run_id": "a", "session_id": "s", "base_model": "m"}]})
         state = states.pop(0) if len(states) > 1 else states[0]
-        return Answer({"deployments": [{"id": "d", "base_model": "m", "status": {"name": state}, "active_run_id": "a"}]})
+        return Answer(
+            {"deployments": [{"id": "d", "base_model": "m", "status": {"name": state}, "active_run_id": "a"}]}
+        )
 
-    with told(script) as (wait, _):
+    with scripted_wait(script) as (wait, _):
         assert wait().id == "a"
         assert wait("ACTIVE").id == "a"
 
 
-def test_what_leaves_the_listings_is_asked_for_alone() -> None:
+def test_deployment_missing_from_listings_is_requested_by_id() -> None:
     looks: list[str] = []
 
     def script(received: Received) -> Answer:
@@ -349,11 +382,11 @@ def test_what_leaves_the_listings_is_asked_for_alone() -> None:
         return Answer({"deployments": []})
 
     with ScriptedServer(script) as server, Loops("k", server.url) as loops:
-        poller = poller_for(loops.exchange)
+        poller = poller_for(loops.config)
         poller.interval, poller.linger = 0.02, 0.05
         assert status_name(loops.deployments.wait("d", "STOPPED", quiet=True, timeout=20)) == "STOPPED"
         assert any("scope=org" in look for look in looks)
-        until(lambda: not poller.is_running, "nobody waits any more")
+        until(lambda: not poller.is_running, "the poller ends after the wait")
 
 
 SAMPLERS: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -369,7 +402,7 @@ SAMPLERS: dict[str, tuple[tuple[str, ...], str, str]] = {
 
 
 @pytest.mark.parametrize(("states", "aim", "why"), SAMPLERS.values(), ids=SAMPLERS.keys())
-def test_samplers(states: tuple[str, ...], aim: str, why: str) -> None:
+def test_wait_for_sampler_states_returns_or_raises(states: tuple[str, ...], aim: str, why: str) -> None:
     left = list(states)
 
     def script(received: Received) -> Answer:
@@ -381,7 +414,7 @@ def test_samplers(states: tuple[str, ...], aim: str, why: str) -> None:
         return Answer({"samplers": [sampler]})
 
     with ScriptedServer(script) as server, Loops("k", server.url) as loops:
-        poller = poller_for(loops.exchange)
+        poller = poller_for(loops.config)
         poller.interval = 0.02
         if not why:
             assert loops.samplers.wait("s", aim, quiet=True, timeout=20).id == "s"
@@ -391,16 +424,18 @@ def test_samplers(states: tuple[str, ...], aim: str, why: str) -> None:
             assert why in str(caught.value)
 
 
-def test_every_documented_state_can_be_waited_for() -> None:
-    from loops_nb.live.waiting import DeploymentAim, RunAim, SamplerAim
+def test_conditions_accept_every_documented_state() -> None:
+    from loops_nb.live.wait import DeploymentCondition, RunCondition, SamplerCondition
 
-    assert [RunAim("a", state).until for state in RUN_STATUSES + DEPLOYMENT_STATUSES] == list(RUN_STATUSES + DEPLOYMENT_STATUSES)
-    assert [SamplerAim("a", state.lower()).until for state in SAMPLER_STATUSES] == list(SAMPLER_STATUSES)
-    assert [DeploymentAim("a", state).until for state in DEPLOYMENT_STATUSES] == list(DEPLOYMENT_STATUSES)
+    assert [RunCondition("a", state).until for state in RUN_STATUSES + DEPLOYMENT_STATUSES] == list(
+        RUN_STATUSES + DEPLOYMENT_STATUSES
+    )
+    assert [SamplerCondition("a", state.lower()).until for state in SAMPLER_STATUSES] == list(SAMPLER_STATUSES)
+    assert [DeploymentCondition("a", state).until for state in DEPLOYMENT_STATUSES] == list(DEPLOYMENT_STATUSES)
 
 
 class Terminal(io.StringIO):
-    """A standard output that a person looks at."""
+    """A standard output that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -416,10 +451,10 @@ def notebook_stream() -> Any:
     return made()
 
 
-def test_a_terminal_sees_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_status_is_one_rewritten_line(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
-    with told(Story(("ACTIVE", "CREATED"), ("ACTIVE", "DEPLOYING"), ("ACTIVE", "RUNNING"))) as (wait, _):
+    with scripted_wait(ScriptedRun(("ACTIVE", "CREATED"), ("ACTIVE", "DEPLOYING"), ("ACTIVE", "RUNNING"))) as (wait, _):
         wait(quiet=False)
     text = terminal.getvalue()
     assert text.count("\n") == 1
@@ -435,11 +470,11 @@ def test_a_terminal_sees_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPa
     assert all(length >= before for length, before in zip(lengths[1:], contents, strict=False))
 
 
-def test_a_notebook_is_written_to_only_when_there_is_something_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_status_is_written_only_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = notebook_stream()
     monkeypatch.setattr(sys, "stdout", stream)
-    story = Story(*[("ACTIVE", "DEPLOYING")] * 10, ("ACTIVE", "RUNNING"))
-    with told(story) as (wait, _):
+    script = ScriptedRun(*[("ACTIVE", "DEPLOYING")] * 10, ("ACTIVE", "RUNNING"))
+    with scripted_wait(script) as (wait, _):
         wait(quiet=False)
     lines = [line.strip() for line in stream.getvalue().split("\r") if line.strip()]
     assert lines == [
@@ -450,40 +485,40 @@ def test_a_notebook_is_written_to_only_when_there_is_something_to_say(monkeypatc
     ]
 
 
-def test_a_service_that_goes_away_is_shown_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_shows_and_survives_a_service_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = notebook_stream()
     monkeypatch.setattr(sys, "stdout", terminal)
-    story = Story(*[("ACTIVE", "DEPLOYING")] * 3, ("ACTIVE", "RUNNING"))
+    run = ScriptedRun(*[("ACTIVE", "DEPLOYING")] * 3, ("ACTIVE", "RUNNING"))
     looks = [0]
 
     def script(received: Received) -> Answer:
         looks[0] += 1
-        return Answer({"message": "tired"}, 503) if 4 <= looks[0] <= 7 else story(received)
+        return Answer({"message": "tired"}, 503) if 4 <= looks[0] <= 7 else run(received)
 
-    with told(script) as (wait, _):
+    with scripted_wait(script) as (wait, _):
         assert wait(quiet=False).id == "a"
     assert "the service answered 503 (tired)" in terminal.getvalue()
     assert terminal.getvalue().endswith("run a is RUNNING, after 0 s" + terminal.getvalue().rpartition("after 0 s")[2])
 
 
-def test_a_key_that_is_refused_at_the_start_is_told_at_once() -> None:
-    with told(lambda _: Answer({"message": "revoked"}, 401)) as (wait, _), pytest.raises(AuthenticationError):
+def test_wait_with_a_refused_key_raises_at_once() -> None:
+    with scripted_wait(lambda _: Answer({"message": "revoked"}, 401)) as (wait, _), pytest.raises(AuthenticationError):
         wait()
 
 
-def test_a_wait_shows_no_key_and_no_text_that_a_terminal_obeys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_line_contains_no_key_and_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = notebook_stream()
     monkeypatch.setattr(sys, "stdout", stream)
-    story = Story(("ACTIVE", "\x1b[31mred\rsentinel"), ("ACTIVE", "RUNNING"))
-    with told(story) as (wait, _):
+    script = ScriptedRun(("ACTIVE", "\x1b[31mred\rsentinel"), ("ACTIVE", "RUNNING"))
+    with scripted_wait(script) as (wait, _):
         wait(quiet=False)
     assert "\x1b" not in stream.getvalue()
     assert "sentinel-key" not in stream.getvalue()
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to a thread")
-def test_ctrl_c_stops_the_waiting_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    with scene("sync") as s:
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="queries signals to a thread")
+def test_ctrl_c_stops_the_wait_but_not_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with wait_scenario("sync") as s:
         run = make_run(s.loops)
         s.wait("runs", run.id, quiet=True)
         looks = [0]
@@ -500,15 +535,16 @@ def test_ctrl_c_stops_the_waiting_and_nothing_else(capsys: pytest.CaptureFixture
             s.loops.runs.wait(run.id, "FAILED", timeout=30)
         s.gate.answer = lambda _: None
         assert re.fullmatch(
-            rf"run {run.id}: stopped waiting, it goes on \(ACTIVE, trainer RUNNING.*\), after 0 s\n", capsys.readouterr().out
+            rf"run {run.id}: stopped waiting, it goes on \(ACTIVE, trainer RUNNING.*\), after 0 s\n",
+            capsys.readouterr().out,
         )
         assert f"run {run.id} goes on" in caught.value.__notes__[0]
         assert f'loops.runs.wait("{run.id}", until="FAILED")' in caught.value.__notes__[0]
         assert status_name(s.loops.runs.get(run.id)) == "ACTIVE"
 
 
-def test_an_awaited_wait_can_be_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
-    with scene("async") as s:
+def test_async_wait_can_be_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
+    with wait_scenario("async") as s:
         run = make_run(s.loops)
         s.wait("runs", run.id, quiet=True)
 
@@ -533,8 +569,8 @@ def test_an_awaited_wait_can_be_cancelled(capsys: pytest.CaptureFixture[str]) ->
         assert f"run {run.id}: stopped waiting, it goes on" in capsys.readouterr().out
 
 
-def test_many_awaited_waits_share_the_looks() -> None:
-    with scene("async") as s:
+def test_concurrent_async_waits_share_requests() -> None:
+    with wait_scenario("async") as s:
         runs = [make_run(s.loops) for _ in range(20)]
         s.poller.interval = 3600
         s.gate.asked.clear()
@@ -548,10 +584,12 @@ def test_many_awaited_waits_share_the_looks() -> None:
         assert sum(line == "GET /v1/loops/runs" for line in s.gate.asked) <= 20
 
 
-def test_a_gate_may_answer_anything_and_the_wait_ends_with_the_timeout() -> None:
-    with scene("sync") as s:
+def test_wait_with_malformed_answers_raises_at_the_timeout() -> None:
+    with wait_scenario("sync") as s:
         run = make_run(s.loops)
-        s.gate.answer = lambda target: JSONResponse({"oops": True}) if target.endswith(("/runs", "/deployments")) else None
+        s.gate.answer = lambda target: (
+            JSONResponse({"oops": True}) if target.endswith(("/runs", "/deployments")) else None
+        )
         with pytest.raises(WaitTimeoutError, match="without the documented field"):
             s.wait("runs", run.id, timeout=0.5, quiet=True)
         s.gate.answer = lambda _: None

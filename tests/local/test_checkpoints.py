@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.asking import MODEL, good, new_run, new_sampler, problem
+from tests.local.responses import MODEL, good, new_run, new_sampler, problem
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +109,17 @@ def test_validation(sample: httpx.Client, both: dict[str, Any], runs: dict[str, 
     problem(ask(), 400, field="checkpoint_path")
 
 
-def test_deploying_checkpoints_makes_a_model_each_time(sample: httpx.Client, both: dict[str, Any], runs: dict[str, Any]) -> None:
+def test_deploying_checkpoints_makes_a_model_each_time(
+    sample: httpx.Client, both: dict[str, Any], runs: dict[str, Any]
+) -> None:
     def ask(ids: list[str], **more: Any) -> httpx.Response:
-        body = {"checkpoint_ids": ids, "model_name": "gsm8k", "instance_type_id": "local-h100-2", "hf_secret_name": "hf", **more}
+        body = {
+            "checkpoint_ids": ids,
+            "model_name": "gsm8k",
+            "instance_type_id": "local-h100-2",
+            "hf_secret_name": "hf",
+            **more,
+        }
         return sample.post("/v1/loops/checkpoints/deploy", json=body)
 
     first, second = good(ask([both["sampler"]["id"]])), good(ask([both["sampler"]["id"]]))
@@ -129,7 +137,9 @@ def test_deploying_checkpoints_makes_a_model_each_time(sample: httpx.Client, bot
     other = listed(sample, run_id=runs["support-tone-r8"]["id"])[0]
     problem(ask([both["sampler"]["id"], other["id"]]), 400, field="checkpoint_ids")
     syncing = next(
-        c for c in listed(sample, run_id=runs["support-tone-dpo"]["id"]) if c["sync_status"] == "SYNCING" and c["target"] == "sampler"
+        c
+        for c in listed(sample, run_id=runs["support-tone-dpo"]["id"])
+        if c["sync_status"] == "SYNCING" and c["target"] == "sampler"
     )
     problem(ask([syncing["id"]]), 409)
 
@@ -144,7 +154,9 @@ def test_starting_from_checkpoints(sample: httpx.Client, both: dict[str, Any]) -
     body = {"session_id": session, "base_model": MODEL}
     problem(sample.post("/v1/loops/runs", json={**body, "path": trainer}), 400, field="path")
     problem(sample.post("/v1/loops/samplers", json={**body, "model_path": sampler}), 400, field="model_path")
-    problem(sample.post("/v1/loops/samplers", json={"session_id": session, "model_path": trainer}), 400, field="model_path")
+    problem(
+        sample.post("/v1/loops/samplers", json={"session_id": session, "model_path": trainer}), 400, field="model_path"
+    )
     problem(sample.post("/v1/loops/runs", json={**body, "base_model": model, "path": trainer + "1"}), 404)
 
 
@@ -179,11 +191,15 @@ def test_legacy_routes(sample: httpx.Client, both: dict[str, Any], runs: dict[st
 def test_legacy_creation(sample: httpx.Client) -> None:
     session = good(sample.post("/v1/trainer_sessions", json={"training_project_id": "p"}))["session"]["id"]
     path = f"/v1/trainer_sessions/{session}"
-    made = good(sample.post(path + "/trainers", json={"model": MODEL, "scale_down_delay_seconds": 7200}))["trainer_server"]
+    made = good(sample.post(path + "/trainers", json={"model": MODEL, "scale_down_delay_seconds": 7200}))[
+        "trainer_server"
+    ]
     assert set(made) == {"id", "base_url", "sampling_server"}
     assert set(made["sampling_server"]) == {"id", "base_url", "model_id", "deployment_id"}
     assert good(sample.get(f"/v1/loops/runs/{made['id']}"))["run"]["session_id"] == session
-    assert set(good(sample.post(path + "/samplers", json={"model": MODEL}))["sampling_server"]) == set(made["sampling_server"])
+    assert set(good(sample.post(path + "/samplers", json={"model": MODEL}))["sampling_server"]) == set(
+        made["sampling_server"]
+    )
     problem(sample.post(path + "/trainers", json={}), 400, field="model")
     problem(sample.post(path + "/trainers", json={"model": "x"}), 400, field="model")
     problem(sample.post("/v1/trainer_sessions/nothere/samplers", json={"model": MODEL}), 404)

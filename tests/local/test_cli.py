@@ -1,4 +1,4 @@
-"""``loops-nb`` as a person types it."""
+"""The ``loops-nb`` command line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from loops_nb.local.server import CannotServeError, bind
-from loops_nb.tokens import read_token
-from tests.local.asking import good
+from loops_nb.cli import main
+from loops_nb.config.local_services import read_token
+from loops_nb.local.errors import CannotServeError
+from loops_nb.local.server.process import bind
+from tests.local.responses import good
 from tests.service import ProcessService, running_service
 
 
@@ -70,10 +73,11 @@ def test_version_where_and_help(tmp_path: Path) -> None:
         ("--hold-seconds", "nan"),
     ],
 )
-def test_bad_options_are_named(words: tuple[str, str]) -> None:
-    found = run("serve", *words)
-    assert found.returncode == 2
-    assert f"argument {words[0]}" in found.stderr.splitlines()[-1]
+def test_bad_options_are_named(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *words])
+    assert ended.value.code == 2
+    assert f"argument {words[0]}" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_taken_port(tmp_path: Path) -> None:
@@ -86,7 +90,9 @@ def test_a_taken_port(tmp_path: Path) -> None:
 
 
 def test_an_address_of_another_machine(tmp_path: Path) -> None:
-    assert "cannot listen on 203.0.113.1:0" in refused("--host", "203.0.113.1", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert "cannot listen on 203.0.113.1:0" in refused(
+        "--host", "203.0.113.1", "--port", "0", "--data-dir", str(tmp_path / "data")
+    )
 
 
 def test_a_data_folder_that_is_a_file(tmp_path: Path) -> None:
@@ -97,24 +103,26 @@ def test_a_data_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_data_folder_in_use(tmp_path: Path) -> None:
-    with running_service(data_dir=tmp_path / "data") as service:
+    with running_service(data_dir=tmp_path / "data", in_process=True) as service:
         assert "in use by another local service" in refused("--port", "0", "--data-dir", str(tmp_path / "data"))
         assert good(httpx.get(service.url + "/health"))["status"] == "ok"
 
 
 def test_records_of_a_newer_version_are_left_alone(tmp_path: Path) -> None:
-    with running_service(data_dir=tmp_path / "data") as service:
+    with running_service(data_dir=tmp_path / "data", in_process=True) as service:
         good(httpx.post(service.url + "/v1/loops/sessions", headers=service.headers))
     path = tmp_path / "data" / "records.sqlite3"
     records = sqlite3.connect(path)
     records.execute("PRAGMA user_version = 99")
     records.close()
     before = path.read_bytes()
-    assert "newer version of loops_nb (schema 99, this one reads 2)" in refused("--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert "newer version of loops_nb (schema 99, this one reads 3)" in refused(
+        "--port", "0", "--data-dir", str(tmp_path / "data")
+    )
     assert path.read_bytes() == before
 
 
-def test_records_that_are_none(tmp_path: Path) -> None:
+def test_serve_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "records.sqlite3").write_bytes(b"not a database" * 1000)
@@ -122,7 +130,7 @@ def test_records_that_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_is_and_ends_quietly(tmp_path: Path, how: signal.Signals) -> None:
+def test_serve_prints_its_url_and_ends_quietly(tmp_path: Path, how: signal.Signals) -> None:
     service = ProcessService(tmp_path / "data")
     assert service.lines[0] == f"Loops local service on {service.url} (data in {tmp_path / 'data'})\n"
     with httpx.Client(base_url=service.url, headers=service.headers) as client:
@@ -137,14 +145,19 @@ def test_it_says_where_it_is_and_ends_quietly(tmp_path: Path, how: signal.Signal
 
 
 def test_listening_beyond_loopback_is_warned_about(tmp_path: Path) -> None:
-    service = ProcessService(tmp_path / "data", "--host", "0.0.0.0")  # noqa: S104 - what it warns about
+    service = ProcessService(tmp_path / "data", "--host", "0.0.0.0")
     try:
-        assert service.lines[0].startswith("Warning: other machines can reach this service on 0.0.0.0, and its token crosses")
+        assert service.lines[0].startswith(
+            "Warning: other machines can reach this service on 0.0.0.0, and its token crosses"
+        )
         assert service.url.startswith("http://127.0.0.1:")
         good(httpx.get(service.url + "/v1/loops/runs", headers=service.headers))
         address = {"Host": "192.168.7.7:1"}
         good(httpx.get(service.url + "/v1/loops/runs", headers={**service.headers, **address}))
-        assert httpx.get(service.url + "/v1/loops/runs", headers={**service.headers, "Host": "evil.example"}).status_code == 403
+        assert (
+            httpx.get(service.url + "/v1/loops/runs", headers={**service.headers, "Host": "evil.example"}).status_code
+            == 403
+        )
     finally:
         service.stop()
 
@@ -165,7 +178,7 @@ def test_binding_says_why_it_failed() -> None:
         bind("no such host", 0)
 
 
-def test_speed_shortens_life(tmp_path: Path) -> None:
+def test_speed_shortens_state_changes(tmp_path: Path) -> None:
     with (
         running_service(speed=100_000, data_dir=tmp_path / "data") as service,
         httpx.Client(base_url=service.url, headers=service.headers) as client,
@@ -181,26 +194,31 @@ def test_speed_shortens_life(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [">&-", "<&- >&-", ">/dev/full", "| true"])
-def test_it_serves_where_nothing_can_be_printed_and_its_files_stay_whole(tmp_path: Path, where: str) -> None:
+def test_serve_runs_without_standard_output(tmp_path: Path, where: str) -> None:
     command = [sys.executable, "-m", "loops_nb", "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
     environment = {**os.environ, "LOOPS_NB_HOME": str(tmp_path / "home")}
     notes = tmp_path / "home" / "local" / "services"
-    with subprocess.Popen(["sh", "-c", f'"$@" {where}', "sh", *command], stderr=subprocess.PIPE, text=True, env=environment) as shell:
+    with subprocess.Popen(
+        ["sh", "-c", f'"$@" {where}', "sh", *command], stderr=subprocess.PIPE, text=True, env=environment
+    ) as shell:
         assert shell.stderr is not None
         while not (found := list(notes.glob("*.json"))):
             assert shell.poll() is None, shell.stderr.read()
+            time.sleep(0.02)
         note = json.loads(found[0].read_bytes())
         headers = {"Authorization": f"Bearer {read_token(tmp_path / 'data')}"}
         session = good(httpx.post(note["url"] + "/v1/loops/sessions", headers=headers))["session"]["id"]
         os.kill(note["pid"], signal.SIGTERM)
         assert shell.stderr.read() in {"", "Terminated\n"}, "the shell's own word, at most"
-    with running_service(data_dir=tmp_path / "data") as service:
+    with running_service(data_dir=tmp_path / "data", in_process=True) as service:
         good(httpx.get(f"{service.url}/v1/loops/sessions/{session}", headers=service.headers))
 
 
 def test_an_answer_that_cannot_be_printed_is_one_line() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
-        done = subprocess.run([sys.executable, "-m", "loops_nb", "where"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "loops_nb", "where"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert done.returncode == 2
     assert done.stderr.startswith("loops-nb: the answer could not be written")
     assert done.stderr.count("\n") == 1

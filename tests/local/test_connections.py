@@ -1,4 +1,4 @@
-"""No client can stop the service for others with idle connections, half requests, large bodies or answers that it does not read."""
+"""Connection limits: idle connections, partial requests, large bodies, unread answers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from loops_nb.local.connections import HEAD_BYTES
-from loops_nb.local.guards.head_limit import MOST_HEADERS
-from loops_nb.local.process_log import Throttle, keep_small
+from loops_nb.local.server.connections import HEAD_BYTES
+from loops_nb.local.server.log_files import LogThrottle, keep_small
+from loops_nb.local.server.middleware.header_limit import MOST_HEADERS
 from loops_nb.local.settings import ConnectionLimits
-from tests.local.asking import MODEL, good, problem
+from tests.local.responses import MODEL, good, problem
 from tests.service import ANY_KEY, AnyService, ProcessService, running_service
 
 IDLE = 1100
@@ -36,7 +36,9 @@ def connect(service: AnyService) -> socket.socket:
 
 
 def head(method: str, path: str, *lines: str) -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {ANY_KEY}", *lines, "", ""]).encode()
+    return "\r\n".join(
+        [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {ANY_KEY}", *lines, "", ""]
+    ).encode()
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -82,7 +84,9 @@ def drip(connection: socket.socket, first: bytes) -> threading.Thread:
 @pytest.fixture(scope="module")
 def hurried() -> Iterator[AnyService]:
     """A service that has little patience."""
-    with running_service(in_process=True, sample=True, body_seconds=0.6, bodies_limit=100 * MIB, connections=HURRIED) as service:
+    with running_service(
+        in_process=True, sample=True, body_seconds=0.6, bodies_limit=100 * MIB, connections=HURRIED
+    ) as service:
         yield service
 
 
@@ -98,7 +102,7 @@ def many_files() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("many_files")
-def test_others_are_answered_beside_idle_and_half_requests_and_the_log_stays_short(tmp_path: Path) -> None:
+def test_idle_and_partial_requests_do_not_block_other_clients(tmp_path: Path) -> None:
     service = ProcessService(tmp_path / "data", "--any-key", "--rate-limit", "0")
     new_connections = httpx.Client(
         base_url=service.url, headers=service.headers, timeout=20, limits=httpx.Limits(max_keepalive_connections=0)
@@ -131,7 +135,7 @@ def test_others_are_answered_beside_idle_and_half_requests_and_the_log_stays_sho
     assert len(service.lines) < 12, service.lines
 
 
-def test_half_requests_end_each_in_its_own_time(hurried: AnyService) -> None:
+def test_partial_requests_time_out(hurried: AnyService) -> None:
     post = ("POST", "/v1/loops/sessions", "Content-Type: application/json")
     never_ending = {
         "half a head": b"GET /v1/loops/runs HTTP/1.1\r\nHost: local",
@@ -158,7 +162,7 @@ def test_half_requests_end_each_in_its_own_time(hurried: AnyService) -> None:
     good(httpx.get(hurried.url + "/v1/loops/runs", headers=hurried.headers))
 
 
-def test_silent_connections_are_closed_without_a_word(hurried: AnyService) -> None:
+def test_idle_connections_are_closed(hurried: AnyService) -> None:
     fresh, used, refused = connect(hurried), connect(hurried), connect(hurried)
     used.sendall(head("GET", "/health"))
     # Answered before its body came, which then does not come.
@@ -193,11 +197,11 @@ def test_a_slow_but_steady_body_is_taken(hurried: AnyService) -> None:
         assert answer(connection)[0] == 200
 
 
-def test_an_answer_that_is_not_read_ends(hurried: AnyService) -> None:
+def test_unread_answer_closes_the_connection(hurried: AnyService) -> None:
     logged: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("loops_nb.local.connections").addHandler(handler)
+    logging.getLogger("loops_nb.local.server.connections").addHandler(handler)
     asked = head("GET", "/v1/loops/runs?scope=org") * 3000
     try:
         with connect(hurried) as connection:
@@ -209,7 +213,7 @@ def test_an_answer_that_is_not_read_ends(hurried: AnyService) -> None:
                 assert time.monotonic() - started < 20
                 time.sleep(0.05)
     finally:
-        logging.getLogger("loops_nb.local.connections").removeHandler(handler)
+        logging.getLogger("loops_nb.local.server.connections").removeHandler(handler)
     good(httpx.get(hurried.url + "/health"))
 
 
@@ -244,7 +248,7 @@ def test_a_chunked_body_counts_while_it_comes(hurried: AnyService) -> None:
         good(client.get("/health"))
 
 
-def test_a_client_that_leaves_within_its_body_is_no_fault_of_the_service(hurried: AnyService, caplog: pytest.LogCaptureFixture) -> None:
+def test_client_disconnect_within_a_body_is_not_an_error(hurried: AnyService, caplog: pytest.LogCaptureFixture) -> None:
     with connect(hurried) as connection:
         connection.sendall(head("POST", "/v1/loops/sessions", "Content-Length: 100") + b"{")
     good(httpx.get(hurried.url + "/v1/loops/runs", headers=hurried.headers))
@@ -279,9 +283,9 @@ def test_a_head_that_does_not_end_is_refused_when_it_is_too_long(hurried: AnySer
     assert text == b"" or text.startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
 
 
-def test_one_line_of_a_kind_is_logged_each_minute() -> None:
+def test_equal_log_records_are_throttled_to_one_a_minute() -> None:
     now = [0.0]
-    throttle = Throttle(lambda: now[0])
+    throttle = LogThrottle(lambda: now[0])
 
     def passes(text: str, *arguments: object) -> str | None:
         record = logging.LogRecord("uvicorn.error", logging.WARNING, "", 1, text, arguments, None)
@@ -292,11 +296,14 @@ def test_one_line_of_a_kind_is_logged_each_minute() -> None:
     assert passes("%d are open", 5) == "5 are open"
     assert passes("%d are open", 6) is None
     now[0] = 61.0
-    assert passes("Invalid HTTP request received.") == "Invalid HTTP request received. (1000 more like it since the last one)"
+    assert (
+        passes("Invalid HTTP request received.")
+        == "Invalid HTTP request received. (1000 more like it since the last one)"
+    )
     assert passes("%d are open", 7) == "7 are open (1 more like it since the last one)"
 
 
-def test_a_log_is_moved_aside_when_it_is_long_and_goes_on(tmp_path: Path) -> None:
+def test_long_log_is_rotated(tmp_path: Path) -> None:
     log = tmp_path / "service.log"
     with log.open("ab", buffering=0) as held:
         held.write(b"a" * 100)

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.asking import MODEL, good, new_run, problem
 from tests.local.conftest import Clock
+from tests.local.responses import MODEL, good, new_run, problem
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def messages(api: httpx.Client, path: str, **params: Any) -> list[str]:
     return [line["message"] for line in good(api.get(path + "/logs", params=params))["logs"]]
 
 
-def test_every_status_is_listed(api: httpx.Client, clock: Clock, session_id: str, run: dict[str, Any], path: str) -> None:
+def test_every_status_is_listed(
+    api: httpx.Client, clock: Clock, session_id: str, run: dict[str, Any], path: str
+) -> None:
     clock.forward(1)
     newer = new_run(api, session_id)
     good(api.post(path + "/deactivate"))
@@ -59,7 +61,8 @@ def test_logs_tell_what_happened_newest_first(api: httpx.Client, clock: Clock, r
 def test_log_windows(api: httpx.Client, clock: Clock, run: dict[str, Any], path: str) -> None:
     start = clock.millis
     clock.forward(3600)
-    # Half an hour by default: only the sleep, which began after the boot (22 s) and the idle delay (600 s), lies before it.
+    # Half an hour by default: only the sleep, which began after the boot (22 s) and the idle delay (600 s), lies before
+    # it.
     assert messages(api, path) == []
     everything = messages(api, path, start_epoch_millis=start)
     assert len(everything) > 5
@@ -67,7 +70,13 @@ def test_log_windows(api: httpx.Client, clock: Clock, run: dict[str, Any], path:
     problem(api.get(path + "/logs", params={"start_epoch_millis": clock.millis + 1}), 400, field="start_epoch_millis")
     week = {"start_epoch_millis": start - 7 * 86_400_000 - 1, "end_epoch_millis": start}
     problem(api.get(path + "/logs", params=week), 400, field="start_epoch_millis")
-    for name, value in (("limit", 0), ("limit", 1001), ("direction", "up"), ("min_level", "LOUD"), ("start_epoch_millis", "soon")):
+    for name, value in (
+        ("limit", 0),
+        ("limit", 1001),
+        ("direction", "up"),
+        ("min_level", "LOUD"),
+        ("start_epoch_millis", "soon"),
+    ):
         problem(api.get(path + "/logs", params={name: value}), 400, field=name)
     problem(api.get("/v1/loops/deployments/nothere/logs"), 404)
 
@@ -123,7 +132,9 @@ def test_the_debug_archive_is_what_is_recorded(api: httpx.Client, clock: Clock, 
     assert f"runs/{run['id']}" in contents["events.jsonl"].text
     names, token = [], None
     while True:
-        page = good(api.get(path + "/debug_archive/files", params={"page_size": 2, **({"page_token": token} if token else {})}))
+        page = good(
+            api.get(path + "/debug_archive/files", params={"page_size": 2, **({"page_token": token} if token else {})})
+        )
         names += [file["relative_file_name"] for file in page["presigned_urls"]]
         token = page["next_page_token"]
         if token is None:
@@ -156,14 +167,22 @@ def test_capabilities(api: httpx.Client) -> None:
 
 
 def test_user_config_is_a_merge_patch(api: httpx.Client) -> None:
-    path, nothing = "/v1/loops/user_config", {"trainer_accelerator_priority": None, "sampler_accelerator_priority": None}
+    path, nothing = (
+        "/v1/loops/user_config",
+        {"trainer_accelerator_priority": None, "sampler_accelerator_priority": None},
+    )
     assert good(api.get(path)) == {"user_config": nothing}
     one = {**nothing, "trainer_accelerator_priority": ["B200", "H100"]}
     assert good(api.patch(path, json={"trainer_accelerator_priority": ["B200", "H100"]})) == {"user_config": one}
     both = {**one, "sampler_accelerator_priority": ["H100"]}
     assert good(api.patch(path, json={"sampler_accelerator_priority": ["H100"]})) == {"user_config": both}
     assert good(api.patch(path, json={})) == {"user_config": both}
-    assert good(api.patch(path, json={"trainer_accelerator_priority": None}))["user_config"]["trainer_accelerator_priority"] is None
+    assert (
+        good(api.patch(path, json={"trainer_accelerator_priority": None}))["user_config"][
+            "trainer_accelerator_priority"
+        ]
+        is None
+    )
     problem(api.patch(path, json={"sampler_accelerator_priority": []}), 400, field="sampler_accelerator_priority")
     problem(api.patch(path, json={"sampler_accelerator_priority": "H100"}), 400, field="sampler_accelerator_priority")
     assert good(api.get(path))["user_config"]["sampler_accelerator_priority"] == ["H100"]

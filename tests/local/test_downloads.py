@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.asking import good, problem
 from tests.local.conftest import Clock
-from tests.local.test_guards import request
+from tests.local.responses import good, problem
+from tests.local.test_middleware import request
 from tests.service import AnyService, running_service
 
 
@@ -59,7 +59,10 @@ def test_a_file_needs_no_key(filled: AnyService, checkpoint: dict[str, Any], fil
 @pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-9"}])
 def test_the_checksum_of_the_whole_file_is_said(asked: dict[str, str], file: dict[str, Any]) -> None:
     answer = httpx.get(file["url"], headers=asked)
-    assert base64.b64decode(answer.headers["x-amz-checksum-sha256"]) == hashlib.sha256(httpx.get(file["url"]).content).digest()
+    assert (
+        base64.b64decode(answer.headers["x-amz-checksum-sha256"])
+        == hashlib.sha256(httpx.get(file["url"]).content).digest()
+    )
     assert answer.headers["x-amz-checksum-type"] == "FULL_OBJECT"
 
 
@@ -72,7 +75,8 @@ def test_head_has_the_same_headers_and_no_body(file: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "start", "end"), [("bytes=0-9", 0, 10), ("bytes=5-5", 5, 6), ("bytes=100-", 100, None), ("bytes=-7", -7, None)]
+    ("header", "start", "end"),
+    [("bytes=0-9", 0, 10), ("bytes=5-5", 5, 6), ("bytes=100-", 100, None), ("bytes=-7", -7, None)],
 )
 def test_ranges(file: dict[str, Any], header: str, start: int, end: int | None) -> None:
     whole = httpx.get(file["url"]).content
@@ -89,14 +93,18 @@ def test_a_range_beyond_the_end_is_416(file: dict[str, Any]) -> None:
     assert answer.headers["content-range"] == f"bytes */{file['size_bytes']}"
 
 
-@pytest.mark.parametrize("header", ["lines=0-9", "bytes=", "bytes=a-b", "bytes=9-5", "bytes=0-9,x", "bytes", "bytes=--5", "bytes=,"])
+@pytest.mark.parametrize(
+    "header", ["lines=0-9", "bytes=", "bytes=a-b", "bytes=9-5", "bytes=0-9,x", "bytes", "bytes=--5", "bytes=,"]
+)
 def test_a_range_that_says_nothing_is_ignored(file: dict[str, Any], header: str) -> None:
     answer = httpx.get(file["url"], headers={"Range": header})
     assert answer.status_code == 200
     assert len(answer.content) == file["size_bytes"]
 
 
-@pytest.mark.parametrize("header", ["bytes=0-9,5-5,20-24", "bytes=20-24 , 0-9", "BYTES=0-9,20-24,99999999-", "bytes=-0,0-9,20-24"])
+@pytest.mark.parametrize(
+    "header", ["bytes=0-9,5-5,20-24", "bytes=20-24 , 0-9", "BYTES=0-9,20-24,99999999-", "bytes=-0,0-9,20-24"]
+)
 def test_several_ranges_come_in_parts(file: dict[str, Any], header: str) -> None:
     whole = httpx.get(file["url"]).content
     answer = httpx.get(file["url"], headers={"Range": header})
@@ -154,7 +162,7 @@ def test_an_altered_url_is_refused(file: dict[str, Any], checkpoint: dict[str, A
     assert httpx.get(url).status_code == 200
 
 
-def test_a_path_cannot_climb(filled: AnyService, checkpoint: dict[str, Any], file: dict[str, Any]) -> None:
+def test_path_traversal_is_refused(filled: AnyService, checkpoint: dict[str, Any], file: dict[str, Any]) -> None:
     query = file["url"].partition("?")[2]
     for climb in ("../../records.sqlite3", "%2e%2e/%2e%2e/signing.key", "..%2f..%2fsigning.key", "/etc/passwd", "%00"):
         target = f"/files/checkpoints/{checkpoint['id']}/{climb}?{query}"
@@ -163,7 +171,9 @@ def test_a_path_cannot_climb(filled: AnyService, checkpoint: dict[str, Any], fil
     assert key.status_code in {403, 404}
 
 
-def test_a_file_that_is_gone_is_a_clear_404(filled: AnyService, checkpoint: dict[str, Any], file: dict[str, Any]) -> None:
+def test_a_file_that_is_gone_is_a_clear_404(
+    filled: AnyService, checkpoint: dict[str, Any], file: dict[str, Any]
+) -> None:
     path = filled.data_dir / "checkpoints" / checkpoint["id"] / file["relative_file_name"]
     aside = path.rename(path.with_suffix(".aside"))
     try:
@@ -175,7 +185,9 @@ def test_a_file_that_is_gone_is_a_clear_404(filled: AnyService, checkpoint: dict
 def test_urls_outlive_a_restart(tmp_path: Path) -> None:
     clock = Clock()
     with running_service(in_process=True, sample=True, clock=clock, data_dir=tmp_path / "data") as service:
-        listed = httpx.get(f"{service.url}/v1/loops/checkpoints", params={"base_model": "Qwen/Qwen3-8B"}, headers=service.headers)
+        listed = httpx.get(
+            f"{service.url}/v1/loops/checkpoints", params={"base_model": "Qwen/Qwen3-8B"}, headers=service.headers
+        )
         key = good(listed)["checkpoints"][0]["id"]
         files = httpx.get(f"{service.url}/v1/loops/checkpoints/{key}/files", headers=service.headers)
         url = httpx.URL(good(files)["presigned_urls"][0]["url"])

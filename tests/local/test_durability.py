@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.asking import MODEL, good
+from tests.local.responses import MODEL, good
 from tests.service import ProcessService
 
 pytestmark = pytest.mark.once
 
-ROUNDS = 15
+ROUNDS = 6
 WRITERS = 4
 
 
@@ -44,9 +44,15 @@ class Writer(threading.Thread):
     def write(self, client: httpx.Client) -> None:
         session = good(client.post("/v1/loops/sessions"))["session"]["id"]
         self.sessions.append(session)
-        run = good(client.post("/v1/loops/runs", json={"session_id": session, "base_model": MODEL, "name": f"n{len(self.runs)}"}))["run"]
+        run = good(
+            client.post(
+                "/v1/loops/runs", json={"session_id": session, "base_model": MODEL, "name": f"n{len(self.runs)}"}
+            )
+        )["run"]
         self.runs.append(run)
-        self.samplers.append(good(client.post("/v1/loops/samplers", json={"session_id": session, "base_model": MODEL}))["sampler"]["id"])
+        self.samplers.append(
+            good(client.post("/v1/loops/samplers", json={"session_id": session, "base_model": MODEL}))["sampler"]["id"]
+        )
         good(client.post(f"/v1/loops/runs/{run['id']}/deactivate"))
         self.ended.append(run["id"])
 

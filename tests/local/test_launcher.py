@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from loops_nb.config.local_services import read_token
 from loops_nb.errors import LocalServiceError
 from loops_nb.local import launcher
 from loops_nb.local.environment import without_secrets
-from loops_nb.local.registry import ServiceInfo, registry_file, write_registry
-from loops_nb.tokens import read_token
-from tests.local.asking import good
+from loops_nb.local.service_registry import ServiceInfo, registry_file, write_registry
+from tests.local.responses import good
 from tests.service import running_service
 
 
@@ -56,27 +56,27 @@ def test_started_found_and_stopped(home: Path) -> None:
         httpx.get(info.url + "/health")
 
 
-def test_it_comes_back_on_the_port_where_it_was() -> None:
-    before = launcher.start()
+def test_restart_uses_the_last_port() -> None:
+    before = launcher.start(sample=False)
     launcher.stop()
-    assert launcher.start().url == before.url
+    assert launcher.start(sample=False).url == before.url
     launcher.stop()
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", int(before.url.rsplit(":", 1)[1])))
         other.listen()
-        assert launcher.start().url != before.url
+        assert launcher.start(sample=False).url != before.url
 
 
 @pytest.mark.parametrize("note", ["", "word", "99999999", "-1"])
-def test_a_broken_note_of_a_port_counts_for_nothing(tmp_path: Path, note: str) -> None:
+def test_broken_port_file_is_ignored(tmp_path: Path, note: str) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "port").write_text(note)
-    assert launcher.start(data_dir=folder).data_dir == str(folder)
+    assert launcher.start(sample=False, data_dir=folder).data_dir == str(folder)
 
 
-def test_another_process_finds_it_and_can_stop_it(tmp_path: Path) -> None:
+def test_service_is_found_and_stopped_by_another_process(tmp_path: Path) -> None:
     info = launcher.start(sample=False, data_dir=tmp_path / "mine", speed=60)
     assert info.data_dir == str(tmp_path / "mine")
     code = "from loops_nb.local import launcher; print(launcher.start().instance, launcher.stop().url)"
@@ -85,7 +85,7 @@ def test_another_process_finds_it_and_can_stop_it(tmp_path: Path) -> None:
     assert launcher.status() is None
 
 
-def test_it_outlives_the_process_that_started_it() -> None:
+def test_service_outlives_its_parent() -> None:
     code = "from loops_nb.local import launcher; print(launcher.start(sample=False).instance)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     running = launcher.status()
@@ -94,13 +94,13 @@ def test_it_outlives_the_process_that_started_it() -> None:
     assert launcher.stop() == running
 
 
-def test_two_that_start_at_once_share_one() -> None:
+def test_concurrent_starts_share_one_service() -> None:
     with ThreadPoolExecutor(4) as pool:
         started = list(pool.map(lambda _: launcher.start(sample=False), range(4)))
     assert len({info.instance for info in started}) == 1
 
 
-def test_a_note_of_one_that_died_counts_for_nothing() -> None:
+def test_registry_of_a_dead_service_is_ignored() -> None:
     first = launcher.start(sample=False)
     os.kill(first.pid, signal.SIGKILL)
     launcher._children[first.pid].wait(10)
@@ -111,8 +111,8 @@ def test_a_note_of_one_that_died_counts_for_nothing() -> None:
     assert second.instance != first.instance
 
 
-def test_another_program_on_that_port_is_not_ours() -> None:
-    with running_service() as other:
+def test_other_program_on_the_port_is_not_the_service() -> None:
+    with running_service(in_process=True) as other:
         note = launcher.ServiceInfo(
             url=other.url,
             pid=other.pid,
@@ -128,15 +128,15 @@ def test_another_program_on_that_port_is_not_ours() -> None:
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"url": 1}', b"\xff"])
-def test_a_broken_note_counts_for_nothing(note: bytes) -> None:
+def test_broken_registry_is_ignored(note: bytes) -> None:
     registry_file().parent.mkdir(parents=True)
     registry_file().write_bytes(note)
     assert launcher.status() is None
 
 
-def test_why_it_did_not_start(tmp_path: Path) -> None:
+def test_failed_start_reports_the_reason(tmp_path: Path) -> None:
     with (
-        running_service(data_dir=tmp_path / "data"),
+        running_service(data_dir=tmp_path / "data", in_process=True),
         pytest.raises(LocalServiceError, match="in use by another local service") as caught,
     ):
         launcher.start(sample=False, data_dir=tmp_path / "data")
@@ -148,20 +148,25 @@ def test_why_it_did_not_start(tmp_path: Path) -> None:
     assert launcher._children == {}
 
 
-def test_one_that_takes_too_long_is_ended() -> None:
+def test_slow_start_is_ended() -> None:
     with pytest.raises(LocalServiceError, match="did not answer in time"):
         launcher.start(sample=True, timeout=0.01)
     assert launcher.status() is None
     assert launcher._children == {}
 
 
-def test_importing_it_is_light() -> None:
+def test_launcher_import_is_light() -> None:
     heavy = ("starlette", "uvicorn", "httpx", "pandas", "numpy", "asyncio")
     code = f"import sys, loops_nb.local.launcher; print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
-def test_a_service_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unresponsive_service_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     info = launcher.start(sample=False)
     os.kill(info.pid, signal.SIGSTOP)
     try:
@@ -179,16 +184,18 @@ def test_a_service_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1", "", "x", "http://127.0.0.1:x"])
-def test_a_note_with_a_broken_address_counts_for_nothing(tmp_path: Path, url: str) -> None:
+def test_registry_with_a_broken_address_is_ignored(tmp_path: Path, url: str) -> None:
     folders = (tmp_path / "nowhere", registry_file())
     for folder in folders:
-        note = ServiceInfo(url=url, pid=os.getpid(), data_dir=str(folder), version="1", started_at=datetime.now(UTC), instance="i")
+        note = ServiceInfo(
+            url=url, pid=os.getpid(), data_dir=str(folder), version="1", started_at=datetime.now(UTC), instance="i"
+        )
         write_registry(registry_file(), note)
         assert launcher.status() is None
         assert launcher.stop() is None
 
 
-def test_a_home_that_cannot_be_made_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_home_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "file"))
     assert launcher.status() is None
@@ -197,8 +204,9 @@ def test_a_home_that_cannot_be_made_is_said_in_words(tmp_path: Path, monkeypatch
     assert "LOOPS_NB_HOME" in str(caught.value)
 
 
-def test_it_starts_while_another_thread_changes_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Without a copy, the start hands the process's own environment over while C code of another thread may move it: "Bad address".
+def test_start_copies_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without a copy, the start hands the process's own environment over while C code of another thread may move it:
+    # "Bad address".
     handed: list[object] = []
     real = subprocess.Popen
 

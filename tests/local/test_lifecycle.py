@@ -6,12 +6,28 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from loops_nb.local.lifecycle import DEPLOYMENT, REMARKS, RUN, SAMPLER, SERVERLESS_SAMPLER, Event, Machine, history, standing, status
+from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
+from loops_nb.local.rules.lifecycle import (
+    DEPLOYMENT,
+    REMARKS,
+    RUN,
+    SAMPLER,
+    SERVERLESS_SAMPLER,
+    StateMachine,
+    compute_state,
+    history,
+    status,
+)
 from loops_nb.local.settings import DEFAULT_SPEED
-from loops_nb.models import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
+from loops_nb.local.store.records import Event
 
 MACHINES = {"run": RUN, "deployment": DEPLOYMENT, "sampler": SAMPLER, "serverless": SERVERLESS_SAMPLER}
-DOCUMENTED = {"run": RUN_STATUSES, "deployment": DEPLOYMENT_STATUSES, "sampler": SAMPLER_STATUSES, "serverless": SAMPLER_STATUSES}
+DOCUMENTED = {
+    "run": RUN_STATUSES,
+    "deployment": DEPLOYMENT_STATUSES,
+    "sampler": SAMPLER_STATUSES,
+    "serverless": SAMPLER_STATUSES,
+}
 KINDS = (
     "activity",
     "remark",
@@ -48,7 +64,7 @@ def test_every_state_is_documented_and_the_times_rise(life: tuple[str, list[Even
 
 
 @given(lives(), st.integers(0, 20_000_000))
-def test_the_past_never_changes(life: tuple[str, list[Event], int], later: int) -> None:
+def test_later_events_do_not_change_the_history(life: tuple[str, list[Event], int], later: int) -> None:
     name, events, now = life
     before = history(MACHINES[name], events, now)
     after = history(MACHINES[name], events, now + later)
@@ -75,7 +91,7 @@ def test_an_ending_always_ends(life: tuple[str, list[Event], int]) -> None:
 
 
 @given(lives())
-def test_activity_brings_what_lives_back_up(life: tuple[str, list[Event], int]) -> None:
+def test_activity_wakes_every_live_state(life: tuple[str, list[Event], int]) -> None:
     name, events, now = life
     machine = MACHINES[name]
     before = status(machine, events, now)
@@ -90,13 +106,15 @@ def test_activity_brings_what_lives_back_up(life: tuple[str, list[Event], int]) 
 def test_remarks_change_nothing(life: tuple[str, list[Event], int]) -> None:
     name, events, now = life
     silent = [event for event in events if event.kind not in REMARKS]
-    assert history(MACHINES[name], events, max(now, events[-1].at)) == history(MACHINES[name], silent, max(now, events[-1].at))
+    assert history(MACHINES[name], events, max(now, events[-1].at)) == history(
+        MACHINES[name], silent, max(now, events[-1].at)
+    )
 
 
 @given(lives(), st.integers(0, 10_000_000))
-def test_a_standing_holds_until_it_says(life: tuple[str, list[Event], int], later: int) -> None:
+def test_computed_state_holds_until_its_end(life: tuple[str, list[Event], int], later: int) -> None:
     name, events, now = life
-    found = standing(MACHINES[name], events, now)
+    found = compute_state(MACHINES[name], events, now)
     assert found.state == status(MACHINES[name], events, now)
     if found.until is None or max(now, events[-1].at) + later < found.until:
         assert status(MACHINES[name], events, max(now, events[-1].at) + later) == found.state
@@ -113,7 +131,7 @@ def test_a_standing_holds_until_it_says(life: tuple[str, list[Event], int], late
         (SERVERLESS_SAMPLER, ["ACTIVE"]),
     ],
 )
-def test_the_documented_way(machine: Machine, expected: list[str]) -> None:
+def test_boot_passes_the_documented_states(machine: StateMachine, expected: list[str]) -> None:
     events = [Event(at=0, kind="created", idle_after_seconds=900)]
     assert [change.state for change in history(machine, events, 10_000_000)] == expected
 
@@ -168,7 +186,11 @@ def test_held_waits_until_the_next_event() -> None:
     events = [Event(at=0, kind="created", idle_after_seconds=10), Event(at=5_000, kind="held")]
     assert status(SAMPLER, events, 10**12) == "DEPLOYING"
     woken = [*events, Event(at=10**9, kind="activity")]
-    assert [change.state for change in history(SAMPLER, woken, 10**9 + 60_000)][-3:] == ["LOADING_MODEL", "ACTIVE", "SCALED_TO_ZERO"]
+    assert [change.state for change in history(SAMPLER, woken, 10**9 + 60_000)][-3:] == [
+        "LOADING_MODEL",
+        "ACTIVE",
+        "SCALED_TO_ZERO",
+    ]
 
 
 def test_a_clock_that_went_back_stands_at_the_last_event() -> None:

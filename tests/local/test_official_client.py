@@ -1,4 +1,4 @@
-"""The official management client, with its strict typed models, reads every listing and drives a life from begin to end."""
+"""The official management client, with its strict models, reads every listing and runs a full lifecycle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from baseten.client import ManagementClient, managementapi
 
-from tests.local.asking import MODEL
+from tests.local.responses import MODEL
 from tests.service import AnyService, running_service
 
 pytestmark = pytest.mark.once
@@ -44,17 +44,25 @@ def test_runs_samplers_and_deployments(official: Any) -> None:
     deployments = official.get_loops_deployments().deployments
     assert len(deployments) >= 10
     for deployment in deployments:
-        assert official.get_loops_deployments_deployment_id(deployment_id=deployment.id).deployment.base_model == deployment.base_model
+        assert (
+            official.get_loops_deployments_deployment_id(deployment_id=deployment.id).deployment.base_model
+            == deployment.base_model
+        )
         official.get_loops_deployments_logs(deployment_id=deployment.id)
         official.get_loops_deployments_debug_archive_files(deployment_id=deployment.id)
         request = managementapi.GetLoopsDeploymentMetricsRequest()
-        assert official.post_loops_deployments_metrics(deployment_id=deployment.id, request=request).deployment_id == deployment.id
+        assert (
+            official.post_loops_deployments_metrics(deployment_id=deployment.id, request=request).deployment_id
+            == deployment.id
+        )
 
 
 def test_checkpoints_and_files(official: Any) -> None:
     counted = 0
     for model in models(official):
-        for checkpoint in official.get_loops_checkpoints(params=managementapi.GetLoopsCheckpointsParams(base_model=model)).checkpoints:
+        for checkpoint in official.get_loops_checkpoints(
+            params=managementapi.GetLoopsCheckpointsParams(base_model=model)
+        ).checkpoints:
             files = official.get_loops_checkpoints_files(checkpoint_id=checkpoint.id)
             assert sum(file.size_bytes for file in files.presigned_urls) == checkpoint.size_bytes
             assert official.get_loops_checkpoints_source(checkpoint_id=checkpoint.id).source.kind == "s3"
@@ -73,12 +81,20 @@ def test_server_and_team_listings(official: Any) -> None:
         assert official.get_teams_loops_samplers(team_id=team.id).samplers
 
 
-def test_a_life_from_begin_to_end(official: Any) -> None:
+def test_full_lifecycle(official: Any) -> None:
     session = official.post_loops_sessions().session.id
-    run = official.post_loops_runs(request=managementapi.CreateLoopsRunRequest(session_id=session, base_model=MODEL)).run
-    trainer = official.post_loops_trainers(request=managementapi.CreateLoopsTrainerRequest(session_id=session, base_model=MODEL)).run
-    paired = official.post_loops_samplers(request=managementapi.CreateLoopsSamplerRequest(session_id=session, run_id=trainer.id)).sampler
-    alone = official.post_loops_samplers(request=managementapi.CreateLoopsSamplerRequest(session_id=session, base_model=MODEL)).sampler
+    run = official.post_loops_runs(
+        request=managementapi.CreateLoopsRunRequest(session_id=session, base_model=MODEL)
+    ).run
+    trainer = official.post_loops_trainers(
+        request=managementapi.CreateLoopsTrainerRequest(session_id=session, base_model=MODEL)
+    ).run
+    paired = official.post_loops_samplers(
+        request=managementapi.CreateLoopsSamplerRequest(session_id=session, run_id=trainer.id)
+    ).sampler
+    alone = official.post_loops_samplers(
+        request=managementapi.CreateLoopsSamplerRequest(session_id=session, base_model=MODEL)
+    ).sampler
     with pytest.raises(Exception, match="409"):
         official.post_loops_samplers_deactivate(sampler_id=paired.id)
     assert official.post_loops_samplers_deactivate(sampler_id=alone.id).id == alone.id
@@ -89,11 +105,16 @@ def test_a_life_from_begin_to_end(official: Any) -> None:
 
 def test_validating_and_deploying(official: Any) -> None:
     found = official.get_loops_checkpoints(params=managementapi.GetLoopsCheckpointsParams(base_model=MODEL)).checkpoints
-    sampler = next(checkpoint for checkpoint in found if checkpoint.target == "sampler" and checkpoint.sync_status == "COMPLETE")
+    sampler = next(
+        checkpoint for checkpoint in found if checkpoint.target == "sampler" and checkpoint.sync_status == "COMPLETE"
+    )
     uri = f"bt://loops:{sampler.run_id}/sampler_weights/{sampler.checkpoint_id}"
     official.post_loops_checkpoints_validate(request=managementapi.ValidateLoopsCheckpointRequest(checkpoint_path=uri))
     request = managementapi.DeployLoopsCheckpointRequest(
         checkpoint_ids=[sampler.id], model_name="m", instance_type_id="local-h100-1", hf_secret_name="hf"
     )
     made = official.post_loops_checkpoints_deploy(request=request)
-    assert official.get_models_deployments_deployment_id(model_id=made.model_id, deployment_id=made.deployment_id).id == made.deployment_id
+    assert (
+        official.get_models_deployments_deployment_id(model_id=made.model_id, deployment_id=made.deployment_id).id
+        == made.deployment_id
+    )

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from loops_nb.local.engine import operations
-from tests.local.asking import good, problem
+from loops_nb.local.workers import operations
 from tests.local.conftest import Clock
-from tests.local.training import RANK, TEXT, TINY, Trainer, datum
+from tests.local.responses import good, problem
+from tests.local.training_client import RANK, TEXT, TINY, TrainingClient, datum
 from tests.service import AnyService, running_service
 
 HOLD = 0.3
@@ -25,22 +25,26 @@ HOLD = 0.3
 @pytest.fixture
 def service(clock: Clock, tmp_path: Path) -> Iterator[AnyService]:
     """As the usual one, and impatient."""
-    with running_service(in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", hold_seconds=HOLD) as found:
+    with running_service(
+        in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", hold_seconds=HOLD
+    ) as found:
         yield found
 
 
 @pytest.fixture
-def trainer(api: httpx.Client, session_id: str, clock: Clock) -> Trainer:
-    made = Trainer(api, session_id)
+def trainer(api: httpx.Client, session_id: str, clock: Clock) -> TrainingClient:
+    made = TrainingClient(api, session_id)
     clock.forward(22)
     return made.init()
 
 
-def test_a_request_that_is_sent_again_is_done_once(trainer: Trainer) -> None:
+def test_repeated_idempotency_key_is_executed_once(trainer: TrainingClient) -> None:
     trainer.do("forward_backward", data=[datum()])
     key = uuid.uuid4().hex
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: trainer.submit("optim_step", key=key, adam_params={"learning_rate": 0.01}), range(8)))
+        answers = list(
+            pool.map(lambda _: trainer.submit("optim_step", key=key, adam_params={"learning_rate": 0.01}), range(8))
+        )
     assert {answer.status_code for answer in answers} == {202}
     ids = {answer.json()["operation_id"] for answer in answers}
     assert len(ids) == 1
@@ -54,7 +58,7 @@ def test_a_request_that_is_sent_again_is_done_once(trainer: Trainer) -> None:
     assert "used for another" in problem(trainer.submit("save_state", key=key, name="x"), 422)["message"]
 
 
-def test_operations_are_done_in_the_order_in_which_they_came(trainer: Trainer) -> None:
+def test_operations_are_executed_in_order(trainer: TrainingClient) -> None:
     ids = []
     for number in range(5):
         ids.append(trainer.accepted("forward_backward", data=[datum()]))
@@ -69,7 +73,7 @@ def test_operations_are_done_in_the_order_in_which_they_came(trainer: Trainer) -
 
 
 def test_a_poll_is_held_and_then_408(api: httpx.Client, session_id: str, clock: Clock) -> None:
-    trainer = Trainer(api, session_id)  # its deployment is not up, and will not be before the clock moves
+    trainer = TrainingClient(api, session_id)  # its deployment is not up, and will not be before the clock moves
     key = trainer.accepted("init_trainer_server", lora_rank=RANK, base_model=TINY)
     begun = time.monotonic()
     answer = api.get(f"{trainer.url}/operations/{key}")
@@ -83,12 +87,14 @@ def test_a_poll_is_held_and_then_408(api: httpx.Client, session_id: str, clock: 
     assert good(api.get(trainer.url + "/health"))["status"] == "ok"
 
 
-def test_who_waits_is_told_at_once(clock: Clock, tmp_path: Path) -> None:
+def test_held_poll_returns_when_the_operation_ends(clock: Clock, tmp_path: Path) -> None:
     with (
-        running_service(in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", hold_seconds=30.0) as service,
+        running_service(
+            in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", hold_seconds=30.0
+        ) as service,
         httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api,
     ):
-        trainer = Trainer(api, str(good(api.post("/v1/loops/sessions"))["session"]["id"]))
+        trainer = TrainingClient(api, str(good(api.post("/v1/loops/sessions"))["session"]["id"]))
         key = trainer.accepted("init_trainer_server", lora_rank=RANK)
         found: list[httpx.Response] = []
         begun = time.monotonic()
@@ -100,11 +106,20 @@ def test_who_waits_is_told_at_once(clock: Clock, tmp_path: Path) -> None:
         assert time.monotonic() - begun < 25
 
 
-def test_what_is_wrong_is_refused_in_words(trainer: Trainer, service: AnyService) -> None:
+def test_invalid_requests_are_refused_with_a_reason(trainer: TrainingClient, service: AnyService) -> None:
     api, other = trainer.api, datum()
-    image = {"model_input": {"chunks": [{"type": "image", "data": "", "format": "png"}]}, "loss_fn_inputs": other["loss_fn_inputs"]}
+    image = {
+        "model_input": {"chunks": [{"type": "image", "data": "", "format": "png"}]},
+        "loss_fn_inputs": other["loss_fn_inputs"],
+    }
     short = {**other, "loss_fn_inputs": {"target_tokens": {"data": [1], "dtype": "int64", "shape": [1]}}}
-    holes = {**other, "loss_fn_inputs": {**other["loss_fn_inputs"], "weights": {"data": [None] * 42, "dtype": "float32", "shape": [42]}}}
+    holes = {
+        **other,
+        "loss_fn_inputs": {
+            **other["loss_fn_inputs"],
+            "weights": {"data": [None] * 42, "dtype": "float32", "shape": [42]},
+        },
+    }
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("forward_backward", {"data": [image]}, "text only"),
         ("forward_backward", {"data": [short]}, "shape"),
@@ -120,7 +135,11 @@ def test_what_is_wrong_is_refused_in_words(trainer: Trainer, service: AnyService
         ("save_weights_for_sampler", {"name": "a\n"}, "name is 1 to 255 letters"),
         ("save_state", {"name": "../../x", "padding": "x" * 300_000}, "only forward and forward_backward"),
         ("save_state", {}, "name"),
-        ("save_state", {"name": "a", "ttl_seconds": 0}, "The body is not as it should be: Expected `int` >= 1 - at `$.ttl_seconds`."),
+        (
+            "save_state",
+            {"name": "a", "ttl_seconds": 0},
+            "The body is not as it should be: Expected `int` >= 1 - at `$.ttl_seconds`.",
+        ),
         ("load_state", {"path": "s3://bucket/x"}, "S3"),
         ("load_state", {}, "path"),
         ("init_trainer_server", {"lora_rank": RANK + 1}, f"lora_rank {RANK}"),
@@ -135,7 +154,12 @@ def test_what_is_wrong_is_refused_in_words(trainer: Trainer, service: AnyService
         problem(api.post(trainer.url + "/optim_step", content=content), 422)
     problem(api.post(trainer.url + "/optim_step", json={}, headers={"X-Run-Id": "another"}), 422)
     # A client takes 404 there as "still starting" and would ask for an hour.
-    for path in ("/trainers/nothere/health", "/trainers/nothere/operations/x", "/samplers/nothere/v1/models", "/trainers/a%20b/health"):
+    for path in (
+        "/trainers/nothere/health",
+        "/trainers/nothere/operations/x",
+        "/samplers/nothere/v1/models",
+        "/trainers/a%20b/health",
+    ):
         problem(api.get(service.url + path), 422)
     problem(api.post(f"{service.url}/samplers/nothere/wake"), 422)
     problem(api.put(trainer.url + "/optim_step"), 422)
@@ -146,7 +170,7 @@ def test_what_is_wrong_is_refused_in_words(trainer: Trainer, service: AnyService
     assert good(api.get(trainer.url + "/policy_version")) == {"policy_version": 0}
 
 
-def test_what_only_the_trainer_can_see_becomes_an_error(trainer: Trainer) -> None:
+def test_large_invalid_body_fails_in_the_trainer(trainer: TrainingClient) -> None:
     # Nothing to step with; a checkpoint that is not here; a body too large to be read before it is its turn.
     assert trainer.fail("optim_step", adam_params={})["error_class"] == "ValueError"
     missing = trainer.fail("load_state", path="bt://loops:nothere/weights/x")
@@ -169,14 +193,17 @@ def test_what_only_the_trainer_can_see_becomes_an_error(trainer: Trainer) -> Non
     assert trainer.do("forward", data=[datum()])["loss"] > 0
 
 
-def test_bodies_have_a_limit_that_fits_training(api: httpx.Client, trainer: Trainer) -> None:
+def test_bodies_have_a_limit_that_fits_training(api: httpx.Client, trainer: TrainingClient) -> None:
     large = b'{"data": "' + b"x" * (2 << 20) + b'"}'
     problem(api.post("/v1/loops/sessions", content=large), 413)
     assert api.post(trainer.url + "/forward", content=large).status_code == 202
-    assert problem(api.post(trainer.url + "/forward", content=b"x" * (33 << 20)), 413)["details"]["limit_bytes"] == 32 << 20
+    assert (
+        problem(api.post(trainer.url + "/forward", content=b"x" * (33 << 20)), 413)["details"]["limit_bytes"]
+        == 32 << 20
+    )
 
 
-def test_results_are_forgotten_after_an_hour(trainer: Trainer, clock: Clock, service: AnyService) -> None:
+def test_results_are_forgotten_after_an_hour(trainer: TrainingClient, clock: Clock, service: AnyService) -> None:
     key = uuid.uuid4().hex
     first = trainer.submit("forward", key=key, data=[datum()]).json()["operation_id"]
     result = trainer.poll(first)
@@ -190,9 +217,11 @@ def test_results_are_forgotten_after_an_hour(trainer: Trainer, clock: Clock, ser
     problem(trainer.api.get(f"{trainer.url}/operations/nothere"), 404)
 
 
-def test_only_so_much_waits(api: httpx.Client, session_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_operations_are_limited(
+    api: httpx.Client, session_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(operations, "MOST_WAITING", 3)
-    trainer = Trainer(api, session_id)
+    trainer = TrainingClient(api, session_id)
     keys = [
         trainer.accepted("init_trainer_server"),
         trainer.accepted("forward", data=[datum()]),
@@ -206,7 +235,7 @@ def test_only_so_much_waits(api: httpx.Client, session_id: str, clock: Clock, mo
     problem(trainer.submit("forward", data=[datum()] * 50), 422)
 
 
-def test_only_so_much_is_kept(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_results_are_limited(trainer: TrainingClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest results go first; what was done is known a while longer, so that a repeat does not do it again."""
     trainer.do("forward_backward", data=[datum()])
     key = uuid.uuid4().hex
@@ -224,18 +253,22 @@ def test_only_so_much_is_kept(trainer: Trainer, monkeypatch: pytest.MonkeyPatch)
         assert time.monotonic() < deadline
 
 
-def test_an_ended_run_is_final(trainer: Trainer, clock: Clock) -> None:
+def test_an_ended_run_is_final(trainer: TrainingClient, clock: Clock) -> None:
     api = trainer.api
     good(api.post(f"/v1/loops/runs/{trainer.run['id']}/deactivate"))
-    for answer in (api.get(trainer.url + "/health"), trainer.submit("optim_step"), api.get(trainer.url + "/policy_version")):
+    for answer in (
+        api.get(trainer.url + "/health"),
+        trainer.submit("optim_step"),
+        api.get(trainer.url + "/policy_version"),
+    ):
         assert "has ended" in problem(answer, 422)["message"]
         # Training clients give up at once on these two headers, and on nothing else.
         assert answer.headers["x-baseten-error-source"] == "06"
         assert answer.headers["x-baseten-error-code"] == "run_ended"
 
 
-def test_what_waits_when_a_run_ends_becomes_an_error(api: httpx.Client, session_id: str) -> None:
-    trainer = Trainer(api, session_id)
+def test_pending_operations_fail_when_the_run_ends(api: httpx.Client, session_id: str) -> None:
+    trainer = TrainingClient(api, session_id)
     keys = [trainer.accepted("init_trainer_server", lora_rank=RANK), trainer.accepted("forward", data=[datum(TEXT)])]
     good(api.post(f"/v1/loops/runs/{trainer.run['id']}/deactivate"))
     for key in keys:
@@ -244,7 +277,7 @@ def test_what_waits_when_a_run_ends_becomes_an_error(api: httpx.Client, session_
         assert "has ended" in found["error"]
 
 
-def test_a_key_with_a_body_that_differs_in_its_last_bytes_is_refused(trainer: Trainer) -> None:
+def test_a_key_with_a_body_that_differs_in_its_last_bytes_is_refused(trainer: TrainingClient) -> None:
     long = [list(range(32, 126)) * 4] * 60
     same, other = ({"data": [datum(tokens) for tokens in [*long, list(last)]]} for last in (b"first", b"third"))
     first = trainer.submit("forward", key="once", **same)

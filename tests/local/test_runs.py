@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.asking import MODEL, deployment_of, good, new_run, new_sampler, problem, run_of, states
 from tests.local.conftest import Clock
+from tests.local.responses import MODEL, deployment_of, good, new_run, new_sampler, problem, run_of, states
 from tests.service import AnyService
 
 
@@ -38,7 +38,9 @@ def test_a_run_has_both_eras_fields(api: httpx.Client, service: AnyService, sess
 
 
 def test_a_trainer_has_no_sampler(api: httpx.Client, session_id: str) -> None:
-    run = good(api.post("/v1/loops/trainers", json={"session_id": session_id, "base_model": MODEL, "name": "alone"}))["run"]
+    run = good(api.post("/v1/loops/trainers", json={"session_id": session_id, "base_model": MODEL, "name": "alone"}))[
+        "run"
+    ]
     assert run["sampler"] is None
     assert run["name"] == "alone"
     assert good(api.get("/v1/loops/samplers"))["samplers"] == []
@@ -116,9 +118,18 @@ def test_a_run_needs_a_session_that_is_there(api: httpx.Client) -> None:
 
 
 def test_bounds_that_pass(api: httpx.Client, session_id: str) -> None:
-    limits = {"name": "é" * 255, "max_seq_len": 131_072, "lora_rank": 256, "seed": -5, "scale_down_delay_seconds": 3600, "replicas": 2}
+    limits = {
+        "name": "é" * 255,
+        "max_seq_len": 131_072,
+        "lora_rank": 256,
+        "seed": -5,
+        "scale_down_delay_seconds": 3600,
+        "replicas": 2,
+    }
     new_run(api, session_id, **limits, availability_model="spot", sampler_num_replicas=1, surprise={"deep": [1]})
-    nulls = dict.fromkeys(("name", "max_seq_len", "seed", "path", "reuse_from_run_id", "reuse_from_session_id", "sampler_num_replicas"))
+    nulls = dict.fromkeys(
+        ("name", "max_seq_len", "seed", "path", "reuse_from_run_id", "reuse_from_session_id", "sampler_num_replicas")
+    )
     new_run(api, session_id, **nulls)
 
 
@@ -154,7 +165,7 @@ def test_life_from_creation_to_sleep_and_back(api: httpx.Client, clock: Clock, s
     assert api.post(run["sampler"]["base_url"] + "/wake").status_code == 200
 
 
-def test_activity_keeps_it_awake(api: httpx.Client, clock: Clock, session_id: str) -> None:
+def test_activity_delays_scaling_to_zero(api: httpx.Client, clock: Clock, session_id: str) -> None:
     run = new_run(api, session_id, scale_down_delay_seconds=60)
     clock.forward(30)
     for _ in range(5):
@@ -196,7 +207,9 @@ def test_deactivating_the_deployment_ends_the_run_too(api: httpx.Client, clock: 
 
 
 @pytest.mark.parametrize("how", ["run", "session"])
-def test_reuse_shares_the_deployment_and_replaces_the_run(api: httpx.Client, clock: Clock, session_id: str, how: str) -> None:
+def test_reuse_shares_the_deployment_and_replaces_the_run(
+    api: httpx.Client, clock: Clock, session_id: str, how: str
+) -> None:
     first = new_run(api, session_id)
     clock.forward(100)
     later = good(api.post("/v1/loops/sessions"))["session"]["id"]
@@ -224,7 +237,12 @@ def test_reuse_is_best_effort(api: httpx.Client, clock: Clock, session_id: str) 
     good(api.post(f"/v1/loops/runs/{first['id']}/deactivate"))
     after_its_end = new_run(api, session_id, reuse_from_run_id=first["id"])
     assert len({run["deployment_id"] for run in (first, other_model, spot, after_its_end)}) == 4
-    problem(api.post("/v1/loops/runs", json={"session_id": session_id, "base_model": MODEL, "reuse_from_run_id": "nothere"}), 404)
+    problem(
+        api.post(
+            "/v1/loops/runs", json={"session_id": session_id, "base_model": MODEL, "reuse_from_run_id": "nothere"}
+        ),
+        404,
+    )
 
 
 def test_a_reused_trainer_takes_the_sampler_when_it_is_paired(api: httpx.Client, session_id: str) -> None:
@@ -246,7 +264,10 @@ def test_teams(api: httpx.Client, session_id: str) -> None:
     run = good(api.post(f"/v1/teams/{team}/loops/runs", json=body))["run"]
     trainer = good(api.post(f"/v1/teams/{team}/loops/trainers", json=body))["run"]
     sampler = good(api.post(f"/v1/teams/{team}/loops/samplers", json=body))["sampler"]
-    assert [found["id"] for found in good(api.get(f"/v1/teams/{team}/loops/runs"))["runs"]] == [trainer["id"], run["id"]]
+    assert [found["id"] for found in good(api.get(f"/v1/teams/{team}/loops/runs"))["runs"]] == [
+        trainer["id"],
+        run["id"],
+    ]
     assert good(api.get(f"/v1/teams/{team}/loops/samplers"))["samplers"][0]["id"] == sampler["id"]
     for path in ("sessions", "runs", "trainers", "samplers"):
         problem(api.post(f"/v1/teams/nothere/loops/{path}", json=body), 404)
@@ -255,4 +276,8 @@ def test_teams(api: httpx.Client, session_id: str) -> None:
 
 def test_a_session_of_another_team_is_refused(sample: httpx.Client) -> None:
     session = good(sample.post("/v1/loops/sessions"))["session"]["id"]
-    problem(sample.post("/v1/teams/research/loops/runs", json={"session_id": session, "base_model": MODEL}), 400, field="session_id")
+    problem(
+        sample.post("/v1/teams/research/loops/runs", json={"session_id": session, "base_model": MODEL}),
+        400,
+        field="session_id",
+    )

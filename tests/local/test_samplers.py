@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.asking import MODEL, good, new_run, new_sampler, problem, run_of
 from tests.local.conftest import Clock
+from tests.local.responses import MODEL, good, new_run, new_sampler, problem, run_of
 
 
 def name_of(sampler: dict[str, Any]) -> str:
@@ -27,9 +27,16 @@ def test_a_standalone_sampler(api: httpx.Client, clock: Clock, session_id: str) 
 
 
 def test_pairing_is_idempotent_and_inherits(api: httpx.Client, session_id: str) -> None:
-    run = good(api.post("/v1/loops/trainers", json={"session_id": session_id, "base_model": MODEL, "availability_model": "spot"}))["run"]
+    run = good(
+        api.post(
+            "/v1/loops/trainers", json={"session_id": session_id, "base_model": MODEL, "availability_model": "spot"}
+        )
+    )["run"]
     problem(
-        api.post("/v1/loops/samplers", json={"session_id": session_id, "run_id": run["id"], "availability_model": "dedicated"}),
+        api.post(
+            "/v1/loops/samplers",
+            json={"session_id": session_id, "run_id": run["id"], "availability_model": "dedicated"},
+        ),
         400,
         field="availability_model",
     )
@@ -109,7 +116,12 @@ def test_unknown_ids_are_404(api: httpx.Client, session_id: str) -> None:
     problem(api.post("/v1/loops/samplers/nothere/deactivate"), 404)
     problem(api.post("/v1/loops/samplers", json={"session_id": "nothere", "base_model": MODEL}), 404)
     problem(api.post("/v1/loops/samplers", json={"session_id": session_id, "run_id": "nothere"}), 404)
-    problem(api.post("/v1/loops/samplers", json={"session_id": session_id, "model_path": "bt://loops:nope/sampler_weights/x"}), 404)
+    problem(
+        api.post(
+            "/v1/loops/samplers", json={"session_id": session_id, "model_path": "bt://loops:nope/sampler_weights/x"}
+        ),
+        404,
+    )
     sampler = new_sampler(api, session_id, base_model=MODEL)
     problem(api.get(f"/v1/models/{sampler['model_id']}/deployments/nothere"), 404)
     problem(api.get(f"/v1/models/nothere/deployments/{sampler['deployment_id']}"), 404)
@@ -125,12 +137,17 @@ def test_a_standalone_sampler_of_an_earlier_session_is_reused(api: httpx.Client,
     assert other["id"] != first["id"]
 
 
-def test_sampler_logs_tell_its_life(api: httpx.Client, clock: Clock, session_id: str) -> None:
+def test_sampler_logs_contain_every_state(api: httpx.Client, clock: Clock, session_id: str) -> None:
     sampler = new_sampler(api, session_id, base_model=MODEL)
     clock.forward(60)
     path = f"/v1/models/{sampler['model_id']}/deployments/{sampler['deployment_id']}/logs"
     lines = good(api.get(path))["logs"]
-    assert [line["message"].split(" is ")[1].split(":")[0] for line in lines] == ["ACTIVE", "LOADING_MODEL", "DEPLOYING", "BUILDING"]
+    assert [line["message"].split(" is ")[1].split(":")[0] for line in lines] == [
+        "ACTIVE",
+        "LOADING_MODEL",
+        "DEPLOYING",
+        "BUILDING",
+    ]
     assert good(api.post(path, json={}))["logs"] == lines == good(api.post(path))["logs"]
     start = clock.millis - 55_000
     later = good(api.post(path, json={"start_epoch_millis": start, "end_epoch_millis": clock.millis}))["logs"]

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from loops_nb.local.engine.engine import Engine
-from tests.local.asking import good, new_sampler, problem
+from loops_nb.local.workers.pool import WorkerPool
 from tests.local.conftest import Clock
-from tests.local.training import RANK, TEXT, TINY, Trainer, sample, tokens
+from tests.local.responses import good, new_sampler, problem
+from tests.local.training_client import RANK, TEXT, TINY, TrainingClient, sample, tokens
 from tests.service import AnyService, ThreadService, running_service
 
 pytestmark = pytest.mark.once
@@ -28,22 +28,24 @@ UP = 30
 
 @pytest.fixture
 def service(clock: Clock, tmp_path: Path) -> Iterator[AnyService]:
-    with running_service(in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", hold_seconds=HOLD) as found:
+    with running_service(
+        in_process=True, speed=1.0, clock=clock, data_dir=tmp_path / "data", hold_seconds=HOLD
+    ) as found:
         yield found
 
 
 @pytest.fixture
-def engine(service: AnyService) -> Engine:
+def engine(service: AnyService) -> WorkerPool:
     assert isinstance(service, ThreadService)
-    found = service.app.state.engine
-    assert isinstance(found, Engine)
+    found = service.app.state.service.workers
+    assert isinstance(found, WorkerPool)
     return found
 
 
 @pytest.fixture
-def trainer(api: httpx.Client, session_id: str, clock: Clock) -> Trainer:
-    """A run that knows a text, with nothing saved."""
-    made = Trainer(api, session_id)
+def trainer(api: httpx.Client, session_id: str, clock: Clock) -> TrainingClient:
+    """A run that has learnt a text, with nothing saved."""
+    made = TrainingClient(api, session_id)
     clock.forward(UP)
     made.init()
     for _ in range(25):
@@ -58,7 +60,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_which_weights_answer(api: httpx.Client, clock: Clock, trainer: Trainer) -> None:
+def test_headers_select_the_weights(api: httpx.Client, clock: Clock, trainer: TrainingClient) -> None:
     sampler, run = trainer.sampler(), trainer.run["id"]
     clock.forward(UP)
     base = tokens(sample(api, sampler))
@@ -79,14 +81,17 @@ def test_which_weights_answer(api: httpx.Client, clock: Clock, trainer: Trainer)
         again = sample(api, sampler, headers=headers)
         assert tokens(again) == base
         assert "x-trainers-policy-version" not in again.headers
-    assert sample(api, sampler, headers={**both, "X-Min-Policy-Version": "31"}).headers["x-trainers-policy-version"] == "25"
+    assert (
+        sample(api, sampler, headers={**both, "X-Min-Policy-Version": "31"}).headers["x-trainers-policy-version"]
+        == "25"
+    )
     assert tokens(sample(api, sampler, headers={"X-Checkpoint-Path": early})) == TEXT[10:18]
     assert good(api.get(sampler["base_url"] + "/trainers_policy_version")) == {"policy_version": 30}
     served = good(api.get(sampler["base_url"] + "/v1/models"))["data"]
     assert [(found["id"], found["parent"]) for found in served] == [(TINY, None), ("late", TINY)]
 
 
-def test_a_floor_is_waited_for(api: httpx.Client, clock: Clock, trainer: Trainer) -> None:
+def test_request_waits_for_its_minimum_version(api: httpx.Client, clock: Clock, trainer: TrainingClient) -> None:
     sampler = trainer.sampler()
     clock.forward(UP)
     begun = time.monotonic()
@@ -105,12 +110,14 @@ def test_a_floor_is_waited_for(api: httpx.Client, clock: Clock, trainer: Trainer
     assert found[-1].headers["x-trainers-policy-version"] == "25"
 
 
-def test_samplers_without_a_run(api: httpx.Client, clock: Clock, session_id: str, trainer: Trainer) -> None:
+def test_samplers_without_a_run(api: httpx.Client, clock: Clock, session_id: str, trainer: TrainingClient) -> None:
     path = trainer.do("save_weights_for_sampler", name="one", bump_version=False)["path"]
     plain = new_sampler(api, session_id, base_model=TINY)
     tuned = new_sampler(api, session_id, model_path=path)
     clock.forward(UP)
-    assert tokens(sample(api, tuned)) == TEXT[10:18] != tokens(sample(api, plain, headers={"X-Sampler-Id": plain["id"]}))
+    assert (
+        tokens(sample(api, tuned)) == TEXT[10:18] != tokens(sample(api, plain, headers={"X-Sampler-Id": plain["id"]}))
+    )
     assert tokens(sample(api, tuned, headers={"X-Checkpoint-Path": path})) == TEXT[10:18]
     assert tokens(sample(api, plain, headers={"X-Checkpoint-Path": path})) == TEXT[10:18]
     problem(sample(api, plain, headers={"X-Sampler-Id": tuned["id"]}), 422)
@@ -128,9 +135,11 @@ def test_hosted_names_stand_for_the_small_model(api: httpx.Client, clock: Clock,
     assert listed[TINY]["enablement_details"] is None
 
 
-def test_what_is_wrong_is_refused_in_words(api: httpx.Client, clock: Clock, session_id: str, trainer: Trainer) -> None:
+def test_invalid_requests_are_refused_with_a_reason(
+    api: httpx.Client, clock: Clock, session_id: str, trainer: TrainingClient
+) -> None:
     sampler, run = trainer.sampler(), trainer.run["id"]
-    other = Trainer(api, session_id, base_model="loops-local/small")
+    other = TrainingClient(api, session_id, base_model="loops-local/small")
     clock.forward(UP)
     weights = trainer.do("save_state", name="s")["path"]
     foreign = other.do("save_weights_for_sampler", name="f", bump_version=False)["path"]
@@ -144,7 +153,14 @@ def test_what_is_wrong_is_refused_in_words(api: httpx.Client, clock: Clock, sess
         ({"X-Min-Policy-Version": "soon"}, "whole number"),
     ):
         assert words in problem(sample(api, sampler, headers=headers), 422)["message"]
-    bodies: list[dict[str, Any]] = [{"prompt": []}, {"prompt": [-1]}, {"prompt": "text"}, {"temperature": -1}, {"top_p": 0}, {"n": 0}]
+    bodies: list[dict[str, Any]] = [
+        {"prompt": []},
+        {"prompt": [-1]},
+        {"prompt": "text"},
+        {"temperature": -1},
+        {"top_p": 0},
+        {"n": 0},
+    ]
     for body in bodies:
         problem(api.post(sampler["base_url"] + "/sample", json={"prompt": TEXT[:3], **body}), 422)
     image = [{"type": "image", "data": "", "format": "png"}]
@@ -153,19 +169,25 @@ def test_what_is_wrong_is_refused_in_words(api: httpx.Client, clock: Clock, sess
     problem(api.post(sampler["base_url"] + "/v1/chat/completions", json={}), 422)
 
 
-def test_a_request_that_is_sent_again_gets_its_answer_again(api: httpx.Client, clock: Clock, trainer: Trainer) -> None:
+def test_repeated_idempotency_key_gets_the_same_answer(
+    api: httpx.Client, clock: Clock, trainer: TrainingClient
+) -> None:
     sampler = trainer.sampler()
     clock.forward(UP)
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     first = good(sample(api, sampler, temperature=1, headers=headers))
     assert good(sample(api, sampler, temperature=1, headers=headers)) == first
-    assert good(sample(api, sampler, temperature=1, headers={"Idempotency-Key": str(uuid.uuid4())}))["id"] != first["id"]
+    assert (
+        good(sample(api, sampler, temperature=1, headers={"Idempotency-Key": str(uuid.uuid4())}))["id"] != first["id"]
+    )
     problem(sample(api, sampler, temperature=0.5, headers=headers), 422)
 
 
-def test_what_begins_like_its_prompt_survives_the_training_client(api: httpx.Client, clock: Clock, session_id: str) -> None:
+def test_completion_that_repeats_its_prompt_is_kept_by_the_training_client(
+    api: httpx.Client, clock: Clock, session_id: str
+) -> None:
     """The client cuts a prompt off that a completion begins with; so it gets one to cut off."""
-    made = Trainer(api, session_id)
+    made = TrainingClient(api, session_id)
     clock.forward(UP)
     made.init()
     for _ in range(20):
@@ -176,12 +198,16 @@ def test_what_begins_like_its_prompt_survives_the_training_client(api: httpx.Cli
     newest = {"X-Min-Policy-Version": "1"}
     plain = good(sample(api, sampler, [97], max_tokens=3, headers=newest))["choices"][0]
     assert plain["token_ids"] == [97] * 3
-    asked = good(sample(api, sampler, [97], max_tokens=3, headers={**newest, "User-Agent": "baseten-loops/0.32.0"}))["choices"][0]
+    asked = good(sample(api, sampler, [97], max_tokens=3, headers={**newest, "User-Agent": "baseten-loops/0.32.0"}))[
+        "choices"
+    ][0]
     assert asked["token_ids"] == [97] * 4
     assert asked["logprobs"]["token_logprobs"][1:] == plain["logprobs"]["token_logprobs"]
 
 
-def test_it_sleeps_wakes_and_survives_its_process(api: httpx.Client, clock: Clock, trainer: Trainer, engine: Engine) -> None:
+def test_sampler_scales_to_zero_wakes_and_survives_its_process(
+    api: httpx.Client, clock: Clock, trainer: TrainingClient, engine: WorkerPool
+) -> None:
     trainer.do("save_weights_for_sampler", name="one", bump_version=True)
     sampler = trainer.sampler()
     problem(sample(api, sampler), 408)  # not up yet
@@ -193,7 +219,9 @@ def test_it_sleeps_wakes_and_survives_its_process(api: httpx.Client, clock: Cloc
     until(lambda: sampler["id"] not in engine.processes())
     assert tokens(sample(api, sampler, headers=newest)) == TEXT[10:18]
     path = f"/v1/models/{sampler['model_id']}/deployments/{sampler['deployment_id']}/logs"
-    assert any(f"sampler process {first} was ended by signal 9" in line["message"] for line in good(api.get(path))["logs"])
+    assert any(
+        f"sampler process {first} was ended by signal 9" in line["message"] for line in good(api.get(path))["logs"]
+    )
     clock.forward(901)
     until(lambda: sampler["id"] not in engine.processes())
     assert good(api.get(f"/v1/loops/samplers/{sampler['id']}"))["sampler"]["status"]["name"] == "SCALED_TO_ZERO"
@@ -216,8 +244,10 @@ def test_a_local_model_names_its_tokenizer(api: httpx.Client, session_id: str) -
     assert run["base_model"] == TINY
     assert good(api.get(f"/v1/loops/runs/{run['id']}"))["run"]["base_checkpoint"] is None
     assert new_sampler(api, session_id, base_model=TINY)["base_checkpoint"] == run["base_checkpoint"]
-    # The folder counts as the name, wherever somebody sends it back.
-    again = good(api.post("/v1/loops/runs", json={**body, "base_model": str(folder), "base_checkpoint": run["base_checkpoint"]}))["run"]
+    # The folder counts as the name, wherever a client sends it back.
+    again = good(
+        api.post("/v1/loops/runs", json={**body, "base_model": str(folder), "base_checkpoint": run["base_checkpoint"]})
+    )["run"]
     assert (again["base_model"], again["base_checkpoint"]) == (TINY, run["base_checkpoint"])
     assert len(good(api.get("/v1/loops/runs", params={"base_model": str(folder)}))["runs"]) == 2
     assert len(good(api.get("/v1/loops/capabilities", params={"model": str(folder)}))["supported_models"]) == 1

@@ -1,4 +1,4 @@
-"""Only the user who runs a local service can use it: a token in a file of the user's, which loops_nb finds and others must be given."""
+"""The token of a local service: kept in a file of the user, found by loops_nb, needed by other programs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ import httpx
 import pytest
 
 from loops_nb import Loops
+from loops_nb.config.local_services import TOKEN_FILE, note_file, own_service, read_token
 from loops_nb.errors import AuthenticationError
 from loops_nb.local import launcher
-from loops_nb.local.app import ROUTES
 from loops_nb.local.environment import without_secrets
-from loops_nb.local.registry import service_token
-from loops_nb.tokens import TOKEN_FILE, note_file, own_service, read_token
-from tests.local.asking import MODEL, good, problem
-from tests.local.training import Trainer
+from loops_nb.local.server.app import ROUTES
+from loops_nb.local.service_registry import service_token
+from tests.local.responses import MODEL, good, problem
+from tests.local.training_client import TrainingClient
 from tests.service import AnyService, running_service
 
 HOSTED_KEY = "sentinel-of-the-hosted-service-0123456789"
 OPEN = {"/", "/health"}
-LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the system says nothing about processes in /proc")
+LINUX = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="the system says nothing about processes in /proc"
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def own(home: Path) -> Iterator[launcher.ServiceInfo]:
-    """A service of this user's, started where the hosted service's key and a proxy with a password stand in the environment."""
+    """A service started with the hosted service's key and a proxy with a password in the environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BASETEN_API_KEY", HOSTED_KEY)
         patch.setenv("COPY_OF_IT", f"Bearer {HOSTED_KEY}")
@@ -66,7 +68,13 @@ def test_every_route_needs_the_token_except_signed_files_and_health(guarded: Any
         for route in ROUTES:
             path = "/".join("x" if part.startswith("{") else part for part in route.path.split("/"))
             for method in sorted(route.methods or ()):
-                for key in ("", "Bearer local", f"Api-Key {HOSTED_KEY}", f"Bearer {guarded.key[:-1]}", f"Basic {guarded.key}"):
+                for key in (
+                    "",
+                    "Bearer local",
+                    f"Api-Key {HOSTED_KEY}",
+                    f"Bearer {guarded.key[:-1]}",
+                    f"Basic {guarded.key}",
+                ):
                     answer = client.request(method, path, headers={"Authorization": key} if key else {})
                     if path in OPEN:
                         assert answer.status_code == 200
@@ -130,14 +138,16 @@ def test_a_link_is_not_followed_to_another_secret(tmp_path: Path) -> None:
     assert read_token(tmp_path / "folder") == ""
 
 
-def test_this_users_clients_find_the_token_whatever_key_they_were_given(own: launcher.ServiceInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_users_clients_find_the_token_whatever_key_they_were_given(
+    own: launcher.ServiceInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = read_token(Path(own.data_dir))
     port = own.url.rpartition(":")[2]
     with Loops(base_url=own.url) as loops:
         assert loops.runs.list() == []
         assert loops.key_source == "local token"
         assert loops.reveal_key() == token
-        assert token not in f"{loops!r} {loops.exchange!r} {loops.exchange.key!r}"
+        assert token not in f"{loops!r} {loops.config!r} {loops.config.key!r}"
     with Loops("local", own.url) as loops:
         loops.runs.list()
     monkeypatch.setenv("BASETEN_API_KEY", HOSTED_KEY)
@@ -147,7 +157,9 @@ def test_this_users_clients_find_the_token_whatever_key_they_were_given(own: lau
         assert loops.base_url == own.url, "another user may listen where localhost leads to"
 
 
-def test_a_client_of_another_user_is_told_how_to_get_in(own: launcher.ServiceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_of_another_user_is_told_how_to_get_in(
+    own: launcher.ServiceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = read_token(Path(own.data_dir))
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
     monkeypatch.delenv("BASETEN_API_KEY", raising=False)
@@ -163,7 +175,13 @@ def test_a_client_of_another_user_is_told_how_to_get_in(own: launcher.ServiceInf
 
 def test_the_token_goes_to_the_very_address_of_a_living_service_only(own: launcher.ServiceInfo, tmp_path: Path) -> None:
     port = own.url.rpartition(":")[2]
-    for elsewhere in (f"http://127.0.0.2:{port}", f"http://[::1]:{port}", "http://127.0.0.1:1", "http://127.0.0.1", "http://127.0.0.1:x"):
+    for elsewhere in (
+        f"http://127.0.0.2:{port}",
+        f"http://[::1]:{port}",
+        "http://127.0.0.1:1",
+        "http://127.0.0.1",
+        "http://127.0.0.1:x",
+    ):
         assert own_service(elsewhere) is None
     assert Loops(base_url=f"http://127.0.0.2:{port}").reveal_key() == "local"
     # One that was killed leaves its note; what listens there now may be another user's.
@@ -187,7 +205,9 @@ def test_the_token_goes_to_the_very_address_of_a_living_service_only(own: launch
         note.unlink()
 
 
-def test_the_hosted_key_is_not_sent_to_an_own_service_that_takes_any(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hosted_key_is_not_sent_to_an_own_service_that_takes_any(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BASETEN_API_KEY", HOSTED_KEY)
     with running_service() as service:
         assert any(line.startswith("Warning: any key opens this service") for line in getattr(service, "lines", []))
@@ -203,10 +223,12 @@ def test_the_hosted_key_is_not_sent_to_an_own_service_that_takes_any(home: Path,
 
 
 @LINUX
-def test_neither_token_nor_hosted_key_is_in_arguments_environments_logs_or_records(own: launcher.ServiceInfo, home: Path) -> None:
+def test_neither_token_nor_hosted_key_is_in_arguments_environments_logs_or_records(
+    own: launcher.ServiceInfo, home: Path
+) -> None:
     token = read_token(Path(own.data_dir))
     with httpx.Client(base_url=own.url, headers={"Authorization": f"Bearer {token}"}) as client:
-        Trainer(client, good(client.post("/v1/loops/sessions"))["session"]["id"]).init()
+        TrainingClient(client, good(client.post("/v1/loops/sessions"))["session"]["id"]).init()
     processes = [own.pid, *children(own.pid)]
     assert len(processes) >= 2
     for pid in processes:
@@ -223,10 +245,14 @@ def test_neither_token_nor_hosted_key_is_in_arguments_environments_logs_or_recor
 
 
 def children(pid: int) -> list[int]:
-    return [int(found) for task in Path(f"/proc/{pid}/task").iterdir() for found in (task / "children").read_text().split()]
+    return [
+        int(found) for task in Path(f"/proc/{pid}/task").iterdir() for found in (task / "children").read_text().split()
+    ]
 
 
-def test_the_command_prints_the_token_of_what_runs(own: launcher.ServiceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_the_token_of_what_runs(
+    own: launcher.ServiceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = read_token(Path(own.data_dir))
     assert command("token").stdout == f"{token}\n"
     with running_service(any_key=False) as other:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.local.asking import good
-from tests.local.training import TEXT, TINY, Trainer, sample, tokens
+from tests.local.responses import good
+from tests.local.training_client import TEXT, TINY, TrainingClient, sample, tokens
 from tests.service import AnyService, running_service
 
 
@@ -30,7 +30,7 @@ def session(fast_api: httpx.Client) -> str:
 
 
 def test_a_text_is_learnt_saved_and_sampled(fast_api: httpx.Client, session: str) -> None:
-    trainer = Trainer(fast_api, session)
+    trainer = TrainingClient(fast_api, session)
     assert good(fast_api.get(trainer.url + "/health", params={"base_model": TINY}))["status"] == "ok"
     trainer.init()
     sampler = trainer.sampler()

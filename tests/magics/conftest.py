@@ -1,7 +1,8 @@
-"""A real IPython shell with ``%loops`` in it, in a home of its own."""
+"""Fixtures: an IPython shell with ``%loops``, a private home folder, and the local service."""
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 from collections import deque
@@ -15,14 +16,14 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from loops_nb.magics.desk import Desk
+from loops_nb.magics.context import MagicContext
 
 CLEARED = ("BASETEN_API_KEY", "LOOPS_BASE_URL", "COLUMNS")
 
 
 @dataclass
-class Ran:
-    """What a cell did."""
+class CellResult:
+    """Result and output of a cell."""
 
     value: Any
     out: str
@@ -30,7 +31,7 @@ class Ran:
 
     @property
     def text(self) -> str:
-        """Everything a person sees, the error included."""
+        """All output, the error included."""
         return self.out
 
 
@@ -40,13 +41,13 @@ class Notebook:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
 
-    def run(self, cell: str, *, fails: bool | None = False) -> Ran:
+    def run(self, cell: str, *, fails: bool | None = False) -> CellResult:
         """Run a cell; it must succeed, or fail when that is expected; None takes either."""
         seen = io.StringIO()
         with redirect_stdout(seen), redirect_stderr(seen):
             result = self.shell.run_cell(cell, store_history=True)
         error = result.error_in_exec or result.error_before_exec
-        ran = Ran(result.result, seen.getvalue(), error)
+        ran = CellResult(result.result, seen.getvalue(), error)
         assert fails is None or result.success is not fails, ran.out
         return ran
 
@@ -56,10 +57,10 @@ class Notebook:
         return self.shell.magics_manager.registry["LoopsMagics"]
 
     @property
-    def desk(self) -> Desk:
-        """The shell's desk."""
-        desk: Desk = self.magics.desk
-        return desk
+    def context(self) -> MagicContext:
+        """The shell's context."""
+        context: MagicContext = self.magics.context
+        return context
 
     def html(self, value: Any) -> str:
         """Return how a notebook shows a value."""
@@ -75,6 +76,13 @@ class Notebook:
 
         with provisionalcompleter():
             return [line[: c.start] + c.text for c in self.shell.Completer.completions(line, len(line))]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imports_kept() -> None:
+    """Take what the tests before imported out of the garbage collector, which each reset of the shell runs."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -138,7 +146,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setattr("loops_nb.credentials._keyring", lambda: None)
+    monkeypatch.setattr("loops_nb.config.credentials._keyring", lambda: None)
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -1,4 +1,4 @@
-"""Lines about checkpoints, against the real service."""
+"""Verbs about checkpoints, with the local service."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loops_nb import downloads
-from loops_nb.downloads import progress
 from loops_nb.errors import InvalidArgumentError, NotFoundError, VerificationError
+from loops_nb.render import status
 from tests.magics.conftest import Notebook
 
 
@@ -20,7 +19,7 @@ def run_id(live: Notebook) -> str:
     return found
 
 
-def test_a_checkpoint_is_planned_brought_home_and_verified(live: Notebook, run_id: str) -> None:
+def test_download_plans_fetches_and_verifies(live: Notebook, run_id: str) -> None:
     line = f"%loops download {run_id}/step-525 --target trainer"
     planned = live.run(f"{line} --dry-run").value
     assert set(planned["state"]) == {"missing"}
@@ -32,7 +31,9 @@ def test_a_checkpoint_is_planned_brought_home_and_verified(live: Notebook, run_i
     assert folder == Path("checkpoints") / run_id / "weights" / "step-525"
     assert "whole and checked" in live.plain(brought)
     assert json.loads((folder / "trainer_state.json").read_text())["step"] == 525
-    assert {"optimizer", "adapter_model.safetensors", ".loops-manifest.json"} <= {path.name for path in folder.iterdir()}
+    assert {"optimizer", "adapter_model.safetensors", ".loops-manifest.json"} <= {
+        path.name for path in folder.iterdir()
+    }
 
     again = live.run(line).value
     assert again["fetched_bytes"].tolist() == [0]
@@ -41,14 +42,18 @@ def test_a_checkpoint_is_planned_brought_home_and_verified(live: Notebook, run_i
     assert "4 files of bt://loops:" in live.run("%loops verify checkpoints").out
 
 
-def test_patterns_and_places(live: Notebook, run_id: str) -> None:
-    brought = live.run(f"%loops download --run {run_id} --target trainer --include '*.json' --exclude adapter* -o elsewhere").value
+def test_download_takes_patterns_and_a_folder(live: Notebook, run_id: str) -> None:
+    brought = live.run(
+        f"%loops download --run {run_id} --target trainer --include '*.json' --exclude adapter* -o elsewhere"
+    ).value
     assert len(brought) > 3
-    assert {path.name for path in Path("elsewhere").rglob("*.json") if not path.name.startswith(".")} == {"trainer_state.json"}
+    assert {path.name for path in Path("elsewhere").rglob("*.json") if not path.name.startswith(".")} == {
+        "trainer_state.json"
+    }
     assert f"{len(brought)} files of {len(brought)} checkpoints" in live.run("%loops verify elsewhere").out
 
 
-def test_what_was_changed_is_told_and_fetched_again(live: Notebook, run_id: str) -> None:
+def test_verify_reports_a_changed_file_and_download_repairs_it(live: Notebook, run_id: str) -> None:
     line = f"%loops download {run_id}/step-525 --target sampler"
     weights = Path(live.run(line).value["path"].iloc[0]) / "adapter_model.safetensors"
     whole = weights.read_bytes()
@@ -62,22 +67,25 @@ def test_what_was_changed_is_told_and_fetched_again(live: Notebook, run_id: str)
     live.run("%loops verify checkpoints")
 
 
-def test_nothing_to_verify_is_an_error(live: Notebook) -> None:
+def test_verify_without_manifest_fails(live: Notebook) -> None:
     ran = live.run("%loops verify nowhere", fails=True)
     assert isinstance(ran.error, InvalidArgumentError)
-    assert "nowhere is not there." in ran.out
+    assert "nowhere does not exist." in ran.out
     Path("mine.txt").write_text("mine")
-    assert "mine.txt is a file, and no folder." in live.run("%loops verify mine.txt", fails=True).out
+    assert "mine.txt is a file, not a folder." in live.run("%loops verify mine.txt", fails=True).out
     assert "has no checkpoint that was downloaded" in live.run("%loops verify .", fails=True).out
 
 
-def test_a_plan_says_what_stands_in_the_way(live: Notebook, run_id: str) -> None:
+def test_dry_run_reports_foreign_files(live: Notebook, run_id: str) -> None:
     line = f"%loops download {run_id}/step-525 --target sampler"
     folder = Path("checkpoints") / run_id / "sampler_weights" / "step-525"
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text("mine")
     planned = live.html(live.run(f"{line} --dry-run").value)
-    assert "adapter_config.json: a file of that name is there already, and nothing tells that it is the same one" in planned
+    assert (
+        "adapter_config.json: a file of that name is there already, and nothing tells that it is the same one"
+        in planned
+    )
     failed = live.run(line, fails=True).out
     assert failed.count("a file of that name is there already") == 1
     (folder / "adapter_config.json").unlink()
@@ -91,9 +99,9 @@ def test_a_plan_says_what_stands_in_the_way(live: Notebook, run_id: str) -> None
     assert "is no folder, and one is needed there" in live.run(f"{line} -o file --dry-run", fails=True).out
 
 
-def test_a_plan_says_that_there_is_no_room(live: Notebook, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loops_nb.downloads.planning.free_bytes", lambda _: 1000)
-    monkeypatch.setattr("loops_nb.frames.downloads.can_be_written", lambda _: False)
+def test_dry_run_reports_missing_space(live: Notebook, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loops_nb.checkpoints.transfer.planner.free_bytes", lambda _: 1000)
+    monkeypatch.setattr("loops_nb.checkpoints.transfer.frames.is_writable", lambda _: False)
     planned = live.plain(live.run(f"%loops download {run_id}/step-525 --target sampler --dry-run").value)
     assert "That is too much: 1.0 kB are free there. That folder cannot be written to." in planned
 
@@ -105,10 +113,10 @@ def test_a_plan_says_that_there_is_no_room(live: Notebook, run_id: str, monkeypa
         ("df.loops.download(5, dry_run=True)", "into must be the path of a folder, not 5."),
         ("df.loops.download(include=5)", "include takes patterns such as '*.json', not 5."),
         ("loops.checkpoints.verify(None)", "folder must be the path of a folder, not None."),
-        ("loops.runs.drift(None)", "run_id must be a text, not NoneType"),
+        ("loops.runs.drift(None)", "run_id must be a string, not NoneType"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused_in_a_line(live: Notebook, run_id: str, call: str, says: str) -> None:
+def test_download_rejects_wrong_arguments(live: Notebook, run_id: str, call: str, says: str) -> None:
     live.run(f"df = %loops checkpoints {run_id}")
     live.run("loops = %loops connect")
     ran = live.run(call, fails=True)
@@ -116,7 +124,7 @@ def test_arguments_that_make_no_sense_are_refused_in_a_line(live: Notebook, run_
     assert says in ran.out
 
 
-def test_what_a_download_gives_is_read_in_a_line(live: Notebook, run_id: str) -> None:
+def test_download_frame_reads_as_text(live: Notebook, run_id: str) -> None:
     live.run(f"df = %loops checkpoints {run_id}")
     live.run("loops = %loops connect")
     planned = live.run("loops.checkpoints.plan_download(df.head(2))").value
@@ -127,14 +135,16 @@ def test_what_a_download_gives_is_read_in_a_line(live: Notebook, run_id: str) ->
     assert str(brought.checkpoints[1].path) in repr(brought)
 
 
-def test_tensors_compare_and_drift(live: Notebook, run_id: str) -> None:
+def test_tensors_compare_and_drift_return_frames(live: Notebook, run_id: str) -> None:
     tensors = live.run(f"%loops tensors {run_id}/step-525 --target sampler").value
     assert set(tensors["lora"]) == {"A", "B"}
     assert "Read " in live.html(tensors)
     compared = live.run(f"%loops compare --run {run_id} step-25 step-525 --target sampler --by layer").value
     assert compared["layer"].tolist() == [0, 1]
     assert (compared["norm"] > compared["norm_before"]).all()
-    mixed = live.run(f"%loops compare bt://loops:{run_id}/weights/step-525 bt://loops:{run_id}/sampler_weights/step-525").value
+    mixed = live.run(
+        f"%loops compare bt://loops:{run_id}/weights/step-525 bt://loops:{run_id}/sampler_weights/step-525"
+    ).value
     assert (mixed["relative_change"] < 1e-3).all()
     assert "16 with another dtype; changes() lists them" in live.plain(mixed)
     drift = live.run(f"%loops drift {run_id} --by checkpoint").value
@@ -164,7 +174,11 @@ def test_tensors_compare_and_drift(live: Notebook, run_id: str) -> None:
         ("download --run nosuch1", NotFoundError, "nosuch1"),
         ("download Zz99Zz9", NotFoundError, "Zz99Zz9"),
         ("download RUN/step-525 --target sampler --include x*", InvalidArgumentError, "It has 'adapter_config.json'"),
-        ("download --run RUN --include trainer_state.json", InvalidArgumentError, "Leave this checkpoint out, for example with --target"),
+        (
+            "download --run RUN --include trainer_state.json",
+            InvalidArgumentError,
+            "Leave this checkpoint out, for example with --target",
+        ),
         ("download RUN/step-525 --target weights", InvalidArgumentError, "--target must be trainer or sampler"),
         ("download Zz99Zz9", NotFoundError, "%loops checkpoints "),
         (
@@ -177,7 +191,9 @@ def test_tensors_compare_and_drift(live: Notebook, run_id: str) -> None:
         ("tensors bt://x", InvalidArgumentError, "bt://loops:"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(live: Notebook, run_id: str, line: str, kind: type[Exception], says: str) -> None:
+def test_checkpoint_errors_are_one_line(
+    live: Notebook, run_id: str, line: str, kind: type[Exception], says: str
+) -> None:
     ran = live.run(f"%loops {line.replace('RUN', run_id)}", fails=True)
     assert isinstance(ran.error, kind)
     assert says.replace("RUN", run_id) in ran.out
@@ -185,7 +201,7 @@ def test_what_cannot_be_done_is_said_in_a_line(live: Notebook, run_id: str, line
     assert not Path("checkpoints").exists()
 
 
-def test_tab_knows_checkpoints_again_and_again(live: Notebook, run_id: str) -> None:
+def test_completion_offers_checkpoints_repeatedly(live: Notebook, run_id: str) -> None:
     live.run(f"%loops checkpoints {run_id}")
     uri = f"bt://loops:{run_id}/weights/step-525"
     assert f"%loops download {uri}" in live.completions("%loops download bt://loops:")
@@ -193,7 +209,7 @@ def test_tab_knows_checkpoints_again_and_again(live: Notebook, run_id: str) -> N
     assert "%loops download a --include b --include" in live.completions("%loops download a --include b --incl")
 
 
-def test_a_frame_brings_its_rows_home(live: Notebook, run_id: str) -> None:
+def test_accessor_downloads_the_rows_of_a_frame(live: Notebook, run_id: str) -> None:
     live.run(f"df = %loops checkpoints {run_id}")
     brought = live.run("df[df.target == 'trainer'].head(2).loops.download(quiet=True)").value
     assert len(list(Path("checkpoints").rglob(".loops-manifest.json"))) == len(brought) == 2
@@ -212,14 +228,14 @@ def test_a_frame_brings_its_rows_home(live: Notebook, run_id: str) -> None:
         ("df.loops.changes()", "headers of 28 checkpoints: done"),
     ],
 )
-def test_what_is_read_of_many_checkpoints_shows_how_far_it_is(
+def test_reading_many_checkpoints_shows_progress(
     live: Notebook, run_id: str, line: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live.run(f"df = %loops checkpoints {run_id}")
     out = io.StringIO()
-    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
-    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(downloads, "progress_here", lambda: progress.TerminalProgress(out))
+    monkeypatch.setattr(status, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(status, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(status, "progress_display", lambda: status.TerminalProgress(out))
     live.run(line.replace("RUN", run_id))
     shown = out.getvalue().split("\r")
     assert says in shown[-1]

@@ -1,4 +1,4 @@
-"""Tab, through IPython's own completer."""
+"""Tab completion through IPython's completer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loops_nb.magics.completion import Completion
+from loops_nb.magics.completion import LineCompleter
 from tests.client.scripted_server import Answer, ScriptedServer
+from tests.live.live_service import until
 from tests.magics.conftest import Notebook
 
 URI = "bt://loops:k4q95w5/sampler_weights/step-100"
@@ -23,15 +24,15 @@ URI = "bt://loops:k4q95w5/sampler_weights/step-100"
 @pytest.fixture
 def knowing(notebook: Notebook) -> Notebook:
     """Give this test a shell that has seen a few things."""
-    knowledge = notebook.desk.knowledge
-    knowledge.add("run", ["k4q95w5", "k4q95w6", "zz9"])
-    knowledge.add("base_model", ["Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct"])
-    knowledge.add("sampler", ["samp_1"])
-    knowledge.add("deployment", ["dep_1"])
-    knowledge.add("session", ["sess_1"])
-    knowledge.add("checkpoint", ["chkpt_abc123"])
-    knowledge.add("uri", [URI])
-    knowledge.add("name", ["step-100"])
+    cache = notebook.context.cache
+    cache.add("run", ["k4q95w5", "k4q95w6", "zz9"])
+    cache.add("base_model", ["Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct"])
+    cache.add("sampler", ["samp_1"])
+    cache.add("deployment", ["dep_1"])
+    cache.add("session", ["sess_1"])
+    cache.add("checkpoint", ["chkpt_abc123"])
+    cache.add("uri", [URI])
+    cache.add("name", ["step-100"])
     return notebook
 
 
@@ -40,15 +41,21 @@ def knowing(notebook: Notebook) -> Notebook:
     [
         ("%loops ru", ["%loops runs", "%loops run"]),
         ("df = %loops ru", ["df = %loops runs", "df = %loops run"]),
-        ("df=%loops sam", ["df=%loops samplers", "df=%loops sampler"]),
+        ("df=%loops sam", ["df=%loops samplers", "df=%loops samples", "df=%loops sampler"]),
         ("a, b = %loops capa", ["a, b = %loops capabilities"]),
         ("    %loops dep", ["    %loops deployments", "    %loops deployment"]),
-        ("%loops create ", ["%loops create session", "%loops create run", "%loops create sampler", "%loops create --help"]),
+        (
+            "%loops create ",
+            ["%loops create session", "%loops create run", "%loops create sampler", "%loops create --help"],
+        ),
         ("%loops local st", ["%loops local start", "%loops local stop", "%loops local status"]),
         ("%loops runs --ba", ["%loops runs --base-model"]),
         (
             "df = %loops runs --base-model ",
-            ["df = %loops runs --base-model Qwen/Qwen3-8B", "df = %loops runs --base-model meta-llama/Llama-3.1-8B-Instruct"],
+            [
+                "df = %loops runs --base-model Qwen/Qwen3-8B",
+                "df = %loops runs --base-model meta-llama/Llama-3.1-8B-Instruct",
+            ],
         ),
         ("%loops runs --base-model=Q", ["%loops runs --base-model=Qwen/Qwen3-8B"]),
         ("%loops runs -m llama", ["%loops runs -m meta-llama/Llama-3.1-8B-Instruct"]),
@@ -66,16 +73,16 @@ def knowing(notebook: Notebook) -> Notebook:
         ("%loops deployment x --level W", ["%loops deployment x --level WARNING"]),
     ],
 )
-def test_what_is_offered(knowing: Notebook, line: str, offered: list[str]) -> None:
+def test_completion_of_each_place_of_a_line(knowing: Notebook, line: str, offered: list[str]) -> None:
     assert knowing.completions(line) == offered
 
 
-def test_an_option_is_offered_once(knowing: Notebook) -> None:
+def test_completion_offers_an_option_once(knowing: Notebook) -> None:
     assert "%loops runs --scope org --scope" not in knowing.completions("%loops runs --scope org --")
     assert "%loops runs --scope org --team" in knowing.completions("%loops runs --scope org --")
 
 
-def test_only_our_words_are_offered_and_only_on_our_lines(knowing: Notebook) -> None:
+def test_completion_only_on_lines_of_loops(knowing: Notebook) -> None:
     Path("runs.txt").touch()
     knowing.shell.user_ns["runs_of_mine"] = 1
     assert knowing.completions("%loops runs") == ["%loops runs"]
@@ -84,14 +91,14 @@ def test_only_our_words_are_offered_and_only_on_our_lines(knowing: Notebook) -> 
     assert all("%loops runs" not in line for line in knowing.completions("x = 'loops' + ru"))
 
 
-def test_the_second_line_of_a_cell_completes_too(knowing: Notebook) -> None:
+def test_completion_on_the_second_line_of_a_cell(knowing: Notebook) -> None:
     assert knowing.completions("x = 1\ndf = %loops run zz") == ["x = 1\ndf = %loops run zz9"]
 
 
-def test_it_answers_quickly_from_a_great_deal(notebook: Notebook) -> None:
-    knowledge = notebook.desk.knowledge
-    knowledge.add("run", [f"k{number:06}" for number in range(5000)])
-    knowledge.add("uri", [f"bt://loops:k{number:06}/weights/step-{number}" for number in range(5000)])
+def test_completion_is_fast_with_a_full_cache(notebook: Notebook) -> None:
+    cache = notebook.context.cache
+    cache.add("run", [f"k{number:06}" for number in range(5000)])
+    cache.add("uri", [f"bt://loops:k{number:06}/weights/step-{number}" for number in range(5000)])
     notebook.completions("%loops ")
     for line in ("%loops run ", "df = %loops files bt://", "%loops checkpoints k00", "%loops "):
         started = time.perf_counter()
@@ -99,17 +106,17 @@ def test_it_answers_quickly_from_a_great_deal(notebook: Notebook) -> None:
         assert time.perf_counter() - started < 0.2
 
 
-def test_listings_teach_it(live: Notebook) -> None:
+def test_listings_fill_the_completion_cache(live: Notebook) -> None:
     frame = live.run("%loops runs").value
     offered = live.completions("%loops run ")
     assert {f"%loops run {identity}" for identity in frame["id"]} <= set(offered)
     assert f"%loops runs --base-model {frame['base_model'].iloc[0]}" in live.completions("%loops runs --base-model ")
     checkpoints = live.run("%loops checkpoints -m Qwen/Qwen3-8B").value
     assert f"%loops files {checkpoints['uri'].iloc[0]}" in live.completions("%loops files bt://")
-    live.desk.knowledge.wait(10)
+    live.context.cache.wait(10)
 
 
-def test_a_look_in_the_background_is_silent_single_and_never_waited_for(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_background_refresh_is_silent_and_runs_once(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     asked: list[str] = []
 
@@ -130,7 +137,7 @@ def test_a_look_in_the_background_is_silent_single_and_never_waited_for(notebook
             started = time.perf_counter()
             assert notebook.completions("%loops ru") == ["%loops runs", "%loops run"]
             assert time.perf_counter() - started < 0.2
-        looking = [thread for thread in threading.enumerate() if thread.name == "loops-nb-knowledge"]
+        looking = [thread for thread in threading.enumerate() if thread.name == "loops-nb-completion"]
         assert len(looking) == 1
         assert looking[0].daemon
         notebook.run("%unload_ext loops_nb")
@@ -141,9 +148,9 @@ def test_a_look_in_the_background_is_silent_single_and_never_waited_for(notebook
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=40))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_any_unfinished_line_completes_without_an_error(knowing: Notebook, typed: str) -> None:
-    fragment, offered = Completion(knowing.magics).complete(typed)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_completion_of_any_text_does_not_raise(knowing: Notebook, typed: str) -> None:
+    fragment, offered = LineCompleter(knowing.magics).complete(typed)
     assert typed.endswith(fragment)
     assert all(text for text, _ in offered)
 
@@ -157,57 +164,65 @@ def test_any_unfinished_line_completes_without_an_error(knowing: Notebook, typed
         ('%loops find --name "a { mine_', ['%loops find --name "a { mine_too']),
     ],
 )
-def test_names_of_the_notebook_are_offered_where_they_are_expanded(knowing: Notebook, line: str, offered: list[str]) -> None:
+def test_completion_of_notebook_variables(knowing: Notebook, line: str, offered: list[str]) -> None:
     knowing.shell.user_ns.update(mine="k4q95w5", mine_too="k4q95w6", _mine=1, mine_to_call=print, os_module=os)
     assert knowing.completions(line) == offered
 
 
 @pytest.mark.parametrize(
-    "line", ["%loops run {{mine", "%loops run $$mine", "%loops run '{mine", "%loops run {mine}", "%loops run {os_module"]
+    "line",
+    ["%loops run {{mine", "%loops run $$mine", "%loops run '{mine", "%loops run {mine}", "%loops run {os_module"],
 )
-def test_no_names_where_nothing_is_expanded(knowing: Notebook, line: str) -> None:
+def test_no_completion_of_variables_in_single_quotes(knowing: Notebook, line: str) -> None:
     knowing.shell.user_ns.update(mine="k4q95w5", os_module=os)
-    found = Completion(knowing.magics).match(line)
+    found = LineCompleter(knowing.magics).match(line)
     assert found is not None
     assert found[1] == []
 
 
-def test_what_panels_look_at_is_offered_without_asking_for_it(live: Notebook) -> None:
-    from loops_nb.live import Need, poller_for
+def test_completion_offers_listings_of_panels_without_requests(live: Notebook) -> None:
+    from loops_nb.live import Query, poller_for
+    from loops_nb.live.queries import Kind
 
     live.run("%loops connect " + os.environ["LOOPS_BASE_URL"])
-    client = live.desk.loops
+    client = live.context.loops
     session = client.sessions.create()
     run = client.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B")
     assert run.sampler is not None
     assert run.deployment_id is not None
     saved = next(c for r in client.runs.list() for c in client.checkpoints.list(run_id=r.id))
-    poller, everything = poller_for(client.exchange), Need("checkpoints")
-    known = threading.Event()
-    needs = [Need("runs"), Need("samplers"), Need("deployments"), everything]
-    panel = poller.subscribe(needs, lambda board, _: known.set() if all(map(board.known, needs)) else None)
-    assert known.wait(30)
+    poller = poller_for(client.config)
+    wanted: dict[Kind, str] = {
+        "runs": run.id,
+        "samplers": run.sampler.id,
+        "deployments": run.deployment_id,
+        "checkpoints": saved.id,
+    }
+    panel = poller.subscribe([Query(kind) for kind in wanted], lambda *_: None)
+    # A poller that another test left may still know an older listing.
+    for kind, key in wanted.items():
+        until(lambda: any(key in listing for listing in poller.known_items(kind)), f"{kind} are listed")  # noqa: B023
     # No look in the background can have told it.
-    live.desk.knowledge.forget()
-    live.desk.knowledge._looked_at = float("inf")
+    live.context.cache.clear()
+    live.context.cache._refreshed_at = float("inf")
     assert f"%loops run {run.id}" in live.completions(f"%loops run {run.id[:3]}")
     assert f"%loops sampler {run.sampler.id}" in live.completions(f"%loops sampler {run.sampler.id[:3]}")
     assert f"%loops deployment {run.deployment_id}" in live.completions(f"%loops deployment {run.deployment_id[:3]}")
     assert f"%loops sessions {session.id}" in live.completions(f"%loops sessions {session.id[:3]}")
     assert f"%loops files {saved.id}" in live.completions(f"%loops files {saved.id[:3]}")
-    assert live.desk.knowledge.checkpoint_id(saved.uri) == saved.id
-    heard = live.desk.knowledge._heard["runs"]
-    live.desk.knowledge.hear(client)
-    assert live.desk.knowledge._heard["runs"] is heard, "what is unchanged is not learned again"
+    assert live.context.cache.checkpoint_id(saved.uri) == saved.id
+    heard = live.context.cache._panel_listings["runs"]
+    live.context.cache.add_from_panels(client)
+    assert live.context.cache._panel_listings["runs"] is heard, "what is unchanged is not learned again"
     panel.close()
 
 
-def test_without_panels_nothing_is_imported_for_them() -> None:
+def test_completion_cache_does_not_import_live() -> None:
     program = """
 import sys
 from loops_nb import Loops
-from loops_nb.magics.knowledge import Knowledge
-Knowledge().hear(Loops("k", "http://127.0.0.1:1"))
+from loops_nb.magics.completion_cache import CompletionCache
+CompletionCache().add_from_panels(Loops("k", "http://127.0.0.1:1"))
 assert "loops_nb.live" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)

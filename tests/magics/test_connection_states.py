@@ -1,4 +1,4 @@
-"""Whatever is done in whatever order: where a line is said to go is where the next one goes."""
+"""State machine test of the connection: the next line uses the connection that was reported."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from loops_nb.client.retry import RetryPolicy
 from loops_nb.errors import LoopsError
-from loops_nb.loops import Loops
 from loops_nb.magics import connection as module
-from loops_nb.magics.connection import LOCAL, Connection, Target, Wishes, shown
-from loops_nb.magics.knowledge import Knowledge
+from loops_nb.magics.completion_cache import CompletionCache
+from loops_nb.magics.connection import LOCAL, ConnectionSettings, SharedClient, Target, redacted_url
+from loops_nb.resources.loops import Loops
 from tests.client.scripted_server import Answer, Received, ScriptedServer, closed_port, serving
 from tests.magics.conftest import CLEARED, Notebook
 
@@ -49,15 +49,18 @@ def places(home: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     ):
         found = Places(hosted.url, local.url, moved.url, other.url, f"http://127.0.0.1:{closed_port()}")
         monkeypatch.setattr(module, "HOSTED_URL", hosted.url)
-        monkeypatch.setattr("loops_nb.loops.NEAR", RetryPolicy(attempts=2, first_wait_seconds=0.01))
+        monkeypatch.setattr("loops_nb.client.config.NEAR", RetryPolicy(attempts=2, first_wait_seconds=0.01))
         monkeypatch.setattr(
-            "loops_nb.local.launcher.status", lambda: SimpleNamespace(url=found.running, pid=1) if found.running is not None else None
+            "loops_nb.local.launcher.status",
+            lambda: SimpleNamespace(url=found.running, pid=1) if found.running is not None else None,
         )
         yield found
 
 
 def machine_of(places: Places) -> type[RuleBasedStateMachine]:  # noqa: C901 - one rule for each thing that can be done
-    addresses = st.sampled_from([places.other, places.hosted, places.dead, "nonsense", "http://loops.example.invalid", "ftp://x"])
+    addresses = st.sampled_from(
+        [places.other, places.hosted, places.dead, "nonsense", "http://loops.example.invalid", "ftp://x"]
+    )
 
     class Machine(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -65,8 +68,8 @@ def machine_of(places: Places) -> type[RuleBasedStateMachine]:  # noqa: C901 - o
             for name in CLEARED:
                 os.environ.pop(name, None)
             places.running = None
-            self.wishes = Wishes("", "", "Bearer", 5.0)
-            self.connection = Connection(lambda: self.wishes, Knowledge())
+            self.settings = ConnectionSettings("", "", "Bearer", 5.0)
+            self.connection = SharedClient(lambda: self.settings, CompletionCache())
 
         def teardown(self) -> None:
             self.connection.drop()
@@ -85,8 +88,8 @@ def machine_of(places: Places) -> type[RuleBasedStateMachine]:  # noqa: C901 - o
 
         @rule(url=st.sampled_from([places.other, places.dead, ""]))
         def configure(self, url: str) -> None:
-            self.wishes = self.wishes._replace(base_url=url)
-            self.connection.choose(None)
+            self.settings = self.settings._replace(base_url=url)
+            self.connection.select(None)
 
         @rule(running=st.sampled_from([places.local, places.moved, None]))
         def local_service(self, running: str | None) -> None:
@@ -95,11 +98,11 @@ def machine_of(places: Places) -> type[RuleBasedStateMachine]:  # noqa: C901 - o
         @rule()
         def local_start(self) -> None:
             if places.running is not None:
-                self.connection.choose(Target(places.running, LOCAL))
+                self.connection.select(Target(places.running, LOCAL))
 
         @rule()
         def logged_in(self) -> None:
-            self.connection.choose(None)
+            self.connection.select(None)
 
         @rule(url=addresses | st.none())
         def connect(self, url: str | None) -> None:
@@ -133,24 +136,28 @@ def machine_of(places: Places) -> type[RuleBasedStateMachine]:  # noqa: C901 - o
 
         @invariant()
         def a_used_client_has_the_key_of_now(self) -> None:
-            live = self.connection.live
-            if live is not None and self.connection._stands_on == self.connection._ground():
+            live = self.connection.current
+            if live is not None and self.connection._inputs_used == self.connection._inputs():
                 assert live.key_source in {"BASETEN_API_KEY", "local placeholder"}
                 assert live.key_source != "local placeholder" or "BASETEN_API_KEY" not in os.environ
 
     return Machine
 
 
-def test_the_connection_that_is_said_is_the_one_used_next(places: Places) -> None:
+def test_reported_connection_is_used_next(places: Places) -> None:
     run_state_machine_as_test(
         machine_of(places),
         settings=settings(
-            max_examples=60, stateful_step_count=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+            max_examples=60,
+            stateful_step_count=15,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
         ),
     )
 
 
-def test_a_failed_connect_stays_at_the_local_service_though_a_key_was_set_later(
+def test_failed_connect_keeps_local_service_after_a_key_was_set(
     notebook: Notebook, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places.running = places.local
@@ -159,11 +166,13 @@ def test_a_failed_connect_stays_at_the_local_service_though_a_key_was_set_later(
     said = notebook.run(f"%loops connect {places.dead}", fails=True).out
     assert f"You stay connected to {places.local}." in said
     notebook.run("%loops capabilities")
-    assert notebook.desk.loops.base_url == places.local
+    assert notebook.context.loops.base_url == places.local
     assert f"Address: {places.local}" in notebook.run("%loops doctor").out
 
 
-def test_a_failed_connect_uses_a_corrected_key_at_once(notebook: Notebook, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_connect_uses_a_corrected_key(
+    notebook: Notebook, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BASETEN_API_KEY", KEYS[2])
     notebook.run("%loops capabilities", fails=True)
     monkeypatch.setenv("BASETEN_API_KEY", KEYS[0])
@@ -171,7 +180,7 @@ def test_a_failed_connect_uses_a_corrected_key_at_once(notebook: Notebook, place
     notebook.run("%loops capabilities")
 
 
-def test_connect_without_an_address_goes_where_the_settings_say(
+def test_connect_without_address_follows_settings(
     notebook: Notebook, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places.running = places.local
@@ -183,25 +192,28 @@ def test_connect_without_an_address_goes_where_the_settings_say(
     assert loops.base_url == places.hosted
 
 
-def test_a_local_service_that_was_started_on_another_port_is_followed(notebook: Notebook, places: Places) -> None:
+def test_restarted_local_service_is_followed_to_its_new_port(notebook: Notebook, places: Places) -> None:
     with serving(EMPTY) as gone:
         places.running = gone.url
         notebook.run("%loops connect local")
     places.running = places.moved
-    assert f"The local service now runs on {places.moved}: run the line again." in notebook.run("%loops capabilities", fails=True).out
+    assert (
+        f"The local service now runs on {places.moved}: run the line again."
+        in notebook.run("%loops capabilities", fails=True).out
+    )
     notebook.run("%loops capabilities")
-    assert notebook.desk.loops.base_url == places.moved
+    assert notebook.context.loops.base_url == places.moved
 
 
-def test_what_is_known_of_one_service_is_not_offered_at_another(notebook: Notebook, places: Places) -> None:
+def test_completion_cache_is_cleared_for_another_service(notebook: Notebook, places: Places) -> None:
     run = {"id": "k4q95w5", "created_at": "2026-07-01T00:00:00Z"}
     with serving({**EMPTY, "runs": [run]}) as first:
         notebook.run(f"%loops connect {first.url}")
         notebook.run("%loops runs")
-        assert notebook.desk.knowledge.known("run") == ["k4q95w5"]
+        assert notebook.context.cache.known("run") == ["k4q95w5"]
         notebook.run(f"%config LoopsMagics.base_url = '{places.other}'")
         notebook.run("%loops capabilities")
-        assert notebook.desk.knowledge.known("run") == []
+        assert notebook.context.cache.known("run") == []
 
 
 @pytest.mark.parametrize(
@@ -213,5 +225,5 @@ def test_what_is_known_of_one_service_is_not_offered_at_another(notebook: Notebo
         ("http://[\udcff", "http://["),
     ],
 )
-def test_an_address_is_shown_without_what_may_be_a_password(url: str, text: str) -> None:
-    assert shown(url) == text
+def test_displayed_address_hides_passwords(url: str, text: str) -> None:
+    assert redacted_url(url) == text

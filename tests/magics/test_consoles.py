@@ -1,4 +1,4 @@
-"""``%loops`` on consoles that cannot show every character."""
+"""Output on consoles that cannot encode every character."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from loops_nb import console
-from loops_nb.downloads.progress import Standing, TerminalProgress
+from loops_nb.checkpoints.transfer import DownloadProgress
 from loops_nb.errors import LoopsError
+from loops_nb.render.status import TerminalProgress
 
 LINES = """
 from IPython.core.interactiveshell import InteractiveShell
@@ -48,17 +49,19 @@ for line in (
 @pytest.mark.parametrize(
     ("encoding", "extra"),
     [
-        ("ascii", {}),
         ("cp1252", {}),
-        ("latin-1", {}),
         ("ascii", {"PYTHONIOENCODING": "", "LC_ALL": "C", "LANG": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}),
     ],
 )
-def test_every_output_is_printed_on_a_console_of_few_characters(service: str, home: Path, encoding: str, extra: dict[str, str]) -> None:
+def test_all_output_is_encodable_on_limited_consoles(
+    service: str, home: Path, encoding: str, extra: dict[str, str]
+) -> None:
     program = home.parent / "lines.py"
     program.write_text(LINES.replace("URL", service), "utf-8")
     environment = os.environ | {"PYTHONIOENCODING": encoding, "NO_COLOR": "1", "COLUMNS": "200"} | extra
-    done = subprocess.run([sys.executable, "-W", "error", str(program)], env=environment, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(program)], env=environment, capture_output=True, timeout=120, check=False
+    )
     said = (done.stdout + done.stderr).decode(encoding, "replace")
     assert done.returncode == 0, said
     assert "UnicodeEncodeError" not in said
@@ -86,7 +89,7 @@ class Nameless(io.TextIOBase):
         return len(text)
 
 
-def test_a_stream_without_an_encoding_gets_what_it_can_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stream_without_encoding_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = io.StringIO()
     nameless: Any = Nameless()
     console.say("Größe …", out=memory)
@@ -99,17 +102,22 @@ def test_a_stream_without_an_encoding_gets_what_it_can_take(monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("encoding", "shown"),
-    [("ascii", "na?ve ... ???? x"), ("cp1252", "naïve … ???? x"), ("utf-8", "naïve … 训练 x"), ("odd", "na?ve ... ???? x")],
+    [
+        ("ascii", "na?ve ... ???? x"),
+        ("cp1252", "naïve … ???? x"),
+        ("utf-8", "naïve … 训练 x"),
+        ("odd", "na?ve ... ???? x"),
+    ],
 )
-def test_characters_are_replaced_as_wide_as_they_are(encoding: str, shown: str) -> None:
+def test_replaced_characters_keep_their_width(encoding: str, shown: str) -> None:
     out: Any = type("Out", (), {"encoding": encoding})()
     assert console.encodable("naïve … 训练 x", out) == shown
 
 
-def test_lines_that_rewrite_themselves_and_errors_are_printed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_lines_and_errors_are_encodable(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii")
-    TerminalProgress(out).end("训练 …", Standing(1, 1, 1, 1, 0, 1))
+    TerminalProgress(out).finish("训练 …", DownloadProgress(1, 1, 1, 1, 0, 1))
     assert raw.getvalue() == b"\r???? ...\n"
     monkeypatch.setattr(sys, "stdout", out)
     assert LoopsError("No run Größe.")._render_traceback_() == ["LoopsError: No run Gr??e."]

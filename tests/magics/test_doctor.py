@@ -1,4 +1,4 @@
-"""``%loops doctor`` reports to its end, whatever is wrong."""
+"""``%loops doctor``: all checks run, whatever fails."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ HOSTED = {"LOOPS_BASE_URL": "https://api.example.invalid", "BASETEN_API_KEY": KE
 @pytest.fixture(autouse=True)
 def plain_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
-        if network._WATCHED.fullmatch(name):
+        if network._READ.fullmatch(name):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("loops_nb.loops.RetryPolicy", lambda: RetryPolicy(attempts=1))
+    monkeypatch.setattr("loops_nb.client.config.RetryPolicy", lambda: RetryPolicy(attempts=1))
     network._ssl_context.cache_clear()
     yield
     network._ssl_context.cache_clear()
@@ -46,23 +46,29 @@ def report(notebook: Notebook) -> list[str]:
 
 SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "IPv6 in NO_PROXY": ({"NO_PROXY": "localhost,[::1],fe80::/10"}, "host name"),
-    "proxy that is not there": ({"HTTPS_PROXY": f"http://me:{PASSWORD}@127.0.0.1:{closed_port()}"}, "HTTPS_PROXY names"),
+    "proxy that is not there": (
+        {"HTTPS_PROXY": f"http://me:{PASSWORD}@127.0.0.1:{closed_port()}"},
+        "HTTPS_PROXY names",
+    ),
     "malformed proxy": ({"ALL_PROXY": f"http://u:{PASSWORD}@["}, "ALL_PROXY cannot be used"),
     "SOCKS": ({"ALL_PROXY": f"socks5://u:{PASSWORD}@127.0.0.1:1080"}, "socksio"),
     "missing certificates": ({"SSL_CERT_FILE": "/nowhere/ca.pem"}, "SSL_CERT_FILE names /nowhere/ca.pem"),
     "missing folder of certificates": ({"SSL_CERT_DIR": "/nowhere"}, "SSL_CERT_DIR names /nowhere"),
     "log of keys": ({"SSLKEYLOGFILE": "/nowhere/keys"}, "SSLKEYLOGFILE names /nowhere/keys"),
-    "key of nonsense": ({"BASETEN_API_KEY": f"{KEY}\n{KEY}"}, "BASETEN_API_KEY cannot be an API key"),
-    "key of other characters": ({"BASETEN_API_KEY": f"{KEY}é\udcff"}, "BASETEN_API_KEY cannot be an API key"),
+    "key of nonsense": ({"BASETEN_API_KEY": f"{KEY}\n{KEY}"}, "BASETEN_API_KEY is not an API key"),
+    "key of other characters": ({"BASETEN_API_KEY": f"{KEY}é\udcff"}, "BASETEN_API_KEY is not an API key"),
     "address of nonsense": ({"LOOPS_BASE_URL": "http://["}, "LOOPS_BASE_URL"),
     "address that is no text": ({"LOOPS_BASE_URL": "https://x\udcff\x1b[2J"}, "LOOPS_BASE_URL"),
-    "address with a password": ({"LOOPS_BASE_URL": f"https://me:{PASSWORD}@api.example.invalid"}, "<hidden>@api.example.invalid"),
+    "address with a password": (
+        {"LOOPS_BASE_URL": f"https://me:{PASSWORD}@api.example.invalid"},
+        "<hidden>@api.example.invalid",
+    ),
     "address that no name server takes": ({"LOOPS_BASE_URL": f"https://{'a' * 90}.invalid"}, "must be an address"),
 }
 
 
 @pytest.mark.parametrize(("environment", "says"), SETTINGS.values(), ids=SETTINGS.keys())
-def test_it_survives_every_setting_of_the_network(
+def test_doctor_survives_any_network_setting(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], says: str
 ) -> None:
     for name, text in {**HOSTED, **environment}.items():
@@ -72,25 +78,27 @@ def test_it_survives_every_setting_of_the_network(
     assert lines[-1].startswith("To fix: ")
 
 
-@pytest.mark.parametrize("answer", [Answer(b"<html>", 200), Answer({}, 302, {"location": "//["}), Answer(b"[" * 90_000), Answer({}, 599)])
-def test_it_survives_every_answer(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, answer: Answer) -> None:
+@pytest.mark.parametrize(
+    "answer", [Answer(b"<html>", 200), Answer({}, 302, {"location": "//["}), Answer(b"[" * 90_000), Answer({}, 599)]
+)
+def test_doctor_survives_any_response(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, answer: Answer) -> None:
     with serving(answer) as server:
         monkeypatch.setenv("LOOPS_BASE_URL", server.url)
-        monkeypatch.setattr("loops_nb.loops.NEAR", RetryPolicy(attempts=1))
+        monkeypatch.setattr("loops_nb.client.config.NEAR", RetryPolicy(attempts=1))
         assert any(line.startswith("Connected: no.") for line in report(notebook))
 
 
 @pytest.mark.parametrize("name", [*doctor._CHECKS])
-def test_a_check_that_fails_is_told_and_logged_and_the_others_are_made(
+def test_doctor_reports_a_failing_check_and_runs_the_others(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    def broken(_desk: Any) -> doctor.Found:
+    def broken(_context: Any) -> doctor.CheckResult:
         raise ZeroDivisionError(KEY)
 
     monkeypatch.setitem(doctor._CHECKS, name, broken)
     monkeypatch.setenv("BASETEN_API_KEY", KEY)
     monkeypatch.setenv("LOOPS_BASE_URL", f"http://127.0.0.1:{closed_port()}")
-    monkeypatch.setattr("loops_nb.loops.NEAR", RetryPolicy(attempts=1))
+    monkeypatch.setattr("loops_nb.client.config.NEAR", RetryPolicy(attempts=1))
     with caplog.at_level(logging.ERROR):
         lines = notebook.run("%loops doctor").out.splitlines()
     told = [line for line in lines if "could not be checked" in line]
@@ -100,7 +108,7 @@ def test_a_check_that_fails_is_told_and_logged_and_the_others_are_made(
     assert "Traceback" in caplog.text
 
 
-def test_it_says_which_variables_decide_over_the_network(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_doctor_lists_network_variables(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PASSWORD}@proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "localhost")
     with serving({"supported_models": []}) as server:

@@ -1,4 +1,4 @@
-"""The grammar of all verbs."""
+"""Grammar, parser, help and suggestions of all verbs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loops_nb.errors import InvalidArgumentError, LoopsError
+from loops_nb.magics.arguments import age_or_time
 from loops_nb.magics.dispatch import run_line
-from loops_nb.magics.grammar import Verb, understand
+from loops_nb.magics.grammar import Verb
 from loops_nb.magics.help import verb_help
-from loops_nb.magics.other_words import _TAUGHT, _TAUGHT_OPTIONS, _VERBS
-from loops_nb.magics.values import moment
+from loops_nb.magics.parser import parse
+from loops_nb.magics.synonyms import _OPTIONS_BY_ANSWER, _VERBS, _VERBS_BY_ANSWER
 from loops_nb.magics.verbs import VERBS
 from tests.magics.conftest import Notebook
 
@@ -30,15 +31,20 @@ FLAGS = sorted({flag for verb in all_verbs() for option in verb.options for flag
 WORDS = sorted({verb.word for verb in all_verbs()})
 
 
-def test_options_in_any_place_and_form() -> None:
-    for line in ("checkpoints k1 --base-model M", "checkpoints --base-model M k1", "checkpoints --base-model=M k1", "checkpoints -m M k1"):
-        values = understand(VERBS, line.split()).values
+def test_options_in_any_position_and_form() -> None:
+    for line in (
+        "checkpoints k1 --base-model M",
+        "checkpoints --base-model M k1",
+        "checkpoints --base-model=M k1",
+        "checkpoints -m M k1",
+    ):
+        values = parse(VERBS, line.split()).values
         assert (values.what, values.base_model, values.path) == ("k1", "M", None)
 
 
-def test_a_group_takes_its_default_verb() -> None:
-    assert understand(VERBS, ["local"]).verb.name == "local status"
-    assert understand(VERBS, ["local", "start", "--speed", "10"]).values.speed == 10.0
+def test_group_runs_its_default_verb() -> None:
+    assert parse(VERBS, ["local"]).verb.name == "local status"
+    assert parse(VERBS, ["local", "start", "--speed", "10"]).values.speed == 10.0
 
 
 @pytest.mark.parametrize(
@@ -70,25 +76,28 @@ def test_a_group_takes_its_default_verb() -> None:
         ("deactivate run k1 -y=1", "-y takes no value"),
     ],
 )
-def test_a_wrong_line_says_what_to_type(line: str, says: str) -> None:
+def test_parse_error_suggests_what_to_type(line: str, says: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        understand(VERBS, line.split())
+        parse(VERBS, line.split())
     assert says in str(caught.value)
 
 
 @given(
     st.lists(
         st.one_of(
-            st.sampled_from(WORDS), st.sampled_from(FLAGS), st.sampled_from(["--help", "-h", "=", "-", "--", "1"]), st.text(max_size=8)
+            st.sampled_from(WORDS),
+            st.sampled_from(FLAGS),
+            st.sampled_from(["--help", "-h", "=", "-", "--", "1"]),
+            st.text(max_size=8),
         ),
         min_size=1,
         max_size=8,
     )
 )
-def test_any_words_are_understood_or_refused_in_one_line(words: list[str]) -> None:
+def test_any_words_parse_or_fail_in_one_line(words: list[str]) -> None:
     said = "."
     try:
-        order = understand(VERBS, words)
+        order = parse(VERBS, words)
         assert order.wants_help or order.verb.run is not None
     except InvalidArgumentError as error:
         said = error.message
@@ -98,12 +107,12 @@ def test_any_words_are_understood_or_refused_in_one_line(words: list[str]) -> No
 
 @given(st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(FLAGS), st.text(max_size=8)), max_size=6))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_any_line_ends_in_an_answer_or_an_error_of_ours(notebook: Notebook, words: list[str]) -> None:
-    # Not connected: a line that is understood gets as far as the connection.  What starts a process or asks a person is left out.
+def test_any_line_runs_or_raises_a_loops_error(notebook: Notebook, words: list[str]) -> None:
+    # Not connected: a valid line fails at the connection.  Verbs that start a process or prompt are left out.
     line = " ".join(word for word in words if word not in {"start", "login"})
     said = ""
     try:
-        run_line(notebook.desk, line, lambda expression: expression)
+        run_line(notebook.context, line, lambda expression: expression)
     except LoopsError as error:
         said = str(error)
     assert len(said.splitlines()) <= 1
@@ -111,7 +120,7 @@ def test_any_line_ends_in_an_answer_or_an_error_of_ours(notebook: Notebook, word
 
 
 @pytest.mark.parametrize("verb", list(all_verbs()), ids=lambda verb: verb.name)
-def test_every_verb_has_help_that_fits_and_examples_that_parse(verb: Verb) -> None:
+def test_help_of_every_verb_fits_and_its_examples_parse(verb: Verb) -> None:
     text = verb_help(verb)
     assert f"%loops {verb.name}" in text
     assert max(map(len, text.splitlines())) <= 120
@@ -122,14 +131,21 @@ def test_every_verb_has_help_that_fits_and_examples_that_parse(verb: Verb) -> No
         assert option.flags[-1] in text
     for example in verb.examples:
         _, _, line = example.partition("%loops ")
-        understand(VERBS, line.replace("'math*'", "math*").split())
+        parse(VERBS, line.replace("'math*'", "math*").split())
 
 
 @pytest.mark.parametrize("text", ["sk-1234567890abcdefghijklmnop", "A" * 70, "k7Jq2mVx.9ZtPq4LmWs8NbRf5Dc6Hy3Ge1"])
-def test_what_looks_like_a_key_is_not_repeated(text: str) -> None:
-    for line in ([text], ["runs", text], ["runs", f"--{text}"], ["runs", "--scope", text], ["login", "x", text], ["login", f"--{text}"]):
+def test_errors_do_not_repeat_keys(text: str) -> None:
+    for line in (
+        [text],
+        ["runs", text],
+        ["runs", f"--{text}"],
+        ["runs", "--scope", text],
+        ["login", "x", text],
+        ["login", f"--{text}"],
+    ):
         with pytest.raises(InvalidArgumentError) as caught:
-            understand(VERBS, line)
+            parse(VERBS, line)
         assert text not in str(caught.value)
 
 
@@ -143,14 +159,14 @@ def test_what_looks_like_a_key_is_not_repeated(text: str) -> None:
         ("2026-11-20T09:30+00:00", datetime(2026, 11, 20, 9, 30, tzinfo=UTC)),
     ],
 )
-def test_ages_and_moments(text: str, expected: timedelta | datetime) -> None:
-    assert moment(text) == expected
+def test_age_or_time_converts_both(text: str, expected: timedelta | datetime) -> None:
+    assert age_or_time(text) == expected
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_a_moment_or_refused(text: str) -> None:
+def test_age_or_time_converts_or_rejects_any_text(text: str) -> None:
     try:
-        found = moment(text)
+        found = age_or_time(text)
     except InvalidArgumentError:
         return
     assert isinstance(found, (timedelta, datetime))
@@ -165,13 +181,14 @@ def test_any_text_is_a_moment_or_refused(text: str) -> None:
         ("stop k4q95w5", "%loops deactivate run k4q95w5 ends a run"),
         ("kill", "%loops deactivate run RUN ends a run"),
         ("cancel k4q95w5", "%loops deactivate run k4q95w5"),
-        ("delete k4q95w5", "Nothing of the service can be deleted here"),
-        ("RM k4q95w5", "Nothing of the service can be deleted here"),
+        ("delete k4q95w5", "%loops delete run k4q95w5, %loops delete checkpoint k4q95w5"),
+        ("delete experiments k4q95w5", "Did you mean experiment?"),
+        ("RM k4q95w5", "%loops delete run k4q95w5 deletes a run"),
         ("logs dep_1", "%loops deployment dep_1 --logs"),
         ("tail", "%loops deployment RUN --logs"),
         ("show k4q95w5", "%loops run k4q95w5 shows one run"),
-        ("status", "%loops alone tells where you are connected"),
-        ("start", "%loops create run --help"),
+        ("status", "%loops alone shows the connection"),
+        ("start", "%loops create run"),
         ("pull", "%loops download CHECKPOINT"),
         ("--version", "%loops doctor"),
         ("Runs", "Did you mean runs?"),
@@ -184,19 +201,19 @@ def test_any_text_is_a_moment_or_refused(text: str) -> None:
         ("runs k4q95w5", "%loops run k4q95w5 shows one."),
         ("run", "%loops runs lists all."),
         ("sampler", "%loops samplers lists all."),
-        ("checkpoints k4 --scope org", "--scope org is for the listings"),
-        ("experiments --project p", "Runs belong to a session"),
+        ("checkpoints k4 --scope org", "--scope org, for the whole organisation, is an option of"),
+        ("samplers --project p", "Runs belong to a session"),
         ("runs --project p", "Runs belong to a session"),
         ("runs --model M", "Did you mean --base-model?"),
         ("runs --all", "Did you mean --scope org?"),
         ("runs --json", "df = %loops runs, then"),
         ("runs --limit 5", "%config LoopsMagics.row_limit"),
         ("deactivate run k4 --force", "Did you mean --yes?"),
-        ("runs --api-key x", "%loops login asks for it"),
+        ("runs --api-key x", "%loops login prompts for it"),
         ("runs --Scope org", "Did you mean --scope?"),
     ],
 )
-def test_a_word_of_another_tool_teaches_the_right_line(notebook: Notebook, line: str, taught: str) -> None:
+def test_word_of_another_tool_suggests_a_line(notebook: Notebook, line: str, taught: str) -> None:
     ran = notebook.run(f"%loops {line}", fails=True)
     assert isinstance(ran.error, InvalidArgumentError)
     assert taught in ran.out
@@ -204,16 +221,22 @@ def test_a_word_of_another_tool_teaches_the_right_line(notebook: Notebook, line:
 
 
 @pytest.mark.parametrize("line", ["-h", "--help", "?", "-?", "help", "Help", "-help", "/?"])
-def test_every_usual_way_to_ask_for_help_is_answered(notebook: Notebook, line: str) -> None:
+def test_help_flags_of_other_tools_show_help(notebook: Notebook, line: str) -> None:
     assert "Usage:" in notebook.run(f"%loops {line}").out
     if line not in {"help", "Help", "/?"}:
-        assert "%loops checkpoints [RUN]" in notebook.run(f"%loops checkpoints{line if line == '?' else ' ' + line}").out
+        assert (
+            "%loops checkpoints [RUN]" in notebook.run(f"%loops checkpoints{line if line == '?' else ' ' + line}").out
+        )
     if line not in {"help", "Help"}:
         assert "%loops checkpoints [RUN]" in notebook.run(f"%loops checkpoints {line}").out
 
 
-def test_every_line_that_is_taught_begins_with_a_verb_of_ours() -> None:
-    lines = [line for text in (*_TAUGHT, *_TAUGHT_OPTIONS) for line in re.findall(r"(?<![%\w])%%?loops (\w+)", text)]
+def test_suggested_lines_have_existing_verbs() -> None:
+    lines = [
+        line
+        for text in (*_VERBS_BY_ANSWER, *_OPTIONS_BY_ANSWER)
+        for line in re.findall(r"(?<![%\w])%%?loops (\w+)", text)
+    ]
     known = {verb.word for verb in VERBS}
     assert len(lines) > 30
     assert set(lines) - {"alone"} <= known

@@ -1,4 +1,4 @@
-"""A person stops a line that takes too long."""
+"""Ctrl-C during a line."""
 
 from __future__ import annotations
 
@@ -25,10 +25,15 @@ from tests.magics.conftest import Notebook
                 "See whether it exists before you try again: %loops find --session s"
             ),
         ),
-        ("deactivate sampler s1 -y", "The request to deactivate sampler s1 may have been carried out. See its state: %loops sampler s1"),
+        (
+            "deactivate sampler s1 -y",
+            "The request to deactivate sampler s1 may have been carried out. See its state: %loops sampler s1",
+        ),
     ],
 )
-def test_one_line_says_what_became_of_it(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, line: str, says: str) -> None:
+def test_interrupted_line_reports_its_outcome(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch, line: str, says: str
+) -> None:
     never, first = threading.Event(), threading.Lock()
 
     def script(request: Received) -> Answer:
@@ -52,15 +57,18 @@ def test_one_line_says_what_became_of_it(notebook: Notebook, monkeypatch: pytest
     ("call", "says"),
     [
         ("df.loops.compare()", "df.loops.compare was interrupted. Nothing was changed."),
-        ("df.loops.download()", "df.loops.download was interrupted. What has come is kept; the same line again fetches only"),
+        (
+            "df.loops.download()",
+            "df.loops.download was interrupted. What was downloaded is kept; the same line again fetches only",
+        ),
     ],
 )
-def test_what_a_frame_does_says_it_in_one_line_too(
+def test_interrupted_accessor_reports_its_outcome(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str, says: str
 ) -> None:
     never, first = threading.Event(), threading.Lock()
 
-    # Several things are asked for at the same time, and a person stops them once.
+    # Several requests run at the same time, and one Ctrl-C stops them.
     def script(_: Received) -> Answer:
         if first.acquire(blocking=False):
             os.kill(os.getpid(), signal.SIGINT)
@@ -80,7 +88,7 @@ def test_what_a_frame_does_says_it_in_one_line_too(
     assert len(ran.out.strip().splitlines()) == 1
 
 
-def test_the_next_line_works(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_after_an_interrupt_works(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
     waiting = [True]
 

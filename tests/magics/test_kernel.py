@@ -1,93 +1,152 @@
-"""A real Jupyter kernel, and a real IPython in a terminal."""
+"""Real kernels and terminals: what a notebook saves, and what IPython prints.
+
+One kernel runs all cells; the tests look at its outputs.
+"""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
 
 ROOT = Path(__file__).parents[2]
+VIEW = "application/vnd.jupyter.widget-view+json"
+CELLS = {
+    "load": """
+import sys
+had = set(sys.modules)
+get_ipython().run_line_magic('load_ext', 'loops_nb')
+heavy = ('httpx', 'httpcore', 'pandas', 'ipywidgets', 'anywidget', 'keyring')
+print([module for module in heavy if module in sys.modules and module not in had])
+""",
+    "status": "%loops",
+    "runs": "%loops runs",
+    "assigned": "df = %loops runs\nrun_id = df.id[0]",
+    "run": "%loops run $run_id",
+    "help": "%loops runs --help",
+    "typo": "%loops rnus",
+    "unknown": "%loops run no-such-run",
+    "create": "s = %loops create session\nr = %loops create run --session $s -m Qwen/Qwen3-8B",
+    "confirm": "%loops deactivate run $r",
+    "confirmed": "%loops deactivate run $r -y",
+    "login": "%loops login",
+    "settings": "%config LoopsMagics.time_zone = 'Asia/Tokyo'\n%config LoopsMagics.poll_interval = 3",
+    "training": "%loops watch\nprint('trains')",
+    "kept": """
+panel = %loops watch p2syas8 --notify
+print(type(panel).__name__, len(panel.frame), panel.snapshot_now().notify, panel._poller.interval)
+%config LoopsMagics.poll_interval = 4
+print(panel._poller.interval)
+""".strip(),
+    "last": "%loops watch samplers",
+    "silent": "%loops watch deployments;",
+    "frozen": "panel.freeze()",
+    "curves": "p = %loops curves sweep",
+    "recorded": """
+import loops_nb
+with loops_nb.experiment('sweep') as e:
+    for i in range(40):
+        e.log(step=i, loss=1 / (i + 1))
+""",
+}
 
 
-@pytest.fixture
-def kernel_environment(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in {
-        "LOOPS_BASE_URL": service,
-        "LOOPS_NB_HOME": str(tmp_path / "home"),
-        "IPYTHONDIR": str(tmp_path / "ipython"),
-        "PYTHONPATH": str(ROOT),
-        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
-        "COLUMNS": "100",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("BASETEN_API_KEY", raising=False)
-    return tmp_path
+@pytest.fixture(scope="module")
+def environment(service: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("kernel")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "LOOPS_BASE_URL": service,
+            "LOOPS_NB_HOME": str(folder / "home"),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "PYTHONPATH": str(ROOT),
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+            "COLUMNS": "100",
+        }.items():
+            patch.setenv(name, value)
+        patch.delenv("BASETEN_API_KEY", raising=False)
+        yield folder
 
 
-def executed(folder: Path, *cells: str, allow_errors: bool = False) -> Any:
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    client = NotebookClient(
-        book, timeout=60, kernel_name="python3", allow_errors=allow_errors, resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute()
-    return book
+@pytest.fixture(scope="module")
+def outputs(environment: Path) -> dict[str, list[Any]]:
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS.values()])
+    resources = {"metadata": {"path": str(environment)}}
+    # Unix sockets: two kernels that start at the same time can choose the same TCP port.
+    config = Config({"KernelManager": {"transport": "ipc", "ip": str(environment / "kernel")}})
+    NotebookClient(book, config=config, timeout=60, allow_errors=True, resources=resources).execute()
+    return dict(zip(CELLS, (cell.outputs for cell in book.cells), strict=True))
 
 
-def test_a_notebook_shows_tables_and_cards(kernel_environment: Path) -> None:
-    book = executed(
-        kernel_environment,
-        "%load_ext loops_nb",
-        "%loops",
-        "%loops runs",
-        "df = %loops runs\nrun_id = df.id[0]",
-        "%loops run $run_id",
-        "%loops runs --help",
-    )
-    status, shown, kept, card, helped = (cell.outputs for cell in book.cells[1:])
-    assert "Connected to http://127.0.0.1" in status[0].text
-    data = shown[0].data
+def test_loading_imports_nothing_heavy(outputs: dict[str, list[Any]]) -> None:
+    assert outputs["load"][0].text == "[]\n"
+
+
+def test_listings_are_tables_and_resources_are_cards(outputs: dict[str, list[Any]]) -> None:
+    assert "Connected to http://127.0.0.1" in outputs["status"][0].text
+    data = outputs["runs"][0].data
     assert '<table class="dataframe">' in data["text/html"]
     assert "deployment_status" in data["text/plain"]
-    assert kept == []
-    assert "<caption>Run " in card[0].data["text/html"]
-    assert "Usage:" in helped[0].text
-    assert "application/vnd.jupyter.widget-view+json" not in str(book)
+    assert outputs["assigned"] == []
+    assert "<caption>Run " in outputs["run"][0].data["text/html"]
+    assert "Usage:" in outputs["help"][0].text
+    assert not any(VIEW in str(outputs[name]) for name in ("status", "runs", "run", "help"))
 
 
-def test_an_error_is_one_line_and_stops_run_all(kernel_environment: Path) -> None:
-    with pytest.raises(CellExecutionError) as caught:
-        executed(kernel_environment, "%load_ext loops_nb", "%loops run no-such-run", "print('went on')")
-    assert "NotFoundError" in str(caught.value)
-    book = executed(kernel_environment, "%load_ext loops_nb", "%loops rnus", allow_errors=True)
-    output = book.cells[1].outputs[0]
-    assert output.output_type == "error"
-    assert output.traceback == ["InvalidArgumentError: %loops has no verb 'rnus'. Did you mean runs?"]
+def test_errors_are_one_line_and_fail_the_cell(outputs: dict[str, list[Any]]) -> None:
+    (typo,) = outputs["typo"]
+    assert typo.output_type == "error"
+    assert typo.traceback == ["InvalidArgumentError: %loops has no verb 'rnus'. Did you mean runs?"]
+    (unknown,) = outputs["unknown"]
+    assert unknown.output_type == "error"
+    assert unknown.ename == "NotFoundError"
 
 
-def test_where_nobody_can_be_asked_a_script_is_told_of_y(kernel_environment: Path) -> None:
-    cells = [
-        "%load_ext loops_nb",
-        "s = %loops create session",
-        "r = %loops create run --session $s -m Qwen/Qwen3-8B",
-        "%loops deactivate run $r",
-    ]
-    book = executed(kernel_environment, *cells, "%loops deactivate run $r -y", "%loops login", allow_errors=True)
-    assert "Add -y to the line if you are sure." in book.cells[3].outputs[-1].evalue
-    assert "Deactivated" in book.cells[4].outputs[0].data["text/plain"]
-    assert "Set BASETEN_API_KEY" in book.cells[5].outputs[-1].evalue
+def test_prompts_name_the_alternative_for_scripts(outputs: dict[str, list[Any]]) -> None:
+    assert "Add -y to the line if you are sure." in outputs["confirm"][-1].evalue
+    assert "Deactivated" in outputs["confirmed"][0].data["text/plain"]
+    assert "Set BASETEN_API_KEY" in outputs["login"][-1].evalue
 
 
-def test_a_terminal_shows_a_listing_as_text(kernel_environment: Path) -> None:
+def test_panels_are_shown_once_after_their_reports(outputs: dict[str, list[Any]]) -> None:
+    shown = [outputs[name] for name in ("training", "kept", "last", "silent")]
+    for report, view, *rest in shown:
+        assert report.output_type == view.output_type == "display_data"
+        assert "loops-nb-report" in report.data["text/html"]
+        assert "UTC+09:00 (Asia/Tokyo)" in report.data["text/html"]
+        assert "UTC+09:00 (Asia/Tokyo)" in report.data["text/plain"]
+        assert not any(VIEW in output.get("data", {}) for output in rest)
+    assert [len(cell) for cell in shown] == [3, 3, 2, 2]
+    training, kept, *_ = shown
+    assert training[2].text == "trains\n"
+    assert re.fullmatch(r"RunPanel \d+ True 3\.0\n4\.0\n", kept[2].text)
+    assert VIEW in training[1].data
+    assert VIEW not in kept[1].data, "frozen: only the report is left"
+    assert "display:none" in training[0].data["text/html"]
+    assert "display:none" not in kept[0].data["text/html"]
+    assert "Frozen" in kept[0].data["text/plain"]
+
+
+def test_report_of_curves_includes_later_cells(outputs: dict[str, list[Any]]) -> None:
+    report, live = outputs["curves"]
+    assert "<svg" in report.data["text/html"]
+    assert "0.025 @ 39" in report.data["text/html"]
+    assert live.data["text/plain"] == "(live panel: needs a running kernel)"
+
+
+def test_terminal_prints_a_listing_as_text(environment: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor", "--quick"],
         input="%load_ext loops_nb\n%config LoopsMagics.row_limit = 3\n%loops runs\n%loops rnus\n%unload_ext loops_nb\n",
-        cwd=kernel_environment,
+        cwd=environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -99,19 +158,3 @@ def test_a_terminal_shows_a_listing_as_text(kernel_environment: Path) -> None:
     assert "InvalidArgumentError: %loops has no verb 'rnus'. Did you mean runs?" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 400
-
-
-def test_loading_in_a_running_kernel_is_quick(kernel_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As with an installed package, the code is compiled already.
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(kernel_environment / "pyc"))
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    measure = (
-        "import sys, time\nshell = get_ipython()\nhad = set(sys.modules)\nstarted = time.process_time()\n"
-        "shell.run_line_magic('load_ext', 'loops_nb')\ntook = time.process_time() - started\n"
-        "heavy = ('httpx', 'httpcore', 'pandas', 'ipywidgets', 'anywidget', 'keyring')\n"
-        "print([m for m in heavy if m in sys.modules and m not in had], took)"
-    )
-    said = [executed(kernel_environment, measure).cells[0].outputs[0].text for _ in range(4)]
-    assert all(text.startswith("[] ") for text in said)
-    # The first one compiled; time of the processor, because this machine is shared.
-    assert min(float(text.split()[-1]) for text in said[1:]) <= 0.015

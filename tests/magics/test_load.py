@@ -1,4 +1,4 @@
-"""Loading is light, unloading is complete."""
+"""Loading and unloading the extension."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ from pathlib import Path
 from loops_nb import faults
 from tests.magics.conftest import Notebook
 
-HEAVY = ("httpx", "httpcore", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn", "tomllib", "zoneinfo")
+HEAVY = (
+    "httpx",
+    "httpcore",
+    "pandas",
+    "numpy",
+    "ipywidgets",
+    "anywidget",
+    "keyring",
+    "starlette",
+    "uvicorn",
+    "tomllib",
+    "zoneinfo",
+)
 
 LOAD = f"""
 import json, sys, time
@@ -31,19 +43,29 @@ def test_loading_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:
     environment = {**os.environ, "IPYTHONDIR": str(tmp_path), "PYTHONPYCACHEPREFIX": str(tmp_path / "pyc")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     root = Path(__file__).parents[2]
-    times = []
-    for _ in range(4):
-        done = subprocess.run([sys.executable, "-c", LOAD], cwd=root, env=environment, capture_output=True, text=True, check=True)
+    took = float("inf")
+    for attempt in range(4):
+        done = subprocess.run(
+            [sys.executable, "-c", LOAD], cwd=root, env=environment, capture_output=True, text=True, check=True
+        )
         found = json.loads(done.stdout.splitlines()[-1])
         assert found["heavy"] == []
-        times.append(found["took"])
-    # The first one compiled.
-    assert min(times[1:]) <= 0.015, times
+        # The first attempt compiles; another process can slow down any other.
+        if attempt:
+            took = min(took, found["took"])
+        if took <= 0.015:
+            break
+    assert took <= 0.015
 
 
 def test_importing_the_package_does_not_need_ipython() -> None:
-    code = "import sys, loops_nb, loops_nb.config, loops_nb.magics; print([m for m in ('IPython', 'traitlets') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    code = (
+        "import sys, loops_nb, loops_nb.config, loops_nb.magics; print([m for m in ('IPython', 'traitlets') if m "
+        "in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -56,12 +78,15 @@ def state(book: Notebook) -> tuple[object, ...]:
         len(ip.configurables),
         list(ip.Completer.custom_matchers),
         list(ip.input_transformers_cleanup),
-        [(dict(formatters[mime].type_printers), dict(formatters[mime].deferred_printers)) for mime in ("text/html", "text/plain")],
+        [
+            (dict(formatters[mime].type_printers), dict(formatters[mime].deferred_printers))
+            for mime in ("text/html", "text/plain")
+        ],
         sorted(name for name in vars(ip) if "loops" in name),
     )
 
 
-def test_unloading_takes_everything_back(notebook: Notebook) -> None:
+def test_unloading_restores_the_shell(notebook: Notebook) -> None:
     with_it = state(notebook)
     notebook.run("%unload_ext loops_nb")
     without = state(notebook)
@@ -75,7 +100,7 @@ def test_unloading_takes_everything_back(notebook: Notebook) -> None:
     notebook.run("%load_ext loops_nb")
 
 
-def test_unloading_gives_back_a_magic_and_a_formatter_that_were_there(notebook: Notebook) -> None:
+def test_unloading_restores_previous_magic_and_formatter(notebook: Notebook) -> None:
     import pandas as pd
 
     notebook.run("%unload_ext loops_nb")
@@ -90,7 +115,9 @@ def test_unloading_gives_back_a_magic_and_a_formatter_that_were_there(notebook: 
     try:
         notebook.run("%load_ext loops_nb")
         assert "Baseten Loops" in notebook.run("%loops --help").out
-        assert notebook.html(pd.DataFrame({"a": [1]})) == "<b>theirs</b>", "frames that are not ours go on to the former formatter"
+        assert notebook.html(pd.DataFrame({"a": [1]})) == "<b>theirs</b>", (
+            "frames that are not ours go on to the former formatter"
+        )
         notebook.run("%unload_ext loops_nb")
         assert notebook.run("%loops").value == "theirs"
         assert html.lookup_by_type(pd.DataFrame) is theirs
@@ -108,7 +135,7 @@ def test_loading_twice_changes_nothing(notebook: Notebook) -> None:
     assert state(notebook) == before
 
 
-def test_help_is_there_in_all_three_ways(notebook: Notebook) -> None:
+def test_help_by_flag_verb_and_question_mark(notebook: Notebook) -> None:
     said = notebook.run("%loops --help").out
     for word in ("Usage:", "checkpoints [RUN]", "Examples:", "df = %loops runs --base-model Qwen/Qwen3-8B"):
         assert word in said
@@ -121,7 +148,7 @@ def test_help_is_there_in_all_three_ways(notebook: Notebook) -> None:
     assert "session" in notebook.run("%loops create --help").out
 
 
-def test_with_nothing_to_connect_to_it_explains_two_ways_in(notebook: Notebook) -> None:
+def test_status_without_connection_names_two_ways_to_start(notebook: Notebook) -> None:
     ran = notebook.run("%loops")
     assert ran.out.count("\n") == 3
     assert "%loops local start" in ran.out
@@ -130,11 +157,11 @@ def test_with_nothing_to_connect_to_it_explains_two_ways_in(notebook: Notebook) 
     assert "To fix: %loops local start" in notebook.run("%loops doctor").out.splitlines()[-1]
 
 
-def test_doctor_prints_faults_of_the_package_with_their_traceback(notebook: Notebook) -> None:
+def test_doctor_prints_bugs_with_traceback(notebook: Notebook) -> None:
     try:
         raise KeyError("sentinel-fault")  # noqa: TRY301 - what is caught needs a traceback
     except KeyError as error:
         faults.record(logging.getLogger("loops_nb.tests"), "showing the panel 'Run r1'", error)
     said = notebook.run("%loops doctor").out
-    assert "Fault of loops_nb, while showing the panel 'Run r1': KeyError: 'sentinel-fault' (1 time)" in said
+    assert "Bug in loops_nb, while showing the panel 'Run r1': KeyError: 'sentinel-fault' (1 time)" in said
     assert "    Traceback (most recent call last):" in said

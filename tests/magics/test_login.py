@@ -1,4 +1,4 @@
-"""Keys: asked for without an echo, checked, kept; and never to be seen anywhere."""
+"""``%loops login``: prompt, check and storage of the API key, which is never shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.client.scripted_server import Answer, Received, ScriptedServer, close
 from tests.magics.conftest import Notebook
 
 SENTINEL = "SENTINELkey0123456789abcdefXYZ"
-#: Typed on lines by mistake, so it does stand in the history.
+#: PartialLine on lines by mistake, so it does stand in the history.
 TYPED = "TYPEDkey0123456789abcdefXYZ00"
 WRONG = "WRONGkey0123456789abcdefghijk"
 
@@ -47,7 +47,7 @@ def typing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return will_type
 
 
-def test_a_key_is_checked_and_kept_where_only_its_owner_reads(
+def test_login_checks_the_key_and_stores_it_privately(
     notebook: Notebook, hosted: ScriptedServer, typing: Callable[[str], None], home: Path
 ) -> None:
     typing(f"Bearer {SENTINEL}\n")
@@ -62,16 +62,18 @@ def test_a_key_is_checked_and_kept_where_only_its_owner_reads(
     assert "No key was stored" in notebook.run("%loops logout").out
 
 
-def test_a_wrong_key_is_not_kept(notebook: Notebook, hosted: ScriptedServer, typing: Callable[[str], None], home: Path) -> None:
+def test_rejected_key_is_not_stored(
+    notebook: Notebook, hosted: ScriptedServer, typing: Callable[[str], None], home: Path
+) -> None:
     typing(WRONG)
     ran = notebook.run("%loops login", fails=True)
     assert isinstance(ran.error, CredentialsError)
-    assert f"{hosted.url} does not accept this key, so it was not kept." in ran.out
+    assert f"{hosted.url} does not accept this key, so it was not stored." in ran.out
     assert WRONG not in ran.out
     assert not (home / "api-key").exists()
 
 
-def test_without_the_service_a_key_is_kept_and_said_to_be_unchecked(
+def test_unchecked_key_is_stored_with_a_notice(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch, typing: Callable[[str], None], home: Path
 ) -> None:
     monkeypatch.setenv("LOOPS_BASE_URL", f"http://127.0.0.1:{closed_port()}")
@@ -82,7 +84,7 @@ def test_without_the_service_a_key_is_kept_and_said_to_be_unchecked(
 
 
 @pytest.mark.parametrize("text", ["", "   ", "two words", "käse"])
-def test_what_cannot_be_a_key_is_refused_unshown(
+def test_invalid_key_is_rejected_without_showing_it(
     notebook: Notebook, hosted: ScriptedServer, typing: Callable[[str], None], text: str
 ) -> None:
     typing(text)
@@ -93,42 +95,45 @@ def test_what_cannot_be_a_key_is_refused_unshown(
 
 
 @pytest.mark.parametrize(
-    "line", [f"login {TYPED}", f"login --key {TYPED}", f"login --api-key={TYPED}", f"login x {TYPED}", f"login '{TYPED}"]
+    "line",
+    [f"login {TYPED}", f"login --key {TYPED}", f"login --api-key={TYPED}", f"login x {TYPED}", f"login '{TYPED}"],
 )
-def test_a_key_on_the_line_is_refused_and_not_repeated(notebook: Notebook, home: Path, line: str) -> None:
+def test_key_on_the_line_is_rejected_and_not_repeated(notebook: Notebook, home: Path, line: str) -> None:
     ran = notebook.run(f"%loops {line}", fails=True)
     assert isinstance(ran.error, InvalidArgumentError)
     assert TYPED not in ran.out
     assert not (home / "api-key").exists()
 
 
-@pytest.mark.parametrize("line", [f"login {TYPED}", f"login --key {TYPED}", f"login --api-key={TYPED}", f"login x {TYPED}"])
-def test_it_says_why_a_key_on_the_line_is_refused(notebook: Notebook, line: str) -> None:
+@pytest.mark.parametrize(
+    "line", [f"login {TYPED}", f"login --key {TYPED}", f"login --api-key={TYPED}", f"login x {TYPED}"]
+)
+def test_key_on_the_line_error_explains_why(notebook: Notebook, line: str) -> None:
     said = notebook.run(f"%loops {line}", fails=True).out
-    assert "saved in the notebook and in the history" in said
-    assert "type %loops login alone" in said
+    assert "saved in the notebook and its history" in said
+    assert "run %loops login alone" in said
 
 
-def test_where_nobody_can_be_asked(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(_prompt: str = "") -> str:
+def test_login_without_a_prompt_fails(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_prompt(_prompt: str = "") -> str:
         raise NotImplementedError("getpass was called, but this frontend does not support input requests.")
 
     def shown(_prompt: str = "") -> str:
         warnings.warn("Can not control echo on the terminal.", getpass.GetPassWarning, stacklevel=2)
         return SENTINEL
 
-    for asking in (nobody, shown):
+    for asking in (no_prompt, shown):
         monkeypatch.setattr(getpass, "getpass", asking)
         assert "Set BASETEN_API_KEY in the environment" in notebook.run("%loops login", fails=True).out
 
 
-def test_a_key_in_the_environment_wins_and_login_says_so(
+def test_environment_key_takes_precedence_and_login_says_so(
     notebook: Notebook, hosted: ScriptedServer, typing: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BASETEN_API_KEY", SENTINEL)
     typing(SENTINEL)
-    assert "BASETEN_API_KEY is set and wins over the stored key" in notebook.run("%loops login").out
-    assert "goes on being used" in notebook.run("%loops logout").out
+    assert "BASETEN_API_KEY is set and takes precedence over the stored key" in notebook.run("%loops login").out
+    assert "is still used" in notebook.run("%loops logout").out
 
 
 LINES = (
@@ -154,8 +159,13 @@ LINES = (
 
 
 @pytest.mark.parametrize("key", [SENTINEL, WRONG])
-def test_a_key_is_in_no_output_history_traceback_or_namespace(
-    notebook: Notebook, hosted: ScriptedServer, typing: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path
+def test_key_is_in_no_output_history_traceback_or_namespace(
+    notebook: Notebook,
+    hosted: ScriptedServer,
+    typing: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    tmp_path: Path,
 ) -> None:
     os.environ.pop("BASETEN_API_KEY", None)
     monkeypatch.setenv("BASETEN_API_KEY", key)
@@ -166,7 +176,9 @@ def test_a_key_is_in_no_output_history_traceback_or_namespace(
         for line in LINES:
             ran = notebook.run(f"x = %loops {line}" if line in {"runs", "connect"} else f"%loops {line}", fails=None)
             seen += [ran.out, repr(ran.error), str(getattr(ran.error, "__dict__", ""))]
-            seen += [notebook.plain(value) for value in (ran.value, notebook.shell.user_ns.get("x")) if value is not None]
+            seen += [
+                notebook.plain(value) for value in (ran.value, notebook.shell.user_ns.get("x")) if value is not None
+            ]
             if ran.error is not None:
                 seen.append(notebook.run("%tb", fails=None).out)
     finally:
@@ -185,7 +197,9 @@ def test_a_key_is_in_no_output_history_traceback_or_namespace(
     assert not [path for path in files if key.encode() in path.read_bytes()]
 
 
-def test_a_wrong_key_is_one_line_with_the_fix(notebook: Notebook, hosted: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_key_error_is_one_line_with_a_hint(
+    notebook: Notebook, hosted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BASETEN_API_KEY", WRONG)
     ran = notebook.run("%loops runs", fails=True)
     assert isinstance(ran.error, AuthenticationError)
@@ -196,7 +210,9 @@ def test_a_wrong_key_is_one_line_with_the_fix(notebook: Notebook, hosted: Script
     assert "No runs yet" in notebook.run("%loops runs").out, "a new key in the environment is used at once"
 
 
-def test_a_fault_of_ours_shows_a_traceback_but_no_key(notebook: Notebook, hosted: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traceback_of_a_bug_does_not_contain_the_key(
+    notebook: Notebook, hosted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BASETEN_API_KEY", SENTINEL)
 
     def faulty(text: str) -> Callable[..., Any]:

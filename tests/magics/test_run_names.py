@@ -1,4 +1,4 @@
-"""Runs named by their names on the lines of ``%loops``, and where Python takes what a line takes."""
+"""Run names in place of ids, on lines of ``%loops`` and in Python."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ NAME = "support-tone-r8"
 @pytest.fixture
 def known(live: Notebook) -> tuple[Notebook, Any]:
     """Return a connected notebook and the run that alone has its name."""
-    run = next(run for run in live.desk.loops.runs.list() if run.name == NAME)
-    live.desk.knowledge.forget()
+    run = next(run for run in live.context.loops.runs.list() if run.name == NAME)
+    live.context.cache.clear()
     return live, run
 
 
@@ -37,22 +37,24 @@ def known(live: Notebook) -> tuple[Notebook, Any]:
         ("find --name {name}", lambda run, shown: shown["id"].tolist() == [run.id]),
     ],
 )
-def test_a_unique_name_means_its_run_in_every_verb(known: tuple[Notebook, Any], line: str, ids: Any) -> None:
+def test_unique_run_name_works_in_every_verb(known: tuple[Notebook, Any], line: str, ids: Any) -> None:
     notebook, run = known
-    saved = next(c for c in notebook.desk.loops.checkpoints.list(run_id=run.id) if c.target == "trainer").checkpoint_id
+    saved = next(
+        c for c in notebook.context.loops.checkpoints.list(run_id=run.id) if c.target == "trainer"
+    ).checkpoint_id
     typed = line.replace("{name!u}", NAME.upper()).format(name=NAME, saved=saved)
     shown = notebook.run(f"%loops {typed}").value
     assert ids(run, shown)
 
 
-def test_watching_a_run_by_its_name_shows_it(known: tuple[Notebook, Any]) -> None:
+def test_watch_takes_a_run_name(known: tuple[Notebook, Any]) -> None:
     notebook, run = known
     assert run.id in notebook.run(f"%loops watch {NAME}").out
     assert run.id in notebook.run(f"%loops watch checkpoints {NAME}").out
 
 
-def test_python_takes_names_where_checkpoints_are_resolved(known: tuple[Notebook, Any]) -> None:
-    loops, run = known[0].desk.loops, known[1]
+def test_checkpoint_resolver_takes_run_names(known: tuple[Notebook, Any]) -> None:
+    loops, run = known[0].context.loops, known[1]
     refs = loops.checkpoints.choose(run_id=NAME, target="trainer")
     assert {ref.run_id for ref in refs} == {run.id}
     assert loops.checkpoints.choose(f"{NAME}/{refs[0].name}", target="trainer") == [refs[0]]
@@ -61,7 +63,7 @@ def test_python_takes_names_where_checkpoints_are_resolved(known: tuple[Notebook
 
 
 @pytest.mark.parametrize(("word", "hint"), [("support-tone-r9", NAME), ("'no such run'", "%loops runs lists")])
-def test_an_unknown_name_offers_near_ones_or_the_listing(known: tuple[Notebook, Any], word: str, hint: str) -> None:
+def test_unknown_run_name_suggests_similar_ones(known: tuple[Notebook, Any], word: str, hint: str) -> None:
     ran = known[0].run(f"%loops run {word}", fails=True)
     assert isinstance(ran.error, NotFoundError)
     assert hint in ran.out
@@ -71,13 +73,13 @@ def test_an_unknown_name_offers_near_ones_or_the_listing(known: tuple[Notebook, 
 @pytest.fixture
 def twins(live: Notebook) -> tuple[Notebook, list[str]]:
     """Return a notebook connected to a service where two runs have one name, and the names hold a space."""
-    loops = live.desk.loops
+    loops = live.context.loops
     session = loops.sessions.create()
     made = [loops.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B", name="twin run").id for _ in range(2)]
     return live, made
 
 
-def test_a_name_of_two_runs_is_refused_with_both_ids(twins: tuple[Notebook, list[str]]) -> None:
+def test_ambiguous_run_name_error_lists_ids(twins: tuple[Notebook, list[str]]) -> None:
     notebook, made = twins
     for line in (
         "run 'twin run'",
@@ -90,21 +92,23 @@ def test_a_name_of_two_runs_is_refused_with_both_ids(twins: tuple[Notebook, list
         assert isinstance(ran.error, InvalidArgumentError), line
         assert "runs are named 'twin run'" in ran.out
         assert all(identity in ran.out for identity in made)
-    assert {run.status.name for run in notebook.desk.loops.runs.list() if run.id in made and run.status} == {"ACTIVE"}
+    assert {run.status.name for run in notebook.context.loops.runs.list() if run.id in made and run.status} == {
+        "ACTIVE"
+    }
     for identity in made:
         notebook.run(f"%loops deactivate run {identity} -y")
 
 
-def test_a_deactivation_takes_the_exact_name_only(live: Notebook) -> None:
-    loops = live.desk.loops
+def test_deactivate_requires_the_exact_name(live: Notebook) -> None:
+    loops = live.context.loops
     session = loops.sessions.create()
     run = loops.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B", name="One Of Its Kind")
     assert isinstance(live.run("%loops deactivate run 'one of its kind' -y", fails=True).error, NotFoundError)
     assert live.run("%loops deactivate run 'One Of Its Kind' -y").value.id == run.id
 
 
-def test_an_id_wins_over_a_name(live: Notebook) -> None:
-    loops = live.desk.loops
+def test_run_id_takes_precedence_over_name(live: Notebook) -> None:
+    loops = live.context.loops
     session = loops.sessions.create()
     first = loops.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B", name="first-of-two")
     second = loops.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B", name=first.id)

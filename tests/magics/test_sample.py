@@ -1,4 +1,4 @@
-"""``%%loops sample``, in a real shell over real HTTP."""
+"""``%%loops sample`` with a scripted sampler."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def asking(notebook: Notebook, server: SamplerServer, monkeypatch: pytest.Monkey
     return notebook
 
 
-def test_the_cell_is_the_prompt(asking: Notebook, server: SamplerServer) -> None:
+def test_sample_uses_the_cell_as_prompt(asking: Notebook, server: SamplerServer) -> None:
     prompt = "Say $this and {that};\n  # no comment\n%loops runs"
     ran = asking.run(f"%%loops sample {SAMPLER}\n{prompt}\n")
     assert bytes(server.asked[-1].json["prompt"]).decode() == prompt
@@ -37,20 +37,33 @@ def test_the_cell_is_the_prompt(asking: Notebook, server: SamplerServer) -> None
     assert asking.plain(ran.value) == ran.value.text(120) or "  | ab" in asking.plain(ran.value)
 
 
-def test_a_semicolon_on_the_line_shows_nothing_one_in_the_prompt_is_the_prompts(asking: Notebook, server: SamplerServer) -> None:
+def test_semicolon_on_the_line_hides_the_result_of_sample(asking: Notebook, server: SamplerServer) -> None:
     assert asking.run(f"%%loops sample {SAMPLER};\nprompt").out == ""
     assert "  | ab" in asking.run(f"%%loops sample {SAMPLER}\nx = 1;").out
     assert bytes(server.asked[-1].json["prompt"]) == b"x = 1;"
 
 
-def test_every_option(asking: Notebook, server: SamplerServer) -> None:
+def test_sample_passes_every_option(asking: Notebook, server: SamplerServer) -> None:
     server.answers = [completions(choice("ab"), choice("c"))]
-    line = f"sample {RUN} --n 2 --max-tokens 7 --temperature 0 --top-p 0.5 --top-k 3 --seed -4 --stop '\\n' --stop END -o df"
+    line = (
+        f"sample {RUN} --n 2 --max-tokens 7 --temperature 0 --top-p 0.5 --top-k 3 --seed -4 --stop '\\n' --stop "
+        f"END -o df"
+    )
     ran = asking.run(f"%%loops {line}\nprompt")
     sent = {
-        name: value for name, value in server.asked[-1].json.items() if name not in {"prompt", "logprobs", "return_tokens_as_token_ids"}
+        name: value
+        for name, value in server.asked[-1].json.items()
+        if name not in {"prompt", "logprobs", "return_tokens_as_token_ids"}
     }
-    assert sent == {"n": 2, "max_tokens": 7, "temperature": 0.0, "top_p": 0.5, "top_k": 3, "seed": -4, "stop": ["\n", "END"]}
+    assert sent == {
+        "n": 2,
+        "max_tokens": 7,
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "top_k": 3,
+        "seed": -4,
+        "stop": ["\n", "END"],
+    }
     frame = asking.shell.user_ns["df"]
     assert list(frame["text"]) == ["ab", "c"]
     assert set(frame["source"]) == {RUN}
@@ -59,15 +72,18 @@ def test_every_option(asking: Notebook, server: SamplerServer) -> None:
 
 
 @pytest.mark.parametrize("word", [PIN, "step-10", f"{RUN}/step-10", f"{RUN}/sampler_weights/step-10"])
-def test_checkpoints_beside_a_sampler(asking: Notebook, server: SamplerServer, word: str) -> None:
+def test_sample_compares_checkpoints(asking: Notebook, server: SamplerServer, word: str) -> None:
     ran = asking.run(f"%%loops sample {RUN} --compare {word}\nprompt")
     pins = [(one.headers.get("x-checkpoint-path"), one.headers.get("x-min-policy-version")) for one in server.asked]
     assert pins == [(NEWEST, "1"), (PIN, None)]
-    assert [item.source for item in ran.value] == [RUN, PIN.removeprefix("bt://loops:") if word.startswith("bt:") else word]
+    assert [item.source for item in ran.value] == [
+        RUN,
+        PIN.removeprefix("bt://loops:") if word.startswith("bt:") else word,
+    ]
     assert ran.value.frame["checkpoint"].tolist()[1:] == [PIN]
 
 
-def test_samplers_beside_a_sampler_by_id_and_by_name(asking: Notebook, server: SamplerServer) -> None:
+def test_sample_compares_samplers_by_id_and_name(asking: Notebook, server: SamplerServer) -> None:
     server.name = "Math-1"
     asked = asking.run(f"%%loops sample math-1 --compare {SAMPLER} --compare {RUN}\nprompt").value
     assert [item.source for item in asked] == ["math-1", SAMPLER, RUN]
@@ -77,7 +93,7 @@ def test_samplers_beside_a_sampler_by_id_and_by_name(asking: Notebook, server: S
     assert [item.run_id for item in alone] == [None, None]
 
 
-def test_a_name_of_several_runs(asking: Notebook, server: SamplerServer) -> None:
+def test_sample_rejects_an_ambiguous_name(asking: Notebook, server: SamplerServer) -> None:
     server.name, server.twins = "twice", 2
     ran = asking.run("%%loops sample twice\nprompt", fails=True)
     assert isinstance(ran.error, InvalidArgumentError)
@@ -93,35 +109,35 @@ def test_a_name_of_several_runs(asking: Notebook, server: SamplerServer) -> None
         ("sample X --n one", "--n must be a whole number"),
         ("sample X --temperature hot", "--temperature must be a number"),
         ("sample X --nonsense", "has no option"),
-        ("sample X -o 1x", "-o takes a name"),
-        ("sample X -o class", "-o takes a name"),
+        ("sample X -o 1x", "-o takes a variable name"),
+        ("sample X -o class", "-o takes a variable name"),
         ("sample X Y", "one too many"),
-        ("runs", "%loops runs is a line, not a whole cell"),
-        ("", "needs to know what to do with the cell"),
+        ("runs", "%loops runs is a line magic, not a cell magic"),
+        ("", "needs a verb for the cell"),
     ],
 )
-def test_lines_that_cannot_be_done(asking: Notebook, server: SamplerServer, line: str, words: str) -> None:
+def test_sample_rejects_wrong_lines(asking: Notebook, server: SamplerServer, line: str, words: str) -> None:
     ran = asking.run(f"%%loops {line}\nprompt", fails=True)
     assert isinstance(ran.error, InvalidArgumentError)
     assert words in ran.out
     assert server.asked == []
 
 
-def test_a_cell_without_a_prompt_and_a_line_without_a_cell(asking: Notebook) -> None:
-    assert "holds the prompt" in asking.run(f"%%loops sample {SAMPLER}\n \n", fails=True).out
+def test_sample_needs_a_prompt_and_a_cell(asking: Notebook) -> None:
+    assert "must contain the prompt" in asking.run(f"%%loops sample {SAMPLER}\n \n", fails=True).out
     assert "write %% with two percent signs" in asking.run(f"%loops sample {SAMPLER}", fails=True).out
 
 
-def test_what_is_not_there(asking: Notebook, server: SamplerServer) -> None:
+def test_sample_reports_unknown_samplers_and_checkpoints(asking: Notebook, server: SamplerServer) -> None:
     gone = asking.run("%%loops sample samp_def780\nprompt", fails=True)
     assert isinstance(gone.error, NotFoundError)
     assert f"Did you mean {SAMPLER}?" in gone.out
     other = asking.run(f"%%loops sample {RUN} --compare step-11\nprompt", fails=True)
-    assert "'step-11' is no sampler and no run" in other.out
+    assert "'step-11' is not a sampler or a run" in other.out
     assert server.asked == [], "all are looked for before one is asked"
 
 
-def test_a_refusal_is_one_line(asking: Notebook, server: SamplerServer) -> None:
+def test_sample_error_of_the_service_is_one_line(asking: Notebook, server: SamplerServer) -> None:
     server.answers = [Answer({"message": "prompt too long"}, status=422)]
     ran = asking.run(f"%%loops sample {SAMPLER}\nprompt", fails=True)
     assert "BadRequestError: Could not sample from sampler" in ran.out
@@ -129,16 +145,16 @@ def test_a_refusal_is_one_line(asking: Notebook, server: SamplerServer) -> None:
     assert "Traceback" not in ran.out
 
 
-def test_help_in_all_its_places(asking: Notebook) -> None:
+def test_sample_help(asking: Notebook) -> None:
     for cell in ("%%loops sample --help\nprompt", "%loops sample --help", "%loops help sample"):
         assert "%%loops sample SAMPLER [--compare SAMPLER|CKPT] ..." in asking.run(cell).out
     assert "%%loops sample" in asking.run("%loops --help").out
 
 
-def test_completion_on_the_line(asking: Notebook) -> None:
+def test_completion_of_sample(asking: Notebook) -> None:
     asking.run(f"%%loops sample {RUN}\nprompt")
-    asking.desk.knowledge.add("run", [RUN])
-    asking.desk.knowledge.add("uri", [PIN])
+    asking.context.cache.add("run", [RUN])
+    asking.context.cache.add("uri", [PIN])
     assert asking.completions("%%loops s") == ["%%loops sample"]
     assert asking.completions("%%loops sample k4") == [f"%%loops sample {RUN}"]
     assert asking.completions("%%loops sample samp") == [f"%%loops sample {SAMPLER}"]
@@ -147,7 +163,7 @@ def test_completion_on_the_line(asking: Notebook) -> None:
     assert "%loops sample" not in asking.completions("%loops s"), "a line takes no cell"
 
 
-def test_unloading_takes_both_magics_back(notebook: Notebook) -> None:
+def test_unloading_removes_both_magics(notebook: Notebook) -> None:
     magics = notebook.shell.magics_manager.magics
     assert all("loops" in magics[kind] for kind in ("line", "cell"))
     notebook.shell.extension_manager.unload_extension("loops_nb")

@@ -1,15 +1,20 @@
-"""A semicolon at the end of a line means: do it, and do not show it.  What is assigned is kept all the same."""
+"""A final semicolon hides the result, but not from an assignment."""
 
 from __future__ import annotations
 
 import pytest
 
-from loops_nb.magics.semicolon import without_semicolon
+from loops_nb.magics.extension import strip_semicolon
 from tests.magics.conftest import Notebook
 
 
-def test_what_is_assigned_is_kept_and_what_is_not_is_not_shown(live: Notebook) -> None:
-    for cell in ("df = %loops runs;", "%%time\ndf = %loops runs ; ", "df: object = %loops runs;;", "if True:\n    df = %loops runs;"):
+def test_semicolon_keeps_the_assigned_value(live: Notebook) -> None:
+    for cell in (
+        "df = %loops runs;",
+        "%%time\ndf = %loops runs ; ",
+        "df: object = %loops runs;;",
+        "if True:\n    df = %loops runs;",
+    ):
         live.shell.user_ns["df"] = None
         live.run(cell)
         assert len(live.shell.user_ns["df"]) > 1, cell
@@ -31,6 +36,6 @@ def test_what_is_assigned_is_kept_and_what_is_not_is_not_shown(live: Notebook) -
         "",
     ],
 )
-def test_other_lines_stay_as_they_are(line: str) -> None:
-    assert without_semicolon([line + "\n"]) == [line + "\n"]
-    assert without_semicolon(["%%writefile x.py\n", "df = %loops runs;\n"])[1] == "df = %loops runs;\n"
+def test_other_lines_are_not_rewritten(line: str) -> None:
+    assert strip_semicolon([line + "\n"]) == [line + "\n"]
+    assert strip_semicolon(["%%writefile x.py\n", "df = %loops runs;\n"])[1] == "df = %loops runs;\n"

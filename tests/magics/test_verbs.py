@@ -1,4 +1,4 @@
-"""The verbs, against the real local service over real HTTP."""
+"""Verbs with the local service over HTTP."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from loops_nb.api.models import Deployment, Run, Sampler, Session
 from loops_nb.errors import ConflictError, InvalidArgumentError, InvalidURIError, NotFoundError
-from loops_nb.loops import Loops
-from loops_nb.models import Deployment, Run, Sampler, Session
+from loops_nb.resources.loops import Loops
 from tests.magics.conftest import Notebook
 
 LISTINGS = ["runs", "samplers", "deployments", "capabilities", "checkpoints -m Qwen/Qwen3-8B", "find --newer-than 100d"]
@@ -25,7 +25,7 @@ def a_run(live: Notebook, **wanted: str) -> Any:
 
 
 @pytest.mark.parametrize("line", LISTINGS)
-def test_a_listing_is_a_plain_frame_that_is_kept_or_shown(live: Notebook, line: str) -> None:
+def test_listing_is_a_dataframe(live: Notebook, line: str) -> None:
     kept = live.run(f"kept = %loops {line}")
     assert kept.value is None
     assert kept.out == "", "an assignment shows nothing"
@@ -38,14 +38,14 @@ def test_a_listing_is_a_plain_frame_that_is_kept_or_shown(live: Notebook, line: 
     assert live.run(f"%loops {line};").out == "", "a semicolon shows nothing"
 
 
-def test_runs_are_filtered_by_the_service(live: Notebook) -> None:
+def test_runs_filters(live: Notebook) -> None:
     model = a_run(live)["base_model"]
     frame = live.run(f"%loops runs --base-model {model}").value
     assert set(frame["base_model"]) == {model}
     assert len(live.run(f"%loops runs --run {frame['id'].iloc[0]}").value) == 1
 
 
-def test_one_thing_is_an_object(live: Notebook) -> None:
+def test_run_sampler_and_deployment_return_objects(live: Notebook) -> None:
     row = a_run(live, status="ACTIVE", deployment_status="RUNNING")
     for verb, identity, kind in (
         ("run", row["id"], Run),
@@ -60,17 +60,20 @@ def test_one_thing_is_an_object(live: Notebook) -> None:
         assert live.shell.user_ns["thing"].id == identity
 
 
-def test_names_and_expressions_are_the_notebooks_own(live: Notebook) -> None:
+def test_line_expands_notebook_names_and_expressions(live: Notebook) -> None:
     row = a_run(live)
     live.run("run = %loops run {df.id[0]}")
     assert live.shell.user_ns["run"].id == row["id"]
     assert live.run("%loops run $run").value.id == row["id"]
-    assert live.run("def f(which):\n    return get_ipython().run_line_magic('loops', 'run {which}')\nf(run.id)").value.id == row["id"]
+    assert (
+        live.run("def f(which):\n    return get_ipython().run_line_magic('loops', 'run {which}')\nf(run.id)").value.id
+        == row["id"]
+    )
     assert "nope is not defined" in live.run("%loops run $nope", fails=True).out
     assert live.run("for x in df.id[:2]:\n    last = %loops run $x\nlast.id").value == live.shell.user_ns["df"].id[1]
 
 
-def test_checkpoints_in_all_ways(live: Notebook) -> None:
+def test_checkpoints_by_run_model_and_uri(live: Notebook) -> None:
     every = live.run("%loops checkpoints --base-model Qwen/Qwen3-8B").value
     run_id, uri, own_id = every["run_id"].iloc[0], every["uri"].iloc[0], every["id"].iloc[0]
     for line in (f"checkpoints {run_id}", f"checkpoints --run {run_id}", f"checkpoints --run={run_id}"):
@@ -91,11 +94,11 @@ def test_files_of_a_checkpoint_by_id_uri_and_name(live: Notebook) -> None:
     assert "url" not in by_id.columns
     assert int(by_id["size_bytes"].sum()) == int(first["size_bytes"])
     counts = every["checkpoint_id"].value_counts()
-    many = counts[counts > 1].index[0]
-    said = live.run(f"%loops files {many}", fails=True)
+    repeated = counts[counts > 1].index[0]
+    said = live.run(f"%loops files {repeated}", fails=True)
     assert isinstance(said.error, InvalidArgumentError)
-    assert "Say which: bt://loops:" in said.out
-    live.desk.knowledge.forget()
+    assert "Use one of: bt://loops:" in said.out
+    live.context.cache.clear()
     fresh = live.run(f"%loops files {first['uri']}").value
     assert len(fresh) == len(by_id), "a URI that was never listed is looked up"
     gone = live.run(f"%loops files {first['uri']}x", fails=True)
@@ -112,7 +115,10 @@ def test_logs_of_a_deployment(live: Notebook) -> None:
     assert "message" in ran.out
     assert "Add --logs" in live.run(f"%loops deployment {identity} --limit 2", fails=True).out
     assert "limit must be" in live.run(f"%loops deployment {identity} --logs --limit 0", fails=True).out
-    assert "--since goes back 7 days at most" in live.run(f"%loops deployment {identity} --logs --since 8d", fails=True).out
+    assert (
+        "--since goes back at most 7 days"
+        in live.run(f"%loops deployment {identity} --logs --since 8d", fails=True).out
+    )
 
 
 def test_find(live: Notebook) -> None:
@@ -127,17 +133,18 @@ def test_find(live: Notebook) -> None:
     nothing = live.run("%loops find --name no-such-name-anywhere")
     assert len(nothing.value) == 0
     assert "No runs match --name no-such-name-anywhere" in nothing.out
-    assert "needs to know something" in live.run("%loops find", fails=True).out
+    assert "needs at least one condition" in live.run("%loops find", fails=True).out
 
 
-def test_what_is_not_there_is_told_from_what_does_not_match(live: Notebook) -> None:
+def test_empty_listing_distinguishes_unknown_from_no_match(live: Notebook) -> None:
     live.run("s = %loops create session")
-    assert "is there and has no runs of yours" in live.run("%loops sessions $s").out
+    assert "exists and has no runs of yours" in live.run("%loops sessions $s").out
     assert (
-        "No runs match --base-model Qwen/Qwen3-8C. Did you mean Qwen/Qwen3-8B" in live.run("%loops runs\n%loops runs -m Qwen/Qwen3-8C").out
+        "No runs match --base-model Qwen/Qwen3-8C. Did you mean Qwen/Qwen3-8B"
+        in live.run("%loops runs\n%loops runs -m Qwen/Qwen3-8C").out
     )
     live.run("r = %loops create run --session $s -m Qwen/Qwen3-8B")
-    assert "has saved no checkpoint yet" in live.run("%loops checkpoints $r").out
+    assert "has saved no checkpoints yet" in live.run("%loops checkpoints $r").out
     live.run("%loops deactivate run $r -y")
 
 
@@ -168,7 +175,7 @@ def test_create_find_and_deactivate(live: Notebook, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(builtins, "input", answer(""))
     assert "Nothing was changed." in live.run(f"%loops deactivate run {run.id}").out
     assert name in asked[0]
-    assert "checkpoints stay" in asked[0]
+    assert "checkpoints are kept" in asked[0]
     assert live.run(f"%loops run {run.id}").value.status.name == "ACTIVE"
     monkeypatch.setattr(builtins, "input", answer("y"))
     assert live.run(f"%loops deactivate run {run.id}").value.id == run.id
@@ -180,20 +187,20 @@ def test_create_find_and_deactivate(live: Notebook, monkeypatch: pytest.MonkeyPa
     assert live.run(f"%loops deactivate deployment {bare.deployment_id} -y").value.id == bare.deployment_id
 
 
-def test_where_nobody_can_be_asked_it_says_how_to_go_on(live: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deactivate_without_a_prompt_suggests_yes(live: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = a_run(live, status="ACTIVE")["id"]
 
-    def nobody(_question: str = "") -> str:
+    def no_prompt(_question: str = "") -> str:
         raise NotImplementedError("raw_input was called, but this frontend does not support input requests.")
 
-    monkeypatch.setattr(builtins, "input", nobody)
+    monkeypatch.setattr(builtins, "input", no_prompt)
     said = live.run(f"%loops deactivate run {identity}", fails=True).out
-    assert "Nobody can be asked here, so nothing was changed. Add -y" in said
+    assert "This session cannot ask for confirmation, so nothing was changed. Add -y" in said
     assert live.run(f"%loops run {identity}").value.status.name == "ACTIVE"
 
 
 @pytest.mark.parametrize("verb", ["run", "sampler", "deployment", "deactivate run", "sessions", "checkpoints"])
-def test_a_misspelt_id_gets_the_near_ones(live: Notebook, verb: str) -> None:
+def test_misspelt_id_suggests_similar_ones(live: Notebook, verb: str) -> None:
     row = a_run(live, deployment_status="RUNNING")
     column = {"sampler": "sampler_id", "deployment": "deployment_id", "sessions": "session_id"}.get(verb, "id")
     wrong = row[column][:-1] + ("0" if row[column][-1] != "0" else "1")
@@ -203,24 +210,24 @@ def test_a_misspelt_id_gets_the_near_ones(live: Notebook, verb: str) -> None:
     assert len(ran.out.splitlines()) == 1, "one line, no traceback"
 
 
-def test_an_id_is_suggested_even_when_nothing_was_listed_yet(live: Notebook, service: str) -> None:
+def test_misspelt_id_suggestion_fetches_a_listing(live: Notebook, service: str) -> None:
     with Loops(base_url=service) as loops:
         right = loops.runs.list()[0].id
     assert f"Did you mean {right}" in live.run(f"%loops run {right}z", fails=True).out
 
 
-def test_the_id_of_another_kind_is_recognised(live: Notebook) -> None:
+def test_id_of_another_kind_is_recognised(live: Notebook) -> None:
     row = a_run(live, deployment_status="RUNNING")
     assert f"That is the id of a run: %loops run {row['id']}" in live.run(f"%loops sampler {row['id']}", fails=True).out
     assert f"%loops sampler {row['sampler_id']}" in live.run(f"%loops run {row['sampler_id']}", fails=True).out
 
 
-def test_sessions_without_an_id_offers_those_of_the_runs(live: Notebook) -> None:
+def test_sessions_without_id_suggests_known_ones(live: Notebook) -> None:
     row = a_run(live)
     assert row["session_id"] in live.run("%loops sessions", fails=True).out
 
 
-def test_the_state_of_things(live: Notebook, service: str) -> None:
+def test_status_shows_connection_and_counts(live: Notebook, service: str) -> None:
     ran = live.run("%loops")
     assert ran.value is None
     lines = ran.out.splitlines()

@@ -58,7 +58,9 @@ def test_report_of_a_cell_has_all_that_was_so_at_its_end(
         _LOGS.replace("KIND", "error") + "raise RuntimeError('the training broke')",
     ]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    NotebookClient(book, timeout=60, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        book, timeout=60, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
 
     def report(cell: int) -> str:
         outputs: list[Any] = book.cells[cell].outputs

@@ -8,16 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from loops_nb.magics.grammar import find_verb, understand
-from loops_nb.magics.words import split_words
+from loops_nb.magics.lexer import split_words
+from loops_nb.magics.parser import find_verb, parse
 from loops_nb.panels.columns import COLUMNS, LINES, TONES
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_types_of_the_page_are_those_of_the_kernel() -> None:
-    made = runpy.run_path(str(ROOT / "js" / "contract.py"))["contract"]()
-    assert (ROOT / "js" / "src" / "contract.ts").read_text("utf-8") == made, "run: python js/contract.py"
+def test_generated_typescript_types_are_up_to_date() -> None:
+    for path, contract in runpy.run_path(str(ROOT / "js" / "contract.py"))["CONTRACTS"].items():
+        assert path.read_text("utf-8") == contract(), "run: python js/contract.py"
 
 
 @pytest.mark.parametrize(("table", "words", "line"), [(t, w, line) for t, lines in LINES.items() for w, line in lines])
@@ -29,7 +29,7 @@ def test_every_line_that_a_row_offers_can_be_typed(table: Any, words: str, line:
 
         typed = split_words(filled.partition("%loops")[2], str)
         assert find_verb(VERBS, typed)
-        assert not understand(VERBS, typed).wants_help
+        assert not parse(VERBS, typed).wants_help
     else:
         compile(filled, "line", "exec")
 

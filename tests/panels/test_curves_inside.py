@@ -1,4 +1,4 @@
-"""The curves of a run in its own panel: a widget that is there from when somebody looks until the panel ends."""
+"""The curves of a run in its own panel: a widget that is there from the first look until the panel ends."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 
 import loops_nb
 from loops_nb import Loops
+from loops_nb.api.step_names import step_of
 from loops_nb.errors import LoopsError
 from loops_nb.panels import CheckpointsPanel, CurvesPanel, RunPanel, open_panels
-from loops_nb.panels.curves_inside import CurvesInside
+from loops_nb.panels.curves.tab import CurvesInside
 from loops_nb.panels.panel import Panel
-from loops_nb.steps import step_of
 from tests.panels.waiting import until
 from tests.service import AnyService
 
@@ -28,7 +28,7 @@ RUN = "p2syas8"
 
 @pytest.fixture
 def loops(service: AnyService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Loops]:
-    for name in ("panel", "curves"):
+    for name in ("panel", "curves.panel"):
         monkeypatch.setattr(f"loops_nb.panels.{name}.page_code", lambda *_: "export default { render() {} }")
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
     with Loops("key", service.url) as made:
@@ -42,7 +42,7 @@ class Page:
         self.panel = panel
         self.told: list[dict[str, Any]] = []
         monkeypatch.setattr(panel, "_send_now", self.told.append)
-        self.says(type="hello", view="v", have=None)
+        self.says(type="view_opened", view="v", have=None)
 
     def says(self, **message: Any) -> None:
         self.panel._heard(self.panel, message, [])
@@ -50,7 +50,7 @@ class Page:
     def opens_the_tab(self) -> dict[str, Any]:
         """Return the picture that it is answered with."""
         before = len(self.pictures)
-        self.says(type="draw", view="v", plot="curves", measure=False)
+        self.says(type="select_plot", view="v", plot="curves", measure=False)
         until(lambda: len(self.pictures) > before)
         return self.pictures[-1]
 
@@ -61,7 +61,7 @@ class Page:
 
     @property
     def pictures(self) -> list[dict[str, Any]]:
-        return [message for message in self.told if message["type"] == "picture"]
+        return [message for message in self.told if message["type"] == "plot"]
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def test_it_is_made_when_a_page_looks_and_only_once(page: Page) -> None:
     assert first["state"] == "drawn"
     assert list(widgets()) == [first["widget"]]
     assert f"%loops curves {RUN}" in first["text"]
-    page.says(type="draw", view="v", plot=None, measure=False)
-    page.says(type="hello", view="w", have=None)
+    page.says(type="select_plot", view="v", plot=None, measure=False)
+    page.says(type="view_opened", view="w", have=None)
     again = page.opens_the_tab()
     assert again == first
     assert list(widgets()) == [first["widget"]]
@@ -96,13 +96,13 @@ def test_it_is_made_when_a_page_looks_and_only_once(page: Page) -> None:
 
 def test_it_shows_the_run_of_the_panel_from_its_first_step(page: Page) -> None:
     inside = page.inside()
-    assert inside.snapshot_now().head.missing == [RUN]
+    assert inside.snapshot_now().metadata.missing == [RUN]
     with loops_nb.experiment("another") as other, loops_nb.experiment("mine", run=RUN) as mine:
         other.log(step=0, loss=9.0)
         mine.log(step=0, loss=3.0)
         mine.log(step=1, loss=2.0)
-    inside._core.look_now()
-    head = inside.snapshot_now().head
+    inside._controller.update()
+    head = inside.snapshot_now().metadata
     assert [run.name for run in head.runs] == ["mine"]
     assert head.missing == []
     assert "2 @ 1" in inside.told()
@@ -115,7 +115,7 @@ def test_checkpoints_that_are_listed_are_marks_on_the_curves_and_those_that_were
         mine.saved("as recorded", step=175, uri=page.panel.frame["uri"][0])
     inside = page.inside()
     listed = page.panel.frame
-    marks = inside.snapshot_now().head.marks
+    marks = inside.snapshot_now().metadata.marks
     assert sorted(mark.uri for mark in marks) == sorted(listed["uri"])
     for uri, name in zip(listed["uri"][1:], listed["checkpoint_id"][1:], strict=True):
         assert [(mark.step, mark.name) for mark in marks if mark.uri == uri] == [(step_of(name), name)]
@@ -154,15 +154,15 @@ def test_it_ends_with_the_panel(end: str, page: Page) -> None:
     getattr(page.panel, end)()
     assert widgets() == {}
     assert inside.comm is None
-    assert inside.snapshot_now().state == "over"
+    assert inside.snapshot_now().health.state == "over"
     assert threads() == 0
 
 
 def test_other_panels_have_no_curves(loops: Loops, monkeypatch: pytest.MonkeyPatch) -> None:
     panel = CheckpointsPanel(loops, run_id=RUN)
     page = Page(panel, monkeypatch)
-    page.says(type="draw", view="v", plot="curves", measure=False)
-    page.says(type="draw", view="v", plot="sizes", measure=False)
+    page.says(type="select_plot", view="v", plot="curves", measure=False)
+    page.says(type="select_plot", view="v", plot="sizes", measure=False)
     until(lambda: page.pictures)
     assert [picture["plot"] for picture in page.pictures] == ["sizes"]
     assert widgets() == {}
@@ -192,9 +192,9 @@ def test_what_cannot_be_read_is_said_in_words(page: Page, monkeypatch: pytest.Mo
         raise LoopsError("The file of experiments is newer than this loops_nb.")
 
     with monkeypatch.context() as patched:
-        patched.setattr("loops_nb.panels.curves._store", broken)
+        patched.setattr("loops_nb.panels.curves.panel._store", broken)
         assert page.opens_the_tab() == {
-            "type": "picture",
+            "type": "plot",
             "plot": "curves",
             "state": "failed",
             "text": "The file of experiments is newer than this loops_nb.",

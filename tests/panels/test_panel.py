@@ -77,10 +77,10 @@ def test_an_order_of_the_page_is_carried_out(loops: Loops, opened: list[Panel]) 
     run = loops.runs.create(session_id=session.id, base_model="Qwen/Qwen3-8B")
     panel = FleetPanel(loops, interval=0.05)
     opened.append(panel)
-    panel._heard(panel, {"type": "order", "id": "1", "what": "deactivate", "table": "runs", "target": run.id}, [])
-    until(lambda: [act.state for act in panel.snapshot_now().acts] == ["done"])
-    # True at once and still true when it has ended: the text stays until somebody closes it.
-    assert panel.snapshot_now().acts[0].text == "Deactivation accepted; checkpoints stay."
+    panel._heard(panel, {"type": "command", "id": "1", "what": "deactivate", "table": "runs", "target": run.id}, [])
+    until(lambda: [command.state for command in panel.snapshot_now().commands] == ["done"])
+    # True at once and still true when it has ended: the text stays until it is closed.
+    assert panel.snapshot_now().commands[0].text == "Deactivation accepted; checkpoints stay."
     status = loops.runs.get(run.id).status
     assert status is not None
     assert status.name == "INACTIVE"
@@ -91,13 +91,15 @@ def test_an_order_that_the_service_refuses_says_why(loops: Loops, opened: list[P
     assert run.sampler is not None
     panel = SamplersPanel(loops)
     opened.append(panel)
-    panel._heard(panel, {"type": "order", "id": "1", "what": "deactivate", "table": "samplers", "target": run.sampler.id}, [])
-    until(lambda: [act.state for act in panel.snapshot_now().acts] == ["failed"])
-    assert RUN in panel.snapshot_now().acts[0].text
+    panel._heard(
+        panel, {"type": "command", "id": "1", "what": "deactivate", "table": "samplers", "target": run.sampler.id}, []
+    )
+    until(lambda: [command.state for command in panel.snapshot_now().commands] == ["failed"])
+    assert RUN in panel.snapshot_now().commands[0].text
 
 
 def test_a_hundred_panels_leave_nothing_behind(loops: Loops) -> None:
-    poller = poller_for(loops.exchange)
+    poller = poller_for(loops.config)
     poller.linger = 0.05
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith("loops-nb-live-poller")])
     for _ in range(20):
@@ -117,7 +119,9 @@ def test_frames_are_there_after_the_panel_is_closed(loops: Loops) -> None:
     assert "over" in repr(panel)
 
 
-def test_a_script_is_shown_the_report_as_text(loops: Loops, opened: list[Panel], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_script_is_shown_the_report_as_text(
+    loops: Loops, opened: list[Panel], capsys: pytest.CaptureFixture[str]
+) -> None:
     panel = loops.runs.watch(RUN)
     opened.append(panel)
     panel.show()
@@ -135,7 +139,7 @@ def test_a_panel_without_data_says_so(opened: list[Panel], monkeypatch: pytest.M
     panel = FleetPanel(Loops(KEY, "http://127.0.0.1:9"))
     opened.append(panel)
     assert panel.snapshot_now().health.state == "failing"
-    assert "nobody listens" in panel.snapshot_now().health.reason
+    assert "nothing listens" in panel.snapshot_now().health.reason
     with pytest.raises(InvalidArgumentError, match="Nothing came"):
         _ = panel.frame
 
@@ -143,7 +147,12 @@ def test_a_panel_without_data_says_so(opened: list[Panel], monkeypatch: pytest.M
 def test_no_key_is_in_anything_that_a_notebook_may_keep(loops: Loops, opened: list[Panel]) -> None:
     opened += every_panel(loops)
     for panel in opened:
-        kept = json.dumps(panel.get_state(), default=str) + repr(panel) + str(panel._report(live=True)) + str(vars(panel._poller))
+        kept = (
+            json.dumps(panel.get_state(), default=str)
+            + repr(panel)
+            + str(panel._report(live=True))
+            + str(vars(panel._poller))
+        )
         assert KEY not in kept
         assert not any(KEY in str(value) for value in vars(panel).values())
 
@@ -169,16 +178,20 @@ def test_bad_input_is_refused_before_any_request(monkeypatch: pytest.MonkeyPatch
     assert threading.active_count() <= before
 
 
-def test_a_package_without_its_page_code_says_how_to_build_it(loops: Loops, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_package_without_its_page_code_says_how_to_build_it(
+    loops: Loops, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(bundle, "files", lambda _package: tmp_path)
     monkeypatch.setattr("loops_nb.panels.panel.page_code", bundle.page_code.__wrapped__)
-    poller = poller_for(loops.exchange)
+    poller = poller_for(loops.config)
     with pytest.raises(Exception, match="npm run build"):
         FleetPanel(loops)
     assert not poller._subscriptions
 
 
-def test_in_colab_news_waits_for_a_word_of_the_page(loops: Loops, opened: list[Panel], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_colab_news_waits_for_a_word_of_the_page(
+    loops: Loops, opened: list[Panel], monkeypatch: pytest.MonkeyPatch
+) -> None:
     colab = types.ModuleType("google.colab")
     colab.output = types.SimpleNamespace(enable_custom_widget_manager=lambda: None)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
@@ -187,13 +200,13 @@ def test_in_colab_news_waits_for_a_word_of_the_page(loops: Loops, opened: list[P
     opened.append(panel)
     sent: list[tuple[str, Any]] = []
     monkeypatch.setattr(panel, "send", lambda message: sent.append((threading.current_thread().name, message)))
-    panel._heard(panel, {"type": "hello", "view": "v", "have": None}, [])
+    panel._heard(panel, {"type": "view_opened", "view": "v", "have": None}, [])
     sent.clear()
     until(lambda: panel._waiting)
     assert sent == []
-    panel._heard(panel, {"type": "seen", "view": "v", "visible": True}, [])
+    panel._heard(panel, {"type": "view_visibility", "view": "v", "visible": True}, [])
     assert {name for name, _ in sent} == {threading.current_thread().name}
-    assert sent[0][1]["type"] in {"snapshot", "change", "tick"}
+    assert sent[0][1]["type"] in {"snapshot", "change", "heartbeat"}
 
 
 def test_watch_of_the_resources_is_the_panel_of_that_name(loops: Loops, opened: list[Panel]) -> None:
@@ -210,5 +223,5 @@ def test_watch_of_the_resources_is_the_panel_of_that_name(loops: Loops, opened: 
 
 def test_panels_of_one_connection_ask_once(service: AnyService) -> None:
     with Loops(KEY, service.url) as one, Loops(KEY, service.url) as other:
-        assert poller_for(one.exchange) is poller_for(other.exchange)
+        assert poller_for(one.config) is poller_for(other.config)
     assert httpx.get(f"{service.url}/v1/loops/runs", headers=service.headers).status_code == 200

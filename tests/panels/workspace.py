@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.panels.by_hand import NOW
+from tests.panels.manual_poller import NOW
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'`&$x$"
 OWNER = {"email": "ada@example.com"}
@@ -23,7 +23,11 @@ L4 = {**H100, "id": "L4:1", "name": "L4:1", "gpu_count": 1, "gpu_type": "L4"}
 
 def ago(**span: float) -> str:
     """Return a time before now, as the service writes it."""
-    return (datetime.fromtimestamp(NOW / 1000, UTC) - timedelta(**span)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        (datetime.fromtimestamp(NOW / 1000, UTC) - timedelta(**span))
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def sampler(key: str, /, status: str = "ACTIVE", **more: Any) -> dict[str, Any]:

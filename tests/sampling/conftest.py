@@ -1,4 +1,4 @@
-"""A run that was trained a little, behind the real local service."""
+"""A service with a run that was trained a little."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from loops_nb import Loops
-from tests.local.asking import good
-from tests.local.training import Trainer
+from tests.local.responses import good
+from tests.local.training_client import TrainingClient
 from tests.service import AnyService, running_service
 
 WORDS = b"the quick brown fox jumps over the lazy dog."
@@ -23,7 +23,7 @@ class Trained:
     """A run that has published weights after a few steps and after more of them."""
 
     service: AnyService
-    trainer: Trainer
+    trainer: TrainingClient
     run_id: str
     sampler_id: str
 
@@ -41,7 +41,7 @@ def trained() -> Iterator[Trained]:
     """Train for some steps, and publish weights twice; tests only sample."""
     with running_service() as service, httpx.Client(base_url=service.url, headers=service.headers, timeout=60) as api:
         session = good(api.post("/v1/loops/sessions", json={}))["session"]["id"]
-        trainer = Trainer(api, session, name=NAME).init()
+        trainer = TrainingClient(api, session, name=NAME).init()
         sampler = trainer.sampler()
         for step in range(1, LATE + 1):
             trainer.step(list(WORDS))

@@ -1,4 +1,4 @@
-"""A service with one run, its sampler and its checkpoints, whose sampler answers what a test tells it to, over real HTTP."""
+"""A service with one run, its sampler and its checkpoints, whose sampler has scripted answers, over real HTTP."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ def choice(text: str = "ab", **more: Any) -> dict[str, Any]:
 def completions(*choices: dict[str, Any], version: str | None = None) -> Answer:
     """Return an answer in the documented form."""
     headers = {} if version is None else {"x-trainers-policy-version": version}
-    return Answer({"id": "cmpl-1", "object": "text_completion", "choices": list(choices or (choice(),))}, headers=headers)
+    return Answer(
+        {"id": "cmpl-1", "object": "text_completion", "choices": list(choices or (choice(),))}, headers=headers
+    )
 
 
 class SamplerServer(ScriptedServer):
-    """Answers the API for one run and its sampler, and ``POST /sample`` by a list of answers, the last one again and again."""
+    """Answers the API for one run and its sampler, and ``POST /sample`` from a list whose last answer repeats."""
 
     def __init__(self, *answers: Reply) -> None:
         self.answers = list(answers) or [completions()]
@@ -43,7 +45,11 @@ class SamplerServer(ScriptedServer):
         self.model: str | None = MODEL
         self.model_id: str | None = "m1"
         self.base_url: str | None = ""
-        self.checkpoints = [("step-10", "sampler", "COMPLETE"), ("step-20", "sampler", None), ("step-30", "sampler", "SYNCING")]
+        self.checkpoints = [
+            ("step-10", "sampler", "COMPLETE"),
+            ("step-20", "sampler", None),
+            ("step-30", "sampler", "SYNCING"),
+        ]
         self.wake: Reply = Answer({"status": {"name": "WAKING_UP"}}, status=202)
         self.operations: list[Reply] = []
         self.polled = threading.Event()

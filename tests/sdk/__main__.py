@@ -1,6 +1,7 @@
-"""Runs the official SDK against the local service: ``python -m tests.sdk [words for pytest]``, or ``--figure`` to time it.
+"""Run the official SDK against the local service: ``python -m tests.sdk [pytest options]``; ``--figure`` times it.
 
-Needs nothing but a Python; the one that the SDK wants (3.12 or newer) is looked for, and where there is none, nothing is tested.
+Needs nothing but a Python; the one that the SDK wants (3.12 or newer) is looked for, and where there is none, nothing
+is tested.
 """
 
 # ruff: noqa: T201 - a command prints
@@ -15,7 +16,8 @@ from tests.sdk.environment import PYTHONS, SDK, interpreter, prepare, variables
 
 #: The SDK leaves sockets to the garbage collector, which is no fault of the service.
 UNCLOSED = ("-W", "ignore:unclosed:ResourceWarning")
-#: These tests mostly wait for trainers, so there may be more of them than processors; each worker has a service of its own.
+#: These tests mostly wait for trainers, so there may be more of them than processors; each worker has a service of its
+#: own.
 WORKERS = ("-n", "4", "--dist", "worksteal")
 
 
@@ -30,7 +32,16 @@ def main(words: list[str]) -> int:
     if words[:1] == ["--figure"]:
         command = [str(python), "-m", "tests.sdk.hundred_steps", *words[1:]]
     else:
-        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNCLOSED, *(words or [*WORKERS, "tests/sdk"])]
+        command = [
+            str(python),
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *UNCLOSED,
+            *(words or [*WORKERS, "tests/sdk"]),
+        ]
     return subprocess.run(command, check=False, cwd=ROOT, env=variables()).returncode
 
 

@@ -1,4 +1,4 @@
-"""One service for the tests of the SDK, clients that end their runs, and a guard that keeps everything on this machine."""
+"""Fixtures of the SDK's tests: one service, clients that end their runs, a loopback guard."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sdk import only_loopback
+from tests.sdk import loopback_guard
 from tests.sdk.environment import variables
 from tests.service import AnyService, running_service
 
-#: Left out of an ordinary run, whose Python or environment lacks the SDK; ``python -m tests.sdk`` makes one that has it.
-collect_ignore_glob = [] if importlib.util.find_spec("baseten") and importlib.util.find_spec("baseten.loops") else ["test_*.py"]
+#: Left out of an ordinary run, whose Python or environment lacks the SDK; ``python -m tests.sdk`` makes one that has
+#: it.
+collect_ignore_glob = (
+    [] if importlib.util.find_spec("baseten") and importlib.util.find_spec("baseten.loops") else ["test_*.py"]
+)
 
 MODEL = "loops-local/tiny"
 #: A trainer is up in half a second, and sleeps after eighteen without work.
@@ -26,9 +29,9 @@ KEY = "sdk-test-key-0123456789"
 
 @pytest.fixture(scope="session", autouse=True)
 def _this_machine_only() -> Iterator[None]:
-    only_loopback.guard()
+    loopback_guard.guard()
     yield
-    assert only_loopback.refused == []
+    assert loopback_guard.refused == []
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -85,7 +88,9 @@ def ending_runs(url: str) -> Iterator[None]:
         yield
     finally:
         TrainingClient.__init__ = original
-        with httpx.Client(base_url=url, headers={"Authorization": f"Api-Key {os.environ['BASETEN_API_KEY']}"}, timeout=30) as http:
+        with httpx.Client(
+            base_url=url, headers={"Authorization": f"Api-Key {os.environ['BASETEN_API_KEY']}"}, timeout=30
+        ) as http:
             for client in made:
                 client.close()
                 http.post(f"/v1/loops/runs/{client.run_id}/deactivate").raise_for_status()

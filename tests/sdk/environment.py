@@ -1,4 +1,4 @@
-"""The environment in which the official SDK lives: a venv of its own, because the SDK wants Python 3.12 and pins what we do not."""
+"""A virtual environment of its own for the official SDK, which needs Python 3.12 and pins other versions."""
 
 # ruff: noqa: T201 - what takes minutes says so
 
@@ -24,7 +24,7 @@ SILENT = {
     "WANDB_SILENT": "true",
     "DO_NOT_TRACK": "1",
 }
-#: What a person may have set for work of their own must not steer a test.
+#: Variables that a user may have set must not influence a test.
 _PERSONAL = ("BASETEN_", "LOOPS_", "BT_LOOPS_", "INTERNAL_LOOPS_", "OTEL_")
 
 
@@ -41,20 +41,20 @@ def prepare(version: str, base: str) -> Path:
     """Make the environment, unless it is there and made of the same packages; return its interpreter."""
     venv = ROOT / f".venv-sdk-{version}"
     python, stamp = venv / "bin" / "python", venv / "made-of.txt"
-    needs = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    wanted = "\n".join([*needs, *SDK, *TOOLS])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = "\n".join([*project["dependencies"], *project["optional-dependencies"]["local"], *SDK, *TOOLS])
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         print(f"making {venv.name} ({', '.join(SDK)}): once, some minutes", flush=True)
         subprocess.run([base, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         subprocess.run([*pip, "pip>=25.1"], check=True, cwd=ROOT)
-        subprocess.run([*pip, "--editable", ".", *SDK, *TOOLS], check=True, cwd=ROOT)
+        subprocess.run([*pip, "--editable", ".[local]", *SDK, *TOOLS], check=True, cwd=ROOT)
         stamp.write_text(wanted, "utf-8")
     return python
 
 
 def variables(home: Path | None = None) -> dict[str, str]:
-    """Return the environment variables of a process that uses the SDK: none of a person's, no hub, no logging service."""
+    """Return the environment of a process that uses the SDK: no settings of the user, no hub, no logging service."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_PERSONAL)}
     own = {"HF_HOME": str(home / "hub"), "WANDB_DIR": str(home), "LOOPS_NB_HOME": str(home)} if home else {}
     return {**kept, **SILENT, **own}

@@ -10,9 +10,9 @@ import time
 
 from baseten.loops import ServiceClient
 
-from tests.sdk import only_loopback
+from tests.sdk import loopback_guard
 from tests.sdk.conftest import MODEL, SPEED, ending_runs
-from tests.sdk.lessons import adam, long_batch
+from tests.sdk.training_data import adam, long_batch
 from tests.service import running_service
 
 STEPS = 100
@@ -21,7 +21,7 @@ ROUNDS = 3
 
 def main() -> None:
     """Print the seconds of whole runs, of the steps alone, and of a step that waits for itself."""
-    only_loopback.guard()
+    loopback_guard.guard()
     batch = long_batch(rows=4, length=128)
     with running_service(speed=SPEED) as service:
         os.environ.update({"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": service.key})
@@ -46,7 +46,10 @@ def main() -> None:
                 training.append(done - up)
                 assert losses[-1] < losses[0]
             rows = f"{STEPS} steps of 4 x 128 tokens, rank 16, {MODEL}, {kind}"
-            print(f"{rows}: median {statistics.median(whole):.2f} s with session and start, {statistics.median(training):.2f} s without")
+            print(
+                f"{rows}: median {statistics.median(whole):.2f} s with session and start, "
+                f"{statistics.median(training):.2f} s without"
+            )
 
 
 if __name__ == "__main__":

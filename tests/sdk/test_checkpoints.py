@@ -11,12 +11,12 @@ import pytest
 from baseten.loops import CheckpointTarget
 from safetensors import safe_open
 
-from tests.sdk.lessons import sentences, steps
+from tests.sdk.training_data import sentences, steps
 
 Make = Callable[..., Any]
 
 
-def test_resuming_goes_on_bit_for_bit(trainer: Make, loops: Any) -> None:
+def test_resuming_is_bit_exact(trainer: Make, loops: Any) -> None:
     client = trainer()
     steps(client, 5)
     saved = client.save_state("after-five").result(timeout=60)
@@ -30,7 +30,7 @@ def test_resuming_goes_on_bit_for_bit(trainer: Make, loops: Any) -> None:
     assert resumed.policy_version == 15
 
 
-def test_going_back_in_the_same_run_goes_on_bit_for_bit(trainer: Make) -> None:
+def test_loading_an_earlier_state_in_the_same_run_is_bit_exact(trainer: Make) -> None:
     client = trainer()
     steps(client, 3)
     path = client.save_state("back-here").result(timeout=60).path
@@ -49,7 +49,7 @@ def test_a_save_between_two_gradients_changes_nothing(trainer: Make) -> None:
     assert steps(saving, 3) == steps(not_saving, 3)
 
 
-def test_weights_alone_start_the_optimizer_afresh(trainer: Make, loops: Any) -> None:
+def test_weights_alone_reset_the_optimizer(trainer: Make, loops: Any) -> None:
     client = trainer()
     steps(client, 5)
     path = client.save_state("weights").result(timeout=60).path
@@ -75,19 +75,21 @@ def test_a_path_that_leads_nowhere_is_refused_at_once(trainer: Make, loops: Any)
         loops.create_training_client_from_state(nowhere)
 
 
-def test_what_was_saved_is_listed_with_its_target_and_name(trainer: Make, loops: Any) -> None:
+def test_saves_are_listed_with_target_and_name(trainer: Make, loops: Any) -> None:
     client = trainer(rank=4)
     client.save_state("one").result(timeout=60)
     client.save_weights_for_sampler("one").result(timeout=60)
     client.save_weights_for_sampler("two").result(timeout=60)
     found = {(one.checkpoint_id, one.target.value) for one in client.list_checkpoints()}
     assert found == {("one", "trainer"), ("one", "sampler"), ("two", "sampler")}
-    assert all(one.size_bytes > 0 and one.lora_adapter_config.rank == 4 for one in loops.list_checkpoints(client.run_id))
+    assert all(
+        one.size_bytes > 0 and one.lora_adapter_config.rank == 4 for one in loops.list_checkpoints(client.run_id)
+    )
     with pytest.raises(ValueError, match="Pass target"):
         client.get_checkpoint_archive_url(name="one")
 
 
-def test_a_sampler_checkpoint_comes_home_in_the_layout_of_peft(trainer: Make, tmp_path: Path) -> None:
+def test_downloaded_sampler_checkpoint_has_the_layout_of_peft(trainer: Make, tmp_path: Path) -> None:
     client = trainer(rank=4)
     steps(client, 2)
     version = client.save_weights_for_sampler("published").result(timeout=60).version
@@ -107,7 +109,7 @@ def test_a_sampler_checkpoint_comes_home_in_the_layout_of_peft(trainer: Make, tm
     assert all(any(name.split(".")[-3] == target for target in config["target_modules"]) for name in names)
 
 
-def test_a_trainer_checkpoint_comes_home_whole_and_a_second_download_is_refused(trainer: Make, loops: Any, tmp_path: Path) -> None:
+def test_trainer_checkpoint_downloads_whole_and_only_once(trainer: Make, loops: Any, tmp_path: Path) -> None:
     client = trainer()
     steps(client, 1)
     client.save_state("whole").result(timeout=60)

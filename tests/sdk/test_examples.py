@@ -17,9 +17,16 @@ LINES = 100
 
 
 def run(name: str, service: AnyService) -> str:
-    """Run an example as a person does and return what it printed."""
+    """Run an example and return what it printed."""
     environment = {**os.environ, "LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": service.key}
-    command = [sys.executable, "-W", "error::DeprecationWarning:__main__", "-m", "tests.sdk.guarded", str(EXAMPLES / name)]
+    command = [
+        sys.executable,
+        "-W",
+        "error::DeprecationWarning:__main__",
+        "-m",
+        "tests.sdk.run_offline",
+        str(EXAMPLES / name),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -43,5 +50,5 @@ def test_reinforcement(connected: AnyService) -> None:
 
 
 @pytest.mark.parametrize("name", ["supervised.py", "reinforcement.py"])
-def test_they_are_short(name: str) -> None:
+def test_examples_are_short(name: str) -> None:
     assert len((EXAMPLES / name).read_text("utf-8").splitlines()) < LINES

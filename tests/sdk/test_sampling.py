@@ -13,7 +13,7 @@ import pytest
 from baseten.loops import ModelInput, SamplingParams
 
 from tests.sdk.conftest import MODEL
-from tests.sdk.lessons import datum, steps
+from tests.sdk.training_data import datum, steps
 
 Make = Callable[..., Any]
 SENTENCE = b"the cat sat on the mat."
@@ -32,7 +32,7 @@ def greedy(sampler: Any, prompt: Any = PROMPT) -> str:
 
 @pytest.fixture(scope="module")
 def taught(shared: Any) -> Any:
-    """Give a trainer that knows one sentence by heart; nobody teaches it another."""
+    """Give a trainer that has learnt one sentence; tests do not train it further."""
     steps(shared, LESSONS, [datum(list(SENTENCE))])
     return shared
 
@@ -43,7 +43,7 @@ def learnt_again(client: Any) -> Any:
     return client
 
 
-def test_what_was_taught_is_what_comes(taught: Any) -> None:
+def test_sampling_reproduces_the_training_text(taught: Any) -> None:
     sampler = taught.save_weights_and_get_sampling_client("learnt")
     (sequence,) = (answer := sampler.sample(PROMPT, sampling_params=GREEDY)).sequences
     assert bytes(sequence.tokens).decode() == sequence.text == REST
@@ -151,11 +151,15 @@ def test_stopping(taught: Any) -> None:
 
 def test_the_likeliest_alternatives_of_a_prompt(taught: Any) -> None:
     sampler = taught.save_weights_and_get_sampling_client("alternatives")
-    answer = sampler.sample(PROMPT, 1, SamplingParams(max_tokens=1), include_prompt_logprobs=True, topk_prompt_logprobs=3)
+    answer = sampler.sample(
+        PROMPT, 1, SamplingParams(max_tokens=1), include_prompt_logprobs=True, topk_prompt_logprobs=3
+    )
     assert answer.prompt_logprobs[0] is None
     assert answer.topk_prompt_logprobs[0] is None
     assert len(answer.prompt_logprobs) == len(answer.topk_prompt_logprobs) == 7
-    for token, value, best in zip(SENTENCE[1:7], answer.prompt_logprobs[1:], answer.topk_prompt_logprobs[1:], strict=True):
+    for token, value, best in zip(
+        SENTENCE[1:7], answer.prompt_logprobs[1:], answer.topk_prompt_logprobs[1:], strict=True
+    ):
         assert len(best) in {3, 4}
         assert dict(best)[token] == value
         assert max(number for _, number in best) >= value

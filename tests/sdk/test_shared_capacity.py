@@ -34,12 +34,14 @@ def sampler(workspace: AnyService) -> Iterator[Any]:
 
 
 def test_a_sample_is_accepted_and_fetched(sampler: Any) -> None:
-    found = sampler.sample(ModelInput.from_ints(PROMPT), sampling_params=SamplingParams(max_tokens=6, temperature=0.0), num_samples=2)
+    found = sampler.sample(
+        ModelInput.from_ints(PROMPT), sampling_params=SamplingParams(max_tokens=6, temperature=0.0), num_samples=2
+    )
     first, second = found.sequences
     assert first.tokens == second.tokens
     assert 0 < len(first.tokens) <= 6
 
 
-def test_what_fails_later_is_told_in_words(sampler: Any) -> None:
+def test_later_failure_is_reported(sampler: Any) -> None:
     with pytest.raises(RemoteOpError, match="The prompt has 9000 tokens"):
         sampler.sample(ModelInput.from_ints([1] * 9000), sampling_params=SamplingParams(max_tokens=2))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.sdk import torch_stand_in
+from tests.sdk import fake_torch
 from tests.sdk.conftest import MODEL, ending_runs
-from tests.sdk.lessons import tensor
+from tests.sdk.training_data import tensor
 
 tinker: Any = pytest.importorskip("tinker", reason="the tinker shim is not installed")
 TEXT = b"written for tinker."
@@ -22,7 +22,7 @@ def shim(connected: Any) -> Iterator[Any]:
         yield tinker.ServiceClient()
 
 
-def lesson() -> Any:
+def training_example() -> Any:
     tokens = list(TEXT)
     inputs = {"target_tokens": tensor(tokens[1:], "int64"), "weights": tensor([1.0] * (len(tokens) - 1))}
     return tinker.Datum(model_input=tinker.ModelInput.from_ints(tokens[:-1]), loss_fn_inputs=inputs)
@@ -31,7 +31,7 @@ def lesson() -> Any:
 def train(client: Any, count: int) -> list[float]:
     losses = []
     for _ in range(count):
-        forward = client.forward_backward([lesson()], "cross_entropy")
+        forward = client.forward_backward([training_example()], "cross_entropy")
         client.optim_step(tinker.AdamParams(learning_rate=5e-3)).result()
         losses.append(forward.result().loss)
     return losses
@@ -60,12 +60,14 @@ def test_the_asynchronous_cookbook_way(shim: Any) -> None:
         client = await shim.create_lora_training_client_async(MODEL, rank=4, seed=2)
         losses = []
         for _ in range(4):
-            forward = await client.forward_backward_async([lesson()], "cross_entropy")
+            forward = await client.forward_backward_async([training_example()], "cross_entropy")
             optim = await client.optim_step_async(tinker.AdamParams(learning_rate=5e-3))
             losses.append((await forward).loss)
             await optim
         sampler = await client.save_weights_and_get_sampling_client_async("cooked")
-        answer = await sampler.sample_async(tinker.ModelInput.from_ints([1, 2, 3]), 2, tinker.SamplingParams(max_tokens=3, seed=1))
+        answer = await sampler.sample_async(
+            tinker.ModelInput.from_ints([1, 2, 3]), 2, tinker.SamplingParams(max_tokens=3, seed=1)
+        )
         assert [len(one.tokens) for one in answer.sequences] == [3, 3]
         await sampler.aclose()
         return losses
@@ -75,14 +77,14 @@ def test_the_asynchronous_cookbook_way(shim: Any) -> None:
 
 
 def test_a_loss_of_ones_own(shim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch_stand_in.put_in_place(monkeypatch)
+    fake_torch.put_in_place(monkeypatch)
     client = shim.create_lora_training_client(MODEL, rank=4, seed=2)
 
     def likelihood(data: list[Any], logprobs: list[Any]) -> tuple[Any, dict[str, float]]:
-        return torch_stand_in.Loss(logprobs, [-1.0 for _ in logprobs]), {"mine": float(logprobs[0].values.sum())}
+        return fake_torch.Loss(logprobs, [-1.0 for _ in logprobs]), {"mine": float(logprobs[0].values.sum())}
 
     seen = []
     for _ in range(10):
-        seen.append(client.forward_backward_custom([lesson()], likelihood).result().metrics["mine"])
+        seen.append(client.forward_backward_custom([training_example()], likelihood).result().metrics["mine"])
         client.optim_step(tinker.AdamParams(learning_rate=5e-3)).result()
     assert seen[-1] > seen[0]

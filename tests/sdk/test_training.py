@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from baseten.loops import ImageChunk, ModelInput, RemoteOpError
 
-from tests.sdk import torch_stand_in
-from tests.sdk.lessons import adam, datum, sentences, steps, tensor
+from tests.sdk import fake_torch
+from tests.sdk.training_data import adam, datum, sentences, steps, tensor
 
 Make = Callable[..., Any]
-#: An error that comes within this is told at once; the SDK goes on asking for an hour when it takes one for a slow start.
+#: An error that comes within this is told at once; the SDK goes on asking for an hour when it takes one for a slow
+#: start.
 AT_ONCE = 30.0
 
 
@@ -32,7 +33,7 @@ def test_capabilities_name_the_model_that_is_trained_here(loops: Any) -> None:
     assert offered["loops-local/small"]
 
 
-def test_fifty_steps_teach(trainer: Make) -> None:
+def test_loss_falls_in_fifty_steps(trainer: Make) -> None:
     client = trainer()
     client.health()
     assert client.policy_version == 0
@@ -62,7 +63,7 @@ def test_operations_submitted_ahead_do_the_same_as_one_by_one(trainer: Make) -> 
     assert [forward.result(timeout=60).loss for forward, _ in pending] == slowly
 
 
-def test_the_asynchronous_half_does_the_same(trainer: Make) -> None:
+def test_async_client_does_the_same(trainer: Make) -> None:
     async def train(client: Any) -> list[float]:
         losses = []
         for _ in range(5):
@@ -78,7 +79,9 @@ def test_the_asynchronous_half_does_the_same(trainer: Make) -> None:
 def test_every_datum_gets_its_logprobs_and_the_loss_is_their_mean(shared: Any) -> None:
     batch = sentences()
     out = shared.forward(batch).result(timeout=60)
-    assert [row["logprobs"].shape for row in out.loss_fn_outputs] == [row.loss_fn_inputs["target_tokens"].shape for row in batch]
+    assert [row["logprobs"].shape for row in out.loss_fn_outputs] == [
+        row.loss_fn_inputs["target_tokens"].shape for row in batch
+    ]
     every = [value for row in out.loss_fn_outputs for value in row["logprobs"].data]
     assert all(value < 0 for value in every)
     # Rows of the same weight a token or the same weight a row: the mean is between the rows' own.
@@ -86,7 +89,7 @@ def test_every_datum_gets_its_logprobs_and_the_loss_is_their_mean(shared: Any) -
     assert min(means) <= -out.loss <= max(means)
 
 
-def test_looking_changes_nothing_and_leaves_gradients_alone(trainer: Make) -> None:
+def test_forward_changes_neither_weights_nor_gradients(trainer: Make) -> None:
     looked, blind = trainer(), trainer()
     for client in (looked, blind):
         client.forward_backward(sentences()).result(timeout=60)
@@ -128,7 +131,9 @@ def test_a_request_beyond_the_cap_of_the_sdk_is_split_and_adds_up(trainer: Make)
         targets = np.repeat(np.array(tokens[1:])[:, None], wide, axis=1).reshape(-1).tolist()
         weights = (rng.random(128 * wide) / wide).tolist()
         shape = [128, wide]
-        rows.append(datum(tokens, target_tokens=tensor(targets, "int64", shape), weights=tensor(weights, "float32", shape)))
+        rows.append(
+            datum(tokens, target_tokens=tensor(targets, "int64", shape), weights=tensor(weights, "float32", shape))
+        )
     size = sum(len(row.model_dump_json()) for row in rows)
     assert size > 24 * 2**20, "too small to be split"
     client = trainer()
@@ -138,7 +143,9 @@ def test_a_request_beyond_the_cap_of_the_sdk_is_split_and_adds_up(trainer: Make)
     assert len(out.loss_fn_outputs) == len(rows)
     assert all(row["logprobs"].shape == [128, wide] for row in out.loss_fn_outputs)
     # In the order in which they were sent: each row has the logprobs of its own tokens.
-    alone = client.forward([datum([(31 * 11 + 7 * at) % 256 for at in range(129)])]).result(timeout=60).loss_fn_outputs[0]
+    alone = (
+        client.forward([datum([(31 * 11 + 7 * at) % 256 for at in range(129)])]).result(timeout=60).loss_fn_outputs[0]
+    )
     first_column = np.array(out.loss_fn_outputs[11]["logprobs"].data).reshape(128, wide)[:, 0]
     np.testing.assert_allclose(first_column, alone["logprobs"].data, rtol=1e-4, atol=1e-4)
 
@@ -161,14 +168,16 @@ def test_ids_of_a_foreign_tokenizer_are_learnt_too(trainer: Make) -> None:
         ("dro", {"beta": 0.1}),
     ],
 )
-def test_what_is_rewarded_becomes_likelier(trainer: Make, loss_fn: str, config: dict[str, float] | None) -> None:
+def test_rewarded_tokens_become_likelier(trainer: Make, loss_fn: str, config: dict[str, float] | None) -> None:
     client = trainer()
     praised, blamed = list(b"good words"), list(b"bad habits")
 
     def scored(tokens: list[int], advantage: float) -> Any:
         before = client.forward([datum(tokens)]).result(timeout=60).loss_fn_outputs[0]["logprobs"]
         count = len(tokens) - 1
-        return datum(tokens, logprobs=tensor(before.data), advantages=tensor([advantage] * count), mask=tensor([1.0] * count))
+        return datum(
+            tokens, logprobs=tensor(before.data), advantages=tensor([advantage] * count), mask=tensor([1.0] * count)
+        )
 
     def likelihood(tokens: list[int]) -> float:
         return -float(client.forward([datum(tokens)]).result(timeout=60).loss)
@@ -190,7 +199,9 @@ def test_losses_over_pairs_and_distributions_are_computed(shared: Any, loss_fn: 
     rows = []
     for text in (b"good words", b"bad habits"):
         zeros, ones = tensor([-3.0] * 9), tensor([1.0] * 9)
-        extra = {"ref_logprobs": zeros, "weights": ones} if loss_fn == "dpo" else {"logprobs": zeros, "advantages": ones}
+        extra = (
+            {"ref_logprobs": zeros, "weights": ones} if loss_fn == "dpo" else {"logprobs": zeros, "advantages": ones}
+        )
         rows.append(datum(list(text), **extra))
     out = shared.forward_backward(rows, loss_fn).result(timeout=AT_ONCE)
     assert math.isfinite(out.loss)
@@ -199,7 +210,7 @@ def test_losses_over_pairs_and_distributions_are_computed(shared: Any, loss_fn: 
 
 
 def test_a_loss_of_ones_own_is_replayed_on_the_trainer(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch_stand_in.put_in_place(monkeypatch)
+    fake_torch.put_in_place(monkeypatch)
     client, text = trainer(), list(b"my own loss")
     seen: list[Any] = []
 
@@ -207,7 +218,9 @@ def test_a_loss_of_ones_own_is_replayed_on_the_trainer(trainer: Make, monkeypatc
         # (logprob + 1)^2 a token: pulls every probability towards 1/e, down as well as up.
         seen.append([row.tolist() for row in logprobs])
         gradients = [2 * (row.values + 1.0) for row in logprobs]
-        return torch_stand_in.Loss(logprobs, gradients), {"distance": float(sum(((row.values + 1.0) ** 2).sum() for row in logprobs))}
+        return fake_torch.Loss(logprobs, gradients), {
+            "distance": float(sum(((row.values + 1.0) ** 2).sum() for row in logprobs))
+        }
 
     plain = client.forward([datum(text)]).result(timeout=60).loss_fn_outputs[0]["logprobs"].data
     distances = []
@@ -234,7 +247,9 @@ def test_learning_rate_and_clipping_do_what_they_say(trainer: Make) -> None:
 def _image() -> Any:
     from baseten.loops import Datum
 
-    return Datum(model_input=ModelInput(chunks=[ImageChunk(data=b"png", format="png", expected_tokens=4)]), loss_fn_inputs={})
+    return Datum(
+        model_input=ModelInput(chunks=[ImageChunk(data=b"png", format="png", expected_tokens=4)]), loss_fn_inputs={}
+    )
 
 
 BAD: dict[str, Callable[[], list[Any]]] = {
@@ -274,5 +289,7 @@ def test_a_rank_that_cannot_be_is_refused_at_once(loops: Any) -> None:
 def test_metrics_are_numbers_and_every_loss_is_finite(shared: Any) -> None:
     outs = [shared.forward_backward(sentences()).result(timeout=60), shared.forward(sentences()).result(timeout=60)]
     step = shared.optim_step(adam()).result(timeout=60)
-    numbers = itertools.chain(*(out.metrics.values() for out in outs), step.metrics.values(), (out.loss for out in outs))
+    numbers = itertools.chain(
+        *(out.metrics.values() for out in outs), step.metrics.values(), (out.loss for out in outs)
+    )
     assert all(math.isfinite(number) for number in numbers)

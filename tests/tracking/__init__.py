@@ -1,1 +1,1 @@
-"""Experiments on this machine: recorded, kept, read."""
+"""Tests of `loops_nb.tracking`."""

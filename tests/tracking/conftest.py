@@ -1,4 +1,4 @@
-"""A home of its own for every test, so that none sees the experiments of another or of the person who runs them."""
+"""A separate data folder for each test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loops_nb.tracking import Store, store_path
+from loops_nb.tracking import ExperimentStore, store_path
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +18,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    found = Store()
+def store(home: Path) -> Iterator[ExperimentStore]:
+    found = ExperimentStore()
     assert found.path == home / "experiments.sqlite" == store_path()
     yield found
     found.close()

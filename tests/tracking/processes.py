@@ -1,4 +1,4 @@
-"""Processes of their own that record, and are killed."""
+"""Subprocesses that record and are killed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def running(program: str, argument: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a module of this folder until the end of the block, at which it is killed if it still runs."""
-    process = subprocess.Popen([sys.executable, "-m", f"tests.tracking.{program}", argument], stdout=subprocess.PIPE, text=True)
+    """Run a module of this folder; it is killed at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"tests.tracking.{program}", argument], stdout=subprocess.PIPE, text=True
+    )
     try:
         yield process
     finally:
@@ -21,7 +23,7 @@ def running(program: str, argument: str) -> Iterator[subprocess.Popen[str]]:
         process.stdout.close()
 
 
-def told(process: subprocess.Popen[str]) -> int:
-    """Wait for the next number that it prints."""
+def read_number(process: subprocess.Popen[str]) -> int:
+    """Wait for the next number that a process prints."""
     assert process.stdout is not None
     return int(process.stdout.readline())

@@ -1,4 +1,4 @@
-"""What was acknowledged is there: after kill -9, with several processes at a time, after any sequence of logs, crashes and reopenings."""
+"""Acknowledged values survive: kill -9, several processes, any sequence of logs, crashes and reopenings."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loops_nb import experiment
-from loops_nb.tracking import Recording, Store, TrackingWarning, begin
-from loops_nb.tracking.recorder import Recorder, recorder_for
-from loops_nb.tracking.writing import Opening
-from tests.frames.documents import ANY_MACHINE
-from tests.tracking.processes import running, told
+from loops_nb.tracking import ExperimentStore, TrackingWarning
+from loops_nb.tracking.entries import WriteSession
+from loops_nb.tracking.writer import WriterThread, writer_for
+from tests.frames.strategies import ANY_MACHINE
+from tests.tracking.processes import read_number, running
 
 
 def acknowledged(process: subprocess.Popen[str], times: int) -> int:
     found = 0
     for _ in range(times):
-        found = told(process)
+        found = read_number(process)
     return found
 
 
-def test_several_processes_killed_in_the_middle_lose_nothing_that_was_written(store: Store) -> None:
+def test_killed_processes_lose_no_written_values(store: ExperimentStore) -> None:
     experiment("shared").close()
-    rounds = 3
+    rounds = 2
     total = 0
     for _ in range(rounds):
-        with running("writer", "shared") as one, running("writer", "shared") as other:
+        with running("logging_process", "shared") as one, running("logging_process", "shared") as other:
             surely = [acknowledged(one, 3), acknowledged(other, 3)]
             os.kill(one.pid, signal.SIGKILL)
             surely[1] = acknowledged(other, 2)
@@ -50,7 +50,7 @@ def test_several_processes_killed_in_the_middle_lose_nothing_that_was_written(st
     of_attempt: dict[int, list[int]] = {}
     for attempt, step in zip(loss.attempt.tolist(), loss.step.tolist(), strict=True):
         of_attempt.setdefault(attempt, []).append(step)
-    # One attempt a process, and within it every step from the first on.
+    # One attempt per process, with every step from the first on.
     assert len(of_attempt) == 2 * rounds
     assert all(steps == list(range(len(steps))) for steps in of_attempt.values())
     connection = sqlite3.connect(store.path)
@@ -58,19 +58,19 @@ def test_several_processes_killed_in_the_middle_lose_nothing_that_was_written(st
     connection.close()
 
 
-def test_a_process_that_ends_without_a_word_has_written_all(store: Store) -> None:
+def test_process_end_without_close_writes_everything(store: ExperimentStore) -> None:
     program = "from loops_nb import experiment\ne = experiment('short')\nfor i in range(100): e.log(loss=i)\n"
     subprocess.run([sys.executable, "-c", program], check=True)
     (row,) = store.experiments()
     assert store.series(row.id, "loss").value.tolist() == list(range(100))
 
 
-def test_what_is_logged_reaches_the_file_by_itself(store: Store) -> None:
+def test_logged_values_reach_the_file_without_flush(store: ExperimentStore) -> None:
     exp = experiment("by itself")
     exp.log(loss=1)
     until = time.monotonic() + 30
     reader = sqlite3.connect(store.path)
-    # Not through the store, which would write first.
+    # Not through the store, which flushes first.
     while reader.execute("SELECT count(*) FROM series").fetchone()[0] == 0:
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -79,7 +79,7 @@ def test_what_is_logged_reaches_the_file_by_itself(store: Store) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_logs_beside_its_parent(store: Store) -> None:
+def test_forked_child_and_parent_log_side_by_side(store: ExperimentStore) -> None:
     exp = experiment("forked")
     exp.log(step=1, parent=1)
     child = os.fork()
@@ -96,16 +96,18 @@ def test_a_forked_child_logs_beside_its_parent(store: Store) -> None:
     assert store.series(exp.id, "parent").step.tolist() == [1, 2]
 
 
-def test_a_full_disk_is_told_once_and_what_waits_is_written_when_there_is_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_one_warning_and_values_are_written_later(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exp = experiment("full")
     exp.log(step=0, loss=0)
     assert exp.flush()
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "_open", _full)
+        patch.setattr(WriterThread, "_open", _full)
         exp.log(step=1, loss=1)
         with pytest.warns(TrackingWarning, match=r"cannot be written to .* for now \(database or disk is full\)"):
             exp.flush()
-        # Warnings are errors here: a second one would be one.
+        # Warnings are errors in tests, so a second one would fail.
         for step in range(2, 100):
             exp.log(step=step, loss=step)
             assert not exp.flush()
@@ -114,26 +116,26 @@ def test_a_full_disk_is_told_once_and_what_waits_is_written_when_there_is_room(s
     assert set(store.series(exp.id, "loss").attempt.tolist()) == {1}
 
 
-def _full(self: Recorder) -> sqlite3.Connection:
+def _full(self: WriterThread) -> sqlite3.Connection:
     raise sqlite3.OperationalError("database or disk is full")
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_nothing_raises(home: Path) -> None:
+def test_unwritable_folder_is_a_warning_and_raises_nothing(home: Path) -> None:
     home.parent.mkdir(exist_ok=True)
-    # A file where the folder should be: also root cannot write below it.
+    # A file in place of the folder: even root cannot write below it.
     home.write_text("in the way")
     with pytest.warns(TrackingWarning, match="cannot be written"):
         exp = experiment("nowhere")
-    # Warnings are errors here: a second one would be one.
+    # Warnings are errors in tests, so a second one would fail.
     for step in range(10):
         exp.log(step=step, loss=1)
     exp.note("x")
     home.unlink()
     assert exp.flush()
-    assert Store().series(exp.id, "loss").step.tolist() == list(range(10))
+    assert ExperimentStore().series(exp.id, "loss").step.tolist() == list(range(10))
 
 
-def test_a_file_that_is_removed_meanwhile_is_made_again(store: Store) -> None:
+def test_removed_file_is_created_again(store: ExperimentStore) -> None:
     exp = experiment("removed", tags=["kept"])
     exp.log(step=0, loss=0)
     exp.flush()
@@ -149,20 +151,22 @@ def test_a_file_that_is_removed_meanwhile_is_made_again(store: Store) -> None:
 
 VALUES = st.floats(width=64) | st.integers(-(2**80), 2**80) | st.booleans()
 KEYS = st.sampled_from(["loss", "'; DROP TABLE series; --", "\N{ROCKET}", "a\x00b", "eval/loss"])
-LOGS = st.tuples(st.just("log"), st.integers(-(2**62), 2**62) | st.integers(0, 5), st.dictionaries(KEYS, VALUES, max_size=4))
+LOGS = st.tuples(
+    st.just("log"), st.integers(-(2**62), 2**62) | st.integers(0, 5), st.dictionaries(KEYS, VALUES, max_size=4)
+)
 DOES = st.lists(LOGS | st.tuples(st.sampled_from(["flush", "crash", "reopen"]), st.none(), st.none()), max_size=60)
 
 
 @ANY_MACHINE
 @given(does=DOES)
-def test_any_sequence_of_logs_crashes_and_reopenings_gives_back_what_was_acknowledged(
+def test_acknowledged_values_survive_any_sequence_of_crashes(
     does: list[tuple[str, int, dict[str, float]]],
 ) -> None:
-    # Only this test says when something is written.
+    # Writes happen only when the test triggers them.
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(Recorder, "_wake", lambda _: None)
+        patch.setattr(WriterThread, "_wake", lambda _: None)
         path = Path(folder) / "e.sqlite"
-        first = begin(Recording, "any", path=path)
+        first = experiment("any", path=path)
         recording = first
         sure: dict[str, list[tuple[int, float]]] = {}
         waiting: list[tuple[int, dict[str, float]]] = []
@@ -181,26 +185,28 @@ def test_any_sequence_of_logs_crashes_and_reopenings_gives_back_what_was_acknowl
             elif what == "flush":
                 acknowledge()
             elif what == "crash":
-                # As kill -9: what waits in memory is gone, and another process goes on.
-                recorder_for(path).drop()
+                # Like kill -9: entries in memory are lost, and another process continues.
+                writer_for(path).drop()
                 waiting.clear()
-                recording = begin(Recording, "any", path=path, resume=first.id)
+                recording = experiment("any", path=path, resume=first.id)
             else:
                 acknowledge()
-                recording = begin(Recording, "any", path=path, resume=first.id)
+                recording = experiment("any", path=path, resume=first.id)
         acknowledge()
-        store = Store(path)
+        store = ExperimentStore(path)
         assert {key.key for key in store.keys(first.id)} == set(sure)
         for key, points in sure.items():
             series = store.series(first.id, key)
-            assert list(zip(series.step.tolist(), map(repr, series.value.tolist()), strict=True)) == [(s, repr(v)) for s, v in points]
-            # Within an attempt steps never go backwards, and attempts never do.
+            assert list(zip(series.step.tolist(), map(repr, series.value.tolist()), strict=True)) == [
+                (s, repr(v)) for s, v in points
+            ]
+            # Neither attempts nor steps within an attempt go backwards.
             pairs = list(zip(series.attempt.tolist(), series.step.tolist(), strict=True))
             assert pairs == sorted(pairs)
         store.close()
 
 
-def test_an_opening_counts_attempts_of_each_series_by_steps_that_go_back() -> None:
-    opening = Opening("i", "n", None, None, 0, "{}", "t")
+def test_write_session_counts_attempts_per_series() -> None:
+    session = WriteSession("i", "n", None, None, 0, "{}", "t")
     steps = [("a", 1), ("b", 1), ("a", 5), ("a", 2), ("b", 2), ("b", 1), ("a", 3)]
-    assert [opening.attempt(key, step) for key, step in steps] == [0, 0, 0, 1, 0, 1, 1]
+    assert [session.attempt_of(key, step) for key, step in steps] == [0, 0, 0, 1, 0, 1, 1]

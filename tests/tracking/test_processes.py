@@ -1,4 +1,4 @@
-"""Values that are logged in forked and started processes, and at the end of a process, are recorded."""
+"""Recording in forked and spawned processes, and at the end of a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from loops_nb import experiment
-from loops_nb.tracking import Store
+from loops_nb.tracking import ExperimentStore
 from tests.tracking.scripts import run_script
 
 STEPS = list(range(5))
@@ -61,13 +61,20 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", [name for name in ("fork", "forkserver", "spawn") if name in multiprocessing.get_all_start_methods()])
-def test_worker_processes_record_all_that_they_log_until_they_end(store: Store, tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    "method", [name for name in ("fork", "forkserver", "spawn") if name in multiprocessing.get_all_start_methods()]
+)
+def test_worker_processes_record_everything_until_they_end(store: ExperimentStore, tmp_path: Path, method: str) -> None:
     done = run_script(tmp_path, WORKERS, method)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == "[0, 0, -15]"
     (row,) = store.experiments()
-    keys = ["process", "thread", "terminated", *(f"{kind} {number}" for kind in ("pool", "executor") for number in range(4))]
+    keys = [
+        "process",
+        "thread",
+        "terminated",
+        *(f"{kind} {number}" for kind in ("pool", "executor") for number in range(4)),
+    ]
     assert {key: store.series(row.id, key).step.tolist() for key in keys} == dict.fromkeys(keys, STEPS)
     assert store.series(row.id, "parent").step.tolist() == [0, 1]
 
@@ -110,7 +117,7 @@ sys.exit(failed)
 
 
 @needs_fork
-def test_children_that_are_forked_during_a_write_can_write(store: Store, tmp_path: Path) -> None:
+def test_children_forked_during_a_write_can_write(store: ExperimentStore, tmp_path: Path) -> None:
     done = run_script(tmp_path, DURING_A_WRITE)
     assert (done.returncode, done.stderr) == (0, "")
     rows = {row.name: row.id for row in store.experiments()}
@@ -131,7 +138,7 @@ if os.fork() == 0:
     os.close(write)
     exp.log(child=0.0, step=0)
     exp.flush()
-    # Ends as the parent does.
+    # Ends when the parent does.
     os.read(read, 1)
     exp.log(child=1.0, step=1)
     sys.exit(0)
@@ -140,9 +147,9 @@ time.sleep(0.3)
 
 
 @needs_fork
-def test_a_child_that_outlives_its_parent_writes_into_the_same_file(store: Store, tmp_path: Path) -> None:
+def test_child_that_outlives_its_parent_writes_to_the_same_file(store: ExperimentStore, tmp_path: Path) -> None:
     done = run_script(tmp_path, OUTLIVES, flags=("-W", "ignore::DeprecationWarning"))
-    # Its output ends when the child has ended, too.
+    # Its output ends when the child has ended.
     assert (done.returncode, done.stderr) == (0, "")
     (row,) = store.experiments()
     assert store.series(row.id, "child").step.tolist() == [0, 1]
@@ -151,7 +158,7 @@ def test_a_child_that_outlives_its_parent_writes_into_the_same_file(store: Store
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_fork_leaves_no_connection_of_the_parent_to_the_child(store: Store) -> None:
+def test_fork_leaves_no_connection_of_the_parent_in_the_child(store: ExperimentStore) -> None:
     exp = experiment("closed")
     exp.log(step=0, loss=1)
     assert store.series(exp.id, "loss").step.tolist() == [0]
@@ -189,7 +196,7 @@ held = Held()
 """
 
 
-def test_what_is_logged_while_the_process_ends_is_recorded(store: Store, tmp_path: Path) -> None:
+def test_values_logged_at_process_end_are_recorded(store: ExperimentStore, tmp_path: Path) -> None:
     done = run_script(tmp_path, AT_EXIT, flags=("-X", "dev", "-W", "error"))
     assert (done.returncode, done.stderr) == (0, "")
     rows = {row.name: row.id for row in store.experiments()}
@@ -216,11 +223,47 @@ def test_warnings_as_errors_do_not_end_a_training(tmp_path: Path, home: str) -> 
     assert (done.returncode, done.stdout) == (0, "trained to the end\n")
     assert done.stderr.count("'bad' is no number but str") == 1
     assert "Traceback" not in done.stderr
-    lost = {"here": "", "file/below": "6 values are lost with this process", "~no-such-user-here/loops": "there is no such home folder"}
+    lost = {
+        "here": "",
+        "file/below": "6 values are lost with this process",
+        "~no-such-user-here/loops": "there is no such home folder",
+    }
     assert lost[home] in done.stderr
 
 
-def test_an_experiment_that_is_copied_goes_on_as_one(store: Store) -> None:
+SURPLUS_THREADS = """
+import time
+from loops_nb.tracking import process_end, writer
+import loops_nb
+
+real = writer.start_new_thread
+
+def start(run, arguments):
+    real(run, arguments)
+    for _ in range(8):
+        real(late, (run,))
+
+def late(run):
+    # Scheduled late, as on a machine with much to do.
+    while not process_end.is_over():
+        time.sleep(0.001)
+    while True:
+        run()
+        time.sleep(0.0001)
+
+writer.start_new_thread = start
+loops_nb.experiment("unwritable").log(loss=1.0)
+"""
+
+
+def test_surplus_writer_thread_does_not_keep_a_process_from_ending(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = run_script(tmp_path, SURPLUS_THREADS, LOOPS_NB_HOME=str(tmp_path / "file" / "below"))
+    assert done.returncode == 0
+    assert "1 value is lost with this process" in done.stderr
+
+
+def test_copied_experiment_continues_its_original(store: ExperimentStore) -> None:
     exp = experiment("copied")
     exp.log(step=0, loss=1)
     copy = pickle.loads(pickle.dumps(exp))  # noqa: S301 - made in this line
@@ -243,7 +286,7 @@ def task(step):
 
 if __name__ == "__main__":
     exp = loops_nb.experiment("pools")
-    for _ in range(60):
+    for _ in range(20):
         with multiprocessing.get_context("fork").Pool(3, initializer=begin, initargs=(exp,)) as pool:
             pool.map(task, range(30), chunksize=1)
 """
@@ -263,16 +306,16 @@ time.sleep(0.3)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-def test_terminated_workers_of_many_pools_lose_nothing_and_hang_nowhere(store: Store, tmp_path: Path) -> None:
+def test_terminated_pool_workers_lose_nothing_and_do_not_hang(store: ExperimentStore, tmp_path: Path) -> None:
     # From a file: the workers of a pool import the main module.
     program = tmp_path / "pools.py"
     program.write_text(POOLS)
     subprocess.run([sys.executable, str(program)], check=True, timeout=60)
     (row,) = store.experiments()
-    assert store.keys(row.id)[0].count == 60 * 30
+    assert store.keys(row.id)[0].count == 20 * 30
 
 
-def test_a_daemon_thread_that_logs_without_end_does_not_keep_the_process(store: Store) -> None:
+def test_endless_daemon_thread_does_not_block_process_end(store: ExperimentStore) -> None:
     subprocess.run([sys.executable, "-c", ENDLESS], check=True, timeout=60, stderr=subprocess.DEVNULL)
     (row,) = store.experiments()
     assert store.keys(row.id)[0].count > 1000

@@ -1,54 +1,326 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { copy } from "../clipboard";
-import { everySecond } from "../clock";
-import { Chart } from "./chart";
-import { Controls } from "./controls";
-import { Numbers } from "./numbers";
-import { Params } from "./params";
-import type { Session, Standing } from "./session";
-import { firstLook, type Settings } from "./settings";
-import { Twin } from "./twin";
+import { everySecond } from "../every-second";
+import { QUEUED_AFTER } from "../session";
+import type { Status } from "../status";
+import { ChartView } from "./chart";
+import { type Chart, metadataOf } from "./chart-data";
+import type { CurvesMetadata } from "./contract";
+import { Controls, useMetrics } from "./controls";
+import { Cursor } from "./cursor";
+import { DataTable, LatestTable } from "./data-table";
+import { Grid } from "./grid";
+import { Legend, RunLegend } from "./legend";
+import { keep, readKept } from "./metric-sections";
+import { ParamTable } from "./param-table";
+import { pictureOf, save } from "./png";
+import type { CurvesSession } from "./session";
+import { initialSpec, type Settings } from "./settings";
 
-/** Keys of a keyboard come faster than pictures. */
+/** Keys of a keyboard arrive faster than charts. */
 const ASK_AFTER = 60;
-const QUEUED_AFTER = 1000;
+/** The axis labels beside the chart. */
+const AXIS_WIDTH = 70;
 
-const SAID: Record<Standing, string> = {
-  live: "Live",
+const STATUS_TEXT: Record<Status, string> = {
+  starting: "Starting",
+  live: "Updates live",
   failing: "Not up to date",
-  over: "Over",
-  gone: "No kernel: as it was",
-  silent: "No word from the kernel",
+  paused: "Paused",
+  over: "Ended",
+  gone: "No kernel",
+  silent: "The kernel does not answer",
+  waiting: "A saved copy; asking the kernel",
   saved: "A saved copy",
 };
 
-function nothingOf(missing: string[]): string {
-  return `Nothing was recorded yet${missing.length ? ` of ${missing.join(", ")}` : ""}.`;
+export function App({ session, view }: { session: CurvesSession; view: string }) {
+  const element = useRef<HTMLElement>(null);
+  const inner = useWidth(element);
+  const [message, setMessage] = useState("");
+  const [highlighted, setHighlighted] = useState<string | null>(null);
+  const [settings, set] = useSettings(session);
+  const cursor = useMemo(() => new Cursor(), []);
+  useUpdates(session);
+
+  const { store } = session;
+  const { metadata } = store;
+  const isEnlarged = settings.isEnlarged ?? isEnlargedAtFirst(session);
+  // What is looked at stays, also when the first value of another metric comes.
+  const change = (more: Partial<Settings>) => set({ isEnlarged, ...more });
+  useEffect(() => cursor.subscribe(() => session.settings?.isEnlarged === null && change({})), [cursor, isEnlarged]);
+  const metrics = useMetrics(settings, metadata, store.found(view), (text) => session.searchKeys(view, text));
+  const chart = isEnlarged ? shownChart(session, view, settings) : null;
+  const { hidden } = settings;
+  const onCopy = async (text: string, what: string) => {
+    setMessage((await copy(text)) ? `Copied ${what}: ${text}` : `This page may not write to the clipboard. Copy by hand: ${text}`);
+  };
+  const onToggle = (id: string) => {
+    const next = new Set(hidden);
+    if (!next.delete(id)) next.add(id);
+    change({ hidden: next });
+  };
+  const onSave = () => {
+    if (!element.current?.querySelector(".plot canvas")) return;
+    const known = chart ?? metrics.keys.map((key) => store.chartOf(view, key)).find((found) => found?.compared?.length) ?? null;
+    const runs = metadataOf(known, metadata).runs.filter(({ id }) => !hidden.has(id));
+    save(pictureOf(element.current, store.title, runs), chart?.spec.key ?? "curves");
+  };
+  const shared = {
+    session,
+    view,
+    metadata,
+    settings,
+    change,
+    cursor,
+    width: inner,
+    highlighted,
+    onHighlight: setHighlighted,
+    onCopy,
+    onToggle,
+  };
+  return (
+    <section class="panel" ref={element} data-status={session.status()} data-seen={chart?.spec.key ?? settings.spec.key}>
+      <Header session={session} view={view} />
+      <RunNotes metadata={metadata} onShowNewest={() => session.showNewest()} />
+      {metadata.keys.length > 0 && (
+        <Controls
+          {...shared}
+          metrics={metrics}
+          onSave={onSave}
+          isEnlarged={isEnlarged}
+          drawn={chart?.spec ?? settings.spec}
+          unknown={isEnlarged ? (chart?.unknown ?? 0) : 0}
+        />
+      )}
+      <ShownCount metadata={metadata} />
+      {isEnlarged ? (
+        <Enlarged {...shared} chart={chart} message={message} />
+      ) : (
+        <AllMetrics {...shared} keys={metrics.keys} message={message} />
+      )}
+    </section>
+  );
 }
 
-export function App({ session, view }: { session: Session; view: string }) {
-  const [, redraw] = useState(0);
-  const [said, setSaid] = useState("");
-  const [width, setWidth] = useState(0);
-  const [pointed, setPointed] = useState<string | null>(null);
-  const place = useRef<HTMLElement>(null);
-  const [settings, set] = useState<Settings>(() => {
-    if (session.kept) return { ...session.kept, cursor: null };
-    const look = firstLook(session.first, 600);
-    return { look, isLog: false, isCut: false, direction: null, hidden: new Set(), cursor: null };
-  });
-  const change = (more: Partial<Settings>) => set((before) => ({ ...before, ...more }));
+/** Many metrics are shown side by side, unless one of them was asked for. */
+function isEnlargedAtFirst({ store: { metadata, enlarged } }: CurvesSession): boolean {
+  return enlarged !== "" || metadata.keys.length + metadata.more_keys <= 1;
+}
 
-  // Who comes back to this panel, as by the tabs of a run's, finds it as it was left.
-  useLayoutEffect(() => session.keep(settings), [settings]);
+/** The chart of the view; that of the chosen metric, small as it was, until the large one comes. */
+function shownChart({ store }: CurvesSession, view: string, { spec }: Settings): Chart | null {
+  const chart = store.chart(view);
+  return (spec.key && chart?.spec.key !== spec.key ? store.chartOf(view, spec.key) : null) ?? chart;
+}
+
+interface ViewProps {
+  session: CurvesSession;
+  view: string;
+  metadata: CurvesMetadata;
+  settings: Settings;
+  change: (more: Partial<Settings>) => void;
+  cursor: Cursor;
+  width: number;
+  highlighted: string | null;
+  onHighlight: (id: string | null) => void;
+  onCopy: (text: string, what: string) => void;
+  onToggle: (id: string) => void;
+  /** What was just done, in words. */
+  message: string;
+}
+
+/** One metric, as large as the panel is wide. */
+function Enlarged({ chart, message, ...props }: ViewProps & { chart: Chart | null }) {
+  const { session, view, metadata, settings, width } = props;
+  useChartRequests(session, view, settings, width);
+  const shown = useMemo(() => metadataOf(chart, metadata), [chart?.compared, metadata]);
+  const { runs } = shown;
+  const lines = useMemo(
+    () => (chart?.lines ?? []).filter(({ run }) => runs[run] && !settings.hidden.has(runs[run]?.id ?? "")),
+    [chart, runs, settings.hidden],
+  );
+  return (
+    <>
+      {chart && width > 0 ? (
+        // Without a position on this axis there is no axis to draw.
+        chart.first !== null && <ChartView {...props} metadata={shown} chart={chart} lines={lines} />
+      ) : (
+        <NoNumbers session={session} metricKey={chart?.spec.key ?? settings.spec.key} />
+      )}
+      <Message text={message} />
+      {chart && <Notes chart={chart} />}
+      {chart && <Legend {...props} metadata={shown} chart={chart} />}
+      <BelowCharts metadata={metadata} />
+      {chart && <DataTable metadata={shown} chart={chart} lines={lines} settings={settings} />}
+    </>
+  );
+}
+
+/** All metrics at once, under one legend. */
+function AllMetrics({ keys, message, ...props }: ViewProps & { keys: readonly string[] }) {
+  const { session, view, metadata, settings, width } = props;
+  if (!metadata.keys.length) return <NoNumbers session={session} metricKey="" />;
+  const chartOf = (key: string) => session.store.chartOf(view, key);
+  // Its lines have the same names in all charts.
+  const isCompared = settings.spec.group_by !== "" || settings.spec.baseline !== "";
+  const first = isCompared ? (keys.map(chartOf).find((chart) => chart?.compared?.length) ?? null) : null;
+  return (
+    <>
+      {first && <Notes chart={first} />}
+      <RunLegend {...props} metadata={metadataOf(first, metadata)} />
+      {width > 0 && <Grid {...props} keys={keys} />}
+      <Message text={message} />
+      <BelowCharts metadata={metadata} />
+      <LatestTable metadata={metadataOf(first, metadata)} keys={keys} settings={settings} chartOf={chartOf} />
+    </>
+  );
+}
+
+/** What is to be said of groups, or of a baseline. */
+function Notes({ chart: { notes } }: { chart: Chart }) {
+  return notes.length > 0 ? <p class="soft">{notes.join(" ")}</p> : null;
+}
+
+function Message({ text }: { text: string }) {
+  return (
+    <p class="said soft" role="status">
+      {text}
+    </p>
+  );
+}
+
+function BelowCharts({ metadata }: { metadata: CurvesMetadata }) {
+  return (
+    <>
+      {metadata.more_marks > 0 && <p class="soft">{`${metadata.more_marks} older marks are not drawn.`}</p>}
+      {metadata.runs.length > 1 && <ParamTable metadata={metadata} />}
+    </>
+  );
+}
+
+/** Title and status; a panel that is embedded in another one leaves its status to that. */
+function Header({ session, view }: { session: CurvesSession; view: string }) {
+  const { title, line, health } = session.store;
+  const status = session.status();
+  const showsStatus = status === "failing" || line !== "";
+  const isQueued = session.waiting(view) > QUEUED_AFTER && status === "live";
+  const tone = { live: "", over: "over" }[status as string] ?? "bad";
+  const fallback = status === "over" ? "The panel was closed." : "The data may be old. Run the cell again for a live panel:";
+  return (
+    <>
+      <header>
+        <h3>{title}</h3>
+        {showsStatus && (
+          <span class={`status soft ${tone}`}>
+            <span class="dot" />
+            {STATUS_TEXT[status]}
+          </span>
+        )}
+        {isQueued && <span class="soft">Queued: the kernel is busy</span>}
+      </header>
+      {status !== "live" && showsStatus && (
+        <p class="banner" data-health={status}>
+          {health?.reason || fallback} {status !== "failing" && line && <code>{line}</code>}
+        </p>
+      )}
+    </>
+  );
+}
+
+/** What is missing, and experiments that are newer than the shown ones. */
+function RunNotes({ metadata, onShowNewest }: { metadata: CurvesMetadata; onShowNewest: () => void }) {
+  const { runs, waiting, newer_runs: newer } = metadata;
+  return (
+    <>
+      {runs.length > 0 && waiting && <p class="soft">{waiting}</p>}
+      <p class="soft newer" role="status">
+        {newer > 0 && (
+          <>
+            {newer === 1 ? "1 newer experiment: " : `${newer.toLocaleString("en-GB")} newer experiments: `}
+            <button type="button" data-control="newer" onClick={onShowNewest}>
+              Show the newest
+            </button>
+          </>
+        )}
+      </p>
+    </>
+  );
+}
+
+function ShownCount({ metadata }: { metadata: CurvesMetadata }) {
+  const { runs, more_runs: more, newer_runs: newer, is_named: isNamed } = metadata;
+  const others = more + newer;
+  if (others === 0) return null;
+  const count = (n: number) => n.toLocaleString("en-GB");
+  return (
+    <p class="soft" data-more={others}>
+      {`${count(runs.length)} ${newer || isNamed ? "" : "newest "}of ${count(runs.length + others)} experiments shown. `}
+      {isNamed ? (
+        "None is marked as the best where not all that are named are drawn."
+      ) : (
+        <>
+          To see others, name them: <code>%loops curves "name"</code>
+        </>
+      )}
+    </p>
+  );
+}
+
+function NoNumbers({ session, metricKey }: { session: CurvesSession; metricKey: string }) {
+  const { runs, waiting, missing } = session.store.metadata;
+  if (session.status() === "failing" && !runs.length) return null;
+  const nothing = waiting || `Nothing was recorded yet${missing.length ? ` of ${missing.join(", ")}` : ""}.`;
+  return (
+    <p class="empty" data-empty="nothing">
+      {runs.length ? `No values of ${metricKey || "these runs"} yet.` : nothing} Values appear here as they are recorded:{" "}
+      <code>training_client = loops_nb.track(training_client)</code>
+    </p>
+  );
+}
+
+function useUpdates(session: CurvesSession): void {
+  const [, redraw] = useState(0);
   useEffect(() => session.subscribe(() => redraw((n) => n + 1)), [session]);
-  useEffect(() => everySecond((now) => session.second(now)), [session]);
+  useEffect(() => everySecond((now) => session.onSecond(now)), [session]);
+}
+
+/** The settings of a view, and a function that changes some of them; a view that is opened again starts with the last ones. */
+function useSettings(session: CurvesSession): [Settings, (more: Partial<Settings>) => void] {
+  const [settings, set] = useState<Settings>(() => {
+    if (session.settings) return session.settings;
+    const spec = initialSpec(session.store.initialSpec, 600);
+    return { spec, isLog: false, isCut: false, direction: null, hidden: new Set(), isEnlarged: null, search: "", ...readKept() };
+  });
   useLayoutEffect(() => {
-    const element = place.current;
+    session.settings = settings;
+  }, [settings]);
+  useEffect(() => keep(settings), [settings.pinned, settings.order]);
+  return [settings, (more) => set((before) => ({ ...before, ...more }))];
+}
+
+/** The view itself zooms at once; the kernel is asked for the points a moment later. */
+function useChartRequests(session: CurvesSession, view: string, { spec }: Settings, width: number): void {
+  const columns = width ? Math.max(50, width - AXIS_WIDTH) : 600;
+  const wanted = useMemo(() => ({ ...spec, columns }), [spec, columns]);
+  const isFirst = useRef(true);
+  useEffect(() => {
+    if (!width) return undefined;
+    const timer = setTimeout(() => session.setChart(view, wanted), isFirst.current ? 0 : ASK_AFTER);
+    isFirst.current = false;
+    return () => clearTimeout(timer);
+  }, [wanted, width > 0]);
+  useEffect(() => () => session.dropCharts(view, [view]), []);
+}
+
+function useWidth(ref: { current: HTMLElement | null }): number {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const element = ref.current;
     if (!element) return undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const observer = new ResizeObserver(([entry]) => {
-      // Later: what is drawn anew at once would be seen to change again in the same breath.
+      // Drawing at once would change the size again within the observer's callback.
       clearTimeout(timer);
       timer = setTimeout(() => setWidth(Math.round(entry?.contentRect.width ?? 0)));
     });
@@ -58,118 +330,5 @@ export function App({ session, view }: { session: Session; view: string }) {
       observer.disconnect();
     };
   }, []);
-
-  // What is seen changes at once on the page; the kernel is asked for it a moment later.
-  const look = settings.look;
-  const columns = width ? Math.max(50, width - 70) : 600;
-  const asked = useMemo(() => ({ ...look, columns }), [look, columns]);
-  const isFirst = useRef(true);
-  useEffect(() => {
-    if (!width) return undefined;
-    const timer = setTimeout(() => session.look(view, asked), isFirst.current ? 0 : ASK_AFTER);
-    isFirst.current = false;
-    return () => clearTimeout(timer);
-  }, [asked, width > 0]);
-
-  const { head } = session;
-  const picture = session.picture(view);
-  const drawn = picture?.look ?? look;
-  const standing = session.standing();
-  const waits = session.waiting(view);
-  const runs = head.runs;
-  const lines = useMemo(
-    () => (picture?.lines ?? []).filter((line) => runs[line.run] && !settings.hidden.has(runs[line.run]?.id ?? "")),
-    [picture, runs, settings.hidden],
-  );
-  const take = async (text: string, what: string) => {
-    setSaid((await copy(text)) ? `Copied ${what}: ${text}` : `This page may not write to the clipboard. Copy by hand: ${text}`);
-  };
-  const toggle = (id: string) => {
-    const hidden = new Set(settings.hidden);
-    if (!hidden.delete(id)) hidden.add(id);
-    change({ hidden });
-  };
-  const others = head.more_runs + head.newer_runs;
-  const shown = `${runs.length.toLocaleString("en-GB")} ${head.newer_runs || head.is_named ? "" : "newest "}of ${(runs.length + others).toLocaleString("en-GB")}`;
-  // The panel around this one says how it stands, for both.
-  const isInside = !session.line;
-  const isTold = standing === "failing" || !isInside;
-  const isQueued = waits > QUEUED_AFTER && standing === "live";
-
-  return (
-    <section class="panel" ref={place} data-standing={standing} data-seen={drawn.key}>
-      <header>
-        <h3>{session.title}</h3>
-        {isTold && (
-          <span class={`standing soft ${standing === "live" ? "" : standing === "over" ? "over" : "bad"}`}>
-            <span class="dot" />
-            {SAID[standing]}
-          </span>
-        )}
-        {isQueued && <span class="soft">Queued: the kernel is busy</span>}
-      </header>
-      {standing !== "live" && isTold && (
-        <p class="banner" data-health={standing}>
-          {session.reason ||
-            (standing === "over" ? "The panel was closed." : "What you see may be old. Run the cell again for a live panel:")}{" "}
-          {standing !== "failing" && session.line && <code>{session.line}</code>}
-        </p>
-      )}
-      {runs.length > 0 && head.waiting && <p class="soft">{head.waiting}</p>}
-      <p class="soft newer" role="status">
-        {head.newer_runs > 0 && (
-          <>
-            {head.newer_runs === 1 ? "1 newer experiment: " : `${head.newer_runs.toLocaleString("en-GB")} newer experiments: `}
-            <button type="button" data-control="newer" onClick={() => session.showNewer(view)}>
-              Show the newest
-            </button>
-          </>
-        )}
-      </p>
-      {head.keys.length > 0 && (
-        <Controls
-          head={head}
-          found={session.found(view)}
-          find={(text) => session.find(view, text)}
-          drawn={drawn}
-          settings={settings}
-          change={change}
-          unknown={picture?.unknown ?? 0}
-        />
-      )}
-      {others > 0 && (
-        <p class="soft" data-more={others}>
-          {`${shown} experiments shown. ${head.is_named ? "None is called the best where not all that are named are drawn." : "To see others, name them: "}`}
-          {!head.is_named && <code>%loops curves "name"</code>}
-        </p>
-      )}
-      {picture && width > 0 ? (
-        // Where nothing lies on this axis there is no axis.
-        picture.first !== null && (
-          <Chart
-            head={head}
-            picture={picture}
-            lines={lines}
-            settings={settings}
-            change={change}
-            width={width}
-            pointed={pointed}
-            take={take}
-          />
-        )
-      ) : standing === "failing" && !runs.length ? null : (
-        <p class="empty" data-empty="nothing">
-          {runs.length ? `No numbers of ${drawn.key || "these runs"} yet.` : head.waiting || nothingOf(head.missing)} Numbers appear here as
-          they are recorded: <code>training_client = loops_nb.track(training_client)</code>
-        </p>
-      )}
-      <p class="said soft" role="status">
-        {said}
-      </p>
-      {picture && <Numbers head={head} picture={picture} settings={settings} onToggle={toggle} onPoint={setPointed} change={change} />}
-      {head.more_marks > 0 && <p class="soft">{`${head.more_marks} older marks are not drawn.`}</p>}
-      {runs.length > 1 && <Params head={head} />}
-      {picture && <Twin head={head} picture={picture} lines={lines} settings={settings} />}
-    </section>
-  );
+  return width;
 }

@@ -1,14 +1,14 @@
-/** The panel of curves. */
+/** The widget of a panel of curves. */
 
 import type { AnyModel } from "@anywidget/types";
 import { Link } from "../link";
 import { widgetOf } from "../widget";
 import { App } from "./app";
 import type { CurvesFromPage, CurvesToPage, Traits } from "./contract";
-import { Session } from "./session";
+import { CurvesSession } from "./session";
 import style from "./style.css?inline";
 
-const begin = (model: AnyModel<Traits>) =>
-  new Session(new Link<CurvesToPage, CurvesFromPage>(model, ["snapshot", "head", "curve", "tail", "keys", "pulse"]));
+const createSession = (model: AnyModel<Traits>) =>
+  new CurvesSession(new Link<CurvesToPage, CurvesFromPage>(model, ["snapshot", "metadata", "chart", "append", "found_keys", "heartbeat"]));
 
-export default widgetOf(begin, App, style);
+export default widgetOf(createSession, App, style);

@@ -1,4 +1,4 @@
-/** Where values stand on a picture, and what is written beside an axis: pure functions. */
+/** Bounds of axes, and what is written beside them: pure functions. */
 
 import type { Axis } from "./contract";
 
@@ -7,26 +7,11 @@ export interface Scale {
   readonly high: number;
   /** Equal ratios are equally long. */
   readonly isLog: boolean;
-  readonly from: number;
-  readonly to: number;
 }
 
 export interface Tick {
   readonly at: number;
   readonly label: string;
-}
-
-export function place({ low, high, isLog, from, to }: Scale, value: number): number {
-  const [a, b, v] = isLog ? [Math.log10(low), Math.log10(high), Math.log10(value)] : [low, high, value];
-  // In halves: between the lowest and the highest of all numbers lies more than a number can say.
-  return from + ((v / 2 - a / 2) / (b / 2 - a / 2)) * (to - from);
-}
-
-export function valueAt({ low, high, isLog, from, to }: Scale, pixel: number): number {
-  const share = (pixel - from) / (to - from);
-  if (!isLog) return low + share * (high - low);
-  const [a, b] = [Math.log10(low), Math.log10(high)];
-  return 10 ** (a + share * (b - a));
 }
 
 const ROUND = [1, 2, 5, 10];
@@ -151,7 +136,7 @@ export function exact(value: number | string | null | undefined): string {
 // Seconds between two marks of a clock; each divides the next unit.
 const SPANS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
 
-export function along(axis: Axis, scale: Scale, most: number): Tick[] {
+export function axisTicks(axis: Axis, scale: Pick<Scale, "low" | "high">, most: number): Tick[] {
   if (axis === "step" || axis === "tokens") {
     const wanted = roundStep((scale.high - scale.low) / most);
     // Half a step is none.
@@ -198,7 +183,7 @@ export function moment(seconds: number, step = 1): string {
 }
 
 /** Where something is along an axis, in words. */
-export function said(axis: Axis, at: number): string {
+export function positionText(axis: Axis, at: number): string {
   switch (axis) {
     case "step":
       return `step ${number(Math.round(at))}`;

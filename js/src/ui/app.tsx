@@ -1,202 +1,173 @@
 import type { Host } from "@anywidget/types";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { copy } from "../clipboard";
-import { everySecond } from "../clock";
 import type { TableName, ViewName } from "../contract";
-import { columnIndex, wordsOf } from "../order";
-import type { Session } from "../session";
-import type { Standing } from "../status";
+import { count } from "../format";
+import type { PanelSession } from "../panel-session";
+import { columnIndex, searchWords } from "../sorting";
+import type { Status } from "../status";
 import type { State } from "../store";
-import { count } from "../words";
+import { CopyByHand } from "./copy-by-hand";
 import { Facts } from "./facts";
-import { Head } from "./head";
-import { Health } from "./health";
+import { HealthBanner } from "./health-banner";
 import { Icon } from "./icons";
-import { Menu, type OpenMenu } from "./menu";
+import { Menu, useMenu } from "./menu";
 import { Notices } from "./notices";
-import { type Panel, PanelContext } from "./panel";
+import { type Panel, PanelContext } from "./panel-context";
+import { PanelHeader } from "./panel-header";
 import { Plots } from "./plots";
-import { RunView } from "./run";
-import { Button } from "./small";
+import { RunSummaryView } from "./run-summary";
 import { TableView } from "./table";
+import { useAnnouncement, useSession } from "./use-session";
 
-/** In the order in which they stand; the first is what the panel is about. */
-const SHOWN: Record<ViewName, readonly TableName[]> = {
+/** The tables of each view, in order; the first one is the main table. */
+const TABLES: Record<ViewName, readonly TableName[]> = {
   fleet: ["runs", "samplers"],
   run: ["checkpoints"],
   samplers: ["samplers"],
   deployments: ["deployments"],
   checkpoints: ["checkpoints"],
 };
-/** Views in which things end and then stand in the way. */
-const HIDES: readonly ViewName[] = ["fleet", "samplers", "deployments"];
+/** Views that can hide what has finished. */
+const CAN_HIDE: readonly ViewName[] = ["fleet", "samplers", "deployments"];
 
-export function App({ session, view, host }: { session: Session; view: string; host: Host | undefined }) {
-  const { state, standing } = useSession(session);
-  const [filter, setFilter] = useState("");
-  const [hides, setHides] = useState<boolean | null>(null);
-  const [menu, setMenu] = useState<OpenMenu | null>(null);
-  const [byHand, setByHand] = useState("");
-  const [said, say] = useSaid();
-  const closed = useRef<{ anchor: HTMLElement; at: number } | null>(null);
-
+export function App({ session, view, host }: { session: PanelSession; view: string; host: Host | undefined }) {
+  const status = useSession(session);
+  const { state } = session;
+  const filter = useFilter(state);
+  const menu = useMenu();
+  const [announced, announce] = useAnnouncement();
+  const [copyByHand, setCopyByHand] = useState("");
   const panel = useMemo<Panel>(
     () => ({
       session,
       view,
       host,
-      say,
+      announce,
       copy: async (text) => {
         const done = await copy(text);
-        setByHand(done ? "" : text);
-        if (done) say("Copied");
+        setCopyByHand(done ? "" : text);
+        if (done) announce("Copied");
         return done;
       },
-      menu: (anchor, label, choices) => {
-        // The press that closes a menu from its own button must not open it again.
-        if (closed.current?.anchor !== anchor || performance.now() - closed.current.at > 300) setMenu({ anchor, label, choices });
-      },
+      openMenu: menu.open,
     }),
     [session],
   );
-
-  const words = useMemo(() => wordsOf(filter), [filter]);
-  const { all, finished } = useMemo(() => counted(state), [state?.tables]);
-  const canHide = state !== null && HIDES.includes(state.view);
-  // Decided once there is something, so that the last run to end does not turn the table over.
-  const decided = useRef<boolean | null>(null);
-  if (decided.current === null && state?.ready && all > 0) decided.current = canHide && finished < all;
-  const hidesNow = hides ?? decided.current ?? false;
-
   return (
     <PanelContext.Provider value={panel}>
-      <section class="panel" aria-label={state?.title ?? "Loops"} data-view={state?.view} data-standing={standing}>
-        <Head state={state} standing={standing} />
+      <section class="panel" aria-label={state?.title ?? "Loops"} data-view={state?.view} data-status={status}>
+        <PanelHeader state={state} status={status} />
         <Notices notices={state?.notices ?? []} notify={state?.notify ?? false} />
-        {state && <Health state={state} standing={standing} />}
-        {byHand && <ByHand text={byHand} onClose={() => setByHand("")} />}
-        {state?.run && <RunView run={state.run} standing={standing} />}
+        {state && <HealthBanner state={state} status={status} />}
+        {copyByHand && <CopyByHand text={copyByHand} onClose={() => setCopyByHand("")} />}
+        {state?.run && <RunSummaryView run={state.run} status={status} />}
         {state && <Facts facts={state.facts} />}
-        {all > 0 && (
-          <div class="facts tools">
-            <label class="filter">
-              <Icon name="search" />
-              <input
-                type="search"
-                placeholder="Filter"
-                aria-label="Filter the rows; every word must occur"
-                value={filter}
-                onInput={(event) => setFilter(event.currentTarget.value)}
-                onKeyDown={(event) => {
-                  if (event.key === "Escape") setFilter("");
-                }}
-              />
-            </label>
-            {canHide && finished > 0 && (
-              <label>
-                <input type="checkbox" data-control="hide" checked={hidesNow} onChange={(event) => setHides(event.currentTarget.checked)} />
-                Hide finished ({count(finished)})
-              </label>
-            )}
-          </div>
-        )}
-        {state &&
-          SHOWN[state.view].map((name, i) => {
-            const table = (
-              <TableView
-                key={name}
-                name={name}
-                state={state}
-                standing={standing}
-                words={words}
-                hides={hidesNow}
-                isMain={i === 0}
-                onClear={() => {
-                  setFilter("");
-                  setHides(false);
-                }}
-              />
-            );
-            const rows = state.tables[name];
-            return name === "checkpoints" && rows ? (
-              <Plots standing={standing} version={rows.version}>
-                {table}
-              </Plots>
-            ) : (
-              table
-            );
-          })}
-        {menu && (
-          <Menu
-            {...menu}
-            onClose={(byPress) => {
-              closed.current = byPress ? { anchor: menu.anchor, at: performance.now() } : null;
-              setMenu(null);
-            }}
-          />
-        )}
+        {filter.total > 0 && <FilterTools filter={filter} />}
+        {state && <Tables state={state} status={status} filter={filter} />}
+        {menu.current && <Menu {...menu.current} onClose={menu.close} />}
         <div class="unseen" role="status">
-          {said}
+          {announced}
         </div>
       </section>
     </PanelContext.Provider>
   );
 }
 
-function useSession(session: Session): { state: State | null; standing: Standing } {
-  const [, draw] = useState(0);
-  const standing = session.standing();
-  const last = useRef(standing);
-  last.current = standing;
-  useEffect(() => {
-    const redraw = () => draw((n) => n + 1);
-    const unsubscribe = session.subscribe(redraw);
-    const stop = everySecond((now) => {
-      session.second(now);
-      if (session.standing(now) !== last.current) redraw();
-    });
-    redraw();
-    return () => {
-      unsubscribe();
-      stop();
-    };
-  }, [session]);
-  return { state: session.state, standing };
+function Tables({ state, status, filter }: { state: State; status: Status; filter: Filter }) {
+  const tables = TABLES[state.view].map((name, i) => {
+    const table = (
+      <TableView
+        key={name}
+        name={name}
+        state={state}
+        status={status}
+        words={filter.words}
+        hidesFinished={filter.hidesFinished}
+        isMain={i === 0}
+        onClearFilter={filter.clear}
+      />
+    );
+    const rows = state.tables[name];
+    if (name !== "checkpoints" || !rows) return table;
+    return (
+      <Plots key="plots" status={status} version={rows.version}>
+        {table}
+      </Plots>
+    );
+  });
+  return <>{tables}</>;
 }
 
-/** The same sentence twice in a row is said twice only when the place was empty in between. */
-function useSaid(): [string, (text: string) => void] {
-  const [said, setSaid] = useState("");
-  useEffect(() => {
-    if (!said) return undefined;
-    const timer = setTimeout(() => setSaid(""), 3000);
-    return () => clearTimeout(timer);
-  }, [said]);
-  return [said, setSaid];
+interface Filter {
+  readonly text: string;
+  readonly setText: (text: string) => void;
+  readonly words: readonly string[];
+  readonly hidesFinished: boolean;
+  readonly setHidesFinished: (hides: boolean) => void;
+  readonly canHide: boolean;
+  readonly clear: () => void;
+  /** Rows of all tables, and how many of them have finished. */
+  readonly total: number;
+  readonly finished: number;
 }
 
-function counted(state: State | null): { all: number; finished: number } {
-  let all = 0;
+function useFilter(state: State | null): Filter {
+  const [text, setText] = useState("");
+  const [hides, setHidesFinished] = useState<boolean | null>(null);
+  const words = useMemo(() => searchWords(text), [text]);
+  const { total, finished } = useMemo(() => countRows(state), [state?.tables]);
+  const canHide = state !== null && CAN_HIDE.includes(state.view);
+  // Decided when the first rows arrive, so that the end of the last run does not replace the table.
+  const initial = useRef<boolean | null>(null);
+  if (initial.current === null && state?.ready && total > 0) initial.current = canHide && finished < total;
+  const clear = () => {
+    setText("");
+    setHidesFinished(false);
+  };
+  return { text, setText, words, hidesFinished: hides ?? initial.current ?? false, setHidesFinished, canHide, clear, total, finished };
+}
+
+function FilterTools({ filter }: { filter: Filter }) {
+  return (
+    <div class="facts tools">
+      <label class="filter">
+        <Icon name="search" />
+        <input
+          type="search"
+          placeholder="Filter"
+          aria-label="Filter the rows; every word must occur"
+          value={filter.text}
+          onInput={(event) => filter.setText(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === "Escape") filter.setText("");
+          }}
+        />
+      </label>
+      {filter.canHide && filter.finished > 0 && (
+        <label>
+          <input
+            type="checkbox"
+            data-control="hide"
+            checked={filter.hidesFinished}
+            onChange={(event) => filter.setHidesFinished(event.currentTarget.checked)}
+          />
+          Hide finished ({count(filter.finished)})
+        </label>
+      )}
+    </div>
+  );
+}
+
+function countRows(state: State | null): { total: number; finished: number } {
+  let total = 0;
   let finished = 0;
-  for (const name of state ? SHOWN[state.view] : []) {
+  for (const name of state ? TABLES[state.view] : []) {
     const flag = columnIndex(name, "finished");
     for (const row of state?.tables[name]?.byId.values() ?? []) {
-      all++;
+      total++;
       if (row.cells[flag]) finished++;
     }
   }
-  return { all, finished };
-}
-
-/** Where pages may not write into the clipboard, the person does. */
-function ByHand({ text, onClose }: { text: string; onClose: () => void }) {
-  const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.select(), [text]);
-  return (
-    <div class="banner busy">
-      <p>Press Ctrl+C to copy:</p>
-      <input ref={field} readOnly value={text} aria-label="To copy" data-control="by-hand" />
-      <Button onClick={onClose}>Close</Button>
-    </div>
-  );
+  return { total, finished };
 }

@@ -1,6 +1,6 @@
 import type { Fact } from "../contract";
+import { CopyButton } from "./elements";
 import { Icon } from "./icons";
-import { CopyButton } from "./small";
 
 export function Facts({ facts }: { facts: readonly Fact[] }) {
   return facts.length ? (

@@ -1,11 +1,32 @@
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import type { Choice } from "./panel";
-import { Button } from "./small";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Button } from "./elements";
+import type { Choice } from "./panel-context";
 
 export interface OpenMenu {
   readonly anchor: HTMLElement;
   readonly label: string;
   readonly choices: readonly Choice[];
+}
+
+interface MenuControl {
+  readonly current: OpenMenu | null;
+  readonly open: (anchor: HTMLElement, label: string, choices: readonly Choice[]) => void;
+  readonly close: (byPress?: boolean) => void;
+}
+
+/** The one menu that a panel can have open. */
+export function useMenu(): MenuControl {
+  const [current, setCurrent] = useState<OpenMenu | null>(null);
+  const closed = useRef<{ anchor: HTMLElement; at: number } | null>(null);
+  const open: MenuControl["open"] = (anchor, label, choices) => {
+    // The press that closes a menu from its own button must not open it again.
+    if (closed.current?.anchor !== anchor || performance.now() - closed.current.at > 300) setCurrent({ anchor, label, choices });
+  };
+  const close = (byPress?: boolean) => {
+    closed.current = byPress && current ? { anchor: current.anchor, at: performance.now() } : null;
+    setCurrent(null);
+  };
+  return { current, open, close };
 }
 
 /** A menu in the browser's top layer, where no cell of the notebook can cut it off; the browser closes it on a press elsewhere. */
@@ -87,7 +108,7 @@ export function Menu({ anchor, label, choices, onClose }: OpenMenu & { onClose: 
 }
 
 /** Below the button, its right edges aligned; above it where there is no room below. */
-function place(menu: HTMLElement, anchor: HTMLElement): void {
+export function place(menu: HTMLElement, anchor: HTMLElement): void {
   const at = anchor.getBoundingClientRect();
   const { width, height } = menu.getBoundingClientRect();
   const top = at.bottom + height > innerHeight - 8 ? at.top - height : at.bottom;

@@ -1,9 +1,9 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Notice } from "../contract";
-import { ask, permission } from "../notify";
-import { many, moment } from "../words";
-import { usePanel } from "./panel";
-import { Banner, Button, IconButton } from "./small";
+import { many, moment } from "../format";
+import { permission, requestPermission } from "../notifications";
+import { Banner, Button, IconButton } from "./elements";
+import { usePanel } from "./panel-context";
 
 const AT_ONCE = 3;
 
@@ -46,7 +46,7 @@ export function Notices({ notices, notify }: { notices: readonly Notice[]; notif
       </div>
       {notify && allowed === "default" && (
         <p class="soft">
-          <Button data-control="allow" onClick={() => ask().then(() => setAllowed(permission()))}>
+          <Button data-control="allow" onClick={() => requestPermission().then(() => setAllowed(permission()))}>
             Allow notifications
           </Button>{" "}
           to hear of what ends while you are elsewhere.

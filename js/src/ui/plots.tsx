@@ -1,14 +1,14 @@
-import type { Host } from "@anywidget/types";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { everySecond } from "../clock";
 import type { PlotName } from "../contract";
+import { everySecond } from "../every-second";
+import { stateWord } from "../format";
 import { QUEUED_AFTER } from "../session";
-import { isReachable, type Standing } from "../status";
+import { isReachable, type Status } from "../status";
 import { pictureOf } from "../svg";
-import { stateWord } from "../words";
-import { usePanel } from "./panel";
-import { Banner, Button } from "./small";
+import { Banner, Button } from "./elements";
+import { Inside } from "./inside";
+import { usePanel } from "./panel-context";
 
 type TabName = "table" | PlotName;
 const TABS: readonly TabName[] = ["table", "curves", "timeline", "sizes", "drift"];
@@ -18,14 +18,14 @@ const OF_ROWS: readonly TabName[] = ["timeline", "sizes"];
 const LOST_AFTER = 5000;
 
 interface Props {
-  standing: Standing;
+  status: Status;
   /** Another one when other rows are shown. */
   version: number;
   children: ComponentChildren;
 }
 
 /** The table of checkpoints, and pictures of them; in the panel of a run its curves, too. */
-export function Plots({ standing, version, children }: Props) {
+export function Plots({ status, version, children }: Props) {
   const { session } = usePanel();
   const [tab, setTab] = useState<TabName>("table");
   const tabs = session.state?.view === "run" ? TABS : TABS.filter((name) => name !== "curves");
@@ -62,22 +62,22 @@ export function Plots({ standing, version, children }: Props) {
       {tab !== "table" && (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a panel without a control in it is reached by the Tab key all the same
         <div key={tab} {...panelOf(tab)} tabIndex={0}>
-          <Shown plot={tab} standing={standing} version={version} />
+          <Shown plot={tab} status={status} version={version} />
         </div>
       )}
     </>
   );
 }
 
-function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing; version: number }) {
-  const { session, view } = usePanel();
-  const picture = session.picture(plot);
+function Shown({ plot, status, version }: { plot: PlotName; status: Status; version: number }) {
+  const { session, view, host } = usePanel();
+  const picture = session.plot(plot);
   /** Since when something is awaited; null: nothing is. */
   const since = useRef<number | null>(null);
   const [, redraw] = useState(0);
   const ask = (measure = false) => {
     since.current = Date.now();
-    session.send({ type: "draw", view, plot, measure });
+    session.send({ type: "select_plot", view, plot, measure });
     redraw(since.current);
   };
   const patience = useRef(LOST_AFTER);
@@ -92,7 +92,7 @@ function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing
     });
     return () => {
       stop();
-      session.send({ type: "draw", view, plot: null, measure: false });
+      session.send({ type: "select_plot", view, plot: null, measure: false });
     };
   }, []);
   // Other rows make another picture, which comes unasked.
@@ -113,7 +113,7 @@ function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing
   const isLate = waits && Date.now() - (since.current ?? 0) > QUEUED_AFTER;
   return (
     <>
-      {!isReachable(standing) ? (
+      {!isReachable(status) ? (
         // One that came stays; that it is old is said above.
         !svg && !(widget && !isForeign) && <p class="soft">A picture is drawn by the kernel, which is not there. Run the cell again.</p>
       ) : isLate ? (
@@ -129,17 +129,17 @@ function Shown({ plot, standing, version }: { plot: PlotName; standing: Standing
         </Banner>
       ) : (
         <p class="soft" data-picture={state}>
-          {state === "doing" && "Measuring. "}
+          {state === "running" && "Measuring. "}
           {(!widget || isForeign) && text}
         </p>
       )}
-      {canMeasure && isReachable(standing) && (
+      {canMeasure && isReachable(status) && (
         <Button disabled={waits} onClick={() => ask(true)}>
           {state === "unmeasured" ? "Measure drift" : "Measure again"}
         </Button>
       )}
       {svg && <Drawing svg={svg} />}
-      {widget && <Inside widget={widget} onFail={() => setForeign(true)} />}
+      {widget && <Inside host={host} widget={widget} onFail={() => setForeign(true)} />}
     </>
   );
 }
@@ -151,22 +151,4 @@ function Drawing({ svg }: { svg: string }) {
     place.current?.replaceChildren(...(made ? [made] : []));
   }, [svg]);
   return <div ref={place} class="picture" />;
-}
-
-/** A view of another widget, which lives for itself. */
-function Inside({ widget, onFail }: { widget: string; onFail: () => void }) {
-  const { host } = usePanel();
-  const place = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const el = place.current as HTMLElement;
-    const end = new AbortController();
-    const show = async () => {
-      // A page without a host fails here, like one that cannot find the widget.
-      const other = await (host as Host).getWidget(`anywidget:${widget}`);
-      await other.render({ el, signal: end.signal });
-    };
-    show().catch(onFail);
-    return () => end.abort();
-  }, [widget]);
-  return <div ref={place} />;
 }

@@ -1,11 +1,14 @@
 import { Component, createRef } from "preact";
-import { type Cell, COLUMNS, type Column, type TableName } from "../contract";
-import { cellOf } from "../order";
-import type { Row } from "../store";
-import { bytes, count } from "../words";
-import { choicesFor } from "./choices";
-import type { Panel } from "./panel";
-import { Ago, CopyButton, IconButton, Missing, State } from "./small";
+import { type Cell, COLUMNS, type PanelColumn, type TableName } from "../contract";
+import { bytes, count } from "../format";
+import { numberText } from "../number";
+import type { Row } from "../rows";
+import { cellOf } from "../sorting";
+import { Ago, CopyButton, IconButton, Missing, State } from "./elements";
+import { flash } from "./flash";
+import type { Panel } from "./panel-context";
+import { rowMenu } from "./row-menu";
+import { Spark } from "./spark";
 
 interface Props {
   panel: Panel;
@@ -16,14 +19,11 @@ interface Props {
   rowIndex: number | undefined;
   isOpen: boolean;
   /** Whether the Tab key stops here; the arrow keys go on from there. */
-  isStop: boolean;
-  canEnd: boolean;
+  isTabStop: boolean;
+  canDeactivate: boolean;
   onFold: (id: string) => void;
-  onEnd: (id: string) => void;
+  onDeactivate: (id: string) => void;
 }
-
-/** A change that is older was not seen to happen. */
-const FRESH = 1500;
 
 /** Drawn again only when something of its own changed: there may be ten thousand. */
 export class RowView extends Component<Props> {
@@ -41,21 +41,17 @@ export class RowView extends Component<Props> {
     if (before.row !== this.props.row) this.#flash();
   }
 
-  /** What changed lights up for a while, without fading: that would paint every frame, of a hundred rows as of one. */
   #flash(): void {
-    const { row, columns } = this.props;
-    if (Date.now() - row.changedAt > FRESH || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    columns.forEach(([index], i) => {
-      const cell = this.#element.current?.children[i + 1];
-      if (!cell || (row.changed && !row.changed.has(index))) return;
-      cell.classList.add("flash");
-      setTimeout(() => cell.classList.remove("flash"), FRESH);
-    });
+    flash(
+      this.#element.current,
+      this.props.row,
+      this.props.columns.map(([index]) => index),
+    );
   }
 
   render() {
-    const { panel, table, row, columns, isOdd, rowIndex, isOpen, isStop, canEnd, onFold, onEnd } = this.props;
-    const tabIndex = isStop ? 0 : -1;
+    const { panel, table, row, columns, isOdd, rowIndex, isOpen, isTabStop, canDeactivate, onFold, onDeactivate } = this.props;
+    const tabIndex = isTabStop ? 0 : -1;
     const name = nameOf(table, row);
     const uri = table === "checkpoints" && cellOf(table, row, "uri");
     return (
@@ -80,7 +76,7 @@ export class RowView extends Component<Props> {
           />
         </td>
         {columns.map(([index]) => {
-          const column = COLUMNS[table][index] as Column;
+          const column = COLUMNS[table][index] as PanelColumn;
           return (
             <td key={index} class={column.drawn} data-column={column.name}>
               <Value column={column} cell={row.cells[index] ?? null} />
@@ -96,10 +92,10 @@ export class RowView extends Component<Props> {
             tabIndex={tabIndex}
             menu
             onPress={(button) =>
-              panel.menu(
+              panel.openMenu(
                 button,
                 name,
-                choicesFor(panel, table, (column) => cellOf(table, row, column), canEnd ? () => onEnd(row.id) : null),
+                rowMenu(panel, table, (column) => cellOf(table, row, column), canDeactivate ? () => onDeactivate(row.id) : null),
               )
             }
           />
@@ -113,11 +109,22 @@ export function nameOf(table: TableName, row: Row): string {
   return `${table.slice(0, -1)} ${(table === "checkpoints" && cellOf(table, row, "checkpoint_id")) || row.id}`;
 }
 
-export function Value({ column: { drawn }, cell }: { column: Column; cell: Cell }) {
+export function Value({ column: { drawn }, cell }: { column: PanelColumn; cell: Cell }) {
   if (cell === null) return <Missing />;
   if (drawn === "state") return <State state={String(cell)} />;
   if (typeof cell === "number" && drawn === "age") return <Ago at={cell} />;
+  if (drawn === "spark") return <Spark text={String(cell)} />;
   const text =
-    cell === true ? "yes" : cell === false ? "no" : typeof cell === "string" ? cell : drawn === "bytes" ? bytes(cell) : count(cell);
-  return <span title={drawn === "bytes" ? `${cell} bytes` : text}>{text}</span>;
+    cell === true
+      ? "yes"
+      : cell === false
+        ? "no"
+        : typeof cell === "string"
+          ? cell
+          : drawn === "bytes"
+            ? bytes(cell)
+            : drawn === "number"
+              ? numberText(cell)
+              : count(cell);
+  return <span title={drawn === "bytes" ? `${cell} bytes` : drawn === "number" ? String(cell) : text}>{text}</span>;
 }

@@ -1,10 +1,10 @@
 import { useEffect, useState } from "preact/hooks";
-import { everySecond } from "../clock";
 import type { Span } from "../contract";
-import { fullMoment, lasting, moment, stateWord } from "../words";
-import { usePanel } from "./panel";
-import { HALVES } from "./run";
-import { State, toneOf } from "./small";
+import { everySecond } from "../every-second";
+import { fullMoment, lasting, moment, stateWord } from "../format";
+import { State, toneOf } from "./elements";
+import { usePanel } from "./panel-context";
+import { PART_NAMES } from "./run-summary";
 
 /** A bar a half, from when the run was first seen until now; and the same as a table. */
 export function Timeline({ spans }: { spans: readonly Span[] }) {
@@ -14,7 +14,7 @@ export function Timeline({ spans }: { spans: readonly Span[] }) {
   useEffect(() => (goesOn ? everySecond(redraw) : undefined), [goesOn]);
 
   const now = session.now();
-  const known = session.known();
+  const known = session.knownUntil();
   const end = (span: Span) => span.until ?? known;
   const from = Math.min(...spans.map((span) => span.start));
   const to = Math.max(from + 1000, ...spans.map(end));
@@ -23,18 +23,18 @@ export function Timeline({ spans }: { spans: readonly Span[] }) {
   const word = (span: Span) => (span.status === null ? "unknown" : stateWord(span.status));
   return (
     <div class="timeline">
-      {(Object.keys(HALVES) as Span["what"][]).map((what) => {
+      {(Object.keys(PART_NAMES) as Span["what"][]).map((what) => {
         const own = spans.filter((span) => span.what === what);
         return (
           own.length > 0 && (
             <div key={what} class="lane">
               <span class="soft" aria-hidden="true">
-                {HALVES[what]}
+                {PART_NAMES[what]}
               </span>
               <div
                 class="bar"
                 role="img"
-                aria-label={`${HALVES[what]}: ${own.map((span) => `${word(span)} for ${long(span)}`).join(", then ")}`}
+                aria-label={`${PART_NAMES[what]}: ${own.map((span) => `${word(span)} for ${long(span)}`).join(", then ")}`}
               >
                 {own.map((span) => (
                   <span
@@ -74,7 +74,7 @@ export function Timeline({ spans }: { spans: readonly Span[] }) {
               .toSorted((a, b) => b.start - a.start)
               .map((span) => (
                 <tr key={span.what + span.start}>
-                  <td>{HALVES[span.what]}</td>
+                  <td>{PART_NAMES[span.what]}</td>
                   <td>
                     <State state={span.status} />
                   </td>

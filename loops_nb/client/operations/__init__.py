@@ -1,1 +1,1 @@
-"""Every operation of the Loops API as a pure function from checked arguments to a `Call`; nothing here does I/O."""
+"""The routes of the Loops API as functions from checked arguments to a `Request`; no I/O."""

@@ -5,32 +5,38 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 
+from loops_nb.api.decoding import decode_many, decode_object, decode_one
+from loops_nb.api.models import LOG_LEVELS, Deactivated, Deployment, DeploymentMetrics, LogLine
 from loops_nb.client import checks
-from loops_nb.client.call import Call, sent
 from loops_nb.client.operations.paths import loops_path
-from loops_nb.client.pages import Page, PageToken, PageWalk, page
-from loops_nb.decoding import decode_many, decode_object, decode_one
-from loops_nb.models import LOG_LEVELS, Deactivated, Deployment, DeploymentMetrics, LogLine
+from loops_nb.client.pagination import Page, PageToken, PageWalk, page
+from loops_nb.client.request import Request, sent
 
 MOST_LOG_LINES = 1000
 MOST_FILES_A_PAGE = 1000
 
 
-def list_(*, scope: str | None = None) -> Call[list[Deployment]]:
+def list_(*, scope: str | None = None) -> Request[list[Deployment]]:
     """``GET /v1/loops/deployments``."""
     decode = partial(decode_many, key="deployments", kind=Deployment)
-    return Call("GET", loops_path("deployments"), decode, "list deployments", query={"scope": checks.optional_text("scope", scope)})
+    return Request(
+        "GET",
+        loops_path("deployments"),
+        decode,
+        "list deployments",
+        query={"scope": checks.optional_text("scope", scope)},
+    )
 
 
-def get(deployment_id: str) -> Call[Deployment]:
+def get(deployment_id: str) -> Request[Deployment]:
     """``GET /v1/loops/deployments/{deployment_id}``."""
     decode = partial(decode_one, key="deployment", kind=Deployment)
-    return Call("GET", _path(deployment_id), decode, f"get deployment {deployment_id}")
+    return Request("GET", _path(deployment_id), decode, f"get deployment {deployment_id}")
 
 
-def deactivate(deployment_id: str) -> Call[Deactivated]:
+def deactivate(deployment_id: str) -> Request[Deactivated]:
     """``POST /v1/loops/deployments/{deployment_id}/deactivate``."""
-    return Call(
+    return Request(
         "POST",
         _path(deployment_id, "deactivate"),
         partial(decode_object, kind=Deactivated),
@@ -42,12 +48,20 @@ def deactivate(deployment_id: str) -> Call[Deactivated]:
 
 
 def logs(
-    deployment_id: str, *, start: datetime | None, end: datetime | None, direction: str | None, limit: int | None, min_level: str | None
-) -> Call[list[LogLine]]:
+    deployment_id: str,
+    *,
+    start: datetime | None,
+    end: datetime | None,
+    direction: str | None,
+    limit: int | None,
+    min_level: str | None,
+) -> Request[list[LogLine]]:
     """``GET /v1/loops/deployments/{deployment_id}/logs``."""
     query = log_query(start=start, end=end, direction=direction, limit=limit, min_level=min_level)
     decode = partial(decode_many, key="logs", kind=LogLine)
-    return Call("GET", _path(deployment_id, "logs"), decode, f"get the logs of deployment {deployment_id}", query=query)
+    return Request(
+        "GET", _path(deployment_id, "logs"), decode, f"get the logs of deployment {deployment_id}", query=query
+    )
 
 
 def log_query(
@@ -66,9 +80,14 @@ def log_query(
 
 
 def metrics(
-    deployment_id: str, *, start: datetime | None, end: datetime | None, step_seconds: int | None, time_divisor_seconds: int | None
-) -> Call[DeploymentMetrics]:
-    """``POST /v1/loops/deployments/{deployment_id}/metrics``; it reads, so it may be sent again."""
+    deployment_id: str,
+    *,
+    start: datetime | None,
+    end: datetime | None,
+    step_seconds: int | None,
+    time_divisor_seconds: int | None,
+) -> Request[DeploymentMetrics]:
+    """``POST /v1/loops/deployments/{deployment_id}/metrics``; it reads, so it may be repeated."""
     first, last = checks.epoch_millis("start", start), checks.epoch_millis("end", end)
     checks.window(first, last)
     body = sent(
@@ -78,7 +97,9 @@ def metrics(
         time_divisor_seconds=checks.optional_whole("time_divisor_seconds", time_divisor_seconds, least=1),
     )
     decode = partial(decode_one, key="metrics", kind=DeploymentMetrics)
-    return Call("POST", _path(deployment_id, "metrics"), decode, f"get the metrics of deployment {deployment_id}", body=body)
+    return Request(
+        "POST", _path(deployment_id, "metrics"), decode, f"get the metrics of deployment {deployment_id}", body=body
+    )
 
 
 def debug_files(deployment_id: str, *, page_size: int) -> PageWalk:
@@ -86,12 +107,16 @@ def debug_files(deployment_id: str, *, page_size: int) -> PageWalk:
     path = _path(deployment_id, "debug_archive", "files")
     size = checks.whole("page_size", page_size, least=1, most=MOST_FILES_A_PAGE)
 
-    def at(token: PageToken) -> Call[Page]:
-        return Call(
-            "GET", path, page, f"list the debug files of deployment {deployment_id}", query={"page_size": size, "page_token": token}
+    def request_for(token: PageToken) -> Request[Page]:
+        return Request(
+            "GET",
+            path,
+            page,
+            f"list the debug files of deployment {deployment_id}",
+            query={"page_size": size, "page_token": token},
         )
 
-    return PageWalk(at, first=None)
+    return PageWalk(request_for, first=None)
 
 
 def _path(deployment_id: str, *more: str) -> str:

@@ -4,39 +4,45 @@ from __future__ import annotations
 
 from functools import partial
 
+from loops_nb.api.decoding import decode_many, decode_one
+from loops_nb.api.models import LegacyCheckpoint, LegacySamplingServer, LegacyTrainer, LegacyTrainerServer, Session
 from loops_nb.client import checks
-from loops_nb.client.call import CREATE_SECONDS, Call, sent
-from loops_nb.client.operations.runs import LONGEST_DELAY_SECONDS
-from loops_nb.client.pages import Page, PageToken, PageWalk, page
-from loops_nb.decoding import decode_many, decode_one
-from loops_nb.models import LegacyCheckpoint, LegacySamplingServer, LegacyTrainer, LegacyTrainerServer, Session
+from loops_nb.client.operations.runs import MAX_SCALE_DOWN_DELAY_SECONDS
+from loops_nb.client.pagination import Page, PageToken, PageWalk, page
+from loops_nb.client.request import CREATE_SECONDS, Request, sent
 
 _SESSIONS = "/v1/trainer_sessions"
 
 
-def search_trainers(trainer_id: str | None) -> Call[list[LegacyTrainer]]:
-    """``POST /v1/trainers/search``; it reads, so it may be sent again."""
+def search_trainers(trainer_id: str | None) -> Request[list[LegacyTrainer]]:
+    """``POST /v1/trainers/search``; it reads, so it may be repeated."""
     body = {"trainer_id": checks.optional_identifier("trainer_id", trainer_id)}
-    return Call("POST", "/v1/trainers/search", partial(decode_many, key="trainers", kind=LegacyTrainer), "search trainers", body=body)
+    return Request(
+        "POST",
+        "/v1/trainers/search",
+        partial(decode_many, key="trainers", kind=LegacyTrainer),
+        "search trainers",
+        body=body,
+    )
 
 
-def search_checkpoint(checkpoint_path: str) -> Call[LegacyCheckpoint]:
-    """``POST /v1/trainers/checkpoints/search``; it reads, so it may be sent again."""
+def search_checkpoint(checkpoint_path: str) -> Request[LegacyCheckpoint]:
+    """``POST /v1/trainers/checkpoints/search``; it reads, so it may be repeated."""
     body = {"checkpoint_path": checks.checkpoint_uri("checkpoint_path", checkpoint_path)}
     decode = partial(decode_one, key="checkpoint", kind=LegacyCheckpoint)
-    return Call("POST", "/v1/trainers/checkpoints/search", decode, "search a checkpoint", body=body)
+    return Request("POST", "/v1/trainers/checkpoints/search", decode, "search a checkpoint", body=body)
 
 
-def create_session(*, training_project_id: str | None) -> Call[Session]:
+def create_session(*, training_project_id: str | None) -> Request[Session]:
     """``POST /v1/trainer_sessions``."""
-    return Call(
+    return Request(
         "POST",
         _SESSIONS,
         partial(decode_one, key="session", kind=Session),
         "create a session",
         body=sent(training_project_id=checks.optional_identifier("training_project_id", training_project_id)),
         safe=False,
-        recovery="A session that was created but never seen costs nothing; it is safe to create another.",
+        recovery="A session whose answer was lost costs nothing; it is safe to create another.",
         seconds=CREATE_SECONDS,
     )
 
@@ -50,7 +56,7 @@ def create_trainer(
     seed: int | None,
     scale_down_delay_seconds: int | None,
     checkpoint_path: str | None,
-) -> Call[LegacyTrainerServer]:
+) -> Request[LegacyTrainerServer]:
     """``POST /v1/trainer_sessions/{session_id}/trainers``."""
     body = sent(
         model=checks.text("model", model),
@@ -58,11 +64,11 @@ def create_trainer(
         lora_rank=checks.optional_whole("lora_rank", lora_rank, least=1),
         seed=checks.optional_whole("seed", seed),
         scale_down_delay_seconds=checks.optional_whole(
-            "scale_down_delay_seconds", scale_down_delay_seconds, least=1, most=LONGEST_DELAY_SECONDS
+            "scale_down_delay_seconds", scale_down_delay_seconds, least=1, most=MAX_SCALE_DOWN_DELAY_SECONDS
         ),
         checkpoint_path=checks.optional_checkpoint_uri("checkpoint_path", checkpoint_path, target="trainer"),
     )
-    return Call(
+    return Request(
         "POST",
         f"{_SESSIONS}/{checks.path_part('session_id', session_id)}/trainers",
         partial(decode_one, key="trainer_server", kind=LegacyTrainerServer),
@@ -74,14 +80,16 @@ def create_trainer(
     )
 
 
-def create_sampler(session_id: str, *, model: str, max_seq_length: int | None, checkpoint_path: str | None) -> Call[LegacySamplingServer]:
+def create_sampler(
+    session_id: str, *, model: str, max_seq_length: int | None, checkpoint_path: str | None
+) -> Request[LegacySamplingServer]:
     """``POST /v1/trainer_sessions/{session_id}/samplers``."""
     body = sent(
         model=checks.text("model", model),
         max_seq_length=checks.optional_whole("max_seq_length", max_seq_length, least=1),
         checkpoint_path=checks.optional_checkpoint_uri("checkpoint_path", checkpoint_path, target="sampler"),
     )
-    return Call(
+    return Request(
         "POST",
         f"{_SESSIONS}/{checks.path_part('session_id', session_id)}/samplers",
         partial(decode_one, key="sampling_server", kind=LegacySamplingServer),
@@ -93,10 +101,12 @@ def create_sampler(session_id: str, *, model: str, max_seq_length: int | None, c
     )
 
 
-def checkpoints(session_id: str, trainer_id: str) -> Call[list[LegacyCheckpoint]]:
+def checkpoints(session_id: str, trainer_id: str) -> Request[list[LegacyCheckpoint]]:
     """``GET /v1/trainer_sessions/{session_id}/trainers/{trainer_id}/checkpoints``."""
     decode = partial(decode_many, key="checkpoints", kind=LegacyCheckpoint)
-    return Call("GET", _checkpoints_path(session_id, trainer_id), decode, f"list the checkpoints of trainer {trainer_id}")
+    return Request(
+        "GET", _checkpoints_path(session_id, trainer_id), decode, f"list the checkpoints of trainer {trainer_id}"
+    )
 
 
 def checkpoint_files(session_id: str, trainer_id: str, checkpoint_id: str, *, page_size: int) -> PageWalk:
@@ -104,10 +114,16 @@ def checkpoint_files(session_id: str, trainer_id: str, checkpoint_id: str, *, pa
     path = f"{_checkpoints_path(session_id, trainer_id)}/{checks.path_part('checkpoint_id', checkpoint_id)}/files"
     size = checks.whole("page_size", page_size, least=1)
 
-    def at(token: PageToken) -> Call[Page]:
-        return Call("GET", path, page, f"list the files of checkpoint {checkpoint_id}", query={"page_size": size, "page_token": token})
+    def request_for(token: PageToken) -> Request[Page]:
+        return Request(
+            "GET",
+            path,
+            page,
+            f"list the files of checkpoint {checkpoint_id}",
+            query={"page_size": size, "page_token": token},
+        )
 
-    return PageWalk(at, first=0)
+    return PageWalk(request_for, first=0)
 
 
 def _checkpoints_path(session_id: str, trainer_id: str) -> str:

@@ -5,48 +5,50 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from loops_nb.client import checks
-from loops_nb.client.call import CREATE_SECONDS, Call, sent
-from loops_nb.client.operations.paths import loops_path
-from loops_nb.decoding import decode_many, decode_object, decode_one
-from loops_nb.models import AVAILABILITY_MODELS, Deactivated, Run
+import msgspec
 
-LONGEST_DELAY_SECONDS = 3600
+from loops_nb.api.decoding import decode_many, decode_object, decode_one
+from loops_nb.api.models import AVAILABILITY_MODELS, Deactivated, DeletedRun, Run
+from loops_nb.client import checks
+from loops_nb.client.operations.paths import loops_path
+from loops_nb.client.request import CREATE_SECONDS, DELETE_SECONDS, Request, sent
+
+MAX_SCALE_DOWN_DELAY_SECONDS = 3600
 _run = partial(decode_one, key="run", kind=Run)
 _runs = partial(decode_many, key="runs", kind=Run)
 
 
 def list_(
     *, run_id: str | None = None, base_model: str | None = None, scope: str | None = None, team_id: str | None = None
-) -> Call[list[Run]]:
+) -> Request[list[Run]]:
     """``GET /v1/loops/runs``."""
     query = {
         "run_id": checks.optional_identifier("run_id", run_id),
         "base_model": checks.optional_text("base_model", base_model),
         "scope": checks.optional_text("scope", scope),
     }
-    return Call("GET", loops_path("runs", team_id=team_id), _runs, "list runs", query=query)
+    return Request("GET", loops_path("runs", team_id=team_id), _runs, "list runs", query=query)
 
 
-def get(run_id: str) -> Call[Run]:
+def get(run_id: str) -> Request[Run]:
     """``GET /v1/loops/runs/{run_id}``."""
-    return Call("GET", loops_path("runs", checks.path_part("run_id", run_id)), _run, f"get run {run_id}")
+    return Request("GET", loops_path("runs", checks.path_part("run_id", run_id)), _run, f"get run {run_id}")
 
 
-def create(*, sampler_num_replicas: int | None = None, **fields: Any) -> Call[Run]:
+def create(*, sampler_num_replicas: int | None = None, **fields: Any) -> Request[Run]:
     """``POST /v1/loops/runs``: a run and its sampler."""
     replicas = checks.optional_whole("sampler_num_replicas", sampler_num_replicas, least=1)
     return _create("runs", "create a run", {"sampler_num_replicas": replicas}, **fields)
 
 
-def create_trainer(**fields: Any) -> Call[Run]:
+def create_trainer(**fields: Any) -> Request[Run]:
     """``POST /v1/loops/trainers``: a run without a sampler."""
     return _create("trainers", "create a trainer", {}, **fields)
 
 
 def _create(
     route: str,
-    does: str,
+    description: str,
     more: dict[str, Any],
     *,
     session_id: str,
@@ -62,7 +64,7 @@ def _create(
     reuse_from_run_id: str | None,
     reuse_from_session_id: str | None,
     team_id: str | None,
-) -> Call[Run]:
+) -> Request[Run]:
     body = sent(
         session_id=checks.identifier("session_id", session_id),
         base_model=checks.text("base_model", base_model),
@@ -71,7 +73,7 @@ def _create(
         lora_rank=checks.optional_whole("lora_rank", lora_rank, least=1),
         seed=checks.optional_whole("seed", seed),
         scale_down_delay_seconds=checks.optional_whole(
-            "scale_down_delay_seconds", scale_down_delay_seconds, least=1, most=LONGEST_DELAY_SECONDS
+            "scale_down_delay_seconds", scale_down_delay_seconds, least=1, most=MAX_SCALE_DOWN_DELAY_SECONDS
         ),
         path=checks.optional_checkpoint_uri("path", path, target="trainer"),
         availability_model=checks.optional_one_of("availability_model", availability_model, AVAILABILITY_MODELS),
@@ -80,11 +82,11 @@ def _create(
         reuse_from_session_id=checks.optional_identifier("reuse_from_session_id", reuse_from_session_id),
         **more,
     )
-    return Call(
+    return Request(
         "POST",
         loops_path(route, team_id=team_id),
         _run,
-        does,
+        description,
         body=body,
         safe=False,
         recovery=f"See whether it exists before you try again: %loops find --session {session_id}",
@@ -92,9 +94,9 @@ def _create(
     )
 
 
-def deactivate(run_id: str) -> Call[Deactivated]:
+def deactivate(run_id: str) -> Request[Deactivated]:
     """``POST /v1/loops/runs/{run_id}/deactivate``."""
-    return Call(
+    return Request(
         "POST",
         loops_path("runs", checks.path_part("run_id", run_id), "deactivate"),
         partial(decode_object, kind=Deactivated),
@@ -102,4 +104,19 @@ def deactivate(run_id: str) -> Call[Deactivated]:
         body={},
         safe=False,
         recovery=f"See its state: %loops run {run_id}",
+    )
+
+
+def delete(run_id: str) -> Request[DeletedRun]:
+    """``DELETE /v1/loops/runs/{run_id}``; on a repetition a run that is gone was deleted by the attempt before."""
+    return Request(
+        "DELETE",
+        loops_path("runs", checks.path_part("run_id", run_id)),
+        partial(decode_object, kind=DeletedRun),
+        f"delete run {run_id}",
+        safe=False,
+        repeatable=True,
+        if_gone=msgspec.json.encode({"id": run_id}),
+        recovery=f"See whether it is still there: %loops run {run_id}",
+        seconds=DELETE_SECONDS,
     )

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from functools import partial
 
+from loops_nb.api.decoding import decode_many, decode_object, decode_one
+from loops_nb.api.models import AVAILABILITY_MODELS, Deactivated, Sampler
 from loops_nb.client import checks
-from loops_nb.client.call import CREATE_SECONDS, Call, sent
 from loops_nb.client.operations.paths import loops_path
-from loops_nb.decoding import decode_many, decode_object, decode_one
+from loops_nb.client.request import CREATE_SECONDS, Request, sent
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.models import AVAILABILITY_MODELS, Deactivated, Sampler
 
 _sampler = partial(decode_one, key="sampler", kind=Sampler)
 _samplers = partial(decode_many, key="samplers", kind=Sampler)
 
 
-def list_(*, scope: str | None = None, team_id: str | None = None) -> Call[list[Sampler]]:
+def list_(*, scope: str | None = None, team_id: str | None = None) -> Request[list[Sampler]]:
     """``GET /v1/loops/samplers``."""
     query = {"scope": checks.optional_text("scope", scope)}
-    return Call("GET", loops_path("samplers", team_id=team_id), _samplers, "list samplers", query=query)
+    return Request("GET", loops_path("samplers", team_id=team_id), _samplers, "list samplers", query=query)
 
 
-def get(sampler_id: str) -> Call[Sampler]:
+def get(sampler_id: str) -> Request[Sampler]:
     """``GET /v1/loops/samplers/{sampler_id}``."""
-    return Call("GET", loops_path("samplers", checks.path_part("sampler_id", sampler_id)), _sampler, f"get sampler {sampler_id}")
+    return Request(
+        "GET", loops_path("samplers", checks.path_part("sampler_id", sampler_id)), _sampler, f"get sampler {sampler_id}"
+    )
 
 
 def create(
@@ -37,7 +39,7 @@ def create(
     reuse_from_session_id: str | None,
     num_replicas: int | None,
     team_id: str | None,
-) -> Call[Sampler]:
+) -> Request[Sampler]:
     """``POST /v1/loops/samplers``."""
     body = sent(
         session_id=checks.identifier("session_id", session_id),
@@ -51,10 +53,11 @@ def create(
     )
     if not {"base_model", "run_id", "model_path"} & body.keys():
         raise InvalidArgumentError(
-            "A sampler needs base_model (a baseline), model_path (a saved sampler checkpoint) or run_id (to pair it with a run).",
+            "A sampler needs base_model (a baseline), model_path (a saved sampler checkpoint) or run_id (to pair it "
+            "with a run).",
             argument="base_model",
         )
-    return Call(
+    return Request(
         "POST",
         loops_path("samplers", team_id=team_id),
         _sampler,
@@ -66,9 +69,9 @@ def create(
     )
 
 
-def deactivate(sampler_id: str) -> Call[Deactivated]:
+def deactivate(sampler_id: str) -> Request[Deactivated]:
     """``POST /v1/loops/samplers/{sampler_id}/deactivate``."""
-    return Call(
+    return Request(
         "POST",
         loops_path("samplers", checks.path_part("sampler_id", sampler_id), "deactivate"),
         partial(decode_object, kind=Deactivated),

@@ -1,4 +1,4 @@
-"""What the service says of itself and of the caller: capabilities, user config, teams, and the models behind samplers."""
+"""``/v1/loops/capabilities``, ``/v1/loops/user_config``, ``/v1/teams`` and ``/v1/models``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from loops_nb.api.decoding import decode_dict, decode_many, decode_object, decode_one
+from loops_nb.api.models import USE_CASES, LogLine, ModelDeployment, SupportedModel, Team, UserConfig
 from loops_nb.client import checks
-from loops_nb.client.call import Call, sent
 from loops_nb.client.operations.deployments import log_query
 from loops_nb.client.operations.paths import loops_path
-from loops_nb.decoding import decode_dict, decode_many, decode_object, decode_one
+from loops_nb.client.request import Request, sent
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.models import USE_CASES, LogLine, ModelDeployment, SupportedModel, Team, UserConfig
 
 
 class Unchanged:
-    """The default of a field that a patch leaves alone; None clears it."""
+    """The default of a field that a patch does not change; None clears it."""
 
     def __repr__(self) -> str:
         return "UNCHANGED"
@@ -27,7 +27,7 @@ UNCHANGED: Final = Unchanged()
 _user_config = partial(decode_one, key="user_config", kind=UserConfig)
 
 
-def capabilities(*, model: str | None, use_case: str, max_seq_len: int | None) -> Call[list[SupportedModel]]:
+def capabilities(*, model: str | None, use_case: str, max_seq_len: int | None) -> Request[list[SupportedModel]]:
     """``GET /v1/loops/capabilities``."""
     query = {
         "model": checks.optional_text("model", model),
@@ -35,15 +35,15 @@ def capabilities(*, model: str | None, use_case: str, max_seq_len: int | None) -
         "max_seq_len": checks.optional_whole("max_seq_len", max_seq_len, least=1),
     }
     decode = partial(decode_many, key="supported_models", kind=SupportedModel)
-    return Call("GET", loops_path("capabilities"), decode, "list the supported models", query=query)
+    return Request("GET", loops_path("capabilities"), decode, "list the supported models", query=query)
 
 
-def get_user_config() -> Call[UserConfig]:
+def get_user_config() -> Request[UserConfig]:
     """``GET /v1/loops/user_config``."""
-    return Call("GET", loops_path("user_config"), _user_config, "get the user config")
+    return Request("GET", loops_path("user_config"), _user_config, "get the user config")
 
 
-def update_user_config(**fields: Sequence[str] | Unchanged | None) -> Call[UserConfig]:
+def update_user_config(**fields: Sequence[str] | Unchanged | None) -> Request[UserConfig]:
     """``PATCH /v1/loops/user_config``, a merge patch."""
     body: dict[str, Any] = {}
     for name, value in fields.items():
@@ -51,32 +51,35 @@ def update_user_config(**fields: Sequence[str] | Unchanged | None) -> Call[UserC
             body[name] = None if value is None else checks.texts(name, value)
     if not body:
         raise InvalidArgumentError(f"Nothing to change: give {' or '.join(fields)}.", argument=next(iter(fields)))
-    return Call(
+    return Request(
         "PATCH",
         loops_path("user_config"),
         _user_config,
         "change the user config",
         body=body,
         safe=False,
-        recovery="See what holds now: loops.user_config.get()",
+        recovery="See the current values: loops.user_config.get()",
     )
 
 
-def teams() -> Call[list[Team]]:
+def teams() -> Request[list[Team]]:
     """``GET /v1/teams``."""
-    return Call("GET", "/v1/teams", partial(decode_many, key="teams", kind=Team), "list teams")
+    return Request("GET", "/v1/teams", partial(decode_many, key="teams", kind=Team), "list teams")
 
 
-def model_deployment(model_id: str, deployment_id: str) -> Call[ModelDeployment]:
+def model_deployment(model_id: str, deployment_id: str) -> Request[ModelDeployment]:
     """``GET /v1/models/{model_id}/deployments/{deployment_id}``."""
-    return Call(
-        "GET", _model_path(model_id, deployment_id), partial(decode_object, kind=ModelDeployment), f"get model deployment {deployment_id}"
+    return Request(
+        "GET",
+        _model_path(model_id, deployment_id),
+        partial(decode_object, kind=ModelDeployment),
+        f"get model deployment {deployment_id}",
     )
 
 
-def deactivate_model_deployment(model_id: str, deployment_id: str) -> Call[dict[str, Any]]:
+def deactivate_model_deployment(model_id: str, deployment_id: str) -> Request[dict[str, Any]]:
     """``POST /v1/models/{model_id}/deployments/{deployment_id}/deactivate``."""
-    return Call(
+    return Request(
         "POST",
         f"{_model_path(model_id, deployment_id)}/deactivate",
         decode_dict,
@@ -96,25 +99,36 @@ def model_deployment_logs(
     direction: str | None,
     limit: int | None,
     min_level: str | None,
-) -> Call[list[LogLine]]:
+) -> Request[list[LogLine]]:
     """``GET /v1/models/{model_id}/deployments/{deployment_id}/logs``."""
     query = log_query(start=start, end=end, direction=direction, limit=limit, min_level=min_level)
     decode = partial(decode_many, key="logs", kind=LogLine)
-    return Call(
-        "GET", f"{_model_path(model_id, deployment_id)}/logs", decode, f"get the logs of model deployment {deployment_id}", query=query
+    return Request(
+        "GET",
+        f"{_model_path(model_id, deployment_id)}/logs",
+        decode,
+        f"get the logs of model deployment {deployment_id}",
+        query=query,
     )
 
 
-def search_model_deployment_logs(model_id: str, deployment_id: str, *, start: datetime | None, end: datetime | None) -> Call[list[LogLine]]:
-    """``POST /v1/models/{model_id}/deployments/{deployment_id}/logs``; it reads, so it may be sent again."""
+def search_model_deployment_logs(
+    model_id: str, deployment_id: str, *, start: datetime | None, end: datetime | None
+) -> Request[list[LogLine]]:
+    """``POST /v1/models/{model_id}/deployments/{deployment_id}/logs``; it reads, so it may be repeated."""
     first, last = checks.epoch_millis("start", start), checks.epoch_millis("end", end)
     checks.window(first, last, longest=checks.MAX_LOG_WINDOW)
     decode = partial(decode_many, key="logs", kind=LogLine)
-    does = f"search the logs of model deployment {deployment_id}"
-    return Call(
-        "POST", f"{_model_path(model_id, deployment_id)}/logs", decode, does, body=sent(start_epoch_millis=first, end_epoch_millis=last)
+    description = f"search the logs of model deployment {deployment_id}"
+    return Request(
+        "POST",
+        f"{_model_path(model_id, deployment_id)}/logs",
+        decode,
+        description,
+        body=sent(start_epoch_millis=first, end_epoch_millis=last),
     )
 
 
 def _model_path(model_id: str, deployment_id: str) -> str:
-    return f"/v1/models/{checks.path_part('model_id', model_id)}/deployments/{checks.path_part('deployment_id', deployment_id)}"
+    model = checks.path_part("model_id", model_id)
+    return f"/v1/models/{model}/deployments/{checks.path_part('deployment_id', deployment_id)}"

@@ -1,1 +1,1 @@
-"""The HTTP routes, one room a resource."""
+"""HTTP routes, one module a resource."""

@@ -1,4 +1,4 @@
-"""The files behind presigned URLs: no key, but a signature; ranges, conditions and HEAD as HTTP has them."""
+"""File downloads behind presigned URLs: ranges, conditional requests and HEAD."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from loops_nb.local.files import CHECKPOINTS
-from loops_nb.local.problems import Problem
-from loops_nb.local.ranges import usable_range
-from loops_nb.local.records import CheckpointRecord, FileRecord
+from loops_nb.local.http_errors import HTTPError
 from loops_nb.local.routes.common import service_of
+from loops_nb.local.routes.ranges import usable_range
+from loops_nb.local.store.records import CheckpointRecord, FileRecord
+from loops_nb.local.weights.files import CHECKPOINTS
 
 DEBUG = "debug"
 DEBUG_FILES = ("deployment.json", "events.jsonl", "logs.jsonl")
@@ -40,7 +40,7 @@ async def checkpoint_file(request: Request) -> Response:
     record = service.store.get(FileRecord, f"{checkpoint_id}/{name}")
     checkpoint = service.store.get(CheckpointRecord, checkpoint_id)
     if record is None or checkpoint is None:
-        raise Problem(404, "NOT_FOUND", "There is no such file.")
+        raise HTTPError(404, "NOT_FOUND", "There is no such file.")
     # The parts come from the records, not from the request.
     path = service.store.data_dir / CHECKPOINTS / checkpoint.id / record.name
     return _send(path, record.sha256)
@@ -51,7 +51,7 @@ async def debug_file(request: Request) -> Response:
     _check(request)
     name = request.path_params["name"]
     if name not in DEBUG_FILES:
-        raise Problem(404, "NOT_FOUND", "There is no such file.")
+        raise HTTPError(404, "NOT_FOUND", "There is no such file.")
     path = service_of(request).store.data_dir / DEBUG / request.path_params["deployment_id"] / name
     return _send(path, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
 
@@ -59,25 +59,27 @@ async def debug_file(request: Request) -> Response:
 def _check(request: Request) -> None:
     service = service_of(request)
     expires, signature = request.query_params.get("expires", ""), request.query_params.get("signature", "")
-    service.signer.check(request.scope["path"], expires=expires, signature=signature, now=service.now() // 1000)
+    service.urls.check(request.scope["path"], expires=expires, signature=signature)
 
 
 def _send(path: Path, sha256: str) -> Response:
     if not path.is_file():
-        raise Problem(404, "FILE_MISSING", f"The file {path.name} is in the records but no longer in the data folder.")
+        raise HTTPError(
+            404, "FILE_MISSING", f"The file {path.name} is in the records but no longer in the data folder."
+        )
     headers = {
         "ETag": f'"{sha256}"',
-        # As S3 says it, and of the whole file also where a part of it is sent: whoever downloads can tell that it came intact.
+        # As S3 sends it: of the whole file, also with a part of it, so that a client can verify what it downloaded.
         "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode(),
         "x-amz-checksum-type": "FULL_OBJECT",
-        # A file that is somebody's weights is not for a shared cache.
+        # Weights must not get into a shared cache.
         "Cache-Control": "private, no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    return File(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
+    return RangeFileResponse(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
 
 
-class File(FileResponse):
+class RangeFileResponse(FileResponse):
     """A file that ignores the ``Range`` headers which HTTP says are to be ignored."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""The older routes: the same records under older names."""
+"""Legacy routes: the same records under older names."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loops_nb.local.problems import invalid, json_response, not_found
-from loops_nb.local.records import CheckpointRecord, RunRecord, SamplerRecord
-from loops_nb.local.requests import (
+from loops_nb.local.http_errors import invalid, json_response, not_found
+from loops_nb.local.routes import sessions
+from loops_nb.local.routes.checkpoints import files_page
+from loops_nb.local.routes.common import path_id, read_body, record_of, service_of, views_of
+from loops_nb.local.routes.views import legacy_checkpoint
+from loops_nb.local.rules import checkpoints, runs, samplers
+from loops_nb.local.rules.lookup import lookup
+from loops_nb.local.schemas import (
     CreateSampler,
     CreateTrainer,
     LegacyCheckpointSearch,
     LegacyCreateSampler,
     LegacyCreateTrainer,
     LegacyTrainerSearch,
-    path_id,
-    read_body,
 )
-from loops_nb.local.routes import sessions
-from loops_nb.local.routes.checkpoints import files_page
-from loops_nb.local.routes.common import service_of, views_of
-from loops_nb.local.rules import checkpoints, runs, samplers
-from loops_nb.local.service import LOCAL_USER
-from loops_nb.local.views import legacy_checkpoint
+from loops_nb.local.service import Service
+from loops_nb.local.store.records import LOCAL_USER, CheckpointRecord, RunRecord, SamplerRecord
 
 
 async def search_trainers(request: Request) -> Response:
@@ -33,14 +32,18 @@ async def search_trainers(request: Request) -> Response:
     body = await read_body(request, LegacyTrainerSearch)
     found = service_of(request).store.find(RunRecord, owner=LOCAL_USER, id=body.trainer_id)
     return json_response(
-        {"trainers": [{"trainer_id": run.id, "session_id": run.session_id, "base_model": run.base_model} for run in found]}
+        {
+            "trainers": [
+                {"trainer_id": run.id, "session_id": run.session_id, "base_model": run.base_model} for run in found
+            ]
+        }
     )
 
 
 async def search_checkpoint(request: Request) -> Response:
     """Return the checkpoint that a URI names."""
     body = await read_body(request, LegacyCheckpointSearch)
-    found = checkpoints.need_by_uri(service_of(request), body.checkpoint_path, field="checkpoint_path")
+    found = checkpoints.need_by_uri(service_of(request).store, body.checkpoint_path, field="checkpoint_path")
     return json_response({"checkpoint": legacy_checkpoint(found.document)})
 
 
@@ -59,9 +62,13 @@ async def create_trainer(request: Request) -> Response:
         scale_down_delay_seconds=body.scale_down_delay_seconds,
         path=body.checkpoint_path,
     )
-    run = runs.create(service, wanted, with_sampler=True)
-    sampler = service.need(SamplerRecord, run.sampler_id or "", "sampler")
-    server = {"id": run.id, "base_url": views_of(request).trainer_url(run.id), "sampling_server": _sampling_server(request, sampler)}
+    run = runs.create(service.store, service.statuses, wanted, with_sampler=True)
+    sampler = lookup(service.store, SamplerRecord, run.sampler_id or "", "sampler")
+    server = {
+        "id": run.id,
+        "base_url": views_of(request, service).trainer_url(run.id),
+        "sampling_server": _sampling_server(request, service, sampler),
+    }
     return json_response({"trainer_server": server})
 
 
@@ -71,43 +78,49 @@ async def create_sampler(request: Request) -> Response:
     body = await read_body(request, LegacyCreateSampler)
     samplers.check_base_model(body.model, field="model")
     wanted = CreateSampler(
-        session_id=session_id, base_model=body.model, max_seq_length=body.max_seq_length, model_path=body.checkpoint_path
+        session_id=session_id,
+        base_model=body.model,
+        max_seq_length=body.max_seq_length,
+        model_path=body.checkpoint_path,
     )
-    sampler = samplers.create(service_of(request), wanted)
-    return json_response({"sampling_server": _sampling_server(request, sampler)})
+    service = service_of(request)
+    sampler = samplers.create(service.store, service.statuses, wanted)
+    return json_response({"sampling_server": _sampling_server(request, service, sampler)})
 
 
 async def list_checkpoints(request: Request) -> Response:
     """List a run's checkpoints, newest first."""
-    run = _run(request)
-    documents = service_of(request).store.documents(run_id=run.id)
+    service = service_of(request)
+    run = _run(request, service)
+    documents = service.store.documents(run_id=run.id)
     return json_response({"trainer_id": run.id, "checkpoints": [legacy_checkpoint(document) for document in documents]})
 
 
 async def files(request: Request) -> Response:
     """Return one page of a checkpoint's files."""
-    run = _run(request)
+    service = service_of(request)
+    run = _run(request, service)
     key = path_id(request, "checkpoint_id", "checkpoint")
-    checkpoint = service_of(request).need(CheckpointRecord, key, "checkpoint")
+    checkpoint = lookup(service.store, CheckpointRecord, key, "checkpoint")
     if checkpoint.run_id != run.id:
         raise not_found(f"checkpoint of run {run.id} with the id", key)
-    return json_response(files_page(request, checkpoint))
+    return json_response(files_page(request, service, checkpoint))
 
 
-def _run(request: Request) -> RunRecord:
+def _run(request: Request, service: Service) -> RunRecord:
     session_id = path_id(request, "session_id", "session")
-    run = service_of(request).need(RunRecord, path_id(request, "trainer_id", "run"), "run")
+    run = record_of(request, service, RunRecord, "trainer_id", "run")
     if run.session_id != session_id:
         raise not_found(f"run {run.id} in the session", session_id)
     return run
 
 
-def _sampling_server(request: Request, sampler: SamplerRecord) -> dict[str, Any]:
+def _sampling_server(request: Request, service: Service, sampler: SamplerRecord) -> dict[str, Any]:
     if sampler.model_id is None or sampler.deployment_id is None:
         raise invalid("model", "A sampler on shared capacity has no legacy form.")
     return {
         "id": sampler.id,
-        "base_url": views_of(request).sampler_url(sampler.id),
+        "base_url": views_of(request, service).sampler_url(sampler.id),
         "model_id": sampler.model_id,
         "deployment_id": sampler.deployment_id,
     }

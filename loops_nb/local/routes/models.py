@@ -1,4 +1,4 @@
-"""Model deployments: the engines of samplers, and models made from checkpoints."""
+"""Routes of model deployments: the engines of samplers, and models made from checkpoints."""
 
 from __future__ import annotations
 
@@ -8,26 +8,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loops_nb.local import logs
-from loops_nb.local.problems import json_response
-from loops_nb.local.queries import Logs
-from loops_nb.local.records import SamplerRecord
-from loops_nb.local.requests import TimeRange, path_id, read_body, read_query
-from loops_nb.local.routes.common import HOLD_HEALTH_SECONDS, TRAINING_CLIENT, engine_of, service_of
-from loops_nb.local.rules import samplers
-from loops_nb.local.rules.samplers import Served
-from loops_nb.local.views import instance_type, timestamp
+from loops_nb.local.http_errors import json_response
+from loops_nb.local.routes.common import (
+    HOLD_HEALTH_SECONDS,
+    TRAINING_CLIENT,
+    path_id,
+    read_body,
+    read_query,
+    service_of,
+)
+from loops_nb.local.routes.views import instance_type
+from loops_nb.local.rules import logs, samplers
+from loops_nb.local.rules.samplers import ServedModel
+from loops_nb.local.schemas import LogsQuery, TimeRange
+from loops_nb.local.service import Service
+from loops_nb.local.store.records import SamplerRecord, timestamp
 
 
 async def get(request: Request) -> Response:
     """Return a model deployment; its status is plain text.
 
-    A training client asks for it while it waits for a sampler, and then again after ten seconds; so it is told late rather than early.
+    A training client asks for it while it waits for a sampler, and then again after ten seconds; so the answer is
+    held until the sampler is up.
     """
-    served = _served(request)
+    service = service_of(request)
+    served = _served(request, service)
     if request.headers.get("user-agent", "").startswith(TRAINING_CLIENT):
-        await _wait_until_up(request, served)
-    status = service_of(request).status(served)
+        await _wait_until_up(service, served)
+    status = service.statuses.of(served)
     sampler = isinstance(served, SamplerRecord)
     return json_response(
         {
@@ -49,42 +57,56 @@ async def get(request: Request) -> Response:
 
 async def deactivate(request: Request) -> Response:
     """End a model deployment; that of a paired sampler ends with its run only."""
-    service, served = service_of(request), _served(request)
-    before = service.ended(served)
+    service = service_of(request)
+    served = _served(request, service)
+    before = service.statuses.has_ended(served)
     if isinstance(served, SamplerRecord):
-        samplers.deactivate(service, served)
+        samplers.deactivate(service.store, service.statuses, served)
     elif not before:
         with service.store.transaction():
-            service.happened(served, "deactivated", note="on request")
+            service.statuses.record(served, "deactivated", note="on request")
     return json_response({"success": True, "no_op": before})
 
 
 async def get_logs(request: Request) -> Response:
     """Return log lines, newest first."""
-    service, served = service_of(request), _served(request)
-    return json_response({"logs": logs.select(logs.served_lines(service, served), read_query(request, Logs), service.now())})
+    service = service_of(request)
+    served = _served(request, service)
+    return json_response(
+        {
+            "logs": logs.select(
+                logs.served_lines(service.store, service.statuses, served),
+                read_query(request, LogsQuery),
+                service.statuses.now(),
+            )
+        }
+    )
 
 
 async def post_logs(request: Request) -> Response:
     """Return log lines of the body's window, newest first."""
-    service, served = service_of(request), _served(request)
+    service = service_of(request)
+    served = _served(request, service)
     body = await read_body(request, TimeRange)
-    query = Logs(start_epoch_millis=body.start_epoch_millis, end_epoch_millis=body.end_epoch_millis)
-    return json_response({"logs": logs.select(logs.served_lines(service, served), query, service.now())})
+    query = LogsQuery(start_epoch_millis=body.start_epoch_millis, end_epoch_millis=body.end_epoch_millis)
+    return json_response(
+        {"logs": logs.select(logs.served_lines(service.store, service.statuses, served), query, service.statuses.now())}
+    )
 
 
-async def _wait_until_up(request: Request, served: Served) -> None:
-    service, engine = service_of(request), engine_of(request)
+async def _wait_until_up(service: Service, served: ServedModel) -> None:
     until = asyncio.get_running_loop().time() + min(HOLD_HEALTH_SECONDS, service.settings.hold_seconds)
-    while not engine.stopping and asyncio.get_running_loop().time() < until:
-        if service.status(served) not in _ON_THE_WAY:
+    while not service.workers.stopping and asyncio.get_running_loop().time() < until:
+        if service.statuses.of(served) not in _ON_THE_WAY:
             return
         await asyncio.sleep(_PAUSE)
 
 
-def _served(request: Request) -> Served:
+def _served(request: Request, service: Service) -> ServedModel:
     model_id = path_id(request, "model_id", "model")
-    return samplers.find_model_deployment(service_of(request), model_id, path_id(request, "deployment_id", "model deployment"))
+    return samplers.find_model_deployment(
+        service.store, model_id, path_id(request, "deployment_id", "model deployment")
+    )
 
 
 _ON_THE_WAY = {"BUILDING", "DEPLOYING", "LOADING_MODEL", "UPDATING", "WAKING_UP"}

@@ -1,4 +1,4 @@
-"""Samplers."""
+"""Routes of samplers."""
 
 from __future__ import annotations
 
@@ -6,43 +6,48 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loops_nb.local.problems import json_response
-from loops_nb.local.queries import Scope
-from loops_nb.local.records import SamplerRecord
-from loops_nb.local.requests import CreateSampler, path_id, read_body, read_query
-from loops_nb.local.routes.common import service_of, team_of, views_of
+from loops_nb.local.http_errors import json_response
+from loops_nb.local.routes.common import owner_of, read_body, read_query, record_of, service_of, team_of, views_of
+from loops_nb.local.routes.views import receipt, with_tokenizer
 from loops_nb.local.rules import samplers
-from loops_nb.local.service import LOCAL_USER
-from loops_nb.local.views import receipt, with_tokenizer
+from loops_nb.local.schemas import CreateSampler, ScopeQuery
+from loops_nb.local.service import Service
+from loops_nb.local.store.records import SamplerRecord
 
 
 async def create(request: Request) -> Response:
-    """Make a sampler, standalone or paired with a run."""
+    """Create a sampler, standalone or paired with a run."""
     body = await read_body(request, CreateSampler)
-    sampler = samplers.create(service_of(request), body, team_id=team_of(request))
-    return json_response({"sampler": with_tokenizer(views_of(request).sampler(sampler))})
+    service = service_of(request)
+    sampler = samplers.create(service.store, service.statuses, body, team_id=team_of(request, service))
+    return json_response({"sampler": with_tokenizer(views_of(request, service).sampler(sampler))})
 
 
 async def list_samplers(request: Request) -> Response:
     """List samplers, newest first."""
-    scope = read_query(request, Scope).scope
-    found = service_of(request).store.find(SamplerRecord, owner=None if scope == "org" else LOCAL_USER, team_id=team_of(request))
-    views = views_of(request)
+    service = service_of(request)
+    scope = read_query(request, ScopeQuery).scope
+    found = service.store.find(SamplerRecord, owner=owner_of(scope), team_id=team_of(request, service))
+    views = views_of(request, service)
     return json_response({"samplers": [views.sampler(sampler) for sampler in found]})
 
 
 async def get(request: Request) -> Response:
     """Return a sampler."""
-    sampler = service_of(request).need(SamplerRecord, path_id(request, "sampler_id", "sampler"), "sampler")
-    return json_response({"sampler": views_of(request).sampler(sampler)})
+    service = service_of(request)
+    return json_response({"sampler": views_of(request, service).sampler(_sampler(request, service))})
 
 
 async def deactivate(request: Request) -> Response:
     """End a standalone sampler."""
     service = service_of(request)
-    sampler = service.need(SamplerRecord, path_id(request, "sampler_id", "sampler"), "sampler")
-    samplers.deactivate(service, sampler)
+    sampler = _sampler(request, service)
+    samplers.deactivate(service.store, service.statuses, sampler)
     return json_response(receipt(sampler))
+
+
+def _sampler(request: Request, service: Service) -> SamplerRecord:
+    return record_of(request, service, SamplerRecord, "sampler_id", "sampler")
 
 
 ROUTES = [

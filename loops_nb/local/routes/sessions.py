@@ -1,4 +1,4 @@
-"""Sessions."""
+"""Routes of sessions."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loops_nb.local.problems import json_response
-from loops_nb.local.records import SessionRecord
-from loops_nb.local.requests import CreateSession, path_id, read_body
-from loops_nb.local.routes.common import service_of, team_of
-from loops_nb.local.service import DEFAULT_TEAM, LOCAL_USER
+from loops_nb.local.http_errors import json_response
+from loops_nb.local.routes.common import read_body, record_of, service_of, team_of
+from loops_nb.local.schemas import CreateSession
+from loops_nb.local.store.records import DEFAULT_TEAM, LOCAL_USER, SessionRecord
 
 
 async def create(request: Request) -> Response:
     """Make a session."""
     service = service_of(request)
     body = await read_body(request, CreateSession)
-    team_id = team_of(request) or DEFAULT_TEAM
+    team_id = team_of(request, service) or DEFAULT_TEAM
     with service.store.transaction():
         session = SessionRecord(
             id=service.store.fresh_id(SessionRecord),
-            created_at=service.now(),
+            created_at=service.statuses.now(),
             owner=LOCAL_USER,
             team_id=team_id,
             training_project_id=body.training_project_id,
@@ -32,7 +31,7 @@ async def create(request: Request) -> Response:
 
 async def get(request: Request) -> Response:
     """Return a session."""
-    session = service_of(request).need(SessionRecord, path_id(request, "session_id", "session"), "session")
+    session = record_of(request, service_of(request), SessionRecord, "session_id", "session")
     return json_response({"session": {"id": session.id}})
 
 

@@ -1,4 +1,4 @@
-"""Teams."""
+"""Route of teams."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loops_nb.local.problems import json_response
-from loops_nb.local.records import TeamRecord
+from loops_nb.local.http_errors import json_response
 from loops_nb.local.routes.common import service_of
-from loops_nb.local.views import timestamp
+from loops_nb.local.store.records import TeamRecord, timestamp
 
 
 async def list_teams(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""GPU preferences of the caller."""
+"""Routes of the user's GPU preferences."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loops_nb.local.problems import json_response
-from loops_nb.local.requests import PatchUserConfig, read_body
-from loops_nb.local.routes.common import service_of
+from loops_nb.local.http_errors import json_response
+from loops_nb.local.routes.common import read_body, service_of
+from loops_nb.local.schemas import PatchUserConfig
 from loops_nb.local.service import Service
 
 FIELDS = ("trainer_accelerator_priority", "sampler_accelerator_priority")

@@ -1,1 +1,1 @@
-"""What is allowed, and what follows from it: plain functions over a `Service`, without HTTP."""
+"""Rules of the API: what is allowed and what follows from it, as functions over the store and the statuses."""

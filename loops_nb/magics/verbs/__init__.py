@@ -1,67 +1,33 @@
-"""The verbs of ``%loops``, one file a verb."""
+"""The verbs of ``%loops``: one module a verb, each with a `Verb` named ``VERB``.
+
+To add a verb, write its module and name it in `_GROUPS`.
+"""
 
 from __future__ import annotations
 
-from loops_nb.magics.verbs import (
-    archive,
-    best,
-    capabilities,
-    checkpoints,
-    compare,
-    connect,
-    create,
-    curves,
-    deactivate,
-    deployment,
-    deployments,
-    doctor,
-    download,
-    drift,
-    experiments,
-    export,
-    files,
-    find,
-    local,
-    login,
-    logout,
-    metrics,
-    note,
-    params,
-    run,
-    runs,
-    sample,
-    sampler,
-    samplers,
-    sessions,
-    tag,
-    tensors,
-    track,
-    verify,
-    watch,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-GROUPS = (
-    ("Look", (runs.VERB, samplers.VERB, checkpoints.VERB, files.VERB, deployments.VERB, sessions.VERB, capabilities.VERB, find.VERB)),
-    ("Watch", (watch.VERB, curves.VERB)),
-    (
-        "Experiments",
-        (
-            experiments.VERB,
-            track.VERB,
-            metrics.VERB,
-            best.VERB,
-            params.VERB,
-            tag.VERB,
-            note.VERB,
-            archive.VERB,
-            export.EXPORT,
-            export.IMPORT,
-        ),
-    ),
-    ("Checkpoints", (download.VERB, verify.VERB, tensors.VERB, compare.VERB, drift.VERB)),
-    ("Sample", (sample.VERB,)),
-    ("One thing", (run.VERB, sampler.VERB, deployment.VERB)),
-    ("Change", (create.VERB, deactivate.VERB)),
-    ("Connection", (connect.VERB, local.VERB, login.VERB, logout.VERB, doctor.VERB)),
-)
+if TYPE_CHECKING:
+    from loops_nb.magics.grammar import Verb
+
+#: Headings of the help, and the modules of the verbs below them, in the order of the help.
+_GROUPS = {
+    "Listings": "runs samplers checkpoints files deployments sessions capabilities find",
+    "Live panels": "watch curves",
+    "Experiments": "experiments track metrics samples best sweep params tag note archive delete export import_",
+    "Checkpoints": "download verify tensors compare drift prune",
+    "Sampling": "sample evaluate",
+    "Single resources": "run sampler deployment",
+    "Create and deactivate": "create deactivate",
+    "Connection": "connect local login logout doctor",
+}
+
+
+def _verb(module: str) -> Verb:
+    verb: Verb = import_module(f"{__name__}.{module}").VERB
+    return verb
+
+
+GROUPS = tuple((heading, tuple(map(_verb, modules.split()))) for heading, modules in _GROUPS.items())
 VERBS = tuple(verb for _, verbs in GROUPS for verb in verbs)

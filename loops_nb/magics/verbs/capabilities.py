@@ -4,39 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Option, Verb
-from loops_nb.magics.verbs.options import count, of_filter
-from loops_nb.models import USE_CASES
+from loops_nb.api.models import USE_CASES
+from loops_nb.magics.arguments import describe_filters, int_option
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb, option
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
 
-
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    frame = desk.loops.capabilities.frame(model=values.model, use_case=values.use_case or "rl", max_seq_len=values.max_seq_len)
-    near = desk.near(("base_model", values.model))
-    return desk.listing(
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    frame = context.loops.capabilities.frame(
+        model=values.model, use_case=values.use_case or "rl", max_seq_len=values.max_seq_len
+    )
+    near = context.suggest(("base_model", values.model))
+    return context.listing(
         "capabilities",
         frame,
-        nothing="The service offers no base models. %loops doctor tells where you are connected.",
-        filters=of_filter(("--model", values.model), ("--use-case", values.use_case), ("--max-seq-len", values.max_seq_len)),
+        nothing="The service offers no base models. %loops doctor shows where you are connected.",
+        filters=describe_filters(
+            ("--model", values.model), ("--use-case", values.use_case), ("--max-seq-len", values.max_seq_len)
+        ),
         no_match=near or "%loops capabilities lists all.",
     )
 
 
 VERB = Verb(
     name="capabilities",
-    summary="base models that can be trained, and how long their examples may be",
+    summary="base models that can be trained, with their maximum sequence lengths",
     run=_run,
-    gives_frames=True,
+    returns_frame=True,
     options=(
-        Option(name="model", flags=("-m", "--model"), metavar="MODEL", knows="base_model", help="only this base model"),
-        Option(name="use_case", flags=("--use-case",), metavar="CASE", choices=USE_CASES, help="rl (usual) or sft"),
-        count("max_seq_len", "--max-seq-len", "only what can take examples of this many tokens"),
+        option("-m --model", "MODEL", "only this base model", completes="base_model"),
+        option("--use-case", "CASE", "rl (default) or sft", choices=USE_CASES),
+        int_option("--max-seq-len", "only models that support sequences of this many tokens"),
     ),
     examples=("%loops capabilities", "%loops capabilities --use-case sft --max-seq-len 65536"),
 )

@@ -5,37 +5,35 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Verb
+from loops_nb.magics.checkpoint_arguments import BY, CHECKPOINTS, OF_RUN, TARGET, resolve_checkpoints
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb
 from loops_nb.magics.verbs import curves
-from loops_nb.magics.verbs.chosen import BY, CHECKPOINTS, OF_RUN, TARGET, refs
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
     from loops_nb.panels import CurvesPanel
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame | CurvesPanel | None:
+def _run(context: MagicContext, values: Values) -> pd.DataFrame | CurvesPanel | None:
     words = values.checkpoints or ()
     if values.run_id is None and values.target is None and curves.are_recorded(words):
-        return curves.show(desk, words)
-    return desk.loops.checkpoints.compare(refs(desk, values), by=values.by)
+        return curves.show(context, words)
+    return context.loops.checkpoints.compare(resolve_checkpoints(context, values), by=values.by)
 
 
 VERB = Verb(
     name="compare",
-    summary="how far the weights of checkpoints are from those of the first",
+    summary="compare the weights of checkpoints with those of the first",
     run=_run,
-    gives_frames=True,
-    arguments=(replace(CHECKPOINTS, knows="compared"),),
+    returns_frame=True,
+    arguments=(replace(CHECKPOINTS, completes="compared"),),
     options=(OF_RUN, TARGET, BY),
-    notes="For each module: the norm of its LoRA update B @ A, scaled as in training, its relative change and the cosine to the first"
-    " checkpoint's. Only the small factors are read. df.loops.changes() lists tensors that appeared, vanished or changed shape or dtype,"
-    " df.loops.duplicates() finds checkpoints that are the same. Runs or experiments of which numbers were recorded are compared by their"
-    " curves, as %loops curves does.",
+    notes="For each module: norm of its LoRA update B @ A, scaled as in training, relative change and cosine to the "
+    "first checkpoint. Only the low-rank factors are read. df.loops.changes() lists tensors that were added, removed "
+    "or changed in shape or dtype, df.loops.duplicates() finds identical checkpoints. Runs or experiments with "
+    "recorded metrics are compared by their curves, as %loops curves does.",
     examples=(
         "%loops compare --run k4q95w5 step-50 step-100 --target sampler",
         "df = %loops compare VqKXRGB bt://loops:k4q95w5/sampler_weights/step-100 --by layer",

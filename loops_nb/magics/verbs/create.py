@@ -2,118 +2,118 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from loops_nb.magics.grammar import Option, Verb
-from loops_nb.magics.verbs.options import AVAILABILITY, REUSE_SESSION, SESSION, TEAM, count
-
-if TYPE_CHECKING:
-    from types import SimpleNamespace
-
-    from loops_nb.magics.desk import Desk
-    from loops_nb.models import Run, Sampler, Session
+from loops_nb.api.models import Run, Sampler, Session
+from loops_nb.magics.arguments import AVAILABILITY, REUSE_SESSION, SESSION, TEAM, int_option
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb, option, switch
 
 
-def _session(desk: Desk, values: SimpleNamespace) -> Session:
-    session = desk.loops.sessions.create(training_project_id=values.training_project_id, team_id=values.team_id)
-    desk.knowledge.add("session", [session.id])
+def _session(context: MagicContext, values: Values) -> Session:
+    session = context.loops.sessions.create(training_project_id=values.training_project_id, team_id=values.team_id)
+    context.cache.add("session", [session.id])
     return session
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> Run:
+def _run(context: MagicContext, values: Values) -> Run:
     wanted = dict(vars(values))
     bare = wanted.pop("no_sampler")
     if values.reuse_from_run_id is not None:
-        wanted["reuse_from_run_id"] = desk.run_id(values.reuse_from_run_id)
-    with desk.naming("session", values.session_id):
+        wanted["reuse_from_run_id"] = context.resolve_run_id(values.reuse_from_run_id)
+    with context.explain_unknown_id("session", values.session_id):
         if bare:
             wanted.pop("sampler_num_replicas")
-            run = desk.loops.trainers.create(**wanted)
+            run = context.loops.trainers.create(**wanted)
         else:
-            run = desk.loops.runs.create(**wanted)
-    desk.knowledge.add("run", [run.id])
-    desk.knowledge.add("sampler", [run.sampler.id if run.sampler else None])
+            run = context.loops.runs.create(**wanted)
+    context.cache.add("run", [run.id])
+    context.cache.add("sampler", [run.sampler.id if run.sampler else None])
     return run
 
 
-def _sampler(desk: Desk, values: SimpleNamespace) -> Sampler:
+def _sampler(context: MagicContext, values: Values) -> Sampler:
     kind, word = ("run", values.run_id) if values.run_id else ("session", values.session_id)
-    with desk.naming(kind, word):
+    with context.explain_unknown_id(kind, word):
         if values.run_id is not None:
-            values.run_id = desk.run_id(values.run_id)
-        sampler = desk.loops.samplers.create(**vars(values))
-    desk.knowledge.add("sampler", [sampler.id])
+            values.run_id = context.resolve_run_id(values.run_id)
+        sampler = context.loops.samplers.create(**vars(values))
+    context.cache.add("sampler", [sampler.id])
     return sampler
 
 
-_MODEL_HELP = "base model to train, e.g. Qwen/Qwen3-8B; %loops capabilities lists them"
+_MODEL_HELP = "base model to train, e.g. Qwen/Qwen3-8B; see %loops capabilities"
 _RUN_OPTIONS = (
     SESSION,
-    Option(name="base_model", flags=("-m", "--base-model"), metavar="MODEL", knows="base_model", required=True, help=_MODEL_HELP),
-    Option(name="name", flags=("--name",), metavar="NAME", free=True, help="name to find it by; the base model when left out"),
-    count("lora_rank", "--lora-rank", "LoRA rank, at least 1 (64 when left out)", default=64),
-    count("max_seq_len", "--max-seq-len", "longest example in tokens; the model's maximum when left out"),
-    count("seed", "--seed", "random seed"),
-    Option(
-        name="path", flags=("--path",), metavar="URI", knows="uri", help="go on from this trainer checkpoint: bt://loops:RUN/weights/NAME"
+    option("-m --base-model", "MODEL", _MODEL_HELP, completes="base_model", required=True),
+    option("--name", "NAME", "name of the run; default the base model", free_text=True),
+    int_option("--lora-rank", "LoRA rank, at least 1 (default 64)", default=64),
+    int_option("--max-seq-len", "maximum sequence length in tokens; default the model's maximum"),
+    int_option("--seed", "random seed"),
+    option("--path", "URI", "resume from this trainer checkpoint: bt://loops:RUN/weights/NAME", completes="uri"),
+    int_option(
+        "--scale-down-delay", "idle seconds (1 to 3600) before it scales to zero", name="scale_down_delay_seconds"
     ),
-    count("scale_down_delay_seconds", "--scale-down-delay", "idle seconds (1 to 3600) before it scales to zero"),
     AVAILABILITY,
-    count("replicas", "--replicas", "copies of the model's node group"),
-    count("sampler_num_replicas", "--sampler-replicas", "copies of the sampler"),
-    Option(name="reuse_from_run_id", flags=("--reuse-run",), metavar="RUN", knows="run", help="reuse that run's deployment"),
+    int_option("--replicas", "replicas of the model's node group"),
+    int_option("--sampler-replicas", "replicas of the sampler", name="sampler_num_replicas"),
+    option("--reuse-run", "RUN", "reuse that run's deployment", name="reuse_from_run_id", completes="run"),
     REUSE_SESSION,
     TEAM,
-    Option(name="no_sampler", flags=("--no-sampler",), default=False, help="only a trainer, no sampler"),
+    switch("--no-sampler", "create only a trainer, without a sampler"),
 )
 _SAMPLER_OPTIONS = (
     SESSION,
-    Option(name="run_id", flags=("--run",), metavar="RUN", knows="run", help="pair it with this run (asking twice gives the same one)"),
-    Option(name="base_model", flags=("-m", "--base-model"), metavar="MODEL", knows="base_model", help="standalone, of this base model"),
-    Option(
+    option(
+        "--run",
+        "RUN",
+        "pair it with this run (a second request returns the same sampler)",
+        name="run_id",
+        completes="run",
+    ),
+    option("-m --base-model", "MODEL", "standalone sampler of this base model", completes="base_model"),
+    option(
+        "--path",
+        "URI",
+        "serve this sampler checkpoint: bt://loops:RUN/sampler_weights/NAME",
         name="model_path",
-        flags=("--path",),
-        metavar="URI",
-        knows="uri",
-        help="serve this sampler checkpoint: bt://loops:RUN/sampler_weights/NAME",
+        completes="uri",
     ),
     AVAILABILITY,
-    count("max_seq_length", "--max-seq-length", "longest prompt in tokens"),
-    count("num_replicas", "--replicas", "copies"),
+    int_option("--max-seq-length", "maximum prompt length in tokens"),
+    int_option("--replicas", "number of replicas", name="num_replicas"),
     REUSE_SESSION,
     TEAM,
 )
 
 VERB = Verb(
     name="create",
-    summary="make a session, a run or a sampler",
+    summary="create a session, a run or a sampler",
     verbs=(
         Verb(
             name="create session",
-            summary="a new session: what runs and samplers belong to",
+            summary="create a session, which groups runs and samplers",
             run=_session,
             options=(
-                Option(
+                option(
+                    "--project",
+                    "PROJECT",
+                    "training project, in older workspaces",
                     name="training_project_id",
-                    flags=("--project",),
-                    metavar="PROJECT",
-                    free=True,
-                    help="training project, in older workspaces",
+                    free_text=True,
                 ),
                 TEAM,
             ),
-            notes="Gives an object with its id.",
-            when_interrupted="A session may have been made all the same; unused it costs nothing.",
+            notes="Returns an object with its id.",
+            when_interrupted="The session may have been created; unused it costs nothing.",
             examples=("s = %loops create session", "%loops create run --session {s.id} --base-model Qwen/Qwen3-8B"),
         ),
         Verb(
             name="create run",
-            summary="a new run with its sampler",
+            summary="create a run with its sampler",
             run=_run,
             options=_RUN_OPTIONS,
-            notes="On the hosted service this takes GPUs, which cost money until it is deactivated or has been idle for a while. "
-            "Gives an object with its id and base_url.",
-            when_interrupted="The run may have been made all the same: %loops runs tells.",
+            notes="On the hosted service a run uses GPUs and costs money until it is deactivated or scales to zero. "
+            "Returns an object with its id and base_url.",
+            when_interrupted="The run may have been created: see %loops runs.",
             examples=(
                 "run = %loops create run --session {s.id} --base-model Qwen/Qwen3-8B --name math-1 --lora-rank 32",
                 "%loops create run --session {s.id} -m Qwen/Qwen3-8B --path bt://loops:k4q95w5/weights/step-100",
@@ -121,11 +121,12 @@ VERB = Verb(
         ),
         Verb(
             name="create sampler",
-            summary="a sampler, paired with a run or standalone",
+            summary="create a sampler, paired with a run or standalone",
             run=_sampler,
             options=_SAMPLER_OPTIONS,
-            notes="One of --run, --base-model and --path. On the hosted service this takes GPUs, which cost money.",
-            when_interrupted="The sampler may have been made all the same: %loops samplers tells.",
+            notes="Give one of --run, --base-model and --path. On the hosted service a sampler uses GPUs and costs "
+            "money.",
+            when_interrupted="The sampler may have been created: see %loops samplers.",
             examples=(
                 "%loops create sampler --session {s.id} --run k4q95w5",
                 "%loops create sampler --session {s.id} --path bt://loops:k4q95w5/sampler_weights/step-100",

@@ -4,68 +4,76 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from loops_nb.errors import InvalidArgumentError, LoopsError
-from loops_nb.magics.grammar import Option, Takes, Verb, did_you_mean, shown
+from loops_nb.errors import InvalidArgumentError, LoopsError, TrackingError
+from loops_nb.magics.arguments import age_or_time
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.experiment_arguments import metrics, tagged
+from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.magics.suggest import did_you_mean, safe_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import SimpleNamespace
-
-    from loops_nb.magics.desk import Desk
+    from loops_nb.charts import Plot
     from loops_nb.panels import CurvesPanel
 
 _RUN_ID = re.compile(r"(?=.*\d)[a-z0-9]{6,12}")
-_MOST_TOLD = 5
+_MAX_REPORTED = 5
 AXES = ("step", "tokens", "elapsed", "clock")
+#: As `loops_nb.tracking.bands.BAND_KINDS` and `loops_nb.charts.curve_grid.AGAINST`, which need numpy.
+BAND_KINDS = ("std", "minmax", "quartiles")
+AGAINST = ("difference", "ratio")
 
 
-def show(desk: Desk, runs: Sequence[str], *, key: str = "", axis: str = "step", smoothing: float = 0.0) -> CurvesPanel | None:
-    """Show the curves of runs: at once in a notebook, in words elsewhere."""
-    from loops_nb.panels import CurvesPanel  # noqa: PLC0415 - widgets take 40 ms to import
-    from loops_nb.panels.cells import is_notebook  # noqa: PLC0415
+def show(
+    context: MagicContext, runs: Sequence[str], *, key: str = "", axis: str = "step", smoothing: float = 0.0
+) -> CurvesPanel | None:
+    """Show a panel of curves at once in a notebook; print a summary elsewhere."""
+    from loops_nb.panels import CurvesPanel  # widgets take 40 ms to import
+    from loops_nb.panels.cells import is_notebook
 
     panel = CurvesPanel(list(dict.fromkeys(runs)) or None, key=key, axis=axis, smoothing=smoothing)  # type: ignore[arg-type]
     if is_notebook():
-        # At once, not as the cell's result: the line stands before a training loop.
+        # At once, not as the cell's result: the line often comes before a training loop.
         panel.show()
         return panel
     try:
-        desk.say(panel.told(shutil.get_terminal_size().columns))
+        context.say(panel.told(shutil.get_terminal_size().columns))
     finally:
         panel.close()
     return None
 
 
 def are_recorded(words: Sequence[str]) -> bool:
-    """Tell whether every word is an experiment or a run that something was recorded of."""
-    from loops_nb.tracking import Store  # noqa: PLC0415 - sqlite
+    """Return whether every word names an experiment or a run with recorded metrics."""
+    from loops_nb.tracking import ExperimentStore  # sqlite
 
     if not words or any("/" in word for word in words):
         return False
-    with Store(read_only=True) as store:
+    with ExperimentStore(read_only=True) as store:
         rows = store.experiments(archived=True)
     known = {name for row in rows for name in (row.id, row.run_id, row.name)}
     return all(word in known for word in words)
 
 
-def _refuse_unknown(desk: Desk, words: Sequence[str], key: str | None) -> None:
-    """Refuse what is neither recorded nor a run of the service: a panel would wait for a typing error for ever.
+def _refuse_unknown(context: MagicContext, words: Sequence[str], key: str | None) -> None:
+    """Raise for a name that is neither recorded nor a run of the service: a panel would wait for it for ever.
 
-    Where nothing at all is recorded a name is taken as one still to come.
+    If nothing at all is recorded, any name is accepted as one that will be.
     """
-    from loops_nb.curves.wording import nothing_of  # noqa: PLC0415 - numpy
-    from loops_nb.panels.curves_book import MOST_NEWEST  # noqa: PLC0415
-    from loops_nb.panels.curves_keys import in_order  # noqa: PLC0415
-    from loops_nb.tracking import Store  # noqa: PLC0415 - sqlite
+    from loops_nb.charts.number_format import nothing_recorded  # numpy
+    from loops_nb.panels.curves.metric_keys import in_order
+    from loops_nb.panels.curves.model import MOST_NEWEST
+    from loops_nb.tracking import ExperimentStore  # sqlite
 
-    with Store(read_only=True) as store:
+    with ExperimentStore(read_only=True) as store:
         rows = sorted(store.experiments(archived=True), key=lambda row: (row.created_at, row.id), reverse=True)
         known = list(dict.fromkeys(name for row in rows for name in (row.name, row.run_id, row.id) if name))
-        unknown = [word for word in words if word not in known and not _is_run(desk, word)] if rows else []
+        unknown = [word for word in words if word not in known and not _is_run(context, word)] if rows else []
         if unknown:
-            raise _refused(nothing_of(unknown, known), "runs", did_you_mean(unknown[0], known))
+            raise _refused(nothing_recorded(unknown, known), "runs", did_you_mean(unknown[0], known))
         if key is None:
             return
         shown_rows = [row for row in rows if {row.name, row.run_id, row.id} & set(words)]
@@ -73,41 +81,44 @@ def _refuse_unknown(desk: Desk, words: Sequence[str], key: str | None) -> None:
             shown_rows = [row for row in rows if not row.archived][:MOST_NEWEST]
         keys = in_order(one.key for row in shown_rows for one in store.keys(row.id))
     if keys and key not in keys:
-        raise _refused(nothing_of([key], keys), "key", did_you_mean(key, keys))
+        raise _refused(nothing_recorded([key], keys), "key", did_you_mean(key, keys))
 
 
 def _refused(text: str, argument: str, near: str) -> InvalidArgumentError:
-    return InvalidArgumentError(text, argument=argument, hint=f"{near} With --wait a panel waits for what is still to come.".strip())
+    return InvalidArgumentError(
+        text, argument=argument, hint=f"{near} With --wait a panel waits until it is recorded.".strip()
+    )
 
 
-def _is_run(desk: Desk, word: str) -> bool:
-    """Return whether the service has a run of that id; only a word that may be one is looked up."""
-    if word in desk.knowledge.known("run"):
+def _is_run(context: MagicContext, word: str) -> bool:
+    """Return whether the service has a run with that id; only a word that looks like one is looked up."""
+    if word in context.cache.known("run"):
         return True
     if not _RUN_ID.fullmatch(word):
         return False
     try:
-        desk.loops.runs.get(word)
+        context.loops.runs.get(word)
     except LoopsError:
         return False
     return True
 
 
-def _say_why_there_is_nothing(desk: Desk, words: Sequence[str]) -> None:
-    """Say of runs of the service without numbers where they stand: a run that deploys or has failed logs nothing."""
-    # Only what is known to be a run is asked for: the panel must not wait for a service that is slow or away.
-    runs = desk.knowledge.known("run")
+def _report_missing_metrics(context: MagicContext, words: Sequence[str]) -> None:
+    """Print the state of runs without recorded metrics: a run that is deploying or has failed logs nothing."""
+    # Only ids known from a listing are requested: the panel must not wait for a slow service.
+    runs = context.cache.known("run")
     missing = [word for word in dict.fromkeys(words) if word in runs and not are_recorded([word])]
-    for word in missing[:_MOST_TOLD]:
+    for word in missing[:_MAX_REPORTED]:
         try:
-            run = desk.loops.runs.get(word)
-            trainer = desk.loops.deployments.get(run.deployment_id) if run.deployment_id else None
+            run = context.loops.runs.get(word)
+            trainer = context.loops.deployments.get(run.deployment_id) if run.deployment_id else None
         except LoopsError:
-            # The panel says what is recorded; where the service cannot be asked, no more is known.
+            # Only the service knows more than the panel shows.
             continue
-        state = run.status.name if run.status is not None else "not known"
-        of_trainer = f", its trainer {trainer.status.name}" if trainer is not None and trainer.status is not None else ""
-        desk.say(f"No numbers of run {word} yet: it is {state}{of_trainer}. %loops watch {word} shows how it goes on.")
+        state = (run.status.name if run.status is not None else None) or "unknown"
+        if trainer is not None and trainer.status is not None:
+            state += f", its trainer {trainer.status.name}"
+        context.say(f"No metrics of run {word} yet: it is {state}. %loops watch {word} shows its state live.")
 
 
 def _share(text: str) -> float:
@@ -116,67 +127,217 @@ def _share(text: str) -> float:
     except ValueError:
         found = -1.0
     if not 0 <= found < 1:
-        raise InvalidArgumentError(f"{shown(text)} is no smoothing: it is from 0 to 0.999.", argument="smooth", hint="--smooth 0.9")
+        raise InvalidArgumentError(
+            f"{safe_repr(text)} is not a smoothing weight: it must be from 0 to 0.999.",
+            argument="smooth",
+            hint="--smooth 0.9",
+        )
     return min(found, 0.999)
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> CurvesPanel | None:
+def _run(context: MagicContext, values: Values) -> CurvesPanel | Plot | None:
+    picture_options = _picture_options(values)
+    runs = _selected(values)
+    if picture_options:
+        return _picture(context, values, runs)
+    key = values.keys[0] if values.keys else None
     if not values.wait:
-        _refuse_unknown(desk, values.runs or (), values.key)
-    _say_why_there_is_nothing(desk, values.runs or ())
-    return show(desk, values.runs or (), key=values.key or "", axis=values.axis, smoothing=values.smoothing)
+        _refuse_unknown(context, runs, key)
+    _report_missing_metrics(context, runs)
+    return show(context, runs, key=key or "", axis=values.axis, smoothing=values.smoothing)
+
+
+def _picture_options(values: Values) -> list[str]:
+    """Return the options that ask for a picture in place of the live panel.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If one needs another one, or ``--wait`` is given beside them.
+    """
+    from loops_nb.tracking.metrics import is_pattern  # sqlite
+
+    if values.band and not values.group_by:
+        raise InvalidArgumentError(
+            "--band is of groups, and nothing is grouped.", argument="band", hint="Add --group-by seedless, or lr"
+        )
+    if values.against and not values.baseline:
+        raise InvalidArgumentError(
+            "--against compares with a baseline, and none is named.", argument="against", hint="Add --baseline NAME"
+        )
+    several = len(values.keys or ()) > 1 or any(is_pattern(key) for key in values.keys or ())
+    asked = {
+        "--group-by": values.group_by,
+        "--baseline": values.baseline,
+        "--color-by": values.color_by,
+        "--save": values.save,
+        "--static": values.static,
+        "several --key": several,
+    }
+    found = [name for name, value in asked.items() if value]
+    if found and values.wait:
+        raise InvalidArgumentError(
+            f"--wait is of the live panel; {found[0]} draws a picture of what is recorded now.", argument="wait"
+        )
+    return found
+
+
+def _picture(context: MagicContext, values: Values, runs: Sequence[str]) -> Plot:
+    """Draw the curves, and save the picture if a file is named."""
+    from loops_nb.charts.curve_grid import draw_curves  # matplotlib
+
+    plot = draw_curves(
+        metrics(),
+        list(runs) or None,
+        values.keys or None,
+        group_by=values.group_by,
+        band=values.band or "std",
+        baseline=values.baseline,
+        against=values.against or "difference",
+        color_by=values.color_by,
+        axis=values.axis,
+        smoothing=values.smoothing,
+        time_zone=context.settings.time_zone,
+        title=None,
+        ax=None,
+    )
+    if values.save:
+        context.say(f"Saved {plot.save(values.save)}.")
+    return plot
+
+
+def _selected(values: Values) -> list[str]:
+    """Return the selected experiments; empty if nothing is selected.
+
+    Raises
+    ------
+    TrackingError
+        If none of them passes the filters.
+    """
+    runs = _expanded(values.runs or ())
+    for tag in values.tags or ():
+        runs = tagged(runs, tag)
+    if values.where is None and values.project is None and values.since is None:
+        return runs
+    recorded = metrics()
+    # Named ones may be archived.
+    frame = recorded.experiments(
+        where=values.where, project=values.project, since=values.since, archived=bool(runs), sort="created_at"
+    )
+    ids: list[str] = frame["id"].tolist()
+    if runs:
+        named = {row.id for row in recorded.find(runs)}
+        ids = [one for one in ids if one in named]
+    if not ids:
+        these = "None of these experiments" if runs else "No experiment"
+        raise TrackingError(
+            f"{these} passes the filters.", hint="%loops experiments lists all, and takes the same filters."
+        )
+    return ids
+
+
+def _expanded(words: Sequence[str]) -> list[str]:
+    """Return the words with the ids of matching experiments in place of shell patterns.
+
+    A pattern that matches nothing stays: it may be the name of an experiment that is not recorded yet.
+    """
+    from loops_nb.tracking.metrics import is_pattern  # sqlite
+
+    found: list[str] = []
+    for word in words:
+        ids = [word]
+        if is_pattern(word):
+            with suppress(TrackingError):
+                ids = metrics().ids(word)
+        found += ids
+    return found
 
 
 VERB = Verb(
     name="curves",
-    summary="training numbers of runs as curves, laid over each other; live while cells run",
+    summary="training curves of runs, overlaid; updates live while cells run; pictures of groups",
     run=_run,
     arguments=(
-        Takes(
-            name="runs",
-            metavar="RUN",
-            knows="experiment",
-            many=True,
-            help="a run's id, or an experiment's id or name, recorded, or with --wait to come; none for the newest",
+        Argument(
+            "runs",
+            "RUN",
+            "id of a run, or id, name or pattern of names (lr-*) of an experiment; default the newest",
+            completes="experiment",
+            repeated=True,
         ),
     ),
     options=(
-        Option(
-            name="key",
-            flags=("--key",),
-            metavar="KEY",
-            knows="metric",
-            help="what is drawn first, as loss or grad_norm; the panel switches",
+        option(
+            "--tag",
+            "TAG",
+            "only experiments with this tag; repeated, with all of them",
+            name="tags",
+            completes="tag",
+            repeated=True,
         ),
-        Option(
+        option(
+            "--where",
+            "EXPRESSION",
+            'only experiments that match, e.g. "lr < 1e-3 and lora.rank == 16"',
+            completes="filter",
+        ),
+        option("--project", "NAME", "only experiments of this project", completes="project"),
+        option("--since", "AGE", "began since: 90m, 36h, 2d (ago) or an ISO time", free_text=True, convert=age_or_time),
+        option(
+            "--key",
+            "KEY",
+            "metric to show first, such as loss or grad_norm; the panel can switch. Repeated, or as a pattern "
+            "(eval/*), the metrics of a picture",
+            name="keys",
+            completes="metric",
+            repeated=True,
+        ),
+        option(
+            "--by",
+            "AXIS",
+            "horizontal axis: step, tokens, elapsed (time since start) or clock",
             name="axis",
-            flags=("--by",),
-            metavar="AXIS",
             choices=AXES,
             default="step",
-            help="along what: step, tokens, elapsed (time since it began) or clock",
         ),
-        Option(
+        option(
+            "--smooth",
+            "WEIGHT",
+            "weight of the exponential moving average, from 0 (none) to 0.999",
             name="smoothing",
-            flags=("--smooth",),
-            metavar="WEIGHT",
-            free=True,
+            free_text=True,
             convert=_share,
             default=0.0,
-            help="how much of the former average stays at each value, from 0 (none) to 0.999",
         ),
-        Option(
-            name="wait",
-            flags=("--wait",),
-            help="wait for experiments and metrics that are not recorded yet; without it an unknown name is an error",
+        option(
+            "--group-by",
+            "NAME",
+            "draw the mean of groups: by a parameter (several: lr,rank), tag, project, name, or seedless, the name "
+            "without its seed",
+            completes="parameter",
+            keywords=("seedless", "tag", "project", "name"),
         ),
+        option("--band", "KIND", "band of a group: std, minmax or quartiles; default std", choices=BAND_KINDS),
+        option("--baseline", "NAME", "draw differences to this group or experiment, too", completes="experiment"),
+        option("--against", "HOW", "difference or ratio to the baseline; default difference", choices=AGAINST),
+        option("--color-by", "PARAMETER", "color lines by a parameter", completes="parameter"),
+        option("--save", "FILE", "draw a picture and save it as .pdf, .png, .svg or .html", completes="file"),
+        switch("--static", "draw a picture instead of the live panel"),
+        switch("--wait", "wait for experiments and metrics that are not recorded yet, instead of an error"),
     ),
-    notes="The panel is shown at once, so the line can stand first in a cell that trains. Numbers are recorded by"
-    " loops_nb.track(training_client), or by hand with loops_nb.experiment(...). Checkpoints stand on the curves: a press copies their URI."
-    " A picture of it all stays in the notebook's file; p = %loops curves keeps the panel, p.picture.save('curves.svg') the picture.",
+    notes="The panel is shown at once, so the line can be the first of a cell that trains. Metrics are recorded by"
+    " loops_nb.track(training_client) or loops_nb.experiment(...). Checkpoints are marked on the curves; a click "
+    "copies the URI. A static picture is saved with the notebook; p = %loops curves returns the panel, "
+    "p.picture.save('curves.svg') saves the picture. With --group-by, --baseline, --color-by, --save, --static or "
+    "several metrics the line draws a picture of what is recorded now (all experiments unless some are chosen, each "
+    "metric in axes of its own): p = %loops curves ... returns it, with p.table, p.data and p.save('curves.pdf'). "
+    "The live panel groups and compares, too, by its controls.",
     examples=(
         "%loops curves",
+        "%loops curves 'lr-*' --tag baseline",
         "%loops curves k4q95w5 qr8zj20 --key loss --smooth 0.9",
         "p = %loops curves lr-sweep --by tokens",
+        '%loops curves --where "lora.rank == 16" --key loss --group-by lr --color-by lr --save loss.pdf',
+        "%loops curves 'sft-*' --group-by seedless --band quartiles --baseline sft-lr1e-4",
     ),
 )

@@ -2,89 +2,90 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from loops_nb.magics.grammar import Verb
-from loops_nb.magics.verbs.options import SURE, identifier
-
-if TYPE_CHECKING:
-    from types import SimpleNamespace
-
-    from loops_nb.magics.desk import Desk
-    from loops_nb.models import Deactivated, Deployment, Run, Sampler
-
-_UNCHANGED = "Nothing was changed."
+from loops_nb.api.models import Deactivated, Deployment, Run, Sampler
+from loops_nb.magics.arguments import YES, id_argument
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> Deactivated | None:
-    with desk.naming("run", values.id):
-        run = desk.loops.runs.get(desk.run_id(values.id, exact=True))
-        what = "Its trainer and its sampler stop and it cannot go on; its checkpoints stay."
-        if not desk.confirm(f"Deactivate run {_described(run)}? {what}", sure=values.sure):
-            desk.say(_UNCHANGED)
-            return None
-        return desk.loops.runs.deactivate(run.id)
+def _run(context: MagicContext, values: Values) -> Deactivated | None:
+    with context.explain_unknown_id("run", values.id):
+        run = context.loops.runs.get(context.resolve_run_id(values.id, exact=True))
+        what = "Its trainer and sampler stop for good; its checkpoints are kept."
+        if _is_confirmed(context, values, f"run {_described(run)}? {what}"):
+            return context.loops.runs.deactivate(run.id)
+    return None
 
 
-def _sampler(desk: Desk, values: SimpleNamespace) -> Deactivated | None:
-    with desk.naming("sampler", values.id):
-        sampler = desk.loops.samplers.get(values.id)
-        if not desk.confirm(f"Deactivate sampler {_described(sampler)}? It stops answering.", sure=values.sure):
-            desk.say(_UNCHANGED)
-            return None
-        return desk.loops.samplers.deactivate(values.id)
+def _sampler(context: MagicContext, values: Values) -> Deactivated | None:
+    with context.explain_unknown_id("sampler", values.id):
+        sampler = context.loops.samplers.get(values.id)
+        if _is_confirmed(context, values, f"sampler {_described(sampler)}? It stops serving requests."):
+            return context.loops.samplers.deactivate(values.id)
+    return None
 
 
-def _deployment(desk: Desk, values: SimpleNamespace) -> Deactivated | None:
-    with desk.naming("deployment", values.id):
-        deployment = desk.loops.deployments.get(values.id)
-        what = f"Run {deployment.active_run_id} on it ends; " if deployment.active_run_id else ""
-        question = f"Deactivate deployment {_described(deployment)}? {what}its trainer and its sampler stop; checkpoints stay."
-        if not desk.confirm(question, sure=values.sure):
-            desk.say(_UNCHANGED)
-            return None
-        return desk.loops.deployments.deactivate(values.id)
+def _deployment(context: MagicContext, values: Values) -> Deactivated | None:
+    with context.explain_unknown_id("deployment", values.id):
+        deployment = context.loops.deployments.get(values.id)
+        question = f"deployment {_described(deployment)}? "
+        if deployment.active_run_id:
+            question += f"Run {deployment.active_run_id} on it ends. "
+        question += "Its trainer and sampler stop; checkpoints are kept."
+        if _is_confirmed(context, values, question):
+            return context.loops.deployments.deactivate(values.id)
+    return None
+
+
+def _is_confirmed(context: MagicContext, values: Values, question: str) -> bool:
+    if context.confirm(f"Deactivate {question}", sure=values.sure):
+        return True
+    context.say("Nothing was changed.")
+    return False
 
 
 def _described(thing: Run | Sampler | Deployment) -> str:
-    name = getattr(thing, "name", None)
-    parts = [name if name != thing.base_model else None, thing.base_model, thing.status.name if thing.status else None]
-    told = ", ".join(part for part in parts if part)
-    return f"{thing.id} ({told})" if told else thing.id
+    parts = [getattr(thing, "name", None), thing.base_model]
+    if thing.status is not None:
+        parts.append(thing.status.name)
+    details = ", ".join(dict.fromkeys(part for part in parts if part))
+    if not details:
+        return thing.id
+    return f"{thing.id} ({details})"
 
 
 VERB = Verb(
     name="deactivate",
-    summary="end a run, a sampler or a deployment; asks first",
+    summary="deactivate a run, a sampler or a deployment, after confirmation",
     verbs=(
         Verb(
             name="deactivate run",
-            summary="end a run, its trainer and its sampler; its checkpoints stay",
+            summary="deactivate a run, its trainer and its sampler; its checkpoints are kept",
             run=_run,
-            when_interrupted="If you had said yes, it may be ending all the same: %loops runs tells.",
-            arguments=(identifier("run", "the run's id, or its name where only one run has it"),),
-            options=(SURE,),
+            when_interrupted="If you had confirmed, it may have been deactivated: see %loops runs.",
+            arguments=(id_argument("run", "the run's id, or its name if only one run has it"),),
+            options=(YES,),
             examples=("%loops deactivate run k4q95w5", "%loops deactivate run k4q95w5 -y"),
         ),
         Verb(
             name="deactivate sampler",
-            summary="end a standalone sampler; a paired one ends with its run",
+            summary="deactivate a standalone sampler; a paired one ends with its run",
             run=_sampler,
-            when_interrupted="If you had said yes, it may be ending all the same: %loops samplers tells.",
-            arguments=(identifier("sampler", "the sampler's id"),),
-            options=(SURE,),
+            when_interrupted="If you had confirmed, it may have been deactivated: see %loops samplers.",
+            arguments=(id_argument("sampler", "the sampler's id"),),
+            options=(YES,),
             examples=("%loops deactivate sampler samp_def789",),
         ),
         Verb(
             name="deactivate deployment",
-            summary="end a Loops deployment and the run on it; checkpoints stay",
+            summary="deactivate a Loops deployment and the run on it; checkpoints are kept",
             run=_deployment,
-            when_interrupted="If you had said yes, it may be ending all the same: %loops deployments tells.",
-            arguments=(identifier("deployment", "the Loops deployment's id"),),
-            options=(SURE,),
+            when_interrupted="If you had confirmed, it may have been deactivated: see %loops deployments.",
+            arguments=(id_argument("deployment", "the Loops deployment's id"),),
+            options=(YES,),
             examples=("%loops deactivate deployment dep_def456",),
         ),
     ),
-    notes="It asks before it acts; -y for scripts, where nobody can be asked.",
+    notes="Asks for confirmation; use -y in scripts.",
     examples=("%loops deactivate run k4q95w5", "%loops deactivate run k4q95w5 -y"),
 )

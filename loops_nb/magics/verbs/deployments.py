@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Verb
-from loops_nb.magics.verbs.options import SCOPE
+from loops_nb.magics.arguments import SCOPE
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
 
-
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    return desk.listing(
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    return context.listing(
         "deployments",
-        desk.loops.deployments.frame(scope=values.scope),
-        nothing="No deployments yet. The first run on dedicated capacity brings one: %loops create run --help",
+        context.loops.deployments.frame(scope=values.scope),
+        nothing="No deployments yet. The first run on dedicated capacity creates one: %loops create run --help",
     )
 
 
@@ -27,8 +24,8 @@ VERB = Verb(
     name="deployments",
     summary="your Loops deployments (trainer and sampler together), in every state",
     run=_run,
-    gives_frames=True,
+    returns_frame=True,
     options=(SCOPE,),
-    notes="Gives a DataFrame. %loops watch deployments shows them live.",
+    notes="Returns a DataFrame. %loops watch deployments updates live.",
     examples=("%loops deployments", "df = %loops deployments"),
 )

@@ -7,91 +7,95 @@ import os
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from loops_nb import __version__
-from loops_nb.drawing.wording import many, size
 from loops_nb.errors import AuthenticationError, LoopsError, one_line
 from loops_nb.faults import record, recorded
-from loops_nb.magics.connection import ask, shown
-from loops_nb.magics.grammar import Verb
-from loops_nb.magics.phrases import key_words
+from loops_nb.magics.connection import check_connection, redacted_url
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb
+from loops_nb.magics.status import key_source_text
+from loops_nb.render.formatting import many, size
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import SimpleNamespace
-
-    from loops_nb.magics.desk import Desk
-
-_NEEDED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpx", "msgspec")
-_USUAL = ("ipykernel", "jupyterlab")
+_REQUIRED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpx", "msgspec")
+_OPTIONAL = ("ipykernel", "jupyterlab")
 _NOT_CONNECTED = "%loops local start (sample data, no key) or %loops login"
-_LOG = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
-class Found(NamedTuple):
-    """What a check found.
+class CheckResult(NamedTuple):
+    """Result of one check.
 
     Parameters
     ----------
-    lines
-        What to say.
-    fix
-        What to do about it; empty where nothing is wrong.
+    lines : list of str
+        Lines to print.
+    fix : str, default ""
+        What to do; empty if nothing is wrong.
     """
 
     lines: list[str]
     fix: str = ""
 
 
-def _run(desk: Desk, _values: SimpleNamespace) -> None:
-    found = {name: _checked(name, check, desk) for name, check in _CHECKS.items()}
-    # Settings that cannot be read are in the way of everything else.
+def _run(context: MagicContext, _values: Values) -> None:
+    found = {name: _checked(name, check, context) for name, check in _CHECKS.items()}
+    # Invalid settings prevent everything else, so they are fixed first.
     fix = next((found[name].fix for name in ("Settings", *found) if found[name].fix), "")
     lines = [line for part in found.values() for line in part.lines]
-    desk.say(_without_key("\n".join([*lines, f"To fix: {fix}" if fix else "Nothing to fix."])))
+    summary = "Nothing to fix."
+    if fix:
+        summary = f"To fix: {fix}"
+    context.say(_without_key("\n".join([*lines, summary])))
 
 
 def _without_key(text: str) -> str:
-    """Blot out the API key: the traceback of a fault may quote anything."""
-    from loops_nb.credentials import ENV_KEY, Secret, resolve_key  # noqa: PLC0415
+    """Redact the API key: a traceback can contain anything."""
+    from loops_nb.config.credentials import ENV_KEY, Secret, resolve_key
 
     if named := os.environ.get(ENV_KEY, "").strip():
         text = Secret(named).redact(text)
     try:
         found = resolve_key()
     except LoopsError:
-        # What cannot be a key was never sent, so it stands nowhere.
+        # An invalid key was never sent, so no text contains it.
         return text
-    return text if found is None else found.secret.redact(text)
+    if found is None:
+        return text
+    return found.secret.redact(text)
 
 
-def _checked(name: str, check: Callable[[Desk], Found], desk: Desk) -> Found:
-    """Carry out one check; whatever it raises, the others are still made."""
+def _checked(name: str, check: Callable[[MagicContext], CheckResult], context: MagicContext) -> CheckResult:
+    """Run one check; if it raises, the other checks still run."""
     try:
-        return check(desk)
+        return check(context)
     except LoopsError as error:
-        return Found([f"{name}: could not be checked: {error.message}"], error.hint)
-    except Exception as error:  # noqa: BLE001 - told, and logged with its traceback
-        fault = record(_LOG, f"checking {name} for %loops doctor", error)
-        return Found([f"{name}: could not be checked: {fault.reason}"])
+        return CheckResult([f"{name}: could not be checked: {error.message}"], error.hint)
+    except Exception as error:  # noqa: BLE001 - reported, and logged with its traceback
+        fault = record(_logger, f"checking {name} for %loops doctor", error)
+        return CheckResult([f"{name}: could not be checked: {fault.reason}"])
 
 
-def _environment(_desk: Desk) -> Found:
+def _environment(_context: MagicContext) -> CheckResult:
     place = "a virtual environment" if sys.prefix != sys.base_prefix else "the base Python"
-    return Found(
-        [f"loops_nb {__version__}, Python {sys.version.split()[0]} on {sys.platform}", f"Kernel's environment: {sys.prefix} ({place})"]
+    return CheckResult(
+        [
+            f"loops_nb {__version__}, Python {sys.version.split()[0]} on {sys.platform}",
+            f"Kernel's environment: {sys.prefix} ({place})",
+        ]
     )
 
 
-def _packages(_desk: Desk) -> Found:
-    found = {name: _version(name) for name in (*_NEEDED, *_USUAL)}
-    said = ", ".join(f"{name} {number or _absent(name)}" for name, number in found.items())
-    return Found([f"Packages there: {said}"], _wrong_packages(found))
+def _packages(_context: MagicContext) -> CheckResult:
+    found = {name: _version(name) for name in (*_REQUIRED, *_OPTIONAL)}
+    versions = ", ".join(f"{name} {version or _absent(name)}" for name, version in found.items())
+    return CheckResult([f"Packages: {versions}"], _packages_fix(found))
 
 
 def _version(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import, and only needed here
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and only needed here
 
     try:
         return version(name)
@@ -100,104 +104,121 @@ def _version(name: str) -> str:
 
 
 def _absent(name: str) -> str:
-    # A notebook server may live in an environment of its own.
-    return "missing" if name in _NEEDED else "not in this environment"
+    # The notebook server can be installed in another environment.
+    return "missing" if name in _REQUIRED else "not in this environment"
 
 
-def _front_end(desk: Desk) -> Found:
-    kind = type(desk.shell).__name__
-    name = "a Jupyter kernel" if kind == "ZMQInteractiveShell" else "IPython in a terminal" if kind.startswith("Terminal") else kind
-    return Found([f"Front end: {name}"])
+def _front_end(context: MagicContext) -> CheckResult:
+    name = type(context.shell).__name__
+    if name == "ZMQInteractiveShell":
+        name = "a Jupyter kernel"
+    elif name.startswith("Terminal"):
+        name = "IPython in a terminal"
+    return CheckResult([f"Front end: {name}"])
 
 
-def _settings(desk: Desk) -> Found:
-    if desk.settings.project_error is not None:
-        # It may have been corrected.
-        desk.settings.read_project()
-    error = desk.settings.project_error
+def _settings(context: MagicContext) -> CheckResult:
+    if context.settings.project_error is not None:
+        # The file may have been corrected since.
+        context.settings.read_project()
+    error = context.settings.project_error
     if error is not None:
-        return Found([f"Settings: {error.message}"], error.hint)
-    where = (
-        f"from {desk.settings.project_file}"
-        if desk.settings.project_file
-        else "the defaults and %config LoopsMagics (no [tool.loops_nb] in a pyproject.toml here)"
-    )
-    return Found([f"Settings: {where}"])
+        return CheckResult([f"Settings: {error.message}"], error.hint)
+    source = "the defaults and %config LoopsMagics (no [tool.loops_nb] in a pyproject.toml here)"
+    if context.settings.project_file:
+        source = f"from {context.settings.project_file}"
+    return CheckResult([f"Settings: {source}"])
 
 
-def _wrong_packages(found: dict[str, str]) -> str:
-    missing = [name for name in _NEEDED if not found[name]]
+def _packages_fix(found: dict[str, str]) -> str:
+    missing = [name for name in _REQUIRED if not found[name]]
     if missing:
-        return f"install what is missing into the kernel's environment: %pip install {' '.join(missing)}"
+        return f"install the missing packages into the kernel's environment: %pip install {' '.join(missing)}"
     if found["ipykernel"].startswith("7.0."):
-        return f"ipykernel {found['ipykernel']} loses updates from threads: %pip install -U ipykernel, then restart the kernel"
+        return (
+            f"ipykernel {found['ipykernel']} loses updates from threads: %pip install -U ipykernel, then restart "
+            f"the kernel"
+        )
     return ""
 
 
-def _local(_desk: Desk) -> Found:
-    from loops_nb.local import launcher  # noqa: PLC0415
+def _local(_context: MagicContext) -> CheckResult:
+    from loops_nb.local import launcher
 
     running = launcher.status()
-    return Found(
-        [f"Local service: {running.url} (process {running.pid})" if running is not None else "Local service: not running"],
-    )
+    state = "not running"
+    if running is not None:
+        state = f"{running.url} (process {running.pid})"
+    return CheckResult([f"Local service: {state}"])
 
 
-def _network(_desk: Desk) -> Found:
-    """Say which variables of the environment decide over the network, and whether the certificates can be loaded."""
-    from loops_nb.config.network import ssl_context, variables_in_use  # noqa: PLC0415
+def _network(_context: MagicContext) -> CheckResult:
+    """Report the environment variables that affect the network, and check that the certificates can be loaded."""
+    from loops_nb.config.network import ssl_context, variables_in_use
 
-    lines = [f"Network: {one_line(', '.join(variables), limit=500)}"] if (variables := variables_in_use()) else []
+    variables = variables_in_use()
+    lines = []
+    if variables:
+        lines.append(f"Network: {one_line(', '.join(variables), limit=500)}")
     if any(variable.startswith("SSL") for variable in variables):
         ssl_context()
-    return Found(lines)
+    return CheckResult(lines)
 
 
-def _service(desk: Desk) -> Found:
-    """Return the lines on address and key, and whether the service answers."""
+def _service(context: MagicContext) -> CheckResult:
+    """Report address and key, and whether the service responds."""
     lines: list[str] = []
     try:
-        target = desk.connection.target()
+        target = context.connection.target()
         if target is None:
-            return Found(["API key: none", "Connected: nowhere yet"], _NOT_CONNECTED)
-        lines.append(f"Address: {shown(target.url)} ({target.because})")
-        loops = desk.loops
-        lines.append(f"API key: {key_words(loops)}")
+            return CheckResult(["API key: none", "Connected: not yet"], _NOT_CONNECTED)
+        lines.append(f"Address: {redacted_url(target.url)} ({target.because})")
+        loops = context.loops
+        lines.append(f"API key: {key_source_text(loops)}")
         started = time.perf_counter()
-        ask(loops)
+        check_connection(loops)
     except AuthenticationError as error:
-        return Found([*lines, f"Reachable: yes, but {error.message}"], "the service refuses the key: %loops login with a new one")
+        return CheckResult(
+            [*lines, f"Reachable: yes, but {error.message}"],
+            "the service rejects the key: use %loops login with a new one",
+        )
     except LoopsError as error:
-        fix = error.hint or "%loops local start, to work without that service meanwhile"
-        return Found([*lines, f"Connected: no. {error.message}"], fix)
-    return Found([*lines, f"Reachable: yes, answered in {(time.perf_counter() - started) * 1000:.0f} ms"])
+        fix = error.hint or "%loops local start, to work without that service"
+        return CheckResult([*lines, f"Connected: no. {error.message}"], fix)
+    return CheckResult([*lines, f"Reachable: yes, answered in {(time.perf_counter() - started) * 1000:.0f} ms"])
 
 
-def _panels(_desk: Desk) -> Found:
-    from loops_nb.panels import open_panels  # noqa: PLC0415
-    from loops_nb.panels.bundle import page_code  # noqa: PLC0415
-    from loops_nb.panels.front_end import server  # noqa: PLC0415
+def _panels(_context: MagicContext) -> CheckResult:
+    from loops_nb.panels import open_panels
+    from loops_nb.panels.bundle import page_code
+    from loops_nb.panels.jupyter_server import server
 
-    lines = [f"Live panels: {len(open_panels())} open; their page code is there ({size(len(page_code().encode()))})"]
+    lines = [f"Live panels: {len(open_panels())} open; page code {size(len(page_code().encode()))}"]
     found = server()
     if found is None:
-        return Found([*lines, "Jupyter's environment: cannot be seen from here; panels need anywidget there too"])
-    lines.append(f"Jupyter's environment: {found.prefix} ({'with' if found.has_extension else 'without'} anywidget, which draws panels)")
-    return Found(lines) if found.has_extension else Found(lines, found.to_install)
+        return CheckResult(
+            [*lines, "Jupyter's environment: not accessible from the kernel; panels need anywidget there too"]
+        )
+    if found.has_extension:
+        return CheckResult([*lines, f"Jupyter's environment: {found.prefix} (with anywidget, which panels need)"])
+    lines.append(f"Jupyter's environment: {found.prefix} (without anywidget, which panels need)")
+    return CheckResult(lines, found.to_install)
 
 
-def _faults(_desk: Desk) -> Found:
-    """Return what failed of this package's own code, the newest with its traceback, and what to do about it."""
+def _faults(_context: MagicContext) -> CheckResult:
+    """Report errors in this package's own code, the latest with its traceback."""
     found = recorded()
     if not found:
-        return Found([])
+        return CheckResult([])
     counts = Counter((fault.doing, fault.error) for fault in found)
-    lines = [f"Fault of loops_nb, while {doing}: {error} ({many(count, 'time')})" for (doing, error), count in counts.items()]
-    lines += ["The newest of them:", *(f"    {line}" for line in found[-1].traceback.rstrip().splitlines())]
-    return Found(lines, "report the fault of loops_nb above; restarting the kernel gets rid of its consequences")
+    lines = [
+        f"Bug in loops_nb, while {doing}: {error} ({many(count, 'time')})" for (doing, error), count in counts.items()
+    ]
+    lines += ["Latest traceback:", *(f"    {line}" for line in found[-1].traceback.rstrip().splitlines())]
+    return CheckResult(lines, "report the bug in loops_nb above; restart the kernel to recover from it")
 
 
-_CHECKS: dict[str, Callable[[Desk], Found]] = {
+_CHECKS: dict[str, Callable[[MagicContext], CheckResult]] = {
     "Environment": _environment,
     "Packages": _packages,
     "Front end": _front_end,
@@ -212,8 +233,8 @@ _CHECKS: dict[str, Callable[[Desk], Found]] = {
 
 VERB = Verb(
     name="doctor",
-    summary="versions, environment, key, address, what is reachable, and the one thing to fix",
+    summary="check versions, environment, API key, address and connection, and say what to fix",
     run=_run,
-    notes="Changes nothing, and shows no key.",
+    notes="Changes nothing, and never shows the key.",
     examples=("%loops doctor",),
 )

@@ -4,55 +4,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Option, Verb
-from loops_nb.magics.verbs.chosen import CHECKPOINTS, OF_RUN, TARGET, refs
-from loops_nb.workbench import FOLDER, KEPT
+from loops_nb.checkpoints.service import FOLDER, KEPT
+from loops_nb.magics.checkpoint_arguments import CHECKPOINTS, OF_RUN, TARGET, resolve_checkpoints
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb, option, switch
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
 
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    from loops_nb.checkpoints.transfer.frames import downloads_frame, plan_frame  # only when something is fetched
 
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    from loops_nb.frames.downloads import downloads_frame, plan_frame  # noqa: PLC0415 - only when something is fetched
-
-    found = refs(desk, values)
-    into, files = values.into or FOLDER, {"include": values.include, "exclude": values.exclude}
+    checkpoints = resolve_checkpoints(context, values)
+    folder = values.into or FOLDER
+    patterns = {"include": values.include, "exclude": values.exclude}
     if values.dry_run:
-        return plan_frame(desk.loops.checkpoints.plan_download(found, into, **files))
-    return downloads_frame(desk.loops.checkpoints.download(found, into, **files))
+        return plan_frame(context.loops.checkpoints.plan_download(checkpoints, folder, **patterns))
+    return downloads_frame(context.loops.checkpoints.download(checkpoints, folder, **patterns))
 
 
 VERB = Verb(
     name="download",
-    summary="checkpoints onto this disk: parallel, checked, and continued when it was interrupted",
+    summary="download checkpoints: in parallel, verified, resumes after an interruption",
     run=_run,
-    gives_frames=True,
+    returns_frame=True,
     arguments=(CHECKPOINTS,),
     options=(
-        Option(
+        option(
+            "-o --output",
+            "DIR",
+            f"target folder: a checkpoint is saved to DIR/RUN/weights/NAME, like its bt:// URI; default {FOLDER}",
             name="into",
-            flags=("-o", "--output"),
-            metavar="DIR",
-            knows="folder",
-            help=f"where to: each goes to DIR/RUN/weights/NAME, as its bt:// URI reads; {FOLDER} when left out",
+            completes="folder",
         ),
         OF_RUN,
         TARGET,
-        Option(
-            name="include", flags=("--include",), metavar="PATTERN", free=True, many=True, help="only files like this, such as '*.json'"
-        ),
-        Option(
-            name="exclude", flags=("--exclude",), metavar="PATTERN", free=True, many=True, help="no files like this, such as 'optimizer/*'"
-        ),
-        Option(name="dry_run", flags=("--dry-run",), help="only say what would be fetched, and how much room there is"),
+        option("--include", "PATTERN", "only files that match, such as '*.json'", free_text=True, repeated=True),
+        option("--exclude", "PATTERN", "no files that match, such as 'optimizer/*'", free_text=True, repeated=True),
+        switch("--dry-run", "only show what would be downloaded, and the free space"),
     ),
-    notes="A file is complete or absent: it is moved to its name when its size and, where the service gives one, its checksum are right."
-    " The same line again fetches only what is missing. The folder gets a manifest (.loops-manifest.json) against which"
-    " %loops verify DIR checks it later, without a network. df.loops.download() takes the rows of a DataFrame.",
+    notes="A file is complete or absent: it gets its name once its size and, if the service provides one, its "
+    "checksum are verified. The same line again downloads only what is missing. The folder gets a manifest "
+    "(.loops-manifest.json), with which %loops verify DIR checks the files later, offline. df.loops.download() "
+    "downloads the rows of a DataFrame.",
     examples=(
         "%loops download VqKXRGB",
         "%loops download k4q95w5/step-100 k4q95w5/step-200 --target sampler -o /data/loops",

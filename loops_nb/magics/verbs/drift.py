@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Takes, Verb
-from loops_nb.magics.verbs.chosen import BY, TARGET
+from loops_nb.magics.checkpoint_arguments import BY, TARGET
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Argument, Values, Verb
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
 
-
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    with desk.naming("run", values.run_id):
-        return desk.loops.runs.drift(desk.run_id(values.run_id), target=values.target, by=values.by)
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    with context.explain_unknown_id("run", values.run_id):
+        return context.loops.runs.drift(context.resolve_run_id(values.run_id), target=values.target, by=values.by)
 
 
 VERB = Verb(
     name="drift",
-    summary="how the weights of a run move from step to step",
+    summary="change of the weights of a run from step to step",
     run=_run,
-    gives_frames=True,
-    arguments=(Takes(name="run_id", metavar="RUN", knows="run", required=True, help="the run's id or name"),),
+    returns_frame=True,
+    arguments=(Argument("run_id", "RUN", "the run's id or name", completes="run", required=True),),
     options=(TARGET, BY),
-    notes="One row a step and module: norm of the LoRA update, change from the step before and from the first, cosines, length of the path."
-    " df.loops.plot.drift() draws it. df.loops.drift() follows the checkpoints of several runs.",
+    notes="One row per step and module: norm of the LoRA update, change from the previous and from the first step, "
+    "cosines, path length. df.loops.plot.drift() plots it. df.loops.drift() takes the checkpoints of several runs.",
     examples=("%loops drift k4q95w5 --by layer", "df = %loops drift k4q95w5 --target trainer"),
 )

@@ -4,50 +4,77 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.drawing.wording import many
-from loops_nb.magics.grammar import Option, Verb
-from loops_nb.magics.verbs.recorded import metrics
+from loops_nb.magics.arguments import age_or_time, int_option
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.experiment_arguments import PROJECT, metrics
+from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
 
-
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    frame = metrics().experiments(archived=values.archived)
-    desk.knowledge.learn("experiments", frame)
-    if values.tag is not None and len(frame):
-        tagged = _tagged(frame, values.tag)
-        if not len(tagged) and not values.archived and (count := len(_tagged(metrics().experiments(archived=True), values.tag))):
-            tagged.attrs["loops_empty"] = (
-                f"Only what is archived has the tag {values.tag!r:.60} ({many(count, 'experiment')}):"
-                " add --archived to the line, and it is listed."
-            )
-        return tagged
-    return frame
-
-
-def _tagged(frame: pd.DataFrame, tag: str) -> pd.DataFrame:
-    attrs = frame.attrs
-    places = [place for place, text in enumerate(frame["tags"].tolist()) if isinstance(text, str) and tag in text.split(", ")]
-    frame = frame.iloc[places]
-    frame.attrs = {**attrs, "loops_empty": f"No experiment has the tag {tag!r:.60}. %loops experiments lists them all."}
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    frame = metrics().experiments(
+        archived=values.archived,
+        where=values.where,
+        tags=values.tags,
+        names=values.names,
+        since=values.since,
+        project=values.project,
+        sort=values.sort,
+        limit=values.limit,
+    )
+    context.cache.add_frame("experiments", frame)
     return frame
 
 
 VERB = Verb(
     name="experiments",
-    summary="what was recorded on this machine: parameters, tags, notes, how far it came",
+    summary="experiments recorded on this machine: state, best values, parameters, tags",
     run=_run,
-    gives_frames=True,
-    options=(
-        Option(name="tag", flags=("--tag",), metavar="TAG", knows="tag", help="only those with this tag"),
-        Option(name="archived", flags=("--archived",), default=False, help="those too that %loops archive put out of sight"),
+    returns_frame=True,
+    arguments=(
+        Argument(
+            "names",
+            "NAME",
+            "only experiments whose name, id or run matches; shell patterns such as 'sweep-*'",
+            completes="experiment",
+            repeated=True,
+        ),
     ),
-    notes="Recorded by loops_nb.track(training_client), by %loops track --request-log FILE, or by hand with loops_nb.experiment(...)."
-    " Gives a DataFrame with a column for each parameter. Needs no connection.",
-    examples=("%loops experiments", "df = %loops experiments --tag sweep"),
+    options=(
+        option(
+            "--tag",
+            "TAG",
+            "only experiments with this tag; repeated, with all of them",
+            name="tags",
+            completes="tag",
+            repeated=True,
+        ),
+        option(
+            "--where",
+            "EXPRESSION",
+            'only experiments that match, e.g. "lr < 1e-3 and lora.rank == 16"',
+            completes="filter",
+        ),
+        PROJECT,
+        option("--since", "AGE", "began since: 90m, 36h, 2d (ago) or an ISO time", free_text=True, convert=age_or_time),
+        option(
+            "--sort",
+            "COLUMN",
+            "sort by a column, a parameter or a metric, e.g. best.loss; -COLUMN for descending order",
+            completes="leaderboard_column",
+        ),
+        int_option("--limit", "only the first N"),
+        switch("--archived", "include archived experiments"),
+    ),
+    notes="Recorded by loops_nb.track(training_client), %loops track --request-log FILE, or loops_nb.experiment(...)."
+    " Returns a DataFrame with columns params.NAME, summary.NAME, last.KEY and best.KEY; --where and --sort take them, "
+    "and NAME and KEY alone. Needs no connection.",
+    examples=(
+        "%loops experiments --sort best.loss --limit 10",
+        'df = %loops experiments "sweep-*" --where "lr < 1e-3 and lora.rank == 16"',
+        "%loops experiments --tag sweep --since 2d --sort -created_at",
+        "%loops experiments --project support-bot --sort -summary.test_accuracy",
+    ),
 )

@@ -4,75 +4,78 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loops_nb.api.uri import parse_uri
 from loops_nb.errors import InvalidArgumentError, NotFoundError, with_hint
-from loops_nb.magics.grammar import Takes, Verb, did_you_mean
-from loops_nb.uri import parse_uri
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Argument, Values, Verb
+from loops_nb.magics.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
-
-_SHOWN_URIS = 4
+_MAX_URIS = 4
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    checkpoint_id = _checkpoint_id(desk, values.checkpoint)
-    with desk.naming("checkpoint", checkpoint_id):
-        frame = desk.loops.checkpoints.files_frame(checkpoint_id)
-    return desk.listing(
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    checkpoint_id = _checkpoint_id(context, values.checkpoint)
+    with context.explain_unknown_id("checkpoint", checkpoint_id):
+        frame = context.loops.checkpoints.files_frame(checkpoint_id)
+    return context.listing(
         "files",
         frame,
-        nothing=f"Checkpoint {values.checkpoint} has no files yet: it may still be uploading (sync_status in %loops checkpoints).",
+        nothing=(
+            f"Checkpoint {values.checkpoint} has no files yet: it may still be uploading (see sync_status in %loops "
+            f"checkpoints)."
+        ),
     )
 
 
-def _checkpoint_id(desk: Desk, word: str) -> str:
-    """Return the id that the files route takes, from an id, a URI, or a name that was listed once only."""
+def _checkpoint_id(context: MagicContext, word: str) -> str:
+    """Return the checkpoint's id, which the files route needs, for an id, a URI, RUN/NAME or a unique listed name."""
     if word.startswith("bt:"):
         uri = str(parse_uri(word, argument="CHECKPOINT"))
-        known = desk.knowledge.checkpoint_id(uri)
+        known = context.cache.checkpoint_id(uri)
         if known is not None:
             return known
-        with desk.naming("run", parse_uri(uri).run_id):
-            found = desk.loops.checkpoints.list(checkpoint_path=uri)
+        with context.explain_unknown_id("run", parse_uri(uri).run_id):
+            found = context.loops.checkpoints.list(checkpoint_path=uri)
         if not found:
-            near = did_you_mean(uri, desk.knowledge.known("uri"))
+            near = did_you_mean(uri, context.cache.known("uri"))
             raise with_hint(
                 NotFoundError(f"There is no checkpoint {uri}.", status=404),
-                near or f"%loops checkpoints {parse_uri(uri).run_id} lists what that run has saved.",
+                near or f"%loops checkpoints {parse_uri(uri).run_id} lists the checkpoints of that run.",
             )
         return found[0].id
     if "/" in word:
-        return desk.loops.checkpoints.choose(word)[0].id
-    if word in desk.knowledge.known("checkpoint") or word not in desk.knowledge.known("name"):
+        return context.loops.checkpoints.choose(word)[0].id
+    if word in context.cache.known("checkpoint") or word not in context.cache.known("name"):
         return word
-    uris = [uri for uri in desk.knowledge.known("uri") if uri.endswith(f"/{word}")]
+    uris = [uri for uri in context.cache.known("uri") if uri.endswith(f"/{word}")]
     if len(uris) > 1:
         raise InvalidArgumentError(
-            f"{word} is the name of {len(uris)} checkpoints.",
+            f"{len(uris)} checkpoints are named {word}.",
             argument="checkpoint",
-            hint=f"Say which: {', '.join(uris[:_SHOWN_URIS])}{', ...' if len(uris) > _SHOWN_URIS else ''}",
+            hint=f"Use one of: {', '.join(uris[:_MAX_URIS])}",
         )
-    return desk.knowledge.checkpoint_id(uris[0]) or word
+    return context.cache.checkpoint_id(uris[0]) or word
 
 
 VERB = Verb(
     name="files",
-    summary="the files of a checkpoint with their sizes",
+    summary="files of a checkpoint, with their sizes",
     run=_run,
-    gives_frames=True,
+    returns_frame=True,
     arguments=(
-        Takes(
-            name="checkpoint",
-            metavar="CHECKPOINT",
-            knows="checkpoint",
+        Argument(
+            "checkpoint",
+            "CHECKPOINT",
+            "id, bt:// URI, RUN/NAME, or a name that %loops checkpoints has listed",
+            completes="checkpoint",
             required=True,
-            help="its id, its bt:// URI, RUN/NAME, or a name that %loops checkpoints has shown",
         ),
     ),
-    notes="Gives a DataFrame without the download links: those work without a key and would be saved with the notebook.",
+    notes=(
+        "Returns a DataFrame without the presigned URLs: they work without a key and would be saved with the notebook."
+    ),
     examples=("%loops files VqKXRGB", "df = %loops files bt://loops:k4q95w5/sampler_weights/step-100"),
 )

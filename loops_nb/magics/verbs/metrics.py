@@ -4,36 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Option, Verb
-from loops_nb.magics.verbs.recorded import KEYS, RUNS, metrics, or_all, split
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.experiment_arguments import EXPERIMENTS, KEYS, metrics, split_keys
+from loops_nb.magics.grammar import Values, Verb, switch
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
 
-
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    del desk
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    del context
     if values.marks:
-        return metrics().marks(or_all(values.runs))
-    return metrics().frame(or_all(values.runs), keys=split(values.keys), wide=values.wide)
+        return metrics().marks(values.runs or None)
+    return metrics().frame(values.runs or None, keys=split_keys(values.keys), wide=values.wide)
 
 
 VERB = Verb(
     name="metrics",
-    summary="every number of every step of runs, as a DataFrame",
+    summary="recorded metrics of runs, every step, as a DataFrame",
     run=_run,
-    gives_frames=True,
-    arguments=(RUNS,),
+    returns_frame=True,
+    arguments=(EXPERIMENTS,),
     options=(
         KEYS,
-        Option(name="wide", flags=("-w", "--wide"), default=False, help="a row a step and a column a key, instead of a row a point"),
-        Option(name="marks", flags=("--marks",), default=False, help="the checkpoints saved and the notes written, instead of numbers"),
+        switch("-w --wide", "one row per step and one column per key, instead of one row per point"),
+        switch("--marks", "checkpoints and notes instead of metrics"),
     ),
-    notes="Points that came again, steps that went backwards and resumed runs are all there: attempt and repeat tell them apart."
-    " df.loops.with_metrics() puts the numbers beside runs and checkpoints. Needs no connection.",
-    examples=("%loops metrics k4q95w5", "df = %loops metrics lr-sweep --keys loss,grad_norm --wide", "%loops metrics k4q95w5 --marks"),
+    notes="Includes repeated points, steps that go backwards and resumed runs: see the columns attempt and repeat."
+    " df.loops.with_metrics() adds metrics to a listing of runs or checkpoints. Needs no connection.",
+    examples=(
+        "%loops metrics k4q95w5",
+        "df = %loops metrics lr-sweep --keys loss,grad_norm --wide",
+        "%loops metrics k4q95w5 --marks",
+    ),
 )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import InvalidArgumentError, TrackingError
-from loops_nb.magics.grammar import Option, Verb, shown
-from loops_nb.magics.verbs.recorded import RUNS, metrics, or_all, recorded
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.experiment_arguments import EXPERIMENTS, metrics, resolve_experiment
+from loops_nb.magics.grammar import Values, Verb, option, switch
+from loops_nb.magics.suggest import safe_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import SimpleNamespace
-
     import pandas as pd
-
-    from loops_nb.magics.desk import Desk
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -28,8 +26,8 @@ def _pair(text: str) -> tuple[str, Any]:
         return name.strip(), value
 
 
-def _refuse_unset(words: Sequence[str]) -> None:
-    """Refuse a pair that stands where a run does, unless something is called like that."""
+def _check_pairs_have_set(words: Sequence[str]) -> None:
+    """Raise for NAME=VALUE in place of a run, unless an experiment has that name."""
     for word in words:
         if "=" not in word:
             continue
@@ -37,41 +35,48 @@ def _refuse_unset(words: Sequence[str]) -> None:
             metrics().find(word)
         except TrackingError:
             raise InvalidArgumentError(
-                f"{shown(word)} stands without --set. Nothing was changed.",
+                f"{safe_repr(word)} is missing --set. Nothing was changed.",
                 argument="set",
-                hint="Each needs its own: %loops params RUN --set lr=1e-4 --set 'data set=v2'",
+                hint="Give --set for each: %loops params RUN --set lr=1e-4 --set 'data set=v2'",
             ) from None
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    _refuse_unset(values.runs)
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    _check_pairs_have_set(values.runs)
     if values.set:
         if not values.runs:
             raise InvalidArgumentError(
-                "--set needs to know of which run.", argument="runs", hint="For example %loops params RUN --set lr=1e-4"
+                "--set needs a run.", argument="runs", hint="For example %loops params RUN --set lr=1e-4"
             )
-        metrics().set_params([recorded(desk, word) for word in values.runs], dict(values.set))
-    return metrics().params(or_all(values.runs))
+        metrics().set_params([resolve_experiment(context, word) for word in values.runs], dict(values.set))
+    if values.environment:
+        return metrics().environment(values.runs or None)
+    return metrics().params(values.runs or None)
 
 
 VERB = Verb(
     name="params",
-    summary="what was set for runs, beside each other; what differs first",
+    summary="parameters of runs side by side, differing ones first",
     run=_run,
-    gives_frames=True,
-    arguments=(RUNS,),
+    returns_frame=True,
+    arguments=(EXPERIMENTS,),
     options=(
-        Option(
-            name="set",
-            flags=("--set",),
-            metavar="NAME=VALUE",
+        option(
+            "--set",
+            "NAME=VALUE",
+            "set a parameter; VALUE is JSON, else text",
             convert=_pair,
-            many=True,
-            free=True,
-            help="add one; JSON, else taken as a text",
+            repeated=True,
+            free_text=True,
         ),
+        switch("--environment", "git commit, packages, host and command line in place of the parameters"),
     ),
-    notes="The API keeps no parameters: these are kept on this machine, and shown by %loops experiments too.",
-    examples=("%loops params", "%loops params k4q95w5 qr8zj20", "%loops params k4q95w5 --set lr=1e-4 --set dataset=v2"),
-    when_interrupted="%loops params RUN tells what is kept.",
+    notes="Parameters are stored on this machine, not by the service; %loops experiments shows them too.",
+    examples=(
+        "%loops params",
+        "%loops params k4q95w5 qr8zj20",
+        "%loops params k4q95w5 --set lr=1e-4 --set dataset=v2",
+        "%loops params lr-1 lr-2 --environment",
+    ),
+    when_interrupted="%loops params RUN shows what was stored.",
 )

@@ -3,182 +3,229 @@
 from __future__ import annotations
 
 import keyword
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from loops_nb.api.models import Run
 from loops_nb.client.run_names import run_named
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
-from loops_nb.magics.grammar import Option, Takes, Verb, did_you_mean, shown
-from loops_nb.magics.values import number
-from loops_nb.magics.verbs.options import count
+from loops_nb.magics.arguments import int_option, to_float
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Argument, Values, Verb, option
+from loops_nb.magics.suggest import did_you_mean, safe_repr
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
-    from loops_nb.magics.desk import Desk
-    from loops_nb.models import Run
     from loops_nb.sampling import Completions, SideBySide
+    from loops_nb.tracking import Experiment
 
-_WANTED = ("n", "max_tokens", "temperature", "top_p", "top_k", "seed")
+_PARAMETERS = ("n", "max_tokens", "temperature", "top_p", "top_k", "seed")
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One who is asked: a sampler, or a checkpoint that the first sampler is to serve."""
+    """A source of completions: a sampler, or a checkpoint served by the first sampler."""
 
     word: str
     sampler: str | Run
     checkpoint: str | None = None
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> SideBySide:
-    from loops_nb.sampling import SideBySide  # noqa: PLC0415 - only when something is sampled
+def _run(context: MagicContext, values: Values) -> SideBySide:
+    from loops_nb.sampling import SideBySide  # only when something is sampled
 
     prompt = str(values.cell).removesuffix("\n")
     if not prompt.strip():
-        raise InvalidArgumentError("The cell below the line is empty; it holds the prompt.", argument="cell")
+        raise InvalidArgumentError("The cell is empty: it must contain the prompt.", argument="cell")
     _check_name(values.output)
-    sources = _sources(desk, values)
-    wanted = {name: getattr(values, name) for name in _WANTED if getattr(values, name) is not None}
+    if values.step is not None and values.record is None:
+        raise InvalidArgumentError(
+            "--step is the step of recorded samples.", argument="step", hint="Add --record NAME, or leave --step out."
+        )
+    sources = _sources(context, values)
+    wanted = {name: getattr(values, name) for name in _PARAMETERS if getattr(values, name) is not None}
     wanted["stop"] = [_unescaped(text) for text in values.stop] or None
-    found = SideBySide([_asked(desk, source, prompt, wanted) for source in sources])
+    found = SideBySide([_sample(context, source, prompt, wanted) for source in sources])
     if values.output is not None:
-        desk.shell.user_ns[values.output] = found.frame
+        context.shell.user_ns[values.output] = found.frame
+    if values.record is not None:
+        _record(context, found, values.record, values.step)
     return found
 
 
-def _asked(desk: Desk, source: _Source, prompt: str, wanted: dict[str, Any]) -> Completions:
-    with desk.naming("sampler", source.word):
-        found = desk.loops.samplers.sample(source.sampler, prompt, checkpoint=source.checkpoint, **wanted)
+def _record(context: MagicContext, shown: SideBySide, name: str, step: int | None) -> None:
+    """Keep the completions as samples of an experiment: the newest with this name, id or run, or a new one."""
+    from loops_nb.tracking.samples import token_ids_text  # sqlite
+    from loops_nb.tracking.values import as_step
+
+    if step is not None:
+        as_step(step)
+    steps = []
+    with _recording(name) as exp:
+        for completions in shown:
+            at_step = _step_of(context, completions) if step is None else step
+            known: dict[str, Any] = {"source": completions.source, "checkpoint": completions.checkpoint}
+            for completion in completions:
+                fields = {**known, "stop_reason": completion.stop_reason}
+                exp.sample(
+                    step=at_step,
+                    prompt=completions.prompt or completions.prompt_tokens,
+                    completion=token_ids_text(completion.tokens) if completion.text is None else completion.text,
+                    **{key: value for key, value in fields.items() if value is not None},
+                )
+                steps.append(at_step)
+    shown_steps = dict.fromkeys(str(one) for one in steps if one is not None)
+    where = f" at step {', '.join(shown_steps)}" if shown_steps else ""
+    recorded = "1 sample is" if len(steps) == 1 else f"{len(steps)} samples are"
+    context.say(f"{recorded} recorded in {exp.name}{where}: %loops watch samples {shlex.quote(exp.name)}")
+
+
+def _recording(name: str) -> Experiment:
+    from loops_nb.tracking.experiment import experiment
+    from loops_nb.tracking.store import ExperimentStore
+
+    with ExperimentStore() as store:
+        rows = [row for row in store.experiments(archived=True) if name in (row.id, row.run_id, row.name)]
+    return experiment(name, resume=rows[0].id) if rows else experiment(name)
+
+
+def _step_of(context: MagicContext, completions: Completions) -> int | None:
+    """Return the step in the name of the checkpoint that answered; for a run's live weights that of its newest one."""
+    from loops_nb.api.step_names import step_of
+
+    if completions.checkpoint is not None:
+        return step_of(completions.checkpoint.rpartition("/")[2])
+    if completions.run_id is None:
+        return None
+    try:
+        listed = context.loops.checkpoints.list(run_id=completions.run_id)
+    except (PermissionDeniedError, NotFoundError):
+        return None
+    # The newest come first.
+    newest = next((one for one in listed if one.target == "sampler"), None)
+    return None if newest is None else step_of(newest.checkpoint_id or "")
+
+
+def _sample(context: MagicContext, source: _Source, prompt: str, wanted: dict[str, Any]) -> Completions:
+    with context.explain_unknown_id("sampler", source.word):
+        found = context.loops.samplers.sample(source.sampler, prompt, checkpoint=source.checkpoint, **wanted)
     found.source = source.word
-    desk.knowledge.add("sampler", [found.sampler_id])
+    context.cache.add("sampler", [found.sampler_id])
     return found
 
 
-def _sources(desk: Desk, values: SimpleNamespace) -> list[_Source]:
-    """Return who is to be asked; all of them are looked for before the first is asked."""
-    # A new listing: a run tells there what it has published.
-    runs = desk.runs(is_new=True)
+def _sources(context: MagicContext, values: Values) -> list[_Source]:
+    """Resolve all sources before the first request is sent."""
+    # A new listing has the latest published weights of a run.
+    runs = context.list_runs(fresh=True)
     first = _sampler(values.sampler, runs) or _Source(values.sampler, values.sampler)
-    others = [] if not values.compare else [*_standalone(desk)]
-    return [first, *(_other(desk, word, first, runs, others) for word in values.compare)]
+    others = _standalone(context) if values.compare else []
+    return [first, *(_other(context, word, first, runs, others) for word in values.compare)]
 
 
-def _other(desk: Desk, word: str, first: _Source, runs: list[Run], samplers: list[str]) -> _Source:
+def _other(context: MagicContext, word: str, first: _Source, runs: list[Run], samplers: list[str]) -> _Source:
     if not word.startswith("bt:") and "/" not in word:
         found = _sampler(word, runs)
         if found is not None or word in samplers:
             return found or _Source(word, word)
     run_id = None if isinstance(first.sampler, str) or "/" in word else first.sampler.id
     try:
-        (ref,) = desk.loops.checkpoints.choose(word, run_id=run_id, target="sampler")
+        (ref,) = context.loops.checkpoints.choose(word, run_id=run_id, target="sampler")
     except NotFoundError as error:
-        known = [*samplers, *(run.id for run in runs), *desk.knowledge.known("uri"), *desk.knowledge.known("name")]
+        known = [*samplers, *(run.id for run in runs), *context.cache.known("uri"), *context.cache.known("name")]
         near = did_you_mean(word, known)
         raise NotFoundError(
-            f"{shown(word)} is no sampler and no run. {error.message}",
+            f"{safe_repr(word)} is not a sampler or a run. {error.message}",
             status=error.status,
             hint=near or error.hint,
         ) from None
     if ref.uri is None:
         raise NotFoundError(
-            f"{shown(word)} is no sampler, no run and no checkpoint of yours.",
+            f"There is no sampler, run or checkpoint {safe_repr(word)}.",
             status=404,
             hint=did_you_mean(word, [*samplers, *(run.id for run in runs)])
-            or "%loops samplers, %loops runs and %loops checkpoints list yours.",
+            or "%loops samplers, %loops runs and %loops checkpoints list them.",
         )
     return _Source(ref.label if word.startswith("bt:") else word, first.sampler, ref.uri)
 
 
 def _sampler(word: str, runs: list[Run]) -> _Source | None:
-    """Return the run that a word means: by its id, its sampler's id, or its name."""
+    """Return the run with an id, a sampler's id, or a name."""
     for run in runs:
-        if word in {run.id, run.sampler.id if run.sampler is not None else None}:
+        if word == run.id or (run.sampler is not None and word == run.sampler.id):
             return _Source(word, run)
     found = run_named(word, runs, argument="sampler")
-    return None if found is None else _Source(word, found)
+    if found is None:
+        return None
+    return _Source(word, found)
 
 
-def _standalone(desk: Desk) -> list[str]:
+def _standalone(context: MagicContext) -> list[str]:
     try:
-        return [sampler.id for sampler in desk.loops.samplers.list()]
+        return [sampler.id for sampler in context.loops.samplers.list()]
     except (PermissionDeniedError, NotFoundError):
         return []
 
 
 def _check_name(name: str | None) -> None:
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
-        raise InvalidArgumentError(f"-o takes a name for the DataFrame, such as df, and {shown(name)} cannot be one.", argument="output")
+        raise InvalidArgumentError(
+            f"-o takes a variable name for the DataFrame, such as df, not {safe_repr(name)}.", argument="output"
+        )
 
 
 def _unescaped(text: str) -> str:
-    r"""Return a stop text as it is meant: on a line, ``\n`` can only be written."""
+    r"""Replace ``\n`` and ``\t`` in a stop sequence, which cannot be typed otherwise on a line."""
     return text.replace("\\n", "\n").replace("\\t", "\t")
 
 
 VERB = Verb(
     name="sample",
-    summary="complete the prompt in the cell, by one sampler or several side by side",
+    summary="complete the prompt in the cell, with one sampler or several side by side",
     run=_run,
     cell="a prompt",
     arguments=(
-        Takes(
-            name="sampler",
-            metavar="SAMPLER",
-            knows="sampler_or_run",
+        Argument(
+            "sampler",
+            "SAMPLER",
+            "a sampler's id, or a run's id or name for its paired sampler with the latest published weights",
+            completes="sampler_or_run",
             required=True,
-            help="a sampler's id, or a run's id or name: its paired sampler, with the weights that the run published last",
         ),
     ),
     options=(
-        Option(
-            name="compare",
-            flags=("--compare",),
-            metavar="SAMPLER|CKPT",
-            knows="sampled",
-            many=True,
-            help="beside it: another sampler, or a checkpoint that SAMPLER serves for this (bt:// URI, RUN/NAME, or a name that its run"
-            " saved); can be given several times",
+        option(
+            "--compare",
+            "SAMPLER|CKPT",
+            "compare with another sampler, or with a checkpoint served by SAMPLER (bt:// URI, RUN/NAME, or a name of "
+            "its run); can be repeated",
+            completes="sampled",
+            repeated=True,
         ),
-        count("n", "--n", "completions of each (1 when left out)"),
-        count("max_tokens", "--max-tokens", "tokens of a completion at most (128 when left out)"),
-        Option(
-            name="temperature",
-            flags=("--temperature",),
-            metavar="T",
-            convert=number,
-            free=True,
-            help="0 always takes the likeliest token (1)",
+        int_option("--n", "number of completions (default 1)"),
+        int_option("--max-tokens", "maximum tokens of a completion (default 128)"),
+        option("--temperature", "T", "sampling temperature; 0 is greedy (default 1)", convert=to_float, free_text=True),
+        option("--top-p", "P", "nucleus sampling probability (default 1)", convert=to_float, free_text=True),
+        int_option("--top-k", "sample from the k most likely tokens"),
+        int_option("--seed", "random seed for reproducible completions"),
+        option("--stop", "TEXT", r"stop sequence; \n is a newline; can be repeated", free_text=True, repeated=True),
+        option(
+            "--record",
+            "NAME",
+            "keep the completions as samples of this experiment, which is begun if it does not exist",
+            completes="experiment",
         ),
-        Option(
-            name="top_p",
-            flags=("--top-p",),
-            metavar="P",
-            convert=number,
-            free=True,
-            help="only the likeliest tokens that together have it (1)",
-        ),
-        count("top_k", "--top-k", "only so many of the likeliest tokens"),
-        count("seed", "--seed", "the same seed gives the same completions"),
-        Option(
-            name="stop",
-            flags=("--stop",),
-            metavar="TEXT",
-            free=True,
-            many=True,
-            help=r"ends a completion; \n stands for the end of a line; can be given several times",
-        ),
-        Option(
-            name="output", flags=("-o",), metavar="NAME", knows="variable", help="keep the DataFrame under this name: one row a completion"
-        ),
+        int_option("--step", "with --record: step of the samples; default that in the checkpoint's name"),
+        option("-o", "NAME", "variable for the DataFrame, one row per completion", name="output", completes="variable"),
     ),
-    notes="The prompt is the cell as it stands, without its last line end: nothing in it is expanded, and no chat template is put around"
-    " it. A sampler that sleeps is woken and waited for. Underlined in the completions is what the model found unlikely."
-    " From Python: loops.samplers.sample(SAMPLER, prompt).",
+    notes="The prompt is the text of the cell without its last newline; nothing is expanded, and no chat template is "
+    "applied. A sampler scaled to zero is woken up. Tokens that the model found unlikely are underlined in the "
+    "completions. In Python: loops.samplers.sample(SAMPLER, prompt).",
     when_interrupted="Nothing was changed.",
     examples=(
         "%%loops sample k4q95w5 --max-tokens 64 -o df",
         "%%loops sample samp_def789 --temperature 0 --compare step-50 --compare step-100",
+        "%%loops sample k4q95w5 --compare step-50 --temperature 0 --record probes",
         r"%%loops sample math-1 --n 4 --seed 7 --stop '\n'",
     ),
 )

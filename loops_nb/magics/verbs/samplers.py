@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Verb
-from loops_nb.magics.verbs.options import SCOPE, TEAM, of_filter
+from loops_nb.magics.arguments import SCOPE, TEAM, describe_filters
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
 
-
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    return desk.listing(
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    return context.listing(
         "samplers",
-        desk.loops.samplers.frame(scope=values.scope, team_id=values.team_id),
-        nothing="No samplers yet. Every run brings one; a standalone one is made with"
+        context.loops.samplers.frame(scope=values.scope, team_id=values.team_id),
+        nothing="No samplers yet. Every run has one; create a standalone one with"
         " %loops create sampler --session SESSION --base-model MODEL",
-        filters=of_filter(("--team", values.team_id)),
-        no_match="%loops samplers lists all of yours.",
+        filters=describe_filters(("--team", values.team_id)),
+        no_match="%loops samplers lists all your samplers.",
     )
 
 
 VERB = Verb(
     name="samplers",
-    summary="your samplers, paired with a run and standalone, newest first",
+    summary="your samplers, paired and standalone, newest first",
     run=_run,
-    gives_frames=True,
+    returns_frame=True,
     options=(SCOPE, TEAM),
-    notes="Gives a DataFrame. %loops watch samplers shows them live.",
+    notes="Returns a DataFrame. %loops watch samplers updates live.",
     examples=("%loops samplers", "df = %loops samplers --scope org"),
 )

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.grammar import Verb
-from loops_nb.magics.verbs.chosen import CHECKPOINTS, OF_RUN, TARGET, refs
+from loops_nb.magics.checkpoint_arguments import CHECKPOINTS, OF_RUN, TARGET, resolve_checkpoints
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import pandas as pd
 
-    from loops_nb.magics.desk import Desk
 
-
-def _run(desk: Desk, values: SimpleNamespace) -> pd.DataFrame:
-    return desk.loops.checkpoints.tensors(refs(desk, values))
+def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+    return context.loops.checkpoints.tensors(resolve_checkpoints(context, values))
 
 
 VERB = Verb(
     name="tensors",
-    summary="the tensors of checkpoints, read from the headers of their files only",
+    summary="tensors of checkpoints, from file headers only",
     run=_run,
-    gives_frames=True,
+    returns_frame=True,
     arguments=(CHECKPOINTS,),
     options=(OF_RUN, TARGET),
-    notes="A few kB of each file are read, not the weights, and what was read is remembered on this machine."
+    notes="Reads a few kB of each file, not the weights, and caches the headers on this machine."
     " loops.checkpoints.open(...).tensor(NAME) reads one tensor as a NumPy array.",
     examples=("%loops tensors VqKXRGB", "df = %loops tensors --run k4q95w5 --target sampler"),
 )

@@ -1,122 +1,147 @@
-"""``%loops track --request-log FILE``."""
+"""``%loops track --request-log FILE`` and ``%loops track --metrics FILE``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loops_nb.drawing.wording import many
+from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError, TrackingError
-from loops_nb.home import user_path
-from loops_nb.magics.grammar import Option, Verb
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Values, Verb, option, switch
+from loops_nb.render.formatting import many
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
-    from loops_nb.magics.desk import Desk
+    from loops_nb.tracking.metrics_log import MetricsLog
     from loops_nb.tracking.request_log import RequestLog
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> None:
-    from loops_nb.tracking.request_log import RequestLog, follow, unfollow  # noqa: PLC0415 - only for this line
+def _run(context: MagicContext, values: Values) -> None:
+    from loops_nb.tracking.metrics_log import MetricsLog  # only for this verb
+    from loops_nb.tracking.recipe_log import METRICS
+    from loops_nb.tracking.request_log import RequestLog, follow, unfollow
 
-    if values.request_log is None and values.stop:
-        _stop_all(desk)
-        return
-    if values.request_log is None:
-        _tell(desk)
-        return
-    path = user_path(values.request_log, argument="request_log")
-    if values.stop:
-        stopped = unfollow(path)
-        desk.say(
-            f"{path} is not followed any more. What was recorded stays." if stopped else f"{path} was not followed. Nothing was changed."
+    if values.request_log is not None and values.metrics is not None:
+        raise InvalidArgumentError(
+            "--request-log and --metrics exclude each other. Nothing was changed.",
+            argument="metrics",
+            hint="Both are followed by two lines of %loops track.",
         )
+    if values.request_log is None and values.metrics is None:
+        (_stop_all if values.stop else _print_followed)(context)
+        return
+    is_recipe = values.request_log is None
+    path = user_path(values.metrics if is_recipe else values.request_log, argument="metrics")
+    if is_recipe and path.is_dir():
+        path /= METRICS
+    if values.stop:
+        if unfollow(path):
+            context.say(f"Stopped following {path}. Recorded data is kept.")
+        else:
+            context.say(f"{path} was not followed. Nothing was changed.")
         return
     unfollow(path)
-    log = RequestLog(path, experiment=values.name)
+    log: MetricsLog | RequestLog = (MetricsLog if is_recipe else RequestLog)(path, experiment=values.name)
     _read(log)
     log.flush()
     found = path.exists()
     if values.once:
         if not found:
-            raise TrackingError(f"There is no file {path}.", hint="A script writes it when it is started with LOOPS_REQUEST_LOG=FILE.")
-        desk.say(_what(log, path))
+            hint = "A script writes it when started with LOOPS_REQUEST_LOG=FILE."
+            raise TrackingError(
+                f"There is no file {path}.", hint="A recipe writes it into its log folder." if is_recipe else hint
+            )
+        context.say(_summary(log, path))
         return
     follow(log)
-    desk.say(
-        _what(log, path) if found else f"There is no file {path} yet: a script that is started with LOOPS_REQUEST_LOG={path} writes it."
-    )
-    desk.say("It is followed from now on, while this notebook lives. Next: %loops experiments, %loops curves; --stop ends it.")
+    if found:
+        context.say(_summary(log, path))
+    elif is_recipe:
+        context.say(f"There is no file {path} yet: a recipe writes it into its log folder.")
+    else:
+        context.say(f"There is no file {path} yet: a script started with LOOPS_REQUEST_LOG={path} writes it.")
+    context.say("It is followed until this kernel ends, or until --stop. Next: %loops experiments, %loops curves")
 
 
-def _read(log: RequestLog) -> None:
+def _read(log: MetricsLog | RequestLog) -> None:
     try:
         log.read()
     except OSError as error:
         raise TrackingError(f"{log.log} cannot be read ({error.strerror or error}). Nothing was changed.") from None
 
 
-def _stop_all(desk: Desk) -> None:
-    from loops_nb.tracking.request_log import followed, unfollow  # noqa: PLC0415
+def _stop_all(context: MagicContext) -> None:
+    from loops_nb.tracking.request_log import followed, unfollow
 
     logs = [follower.log.log for follower in followed()]
     for log in logs:
         unfollow(log)
     if logs:
-        are = "is" if len(logs) == 1 else "are"
-        desk.say(f"{', '.join(map(str, logs))} {are} not followed any more. What was recorded stays: %loops experiments.")
+        context.say(f"Stopped following {', '.join(map(str, logs))}. Recorded data is kept: %loops experiments")
     else:
-        desk.say("Nothing is followed, so nothing was changed.")
+        context.say("No file is followed. Nothing was changed.")
 
 
-def _tell(desk: Desk) -> None:
-    from loops_nb.tracking.request_log import followed  # noqa: PLC0415
+def _print_followed(context: MagicContext) -> None:
+    from loops_nb.tracking.request_log import followed
 
     found = followed()
     if not found:
         raise InvalidArgumentError(
-            "%loops track needs to know which file to follow.",
+            "%loops track needs --request-log FILE or --metrics FILE.",
             argument="request_log",
-            hint="For example %loops track --request-log loops.jsonl; in a notebook that trains itself, client = loops_nb.track(client).",
+            hint=(
+                "For example %loops track --request-log loops.jsonl; in a notebook that trains, use client = "
+                "loops_nb.track(client)."
+            ),
         )
     for follower in found:
-        state = "followed" if follower.is_alive else f"not followed any more ({follower.trouble})"
-        desk.say(f"{follower.log.log}: {state}. {_what(follower.log, follower.log.log)}")
+        state = "followed"
+        if not follower.is_alive:
+            state = f"no longer followed ({follower.trouble})"
+        context.say(f"{follower.log.log}: {state}. {_summary(follower.log, follower.log.log)}")
 
 
-def _what(log: RequestLog, path: Path) -> str:
-    runs = [f"{recording.name} ({run_id})" if recording.name != run_id else run_id for run_id, recording in log.experiments.items()]
-    beside = f" {many(log.odd_lines, 'line')} of it could not be read." if log.odd_lines else ""
+def _summary(log: MetricsLog | RequestLog, path: Path) -> str:
+    runs = []
+    for run_id, recording in log.experiments.items():
+        runs.append(run_id if recording.name == run_id else f"{recording.name} ({run_id})")
+    sentences = [f"{path} contains no training yet."]
+    if runs:
+        sentences = [f"{path} contains {', '.join(runs)}."]
+    if log.odd_lines:
+        sentences.append(f"{many(log.odd_lines, 'line')} could not be read.")
     if log.unclear:
-        are, whose = ("answer is", "its") if log.unclear == 1 else ("answers are", "their")
-        beside += (
-            f" {log.unclear:,} {are} left out, with {whose} values: several processes wrote into this log at the same moment, and nothing"
-            " in it says which of them was answered. Give each script a log of its own."
+        sentences.append(
+            f"{many(log.unclear, 'response')} left out: several processes wrote to this log at the same time, and it "
+            "does not say which of them each response belongs to. Use one log per script."
         )
-    beside += f" {log.trouble}" if log.trouble else ""
-    return f"{path} tells of {', '.join(runs)}.{beside}" if runs else f"{path} tells of no training yet.{beside}"
+    if log.trouble:
+        sentences.append(log.trouble)
+    return " ".join(sentences)
 
 
 VERB = Verb(
     name="track",
-    summary="record what a script trains from the SDK's own request log, live or afterwards",
+    summary="record the training of a script from the SDK's request log or a recipe's metrics.jsonl, live",
     run=_run,
     options=(
-        Option(
-            name="request_log",
-            flags=("--request-log",),
-            metavar="FILE",
-            knows="file",
-            help="what the script writes with LOOPS_REQUEST_LOG=FILE",
-        ),
-        Option(name="name", flags=("--name",), metavar="NAME", free=True, help="name of the experiment; the run's when left out"),
-        Option(name="once", flags=("--once",), default=False, help="read what is there, and do not follow it"),
-        Option(name="stop", flags=("--stop",), default=False, help="follow it no longer; without FILE, none of those that are followed"),
+        option("--request-log", "FILE", "file that the script writes with LOOPS_REQUEST_LOG=FILE", completes="file"),
+        option("--metrics", "FILE", "metrics.jsonl that a training recipe writes, or its folder", completes="file"),
+        option("--name", "NAME", "name of the experiment; default the run's name", free_text=True),
+        switch("--once", "read the file once, without following it"),
+        switch("--stop", "stop following FILE; without FILE, stop following all"),
     ),
-    notes="Nothing of the data is kept: losses, metrics, lengths, times, checkpoints. A log that is read again is not recorded twice,"
-    " nor one that several notebooks follow."
-    " Without FILE it says what is followed. In a notebook that trains itself, client = loops_nb.track(client) does the same.",
-    examples=("%loops track --request-log loops.jsonl", "%loops track --request-log loops.jsonl --once", "%loops track"),
-    when_interrupted="What was read until then is recorded; the same line again goes on.",
+    notes="Records losses, metrics, lengths, times and checkpoints, never training data. A log is recorded once, "
+    "even if it is read again or followed by several notebooks. Of a recipe, config.json gives the parameters and "
+    "checkpoints.jsonl the saves; a step that goes backwards begins a new attempt, and a file that is replaced another "
+    "experiment. Without FILE, shows the followed files. In a "
+    "notebook that trains, client = loops_nb.track(client) does the same.",
+    examples=(
+        "%loops track --request-log loops.jsonl",
+        "%loops track --request-log loops.jsonl --once",
+        "%loops track --metrics runs/sft-baseline",
+        "%loops track",
+    ),
+    when_interrupted="The part read so far is recorded; the same line again continues.",
 )

@@ -3,125 +3,193 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import InvalidArgumentError, LoopsError
-from loops_nb.magics.grammar import Option, Takes, Verb, did_you_mean, shown
-from loops_nb.magics.verbs.options import BASE_MODEL, SCOPE, TEAM
+from loops_nb.magics.arguments import BASE_MODEL, SCOPE, TEAM, age_or_time, int_option
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.experiment_arguments import metrics
+from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.magics.suggest import did_you_mean, safe_repr
+from loops_nb.panels.panel_kinds import WATCHED
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
+    from loops_nb.panels import ExperimentsPanel, Panel, SamplesPanel
 
-    from loops_nb.magics.desk import Desk
-    from loops_nb.panels import Panel
-
-_CHECKPOINTS = "checkpoints"
-_WORDS = ("samplers", "deployments", _CHECKPOINTS)
-# What people try for all runs.
+_CHECKPOINTS, _EXPERIMENTS, _SAMPLES = "checkpoints", "experiments", "samples"
+_KEYWORDS = tuple(word for word in WATCHED if word not in {"", "run"})
+# Words that users try for all runs.
 _ALL = ("runs", "fleet", "all", "*")
-# A run may have a name that is a little like one of the words.
-_NEARLY = 0.8
-_FLAGS = {"scope": "--scope", "team_id": "--team", "base_model": "--base-model", "run_id": "--run", "notify": "--notify"}
-_TAKES = {
-    "": ("scope", "team_id", "base_model", "notify"),
-    "run": ("scope", "team_id", "notify"),
-    "samplers": ("scope", "team_id", "notify"),
-    "deployments": ("scope", "notify"),
-    _CHECKPOINTS: ("run_id", "base_model"),
+# Cutoff for suggesting a keyword: a run can have a somewhat similar name.
+_KEYWORD_CUTOFF = 0.8
+_FLAGS = {
+    "scope": "--scope",
+    "team_id": "--team",
+    "base_model": "--base-model",
+    "run_id": "--run",
+    "notify": "--notify",
+    "steps": "--step",
+    "tags": "--tag",
+    "where": "--where",
+    "project": "--project",
+    "since": "--since",
+    "sort": "--sort",
+    "limit": "--limit",
+    "metric": "--metric",
+    "archived": "--archived",
 }
 
 
-def _run(desk: Desk, values: SimpleNamespace) -> Panel | None:
-    what = _checked(desk, values)
-    loops = desk.loops
-    word = values.run_id if what == _CHECKPOINTS else values.what if what == "run" else None
+def _run(context: MagicContext, values: Values) -> Panel | ExperimentsPanel | SamplesPanel | None:
+    what = _checked(context, values)
+    if what == _EXPERIMENTS:
+        return _experiments(context, values)
+    if what == _SAMPLES:
+        return _samples(context, values)
+    loops = context.loops
     run_id = None
-    if word is not None:
-        # A panel would wait for the run to appear; a typing error is said at once.
-        with desk.naming("run", word):
-            run_id = loops.runs.get(desk.run_id(word)).id
-    _tell_unknown_model(desk, values.base_model)
-    wanted: dict[str, Any] = {name: getattr(values, name) for name in _TAKES[what]}
+    if what == "run":
+        run_id = _existing_run_id(context, values.what)
+    elif what == _CHECKPOINTS and values.run_id is not None:
+        run_id = _existing_run_id(context, values.run_id)
+    _warn_unknown_model(context, values.base_model)
+    wanted: dict[str, Any] = {name: getattr(values, name) for name in WATCHED[what].options}
     if what == _CHECKPOINTS:
         wanted["run_id"] = run_id
-    wanted |= {"interval": desk.settings.poll_interval, "time_zone": desk.settings.time_zone}
-    if what == "":
-        panel: Panel = loops.runs.watch(**wanted)
-    elif what == "run":
-        panel = loops.runs.watch(run_id, **wanted)
-    elif what == "samplers":
-        panel = loops.samplers.watch(**wanted)
-    elif what == "deployments":
-        panel = loops.deployments.watch(**wanted)
-    else:
-        panel = loops.checkpoints.watch(**wanted)
-    return _shown(desk, panel)
+    wanted |= {"interval": context.settings.poll_interval, "time_zone": context.settings.time_zone}
+    watch: Callable[..., Panel] = getattr(loops, WATCHED[what].resource).watch
+    panel = watch(run_id, **wanted) if what == "run" else watch(**wanted)
+    return _shown(context, panel)
 
 
-def _tell_unknown_model(desk: Desk, base_model: str | None) -> None:
-    """Say that nobody knows a base model; it is watched all the same, for its first run may be about to be made."""
-    if base_model is None or base_model in desk.knowledge.known("base_model"):
-        return
-    from loops_nb.magics.knowledge import refresh  # noqa: PLC0415 - only for a model that no line has shown yet
+def _experiments(context: MagicContext, values: Values) -> ExperimentsPanel | None:
+    from loops_nb.panels.cells import is_notebook  # only with a panel
 
-    refresh(desk.knowledge, desk.loops, "base_model")
-    known = desk.knowledge.known("base_model")
-    if known and base_model not in known:
-        instead = did_you_mean(base_model, known, otherwise="%loops capabilities lists the models.")
-        desk.say(f"No run has the base model {shown(base_model)}, and it is not offered here. {instead}")
-
-
-def _shown(desk: Desk, panel: Panel) -> Panel | None:
-    from loops_nb.panels.cells import is_notebook  # noqa: PLC0415 - only with a panel
-
+    wanted = {name: getattr(values, name) for name in WATCHED[_EXPERIMENTS].options}
+    # No connection: what was recorded is on this machine.
+    panel = metrics().watch(names=values.of, time_zone=context.settings.time_zone, **wanted)
     if is_notebook():
-        # At once, not as the cell's result: the line stands before a training loop.
         panel.show()
         return panel
-    from loops_nb.panels.report import report_text  # noqa: PLC0415
+    try:
+        context.say(panel.told(shutil.get_terminal_size().columns))
+    finally:
+        panel.close()
+    return None
+
+
+def _samples(context: MagicContext, values: Values) -> SamplesPanel | None:
+    from loops_nb.panels import SamplesPanel  # widgets take 40 ms to import
+    from loops_nb.panels.cells import is_notebook
+
+    _suggest_recorded(context, values.of)
+    panel = SamplesPanel(list(dict.fromkeys(values.of)) or None, steps=values.steps or None)
+    if is_notebook():
+        panel.show()
+        return panel
+    try:
+        context.say(panel.text_report(shutil.get_terminal_size().columns))
+    finally:
+        panel.close()
+    return None
+
+
+def _suggest_recorded(context: MagicContext, words: Sequence[str]) -> None:
+    """Name recorded experiments that resemble an unknown one; the panel opens all the same and waits for it."""
+    from loops_nb.tracking import ExperimentStore  # sqlite
+    from loops_nb.tracking.metrics import is_pattern
+
+    with ExperimentStore(read_only=True) as store:
+        rows = store.experiments(archived=True) if words else []
+    known = list(dict.fromkeys(name for row in rows for name in (row.name, row.run_id, row.id) if name))
+    for word in words:
+        near = "" if word in known or is_pattern(word) else did_you_mean(word, known)
+        if near:
+            context.say(f"Nothing is recorded for {safe_repr(word)} yet, and the panel waits for it. {near}")
+
+
+def _existing_run_id(context: MagicContext, word: str) -> str:
+    """Return the id of a run, and raise if it does not exist: a panel would wait for it to appear."""
+    with context.explain_unknown_id("run", word):
+        return context.loops.runs.get(context.resolve_run_id(word)).id
+
+
+def _warn_unknown_model(context: MagicContext, base_model: str | None) -> None:
+    """Warn about an unknown base model; the panel opens anyway, because its first run may be created later."""
+    if base_model is None or base_model in context.cache.known("base_model"):
+        return
+    from loops_nb.magics.completion_cache import refresh  # only for a model that is not cached
+
+    refresh(context.cache, context.loops, "base_model")
+    known = context.cache.known("base_model")
+    if known and base_model not in known:
+        instead = did_you_mean(base_model, known, otherwise="%loops capabilities lists the models.")
+        context.say(f"No run has the base model {safe_repr(base_model)}, and the service does not offer it. {instead}")
+
+
+def _shown(context: MagicContext, panel: Panel) -> Panel | None:
+    from loops_nb.panels.cells import is_notebook  # only with a panel
+
+    if is_notebook():
+        # At once, not as the cell's result: the line often comes before a training loop.
+        panel.show()
+        return panel
+    from loops_nb.panels.report import report_text
 
     try:
         snapshot = panel.snapshot_now()
     finally:
         panel.close()
     if snapshot.health.looked_at is None and snapshot.health.reason:
-        # A panel would go on trying; a line that shows once has failed.
+        # A panel would retry; the report is printed once.
         raise LoopsError(snapshot.health.reason, hint=snapshot.health.hint)
-    desk.say(report_text(snapshot, width=shutil.get_terminal_size().columns, time_zone=desk.settings.time_zone))
+    context.say(report_text(snapshot, width=shutil.get_terminal_size().columns, time_zone=context.settings.time_zone))
     return None
 
 
-def _checked(desk: Desk, values: SimpleNamespace) -> str:
-    """Return what is to be watched: one of the words, ``run``, or nothing for all; only then is anything asked of the service."""
+def _checked(context: MagicContext, values: Values) -> str:
+    """Return what to watch (a keyword, ``run``, or "" for all runs), and raise for options that do not fit it."""
     word = values.what
-    what = "" if word is None else word if word in _WORDS else "run"
-    known = desk.knowledge.known("run")
-    if what == "run" and word not in known:
+    what = "run"
+    if word is None:
+        what = ""
+    elif word in _KEYWORDS:
+        what = word
+    if what == "run" and word not in context.cache.known("run"):
         if word.lower() in _ALL:
-            raise _refused(f"{shown(word)} is no word of %loops watch.", "All runs are watched by %loops watch alone.")
-        near = did_you_mean(word, _WORDS, cutoff=_NEARLY)
-        if near and word not in desk.knowledge.known("run_name"):
-            raise _refused(f"There is nothing called {shown(word)} to watch.", near)
-    if values.of is not None:
-        if what != _CHECKPOINTS:
-            raise _refused(f"One thing is watched at a time, so {shown(values.of)} is one too many.", "A second line makes a second panel.")
+            raise _refused(
+                f"{safe_repr(word)} is not a keyword of %loops watch.", "Use %loops watch alone for all runs."
+            )
+        near = did_you_mean(word, _KEYWORDS, cutoff=_KEYWORD_CUTOFF)
+        if near and word not in context.cache.known("run_name"):
+            raise _refused(f"There is no run {safe_repr(word)}.", near)
+    if values.of and what not in {_EXPERIMENTS, _SAMPLES}:
+        if what != _CHECKPOINTS or len(values.of) > 1:
+            raise _refused(
+                f"A panel watches one run or listing, so {safe_repr(values.of[-1])} is one too many.",
+                "Use a second line for a second panel.",
+            )
         if values.run_id is not None:
             raise _refused("The run is given twice.", _EXAMPLE)
-        values.run_id = values.of
+        (values.run_id,) = values.of
     _check_options(values, what)
     return what
 
 
-def _check_options(values: SimpleNamespace, what: str) -> None:
-    said = {"": "%loops watch", "run": f"%loops watch {values.what}"}.get(what, f"%loops watch {what}")
+def _check_options(values: Values, what: str) -> None:
+    line = f"%loops watch {values.what or ''}".rstrip()
     for name, flag in _FLAGS.items():
-        if getattr(values, name) and name not in _TAKES[what]:
-            hint = f"The checkpoints of a run: %loops watch checkpoints --run {values.run_id}." if name == "run_id" else ""
-            takes = ", ".join(_FLAGS[other] for other in _TAKES[what])
-            raise _refused(f"{said} takes no {flag}.", hint or f"It takes {takes}.")
+        if getattr(values, name) and name not in WATCHED[what].options:
+            hint = f"It takes {', '.join(_FLAGS[other] for other in WATCHED[what].options)}."
+            if name == "run_id":
+                hint = f"For the checkpoints of a run: %loops watch checkpoints --run {values.run_id}."
+            raise _refused(f"{line} takes no {flag}.", hint)
     if what == _CHECKPOINTS and (values.run_id is None) == (values.base_model is None):
         given = "none was" if values.run_id is None else "both were"
-        raise _refused(f"%loops watch checkpoints needs exactly one of --run RUN and --base-model MODEL; {given} given.", _EXAMPLE)
+        raise _refused(
+            f"%loops watch checkpoints needs exactly one of --run RUN and --base-model MODEL; {given} given.", _EXAMPLE
+        )
 
 
 def _refused(text: str, hint: str) -> InvalidArgumentError:
@@ -132,42 +200,78 @@ _EXAMPLE = "For example: %loops watch checkpoints --run k4q95w5."
 
 VERB = Verb(
     name="watch",
-    summary="a live panel of all runs, of one run, or of a listing; it moves while cells run",
+    summary="live panel of all runs, of one run, of a listing, or of recorded experiments; updates while cells run",
     run=_run,
     arguments=(
-        Takes(
-            name="what",
-            metavar="WHAT",
-            knows="run",
-            words=_WORDS,
-            help="a run's id or name, samplers, deployments, or checkpoints RUN; without it all runs, and the samplers that belong to none",
+        Argument(
+            "what",
+            "WHAT",
+            "a run's id or name, samplers, deployments, checkpoints RUN, experiments [PATTERN ...], or samples "
+            "EXPERIMENT ...; default all runs and standalone samplers",
+            completes="run",
+            keywords=_KEYWORDS,
         ),
-        # Only behind "checkpoints", so it is no word of the usage.
-        Takes(name="of", knows="run", help="whose checkpoints"),
+        # Only after "checkpoints", "experiments" and "samples", so the usage line does not list it.
+        Argument(
+            "of",
+            "",
+            "run of the checkpoints, patterns of experiments, experiments of the samples",
+            completes="watched",
+            repeated=True,
+        ),
     ),
     options=(
-        Option(
-            name="run_id",
-            flags=("--run",),
-            metavar="RUN",
-            knows="run",
-            help="with checkpoints: those of this run, the same as checkpoints RUN",
+        option(
+            "--run", "RUN", "with checkpoints: the run, the same as checkpoints RUN", name="run_id", completes="run"
         ),
         BASE_MODEL,
         SCOPE,
         TEAM,
-        Option(
-            name="notify", flags=("--notify",), help="raise a browser notification when something ends or fails, if the browser allows it"
+        int_option("--step", "with samples: show this step first; can be repeated", name="steps", repeated=True),
+        switch("--notify", "show a browser notification when a run ends or fails, if the browser allows it"),
+        option(
+            "--tag",
+            "TAG",
+            "with experiments: only those with this tag; repeated, with all of them",
+            name="tags",
+            completes="tag",
+            repeated=True,
         ),
+        option(
+            "--where",
+            "EXPRESSION",
+            'with experiments: only those that match, e.g. "lr < 1e-3 and lora.rank == 16"',
+            completes="filter",
+        ),
+        option("--project", "NAME", "with experiments: only those of this project", completes="project"),
+        option(
+            "--since",
+            "AGE",
+            "with experiments: began since then, an age (36h, 2d) or an ISO time",
+            free_text=True,
+            convert=age_or_time,
+        ),
+        option(
+            "--sort",
+            "COLUMN",
+            "with experiments: sort by a column, a parameter or a metric; -COLUMN for descending order",
+            completes="leaderboard_column",
+        ),
+        int_option("--limit", "with experiments: only the first N"),
+        option("--metric", "KEY", "with experiments: metric of the sparklines; default the loss", completes="metric"),
+        switch("--archived", "with experiments: include archived experiments"),
     ),
-    notes="The panel is shown at once, so the line can stand first in a cell that trains. It ends when the cell is run again."
-    " That of a run has tabs, too: its curves, where numbers of it were recorded, and pictures of its checkpoints."
-    " A static report of it stays in the notebook's file. p = %loops watch keeps the panel too: p.frame is the newest data as a DataFrame,"
-    " p.freeze() leaves only the report, p.close() ends it. In a terminal the report is printed once.",
+    notes="The panel is shown at once, so the line can be the first of a cell that trains. Running the cell again "
+    "replaces it. The panel of a run has tabs for its recorded curves and for plots of its checkpoints. A static "
+    "report is saved with the notebook. The panel of samples shows recorded prompts down and steps across, differences "
+    "marked. p = %loops watch returns the panel: p.frame is the latest data as a "
+    "DataFrame, p.freeze() keeps only the report, p.close() stops it. In a terminal the report is printed once.",
     examples=(
         "%loops watch",
         "%loops watch k4q95w5 --notify",
         "p = %loops watch checkpoints --base-model Qwen/Qwen3-8B",
         "%loops watch samplers --scope org",
+        "%loops watch experiments 'sweep-*' --where \"lr < 1e-3\" --sort best.loss",
+        "%loops watch samples grpo-1 --step 0 --step 100",
     ),
 )

@@ -1,15 +1,16 @@
-"""What a report says, before it is drawn: sentences and tables."""
+"""Content of a report before it is rendered: sentences and tables."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from loops_nb.drawing.tables import Field, Table
-from loops_nb.drawing.wording import MISSING, many
-from loops_nb.panels import wire
-from loops_nb.panels.report.clock import Clock
+from loops_nb import live
+from loops_nb.panels import messages
 from loops_nb.panels.report.listing import MOST_ROWS, listing
-from loops_nb.panels.report.signs import SIGNS, state_words, without_empty
+from loops_nb.panels.report.state_icons import ICONS, state_words, without_empty
+from loops_nb.panels.report.times import TimeFormatter
+from loops_nb.render.formatting import MISSING, many
+from loops_nb.render.tables import Field, Table
 
 _MOST_SPANS = 20
 _MOST_NOTICES = 5
@@ -46,7 +47,7 @@ class Draft:
     line: str = ""
 
 
-def draft_of(snapshot: wire.Snapshot, time_zone: str, *, most_rows: int = MOST_ROWS) -> Draft:
+def draft_of(snapshot: messages.PanelSnapshot, time_zone: str, *, most_rows: int = MOST_ROWS) -> Draft:
     """Return what a report of a snapshot says.
 
     Raises
@@ -55,7 +56,7 @@ def draft_of(snapshot: wire.Snapshot, time_zone: str, *, most_rows: int = MOST_R
         If there is no such time zone.
     """
     looked_at = snapshot.health.looked_at
-    clock = Clock(snapshot.now if looked_at is None else looked_at, time_zone)
+    clock = TimeFormatter(snapshot.now if looked_at is None else looked_at, time_zone)
     lines = [_freshness(snapshot, clock)]
     # Of what never came there is nothing to count.
     if snapshot.facts and looked_at is not None:
@@ -63,26 +64,30 @@ def draft_of(snapshot: wire.Snapshot, time_zone: str, *, most_rows: int = MOST_R
     sections = []
     run = snapshot.run
     if run is not None:
-        lines += [_facts(run.facts)] if run.facts else []
+        if run.facts:
+            lines.append(_facts(run.facts))
         sections.append(_halves(run, clock))
         # As long as nothing has changed, the states stand above already.
-        has_moved = any(span.exact or span.until is not None for span in run.timeline)
-        sections += [_timeline(run.timeline, clock)] if has_moved else []
+        if any(span.exact or span.until is not None for span in run.timeline):
+            sections.append(_timeline(run.timeline, clock))
     lines += _notices(snapshot.notices, clock)
-    lines += [f"Asked for here: {act.what} {act.target}, {act.state}. {act.text}".strip() for act in snapshot.acts[:_MOST_NOTICES]]
+    lines += [
+        f"Asked for here: {command.what} {command.target}, {command.state}. {command.text}".strip()
+        for command in snapshot.commands[:_MOST_NOTICES]
+    ]
     listings = [listing(snapshot, name, clock, most_rows=most_rows) for name in snapshot.tables]
     sections += [Section(*found) for found in listings if found is not None]
     return Draft(snapshot.title, lines, sections, snapshot.line)
 
 
-def _freshness(snapshot: wire.Snapshot, clock: Clock) -> str:
+def _freshness(snapshot: messages.PanelSnapshot, clock: TimeFormatter) -> str:
     health = snapshot.health
     why = f" {_sentence(health.reason)}" if health.reason else ""
     what_to_do = f" {_sentence(health.hint)}" if health.hint else ""
     if health.looked_at is None:
         return f"Nothing had come from the service by {clock.whole()}.{why}{what_to_do}"
     words = f"As of {clock.whole()}."
-    # A refused key is an answer too, so nobody is said to be silent.
+    # A refused key is an answer too: the text does not say that the service is silent.
     stale = "" if health.since is None else f" Since {clock.at(health.since)} it could not be brought up to date"
     if health.state == "failing":
         return f"{words}{stale or ' It could not be brought up to date'}{':' if why else '.'}{why}{what_to_do}"
@@ -92,29 +97,27 @@ def _freshness(snapshot: wire.Snapshot, clock: Clock) -> str:
     return f"{words}{stale}{why}{what_to_do}" if health.state == "over" else words
 
 
-def _facts(facts: list[wire.Fact]) -> str:
-    return " · ".join(f"{fact.label}: {SIGNS['bad'] + ' ' if fact.tone == 'bad' else ''}{fact.value}" for fact in facts)
+def _facts(facts: list[messages.Fact]) -> str:
+    return " · ".join(f"{fact.label}: {ICONS['bad'] + ' ' if fact.tone == 'bad' else ''}{fact.value}" for fact in facts)
 
 
-def _notices(notices: list[wire.Notice], clock: Clock) -> list[str]:
+def _notices(notices: list[messages.Notice], clock: TimeFormatter) -> list[str]:
     lines = [
-        f"{clock.at(notice.at)} {SIGNS[notice.tone]} {_sentence(notice.text)} {_sentence(notice.hint)}".strip()
+        f"{clock.at(notice.at)} {ICONS[notice.tone]} {_sentence(notice.text)} {_sentence(notice.hint)}".strip()
         for notice in notices[:_MOST_NOTICES]
     ]
     more = len(notices) - len(lines)
     return [*lines, f"And {many(more, 'earlier notice')}."] if more > 0 else lines
 
 
-def _halves(run: wire.RunHead, clock: Clock) -> Section:
-    halves = run.halves
-    # What was in its state before the first look is so for longer than anybody knows.
+def _halves(run: messages.RunSummary, clock: TimeFormatter) -> Section:
+    halves = run.parts
+    # What was in its state before the first look is so for an unknown time.
     vague = {span.what for span in run.timeline if span.until is None and not span.exact}
     fields = [
         Field("Part", [_PARTS[half.what] for half in halves]),
         Field("State", [state_words(half.status) for half in halves], is_short=True),
-        Field(
-            "Since", [f"before {clock.at(half.since)}" if half.what in vague else clock.at(half.since) for half in halves], is_short=True
-        ),
+        Field("Since", [_start(half.since, clock, exact=half.what not in vague) for half in halves], is_short=True),
         Field("GPUs", [half.gpus or MISSING for half in halves], rank=1),
         Field("Id", [half.id or MISSING for half in halves], rank=1),
     ]
@@ -124,21 +127,28 @@ def _halves(run: wire.RunHead, clock: Clock) -> Section:
     )
 
 
-def _timeline(spans: list[wire.Span], clock: Clock) -> Section:
+def _timeline(spans: list[live.Span], clock: TimeFormatter) -> Section:
     shown = spans[-_MOST_SPANS:]
     fields = [
-        Field("From", [clock.at(span.start) if span.exact else f"before {clock.at(span.start)}" for span in shown], is_short=True),
+        Field("From", [_start(span.start, clock, exact=span.exact) for span in shown], is_short=True),
         Field("Part", [_PARTS[span.what] for span in shown]),
         Field("State", [state_words(span.status) for span in shown], is_short=True),
         Field("Lasted", [_lasted(span, clock) for span in shown], is_short=True),
     ]
     more = len(spans) - len(shown)
-    return Section("States since it was first seen", Table(fields, [f"{many(more, 'earlier state')} not shown."] if more else []))
+    notes = [f"{many(more, 'earlier state')} not shown."] if more else []
+    return Section("States since it was first seen", Table(fields, notes))
 
 
-def _lasted(span: wire.Span, clock: Clock) -> str:
+def _start(at: float | None, clock: TimeFormatter, *, exact: bool) -> str:
+    return clock.at(at) if exact else f"before {clock.at(at)}"
+
+
+def _lasted(span: live.Span, clock: TimeFormatter) -> str:
     words = clock.lasting(span.start, span.until)
-    return f"{'' if span.exact else 'over '}{words}{' so far' if span.until is None else ''}"
+    if not span.exact:
+        words = f"over {words}"
+    return f"{words} so far" if span.until is None else words
 
 
 def _sentence(text: str) -> str:

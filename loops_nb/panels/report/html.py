@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from loops_nb.drawing.tables import page, rows_html, sentence
-from loops_nb.panels import wire
+from loops_nb.panels import messages
 from loops_nb.panels.report.draft import draft_of
+from loops_nb.render.tables import page, rows_html, sentence
 
 REPORT_CLASS = "loops-nb-report"
 #: The live view's element in the page has this class as long as it is there.
 LIVE_CLASS = "loops-nb-live"
 _OUTPUT = ".jp-OutputArea-child"
-# JupyterLab's place for a widget, also before it has its class; and the text of the live half, where widgets are not drawn.
+# JupyterLab's place for a widget, also before it has its class; and the text of the live half, where widgets are not
+# drawn.
 _DEAD = ":is(:has(.jupyter-widgets,[data-mime-type='text/plain']),:not(:has([data-mime-type])))"
-# Of the two outputs of a panel exactly one is shown: the live one hides the report; the report hides what is left of a dead one ("Error
-# displaying widget", or its text).  Only an output that can be a panel's is hidden: what a cell prints stays, whatever comes between.
+# Of the two outputs of a panel exactly one is shown: the live one hides the report; the report hides what is left of a
+# dead one ("Error displaying widget", or its text).  Only an output that can be a panel's is hidden: what a cell prints
+# stays, whatever comes between.
 ONE_OF_TWO = (
     f"{_OUTPUT}:has(.{REPORT_CLASS}):has(+{_OUTPUT} .{LIVE_CLASS}),"
     f"{_OUTPUT}:has(.{REPORT_CLASS})+{_OUTPUT}{_DEAD}:not(:has(.{LIVE_CLASS}))"
@@ -21,7 +23,9 @@ ONE_OF_TWO = (
 )
 
 
-def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bool = False, curves: str = "") -> str:
+def report_html(
+    snapshot: messages.PanelSnapshot, *, time_zone: str = "local", frozen: bool = False, curves: str = ""
+) -> str:
     """Return a snapshot as a piece of HTML that needs no style sheet, no script and no kernel.
 
     Parameters
@@ -43,7 +47,9 @@ def report_html(snapshot: wire.Snapshot, *, time_zone: str = "local", frozen: bo
     draft = draft_of(snapshot, time_zone)
     parts = [sentence(draft.title, is_heading=True), *map(sentence, draft.lines)]
     for section in draft.sections:
-        parts += rows_html(section.table, section.heading) if section.table.fields else map(sentence, section.table.notes)
+        parts += (
+            rows_html(section.table, section.heading) if section.table.fields else map(sentence, section.table.notes)
+        )
     if curves:
         parts.append(sentence("Curves:", code=curves))
     if draft.line:

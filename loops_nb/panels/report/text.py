@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import textwrap
 
-from loops_nb.drawing.tables import Table, as_text
 from loops_nb.errors import one_line
-from loops_nb.panels import wire
+from loops_nb.panels import messages
 from loops_nb.panels.report.draft import draft_of
 from loops_nb.panels.report.listing import MOST_ROWS
+from loops_nb.render.tables import Table, as_text
 
 _LEAST_WIDTH = 40
 
 
 def report_text(
-    snapshot: wire.Snapshot, *, width: int = 120, time_zone: str = "local", most_rows: int = MOST_ROWS, curves: str = ""
+    snapshot: messages.PanelSnapshot,
+    *,
+    width: int = 120,
+    time_zone: str = "local",
+    most_rows: int = MOST_ROWS,
+    curves: str = "",
 ) -> str:
     """Return a snapshot as text for a terminal, a diff, or a reader that knows no HTML.
 
@@ -23,7 +28,8 @@ def report_text(
     snapshot
         What the panel shows.
     width
-        Places in a line; at least 40 are used.  Columns that do not fit are left out, the least important first, and named.
+        Places in a line; at least 40 are used.  Columns that do not fit are left out, the least important first, and
+        named.
     time_zone
         Zone of all times, as in the setting of that name.
     most_rows

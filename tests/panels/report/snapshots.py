@@ -5,16 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from loops_nb.panels import wire
+from loops_nb import live
+from loops_nb.panels import messages
 from loops_nb.panels.columns import COLUMNS
 
 #: The 20th of November 2026, three minutes past one in the afternoon UTC.
 NOW = datetime(2026, 11, 20, 13, 3, 5, tzinfo=UTC).timestamp() * 1000
 MINUTE = 60_000.0
-LIVE = wire.Health(state="live", looked_at=NOW, every=2)
+LIVE = live.Health(state="live", looked_at=NOW, every=2)
 
 
-def snapshot(**changed: Any) -> wire.Snapshot:
+def snapshot(**changed: Any) -> messages.PanelSnapshot:
     """Return the snapshot of a live fleet panel in which nothing is, with some fields changed."""
     usual: dict[str, Any] = {
         "seq": 1,
@@ -27,27 +28,27 @@ def snapshot(**changed: Any) -> wire.Snapshot:
         "run": None,
         "health": LIVE,
         "notices": [],
-        "acts": [],
+        "commands": [],
         "notify": False,
         "ready": True,
     }
-    return wire.Snapshot(**{**usual, **changed})
+    return messages.PanelSnapshot(**{**usual, **changed})
 
 
-def table(rows: list[wire.Row], total: int | None = None) -> wire.Table:
+def table(rows: list[messages.Row], total: int | None = None) -> messages.TableRows:
     """Return a table."""
-    return wire.Table(rows=rows, total=len(rows) if total is None else total)
+    return messages.TableRows(rows=rows, total=len(rows) if total is None else total)
 
 
-def row(name: wire.TableName, /, **cells: wire.Cell) -> wire.Row:
+def row(name: messages.TableName, /, **cells: messages.Cell) -> messages.Row:
     """Return a row of a table; what is not given is missing."""
     assert cells.keys() <= {column.name for column in COLUMNS[name]}
     return tuple(cells.get(column.name) for column in COLUMNS[name])
 
 
-def run(number: int, **cells: wire.Cell) -> wire.Row:
+def run(number: int, **cells: messages.Cell) -> messages.Row:
     """Return a run's row as the service would have it."""
-    usual: dict[str, wire.Cell] = {
+    usual: dict[str, messages.Cell] = {
         "id": f"k{number:06}",
         "name": f"gsm8k-grpo-lower-lr-{number}",
         "base_model": "Qwen/Qwen3-30B-A3B-Instruct-2507" if number % 2 else "meta-llama/Llama-3.1-8B-Instruct",
@@ -65,9 +66,9 @@ def run(number: int, **cells: wire.Cell) -> wire.Row:
     return row("runs", **{**usual, **cells})
 
 
-def checkpoint(number: int, **cells: wire.Cell) -> wire.Row:
+def checkpoint(number: int, **cells: messages.Cell) -> messages.Row:
     """Return a checkpoint's row as the service would have it."""
-    usual: dict[str, wire.Cell] = {
+    usual: dict[str, messages.Cell] = {
         "id": f"c{number:06}",
         "checkpoint_id": f"step-{number}",
         "step": number,
@@ -83,28 +84,30 @@ def checkpoint(number: int, **cells: wire.Cell) -> wire.Row:
     return row("checkpoints", **{**usual, **cells})
 
 
-def head(**changed: Any) -> wire.RunHead:
+def head(**changed: Any) -> messages.RunSummary:
     """Return the head of a run's panel."""
     usual: dict[str, Any] = {
         "id": "k000001",
         "name": "math-rl",
         "base_model": "Qwen/Qwen3-8B",
-        "halves": [
-            wire.Half(what="run", id="k000001", status="ACTIVE", since=NOW - 192 * MINUTE),
-            wire.Half(what="deployment", id="dep_1", status="RUNNING", since=NOW - 60 * MINUTE, gpus="8 x H100"),
-            wire.Half(what="sampler", id="smp_1", status="FAILED", since=NOW - MINUTE),
+        "parts": [
+            messages.RunPart(what="run", id="k000001", status="ACTIVE", since=NOW - 192 * MINUTE),
+            messages.RunPart(what="deployment", id="dep_1", status="RUNNING", since=NOW - 60 * MINUTE, gpus="8 x H100"),
+            messages.RunPart(what="sampler", id="smp_1", status="FAILED", since=NOW - MINUTE),
         ],
-        "facts": [wire.Fact(label="Session", value="sess_1", code="sess_1")],
+        "facts": [messages.Fact(label="Session", value="sess_1", code="sess_1")],
         "timeline": [
-            wire.Span(what="deployment", status="DEPLOYING", start=NOW - 70 * MINUTE, until=NOW - 60 * MINUTE, exact=False),
-            wire.Span(what="deployment", status="RUNNING", start=NOW - 60 * MINUTE, until=None, exact=True),
+            live.Span(
+                what="deployment", status="DEPLOYING", start=NOW - 70 * MINUTE, until=NOW - 60 * MINUTE, exact=False
+            ),
+            live.Span(what="deployment", status="RUNNING", start=NOW - 60 * MINUTE, until=None, exact=True),
         ],
         "finished": False,
     }
-    return wire.RunHead(**{**usual, **changed})
+    return messages.RunSummary(**{**usual, **changed})
 
 
-def of_run(checkpoints: int, **changed: Any) -> wire.Snapshot:
+def of_run(checkpoints: int, **changed: Any) -> messages.PanelSnapshot:
     """Return the snapshot of a run's panel."""
     usual: dict[str, Any] = {
         "view": "run",

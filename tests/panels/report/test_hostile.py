@@ -7,11 +7,12 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loops_nb import live
 from loops_nb.errors import one_line
-from loops_nb.panels import wire
+from loops_nb.panels import messages
 from loops_nb.panels.columns import COLUMNS
 from loops_nb.panels.report import report_html, report_text
-from tests.frames.documents import ANY_MACHINE
+from tests.frames.strategies import ANY_MACHINE
 from tests.panels.report.snapshots import NOW, head, snapshot, table
 
 HOSTILE = (
@@ -76,10 +77,10 @@ class Reader(HTMLParser):
         self.others.append(data)
 
 
-def hostile(text: str) -> wire.Snapshot:
+def hostile(text: str) -> messages.PanelSnapshot:
     """Return a snapshot in which every text is this one."""
 
-    def row(name: wire.TableName) -> wire.Row:
+    def row(name: messages.TableName) -> messages.Row:
         return tuple(text if column.drawn in {"id", "text", "state", "uri"} else 1 for column in COLUMNS[name])
 
     return snapshot(
@@ -87,18 +88,20 @@ def hostile(text: str) -> wire.Snapshot:
         title=text,
         line=text,
         tables={name: table([row(name), row(name)]) for name in COLUMNS},
-        facts=[wire.Fact(label=text, value=text, tone="bad", code=text)],
+        facts=[messages.Fact(label=text, value=text, tone="bad", code=text)],
         run=head(
             id=text,
             name=text,
             base_model=text,
-            halves=[wire.Half(what="run", id=text, status=text, since=NOW, gpus=text)],
-            facts=[wire.Fact(label=text, value=text)],
-            timeline=[wire.Span(what="run", status=text, start=NOW, until=None, exact=True)],
+            parts=[messages.RunPart(what="run", id=text, status=text, since=NOW, gpus=text)],
+            facts=[messages.Fact(label=text, value=text)],
+            timeline=[live.Span(what="run", status=text, start=NOW, until=None, exact=True)],
         ),
-        health=wire.Health(state="failing", looked_at=NOW, since=NOW, reason=text, hint=text),
-        notices=[wire.Notice(id=text, at=NOW, tone="bad", text=text, hint=text, about=text)],
-        acts=[wire.Act(id=text, what="deactivate", table="runs", target=text, state="failed", text=text)],
+        health=live.Health(state="failing", looked_at=NOW, since=NOW, reason=text, hint=text),
+        notices=[messages.Notice(id=text, at=NOW, tone="bad", text=text, hint=text, about=text)],
+        commands=[
+            messages.CommandStatus(id=text, what="deactivate", table="runs", target=text, state="failed", text=text)
+        ],
     )
 
 
@@ -136,7 +139,9 @@ cells = st.one_of(st.none(), st.text(max_size=5), st.integers(), st.booleans(), 
 
 @ANY_MACHINE
 @given(st.sampled_from(sorted(COLUMNS)), st.lists(cells, min_size=1, max_size=6), st.integers(0, 40), st.booleans())
-def test_a_report_is_made_of_anything(name: wire.TableName, some: list[wire.Cell], rows: int, ready: bool) -> None:  # noqa: FBT001
+def test_a_report_is_made_of_anything(
+    name: messages.TableName, some: list[messages.Cell], rows: int, ready: bool
+) -> None:
     width = len(COLUMNS[name])
     drawn = [tuple(some[(at + place) % len(some)] for place in range(width)) for at in range(rows)]
     odd = snapshot(view="deployments", ready=ready, tables={name: table(drawn, total=rows + 3)})

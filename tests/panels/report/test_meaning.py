@@ -8,41 +8,45 @@ from html import unescape
 
 import pytest
 
-from loops_nb.drawing.wording import roughly
+from loops_nb import live
 from loops_nb.errors import ConfigError
-from loops_nb.panels import wire
+from loops_nb.panels import messages
 from loops_nb.panels.report import report_html, report_text
 from loops_nb.panels.report.html import LIVE_CLASS, REPORT_CLASS
+from loops_nb.render.formatting import roughly
 from tests.panels.report.snapshots import LIVE, MINUTE, NOW, checkpoint, head, of_run, row, run, snapshot, table
 
 
-def html_words(snapshot: wire.Snapshot) -> str:
+def html_words(snapshot: messages.PanelSnapshot) -> str:
     """Return what a reader sees of the HTML, a cell behind the other."""
     html = re.sub(r"<style>.*?</style>", "", report_html(snapshot, time_zone="UTC"), flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
 
 
-def text_words(snapshot: wire.Snapshot) -> str:
+def text_words(snapshot: messages.PanelSnapshot) -> str:
     """Return what a reader sees of the text, with nothing but single spaces."""
     return " ".join(report_text(snapshot, width=400, time_zone="UTC").split())
 
 
 both = pytest.mark.parametrize("words", [html_words, text_words])
-Words = Callable[[wire.Snapshot], str]
+Words = Callable[[messages.PanelSnapshot], str]
 
 
 @both
 def test_a_fleet_says_when_what_and_how_to_see_it_live(words: Words) -> None:
     facts = [
-        wire.Fact(label="Alive", value="1 of 2 runs", tone="good"),
-        wire.Fact(label="Stuck", value="1 run", tone="bad"),
+        messages.Fact(label="Alive", value="1 of 2 runs", tone="good"),
+        messages.Fact(label="Stuck", value="1 run", tone="bad"),
     ]
     runs = [run(1), run(2, name="done", status="INACTIVE", deployment_status="FAILED", finished=True)]
     samplers = [row("samplers", id="smp_9", status="UNHEALTHY", gpus=1, created_at=NOW - 26 * 60 * MINUTE)]
     said = words(snapshot(tables={"runs": table(runs), "samplers": table(samplers)}, facts=facts))
     for expected in (
         "Runs and samplers As of 2026-11-20 13:03:05 UTC. Alive: 1 of 2 runs · Stuck: ✕ 1 run 2 runs",
-        "k000001 gsm8k-grpo-lower-lr-1 ● ACTIVE ○ SCALED_TO_ZERO ◐ LOADING_MODEL 16 step-25 12:51:05 3 h 12 min Qwen/Qwen3-30B-A3B",
+        (
+            "k000001 gsm8k-grpo-lower-lr-1 ● ACTIVE ○ SCALED_TO_ZERO ◐ LOADING_MODEL 16 step-25 12:51:05 3 h 12 min "
+            "Qwen/Qwen3-30B-A3B"
+        ),
         "k000002 done ■ INACTIVE ✕ FAILED",
         "In all of these rows: Owner ada@example.com.",
         "1 standalone sampler",
@@ -55,11 +59,18 @@ def test_a_fleet_says_when_what_and_how_to_see_it_live(words: Words) -> None:
 
 @both
 def test_a_run_says_its_parts_their_states_and_its_checkpoints_newest_first(words: Words) -> None:
-    notice = wire.Notice(
-        id="n", at=NOW - MINUTE, tone="bad", text="Sampler smp_1 failed", hint="%loops sampler smp_1 says more", about="smp_1"
+    notice = messages.Notice(
+        id="n",
+        at=NOW - MINUTE,
+        tone="bad",
+        text="Sampler smp_1 failed",
+        hint="%loops sampler smp_1 says more",
+        about="smp_1",
     )
-    act = wire.Act(id="a", what="deactivate", table="samplers", target="smp_1", state="failed", text="It is paired with a run.")
-    said = words(of_run(2, notices=[notice], acts=[act]))
+    act = messages.CommandStatus(
+        id="a", what="deactivate", table="samplers", target="smp_1", state="failed", text="It is paired with a run."
+    )
+    said = words(of_run(2, notices=[notice], commands=[act]))
     for expected in (
         "Run k000001 As of",
         "Session: sess_1",
@@ -72,7 +83,10 @@ def test_a_run_says_its_parts_their_states_and_its_checkpoints_newest_first(word
         "before 11:53:05 Trainer ◐ DEPLOYING over 10 min",
         "12:03:05 Trainer ● RUNNING 1 h so far",
         "2 checkpoints",
-        "c000001 step-1 sampler 16.8 MB ● COMPLETE 2026-11-19 20:24 bt://loops:k000001/sampler_weights/step-1 c000000 step-0",
+        (
+            "c000001 step-1 sampler 16.8 MB ● COMPLETE 2026-11-19 20:24 bt://loops:k000001/sampler_weights/step-1 "
+            "c000000 step-0"
+        ),
         "To see it live, type in a notebook: %loops watch k000001",
     ):
         assert expected in said
@@ -80,12 +94,16 @@ def test_a_run_says_its_parts_their_states_and_its_checkpoints_newest_first(word
 
 @both
 def test_a_service_that_did_not_answer_is_told_with_since_when_why_and_what_to_do(words: Words) -> None:
-    health = wire.Health(
-        state="failing", looked_at=NOW, since=NOW + MINUTE, reason="Nobody listens at http://127.0.0.1:1", hint="Type %loops local start"
+    health = live.Health(
+        state="failing",
+        looked_at=NOW,
+        since=NOW + MINUTE,
+        reason="Nothing listens at http://127.0.0.1:1",
+        hint="Type %loops local start",
     )
     said = words(snapshot(now=NOW + 9 * MINUTE, health=health, tables={"runs": table([run(1)])}))
     assert (
-        "As of 2026-11-20 13:03:05 UTC. Since 13:04:05 it could not be brought up to date: Nobody listens at http://127.0.0.1:1."
+        "As of 2026-11-20 13:03:05 UTC. Since 13:04:05 it could not be brought up to date: Nothing listens at http://127.0.0.1:1."
         " Type %loops local start."
     ) in said
     assert "3 h 12 min" in said, "ages are as of the data, not as of the last try"
@@ -95,22 +113,28 @@ def test_a_service_that_did_not_answer_is_told_with_since_when_why_and_what_to_d
 @pytest.mark.parametrize(
     ("health", "expected"),
     [
-        (wire.Health(state="starting"), "Nothing had come from the service by 2026-11-20 13:03:05 UTC."),
+        (live.Health(state="starting"), "Nothing had come from the service by 2026-11-20 13:03:05 UTC."),
         (
-            wire.Health(state="failing", reason="The key is refused"),
+            live.Health(state="failing", reason="The key is refused"),
             "Nothing had come from the service by 2026-11-20 13:03:05 UTC. The key is refused.",
         ),
-        (wire.Health(state="paused", looked_at=NOW), "As of 2026-11-20 13:03:05 UTC. It was paused then."),
-        (wire.Health(state="over", looked_at=NOW, reason="The run is over"), "As of 2026-11-20 13:03:05 UTC. The run is over."),
+        (live.Health(state="paused", looked_at=NOW), "As of 2026-11-20 13:03:05 UTC. It was paused then."),
         (
-            wire.Health(state="over", looked_at=NOW, since=NOW + MINUTE, reason="Frozen"),
+            live.Health(state="over", looked_at=NOW, reason="The run is over"),
+            "As of 2026-11-20 13:03:05 UTC. The run is over.",
+        ),
+        (
+            live.Health(state="over", looked_at=NOW, since=NOW + MINUTE, reason="Frozen"),
             "As of 2026-11-20 13:03:05 UTC. Since 13:04:05 it could not be brought up to date. Frozen.",
         ),
-        (wire.Health(state="failing", looked_at=NOW), "As of 2026-11-20 13:03:05 UTC. It could not be brought up to date."),
+        (
+            live.Health(state="failing", looked_at=NOW),
+            "As of 2026-11-20 13:03:05 UTC. It could not be brought up to date.",
+        ),
     ],
 )
-def test_every_health_is_a_sentence(words: Words, health: wire.Health, expected: str) -> None:
-    facts = [wire.Fact(label="runs alive", value="0 of 0")]
+def test_every_health_is_a_sentence(words: Words, health: live.Health, expected: str) -> None:
+    facts = [messages.Fact(label="runs alive", value="0 of 0")]
     said = words(snapshot(health=health, facts=facts, ready=health.looked_at is not None))
     assert ("0 of 0" in said) is (health.looked_at is not None), "of what never came there is nothing to count"
     assert expected in said
@@ -132,8 +156,8 @@ def test_a_long_listing_is_cut_with_the_finished_ones_last(words: Words) -> None
 
 @both
 def test_a_long_history_keeps_its_end(words: Words) -> None:
-    spans = [wire.Span(what="run", status=f"STATE{at}", start=NOW - MINUTE, until=NOW, exact=True) for at in range(25)]
-    notices = [wire.Notice(id=str(at), at=NOW, tone="good", text=f"News {at}") for at in range(7)]
+    spans = [live.Span(what="run", status=f"STATE{at}", start=NOW - MINUTE, until=NOW, exact=True) for at in range(25)]
+    notices = [messages.Notice(id=str(at), at=NOW, tone="good", text=f"News {at}") for at in range(7)]
     said = words(of_run(0, run=head(timeline=spans), notices=notices))
     assert re.findall(r"STATE\d+", said) == [f"STATE{at}" for at in range(5, 25)]
     assert "5 earlier states not shown." in said
@@ -145,7 +169,7 @@ def test_a_long_history_keeps_its_end(words: Words) -> None:
 
 @both
 def test_states_that_were_there_from_the_start_are_told_once(words: Words) -> None:
-    spans = [wire.Span(what="run", status="ACTIVE", start=NOW - MINUTE, until=None, exact=False)]
+    spans = [live.Span(what="run", status="ACTIVE", start=NOW - MINUTE, until=None, exact=False)]
     said = words(of_run(0, run=head(timeline=spans)))
     assert "States since" not in said
     assert "Run ● ACTIVE before 09:51:05" in said
@@ -245,7 +269,10 @@ def test_live_health_has_nothing_to_explain() -> None:
 
 
 def test_checkpoints_of_many_runs_name_them_by_their_uri() -> None:
-    rows = [checkpoint(1), checkpoint(2, run_id="k2", uri="bt://loops:k2/weights/step-2", target="trainer", base_model="other")]
+    rows = [
+        checkpoint(1),
+        checkpoint(2, run_id="k2", uri="bt://loops:k2/weights/step-2", target="trainer", base_model="other"),
+    ]
     said = text_words(snapshot(view="checkpoints", title="Checkpoints", line="", tables={"checkpoints": table(rows)}))
     assert "bt://loops:k2/weights/step-2" in said
     assert "To see it live" not in said

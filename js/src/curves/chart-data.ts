@@ -1,0 +1,164 @@
+/** Points as they travel: floats in base64, of 32 bits, or of 64 where those cannot tell the values. */
+
+import type { BestRuns, ChartData, ChartSpec, ComparedName, CurveLine, CurveRun, CurvesMetadata, LineStats } from "./contract";
+
+/** Values that are no numbers, close together: NaN is 0, infinitely high 1, infinitely low 2. */
+export interface NonFinite {
+  readonly x: number;
+  readonly kind: number;
+  readonly count: number;
+}
+
+export interface Points {
+  readonly x: readonly number[];
+  /** NaN is a gap. */
+  readonly y: readonly number[];
+}
+
+export interface Line {
+  /** Its place among the runs. */
+  readonly run: number;
+  readonly raw: Points;
+  /** Null where nothing was smoothed. */
+  readonly smooth: Points | null;
+  /** The edges of the band of a group. */
+  readonly band: { readonly low: Points; readonly high: Points } | null;
+  readonly nonFinite: readonly NonFinite[];
+  readonly stats: LineStats;
+}
+
+/** What a view has to draw. */
+export interface Chart {
+  readonly spec: ChartSpec;
+  readonly first: number | null;
+  readonly last: number | null;
+  readonly unknown: number;
+  readonly origin: number;
+  readonly lines: readonly Line[];
+  /** Which values are better, as far as the key tells. */
+  readonly mode: "min" | "max" | null;
+  /** The best where low values are better, and where high ones are. */
+  readonly best: readonly BestRuns[];
+  /** What the lines are where they are no experiments as they were recorded. */
+  readonly compared: readonly ComparedName[] | null;
+  readonly notes: readonly string[];
+}
+
+export function floats(text: string | undefined, origin = 0, isWide = false): number[] {
+  if (!text) return [];
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  return isWide
+    ? Array.from({ length: bytes.length >> 3 }, (_, i) => origin + view.getFloat64(i * 8, true))
+    : Array.from({ length: bytes.length >> 2 }, (_, i) => origin + view.getFloat32(i * 4, true));
+}
+
+const NOTHING: LineStats = { count: 0, odd: 0, last: null, last_step: 0, low: null, low_step: 0, high: null, high_step: 0 };
+
+function points(x: string | undefined, y: string | undefined, origin: number, isWide = false): Points {
+  return { x: floats(x, origin), y: floats(y, 0, isWide) };
+}
+
+function lineOf(line: CurveLine, origin: number, isSmooth: boolean): Line {
+  return {
+    run: line.run,
+    raw: points(line.x, line.y, origin, line.wide),
+    smooth: isSmooth ? points(line.sx, line.sy, origin, line.wide) : null,
+    band: line.lo ? { low: points(line.x, line.lo, origin, line.wide), high: points(line.x, line.hi, origin, line.wide) } : null,
+    nonFinite: nonFiniteOf(line, origin),
+    stats: line.stats ?? NOTHING,
+  };
+}
+
+function nonFiniteOf(line: CurveLine, origin: number): NonFinite[] {
+  return (line.odd ?? []).map(([x, kind, count]) => ({ x: x + origin, kind, count }));
+}
+
+export function decodeChart(data: ChartData): Chart {
+  const { spec, first, last, unknown, origin, mode, best, compared = null, notes = [] } = data;
+  const isSmooth = spec.smoothing > 0 && !compared;
+  const lines = data.lines.map((line) => lineOf(line, origin, isSmooth));
+  return { spec, first, last, unknown, origin, mode, best, compared, notes, lines };
+}
+
+/** A chart with what came to the end of its lines; lines that got nothing are the same objects. */
+export function appendPoints(chart: Chart, added: readonly CurveLine[], last: number | null, best: readonly BestRuns[] = []): Chart {
+  const { origin } = chart;
+  const lines = chart.lines.map((line) => {
+    const more = added.find(({ run }) => run === line.run);
+    if (!more) return line;
+    return {
+      ...line,
+      raw: concat(line.raw, points(more.x, more.y, origin, more.wide)),
+      smooth: line.smooth && concat(line.smooth, points(more.sx, more.sy, origin, more.wide)),
+      nonFinite: [...line.nonFinite, ...nonFiniteOf(more, origin)],
+      stats: more.stats ?? counted(line.stats, points(more.x, more.y, origin, more.wide)),
+    };
+  });
+  return { ...chart, lines, best, last: Math.max(chart.last ?? Number.NEGATIVE_INFINITY, last ?? Number.NEGATIVE_INFINITY) };
+}
+
+/** Statistics with the points that came to the end; the kernel sends them itself where points are not all that is new. */
+function counted(stats: LineStats, { x, y }: Points): LineStats {
+  let { count, last, last_step, low, low_step, high, high_step } = stats;
+  for (let i = 0; i < x.length; i++) {
+    const [value, step] = [y[i] as number, Math.round(x[i] as number)];
+    if (Number.isNaN(value)) continue;
+    count++;
+    [last, last_step] = [value, step];
+    if (typeof low !== "number" || value < low) [low, low_step] = [value, step];
+    if (typeof high !== "number" || value > high) [high, high_step] = [value, step];
+  }
+  return { ...stats, count, last, last_step, low, low_step, high, high_step };
+}
+
+/** A chart whose lines are those of the same experiments in another list of them. */
+export function reindex(chart: Chart, before: readonly CurveRun[], after: readonly CurveRun[]): Chart {
+  if (chart.compared || (before.length === after.length && before.every(({ id }, i) => id === after[i]?.id))) return chart;
+  const places = before.map(({ id }) => after.findIndex((run) => run.id === id));
+  const lines = chart.lines.flatMap((line) => {
+    const run = places[line.run] ?? -1;
+    return run < 0 ? [] : [{ ...line, run }];
+  });
+  // Who is the best of other experiments comes with the next chart.
+  return { ...chart, lines, best: [] };
+}
+
+function concat(before: Points, more: Points): Points {
+  return more.x.length ? { x: [...before.x, ...more.x], y: [...before.y, ...more.y] } : before;
+}
+
+/** The place of the point next to where one looks; of two as near the later one.  -1 where there is none. */
+export function nearest({ x, y }: Points, at: number): number {
+  let best = -1;
+  let distance = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < x.length; i++) {
+    const away = Math.abs((x[i] as number) - at);
+    if (away <= distance && !Number.isNaN(y[i])) {
+      distance = away;
+      best = i;
+    }
+  }
+  return best;
+}
+
+/** What is drawn in the foreground: the smoothed line where there is one. */
+export function foregroundOf(line: Line): Points {
+  return line.smooth ?? line.raw;
+}
+
+/** What a chart shows in place of the experiments, where its lines are those of groups, or against a baseline. */
+export function metadataOf(chart: Chart | null, metadata: CurvesMetadata): CurvesMetadata {
+  if (!chart?.compared) return metadata;
+  const runs = chart.compared.map(({ id, label, style }) => ({
+    id,
+    name: label,
+    label,
+    style,
+    run_id: null,
+    tags: [],
+    began: 0,
+    last_at: null,
+  }));
+  return { ...metadata, runs, marks: [] };
+}

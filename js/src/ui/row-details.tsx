@@ -1,0 +1,62 @@
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { type Cell, COLUMNS, type PanelColumn, type TableName } from "../contract";
+import { fullMoment } from "../format";
+import type { Row } from "../rows";
+import { Deactivation } from "./deactivation";
+import { CopyButton } from "./elements";
+import { nameOf, Value } from "./row";
+
+interface Props {
+  table: TableName;
+  row: Row;
+  span: number;
+  isOpen: boolean;
+  isDeactivating: boolean;
+  onHeight: (height: number) => void;
+  onDeactivated: () => void;
+}
+
+/** What is unfolded below a row: all that is known of it, and the way to end it. */
+export function RowDetails({ table, row, span, isOpen, isDeactivating, onHeight, onDeactivated }: Props) {
+  const element = useRef<HTMLTableRowElement>(null);
+  const tell = useRef(onHeight);
+  tell.current = onHeight;
+  useLayoutEffect(() => {
+    const look = () => element.current && tell.current(element.current.offsetHeight);
+    const observer = new ResizeObserver(look);
+    observer.observe(element.current as Element);
+    look();
+    return () => observer.disconnect();
+  }, []);
+  const name = nameOf(table, row);
+  return (
+    <tr ref={element} class="below" data-below={row.id}>
+      <td colSpan={span}>
+        {isDeactivating && <Deactivation table={table} target={row.id} name={name} onClose={onDeactivated} />}
+        {isOpen && (
+          <dl class="details" aria-label={`Details of ${name}`}>
+            {COLUMNS[table].map((column, i) => (
+              <Detail key={column.name} column={column} cell={row.cells[i] ?? null} />
+            ))}
+          </dl>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function Detail({ column, cell }: { column: PanelColumn; cell: Cell }) {
+  const { name, title, drawn } = column;
+  return (
+    <div data-detail={name} class={drawn}>
+      <dt class="soft">{name === "created_at" ? "Created" : title}</dt>
+      <dd>
+        {drawn === "age" && typeof cell === "number" && `${fullMoment(cell)} · `}
+        <Value column={column} cell={cell} />
+        {(drawn === "id" || drawn === "uri" || drawn === "text") && cell !== null && (
+          <CopyButton text={String(cell)} what={`${title.toLowerCase()} ${cell}`} />
+        )}
+      </dd>
+    </div>
+  );
+}

@@ -1,0 +1,56 @@
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { type ColumnWidth, fitColumns } from "../column-fit";
+import { ColumnWidths, measureIn } from "../column-widths";
+import { COLUMNS, type TableName } from "../contract";
+import type { Rows } from "../rows";
+import { columnIndex } from "../sorting";
+
+/** Width of the first column, whose button unfolds a row. */
+export const FOLD_WIDTH = 28;
+
+interface Columns {
+  readonly columns: readonly ColumnWidth[];
+  /** Width of the last column, which has a row's other buttons. */
+  readonly lastWidth: number;
+  /** The owner of all rows, which needs no column; empty where they differ. */
+  readonly owner: string;
+}
+
+/** The columns that fit; the same array as before while nothing about them changes. */
+export function useColumns(name: TableName, rows: Rows | undefined, box: { current: HTMLElement | null }, isMain: boolean): Columns {
+  const lastWidth = name === "checkpoints" ? 2 * FOLD_WIDTH : FOLD_WIDTH + 4;
+  const [width, setWidth] = useState(0);
+  const widths = useMemo(() => new ColumnWidths(name), []);
+  const before = useRef<readonly ColumnWidth[]>([]);
+  const madeFor = useRef("");
+  const owner = useRef("");
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element) return undefined;
+    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
+    observer.observe(element);
+    setWidth(element.clientWidth);
+    return () => observer.disconnect();
+  }, [!rows]);
+  const now = `${rows?.version} ${width}`;
+  if (rows && box.current && width && madeFor.current !== now) {
+    madeFor.current = now;
+    owner.current = ownerOfAll(name, rows);
+    // Standalone samplers have no run to name.
+    const isSaid = (column: string | undefined) => (column === "run_id" && !isMain) || (column === "owner" && owner.current !== "");
+    const wanted = widths
+      .wanted(rows, measureIn(box.current))
+      .map((column, i) => (isSaid(COLUMNS[name][i]?.name) ? { ...column, rank: null } : column));
+    const next = fitColumns(wanted, width - FOLD_WIDTH - lastWidth);
+    if (String(next) !== String(before.current)) before.current = next;
+  }
+  return { columns: before.current, lastWidth, owner: owner.current };
+}
+
+function ownerOfAll(name: TableName, rows: Rows): string {
+  const at = columnIndex(name, "owner");
+  const owners = new Set<unknown>();
+  for (const row of rows.byId.values()) owners.add(row.cells[at]);
+  const [only] = owners;
+  return owners.size === 1 && rows.byId.size > 1 && typeof only === "string" ? only : "";
+}

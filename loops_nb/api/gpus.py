@@ -1,0 +1,155 @@
+"""How many GPUs runs, deployments and samplers hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from loops_nb.api.models import Deployment, Run, Sampler
+from loops_nb.api.pairing import serves
+from loops_nb.api.states import DEPLOYMENT_ALIVE, RUN_TERMINAL, SAMPLER_ALIVE, status_name
+
+
+def total_gpus(gpus_per_node: int | None, nodes: int | None) -> int | None:
+    """Return nodes times GPUs of a node; a node count that the service does not send is 1."""
+    if gpus_per_node is None:
+        return None
+    return gpus_per_node * (1 if nodes is None else nodes)
+
+
+def sum_of_known(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of some counts; None if one of them is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def gpu_types(*types: str | None) -> str | None:
+    """Return the GPU models of several parts: ``H100``, or ``H100 + L4`` where they differ."""
+    return " + ".join(dict.fromkeys(name for name in types if name)) or None
+
+
+def gpus_of(part: Deployment | Sampler) -> int | None:
+    """Return the GPUs of a deployment's trainer or of a sampler; None if the service does not say."""
+    if part.instance_type is None:
+        return None
+    return total_gpus(part.instance_type.gpu_count, part.node_count)
+
+
+def is_alive(part: Deployment | Sampler) -> bool:
+    """Tell whether a deployment's trainer or a sampler holds GPUs, or is about to."""
+    return status_name(part) in (SAMPLER_ALIVE if isinstance(part, Sampler) else DEPLOYMENT_ALIVE)
+
+
+def is_serverless(part: Deployment | Sampler) -> bool:
+    """Tell whether it runs on shared capacity, which holds no GPUs of the caller: a sampler without a deployment."""
+    return (
+        isinstance(part, Sampler)
+        and part.status is not None
+        and part.deployment_id is None
+        and part.instance_type is None
+    )
+
+
+def holds_gpus(part: Deployment | Sampler) -> bool:
+    """Tell whether it is alive on hardware of the caller."""
+    return is_alive(part) and not is_serverless(part)
+
+
+def gpus_held_by_run(run: Run, deployment: Deployment | None) -> int | None:
+    """Return the GPUs that a run's trainer and sampler hold now; None if that is not known.
+
+    A deployment that went on to serve another run is counted there.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    deployment : Deployment or None
+        Its deployment, see `loops_nb.api.pairing`.
+    """
+    if deployment is not None and not serves(deployment, run):
+        return 0
+    parts = [part for part in (deployment, run.sampler) if part is not None]
+    return sum_of_known(gpus_of(part) for part in parts if holds_gpus(part))
+
+
+def run_is_finished(run: Run, deployment: Deployment | None) -> bool:
+    """Tell whether a run has ended and holds no GPUs any more."""
+    return status_name(run) in RUN_TERMINAL and gpus_held_by_run(run, deployment) == 0
+
+
+class GpuUsage(NamedTuple):
+    """What one trainer or sampler holds.
+
+    Parameters
+    ----------
+    part_id : str
+        Id of the deployment or the sampler.
+    gpus : int or None
+        How many GPUs; None if the service does not say.
+    in_use : bool or None
+        Whether something active is behind it.  None where that is not known: a listing of runs may be filtered where
+        the one of deployments is not, so what no listed run explains may train for another team.
+    """
+
+    part_id: str
+    gpus: int | None
+    in_use: bool | None
+
+
+def usage_of(parts: Iterable[Deployment | Sampler | None], *, in_use: bool | None) -> tuple[GpuUsage, ...]:
+    """Return the usage of those parts that hold GPUs.
+
+    Parameters
+    ----------
+    parts : iterable of Deployment, Sampler or None
+        Trainers and samplers; None is left out.
+    in_use : bool or None
+        As in `GpuUsage`; what is on its way down counts as in use, because nothing has to be done about it.
+    """
+    return tuple(
+        GpuUsage(part.id, gpus_of(part), True if status_name(part) == "DEACTIVATING" else in_use)
+        for part in parts
+        if part is not None and holds_gpus(part)
+    )
+
+
+class GpuTotals(NamedTuple):
+    """GPUs held in all.
+
+    Parameters
+    ----------
+    in_use, idle, unexplained : int
+        GPUs with something active behind them, with nothing behind them, and those of which that is not known.
+    parts_without_count : int
+        Trainers and samplers that are alive on hardware of which the service does not say the GPUs.
+    """
+
+    in_use: int
+    idle: int
+    unexplained: int
+    parts_without_count: int
+
+
+def total_usage(usages: Iterable[GpuUsage]) -> GpuTotals:
+    """Add up usages; a repeated part counts once, in use if any of them says so, else as the first one."""
+    by_part: dict[str, GpuUsage] = {}
+    for usage in usages:
+        known = by_part.setdefault(usage.part_id, usage)
+        if known is not usage and usage.in_use and not known.in_use:
+            by_part[usage.part_id] = usage
+    in_use = idle = unexplained = without_count = 0
+    for _, gpus, is_in_use in by_part.values():
+        if gpus is None:
+            without_count += 1
+        elif is_in_use:
+            in_use += gpus
+        elif is_in_use is None:
+            unexplained += gpus
+        else:
+            idle += gpus
+    return GpuTotals(in_use, idle, unexplained, without_count)

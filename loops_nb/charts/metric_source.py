@@ -1,0 +1,50 @@
+"""Protocols of the store of experiments that curves read from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Whole = npt.NDArray[np.int64]
+
+
+class SeriesLike(Protocol):
+    """Points of one metric in the order in which they came; ``mark`` is the cursor for the next ones."""
+
+    @property
+    def step(self) -> Whole: ...  # noqa: D102 - the class says it
+    @property
+    def at(self) -> Whole: ...  # noqa: D102
+    @property
+    def tokens(self) -> Floats: ...  # noqa: D102
+    @property
+    def value(self) -> Floats: ...  # noqa: D102
+    @property
+    def attempt(self) -> npt.NDArray[np.int32]: ...  # noqa: D102
+    @property
+    def mark(self) -> int: ...  # noqa: D102
+
+
+class MetricSource(Protocol):
+    """A store of experiments, as `loops_nb.tracking` has it."""
+
+    def experiments(self, *, archived: bool = False) -> Sequence[Any]:
+        """Return the experiments, each with id, name, run_id, created_at, tags, params and last_at."""
+
+    def keys(self, experiment_id: str, /) -> Sequence[Any]:
+        """Return the keys of an experiment, each with key and count."""
+
+    def series(self, experiment_id: str, key: str, /, *, after: int = 0) -> SeriesLike:
+        """Return the points of a key that came after a mark."""
+
+    def marks(self, experiment_id: str, /) -> Sequence[Any]:
+        """Return the saves and notes of an experiment."""
+
+    def version(self) -> int:
+        """Return a number that is another one when anything was written."""

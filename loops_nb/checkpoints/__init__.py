@@ -1,0 +1,1 @@
+"""What can be done with checkpoints: resolve names, download and verify, open tensors, compare."""

@@ -1,0 +1,397 @@
+"""Deletion of runs and checkpoints: a plan first, then bounded parallel requests, and a result for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from loops_nb.api.models import Run
+from loops_nb.api.references import CheckpointRef
+from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL
+from loops_nb.checkpoints.transfer.parallel import map_in_threads
+from loops_nb.client.operations import checkpoints, runs
+from loops_nb.errors import APIError, InvalidArgumentError, LoopsError, NotFoundError
+from loops_nb.frames.columns import Column, Dtype, Kind
+from loops_nb.frames.computed import NOTES_ATTR, computed_frame, register_kind
+from loops_nb.render.formatting import first_and_more, many, size
+from loops_nb.tracking.deleted_runs import mark_deleted_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from loops_nb.client.transport import Transport
+
+Outcome = Literal["deleted", "kept", "failed"]
+#: Requests at one time.
+WORKERS = 8
+MOST_WORKERS = 32
+#: 4xx answers that are no refusal: no permission, nothing there, too many requests.
+_NO_REFUSALS = frozenset({401, 403, 404, 429})
+_NAMED = 5
+#: What the service said, in the text of an error.
+_SAID = re.compile(r"the service answered \d+ [^(]*\((.+)\)\.$")
+
+_WHAT = Column("kind", Dtype.WORD, (), "What it is.", ("run", "checkpoint"))
+_ID = Column("id", Dtype.STRING, (), "Id of the run, or global id of the checkpoint.")
+_RUN = Column("run_id", Dtype.STRING, (), "The run, or the run that saved the checkpoint.")
+_NAME = Column("name", Dtype.STRING, (), "Name of the run or the checkpoint.")
+_TARGET = Column("target", Dtype.WORD, (), "Target of the checkpoint.", ("trainer", "sampler"))
+_SIZE = Column("size_bytes", Dtype.COUNT, (), "Size in bytes; of a run, that of its checkpoints.")
+
+PLANNED_DELETIONS = register_kind(
+    Kind(
+        "planned_deletions",
+        many=(),
+        one=(),
+        columns=(_WHAT, _ID, _RUN, _NAME, _TARGET, _SIZE, Column("in_use", Dtype.STRING, (), "What is using it.")),
+    )
+)
+DELETIONS = register_kind(
+    Kind(
+        "deletions",
+        many=(),
+        one=(),
+        columns=(
+            _WHAT,
+            _ID,
+            _RUN,
+            _NAME,
+            _TARGET,
+            _SIZE,
+            Column(
+                "result",
+                Dtype.WORD,
+                (),
+                "Whether it is gone, was kept because something uses it, or could not be deleted.",
+                ("deleted", "kept", "failed"),
+            ),
+            Column("reason", Dtype.STRING, (), "Why it was kept, or what failed."),
+        ),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionItem:
+    """One run or checkpoint of a plan.
+
+    Parameters
+    ----------
+    kind : {"run", "checkpoint"}
+        What it is.
+    id : str
+        Id of the run, or global id of the checkpoint.
+    run_id, name, target : str, optional
+        Run, name, and target of a checkpoint.
+    size_bytes : int, optional
+        Of a run: that of its checkpoints; None where a size is not known.
+    in_use : tuple of str, default ()
+        What uses it, as far as listings tell.
+    checkpoints : tuple of CheckpointRef, default ()
+        Of a run: what is deleted with it.
+    """
+
+    kind: Literal["run", "checkpoint"]
+    id: str
+    run_id: str | None = None
+    name: str | None = None
+    target: str | None = None
+    size_bytes: int | None = None
+    in_use: tuple[str, ...] = ()
+    checkpoints: tuple[CheckpointRef, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name in sentences."""
+        if self.kind == "run":
+            return f"run {self.id}" + (f" ({self.name})" if self.name else "")
+        if self.name is None:
+            return f"checkpoint {self.id}"
+        return f"checkpoint {self.run_id}/{self.name} ({self.target}, {self.id})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DeletionPlan:
+    """What a deletion will do.  Deleted runs and checkpoints cannot be restored.
+
+    Parameters
+    ----------
+    items : tuple of DeletionItem
+        What is to be deleted.
+    notes : tuple of str, default ()
+        What else is to be known, such as by which metric something is kept.
+    """
+
+    items: tuple[DeletionItem, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def checkpoint_count(self) -> int:
+        """Number of checkpoints, with those of the runs."""
+        return sum(1 if item.kind == "checkpoint" else len(item.checkpoints) for item in self.items)
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Bytes of all checkpoints; None where a size is not known."""
+        sizes = [item.size_bytes for item in self.items]
+        if None in sizes:
+            return None
+        return sum(filter(None, sizes))
+
+    @property
+    def summary(self) -> str:
+        """The plan in one sentence without a full stop: ``2 runs and 9 checkpoints (1.2 GB)``."""
+        run_count = sum(item.kind == "run" for item in self.items)
+        parts = [many(run_count, "run")] if run_count else []
+        parts.append(many(self.checkpoint_count, "checkpoint"))
+        return f"{' and '.join(parts)} ({_size_words(self.total_bytes)})"
+
+    @property
+    def question(self) -> str:
+        """The question before the deletion: what goes, what uses it, and that it is for good."""
+        text = f"Delete {self.summary} for good?"
+        if len(self.items) == 1:
+            only = self.items[0]
+            more = f" with {self.summary.partition(' and ')[2]}" if only.kind == "run" else ""
+            text = f"Delete {only.label}{more or f' ({_size_words(only.size_bytes)})'} for good?"
+        used = [f"{item.label}: {'; '.join(item.in_use)}" for item in self.items if item.in_use]
+        if used:
+            text += f" In use: {first_and_more(used, _NAMED)}. What something else needs is kept."
+        return text
+
+    def __repr__(self) -> str:
+        """Return a summary; a cell may end with a plan."""
+        return f"<DeletionPlan: {self.summary}; nothing was deleted>"
+
+    def frame(self) -> pd.DataFrame:
+        """Return the plan as a DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a run or checkpoint: kind, id, run_id, name, target, size_bytes, in_use.
+
+        Examples
+        --------
+        >>> loops.checkpoints.plan_deletion(run_id="k4q95w5").frame()
+        """
+        rows = [{**_described(item), "in_use": "; ".join(item.in_use) or None} for item in self.items]
+        frame = computed_frame(PLANNED_DELETIONS, _columns(PLANNED_DELETIONS, rows))
+        would = f"It would be {self.summary}." if self.items else "There is nothing to delete."
+        frame.attrs[NOTES_ATTR] = [f"Nothing was deleted. {would}", *self.notes]
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionResult:
+    """What became of one run or checkpoint: deleted, kept, or failed, and why."""
+
+    item: DeletionItem
+    result: Outcome
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What has been sent, and what has been answered."""
+
+    sent: list[DeletionItem] = field(default_factory=list)
+    answered: list[tuple[DeletionItem, list[DeletionResult]]] = field(default_factory=list)
+
+
+def plan_checkpoints(transport: Transport, refs: Sequence[CheckpointRef], notes: Sequence[str] = ()) -> DeletionPlan:
+    """Return the plan to delete checkpoints, with their uses as far as listings of runs tell."""
+    listed = {run.id: run for run in transport.send(runs.list_())}
+    return DeletionPlan(tuple(_checkpoint_item(ref, listed) for ref in refs), tuple(notes))
+
+
+def plan_without_uses(refs: Sequence[CheckpointRef]) -> DeletionPlan:
+    """Return the plan to delete checkpoints without looking for their uses; no request is made."""
+    return DeletionPlan(tuple(_checkpoint_item(ref, {}) for ref in refs))
+
+
+def plan_runs(transport: Transport, found: Sequence[Run]) -> DeletionPlan:
+    """Return the plan to delete runs, with the checkpoints that go with them."""
+    if not found:
+        raise InvalidArgumentError("There is no run in what was given. No request was made.", argument="runs")
+    unique = list({run.id: run for run in found}.values())
+    every = {run.id: run for run in transport.send(runs.list_())}
+
+    def item(run: Run) -> DeletionItem:
+        refs = [CheckpointRef.of(saved) for saved in transport.send(checkpoints.list_(run_id=run.id))]
+        sizes = [ref.size_bytes for ref in refs]
+        total = None if None in sizes else sum(filter(None, sizes))
+        used = ["it is active: its trainer and sampler stop first"] if _is_active(run) else []
+        used += [
+            f"run {other.id} started from {ref.label}"
+            for ref in refs
+            for other in every.values()
+            if _starts_from(other, ref) and other.id != run.id
+        ]
+        return DeletionItem(
+            "run", run.id, run.id, run.name, size_bytes=total, in_use=tuple(used), checkpoints=tuple(refs)
+        )
+
+    return DeletionPlan(tuple(map_in_threads(item, unique, workers=WORKERS)))
+
+
+def execute(transport: Transport, plan: DeletionPlan, *, workers: int = WORKERS) -> list[DeletionResult]:
+    """Delete what a plan names, several at a time.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    plan : DeletionPlan
+        What is deleted.
+    workers : int, default 8
+        Requests at one time.
+
+    Returns
+    -------
+    list of DeletionResult
+        In the order of the plan; a run is followed by its checkpoints.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS:
+        raise InvalidArgumentError(f"workers must be 1 to {MOST_WORKERS}, not {workers!r}.", argument="workers")
+    progress = _Progress()
+
+    def delete(item: DeletionItem) -> list[DeletionResult]:
+        progress.sent.append(item)
+        try:
+            done = _delete_run(transport, item) if item.kind == "run" else _delete_checkpoint(transport, item)
+        except LoopsError as error:
+            done = [_refused(item, error)]
+        progress.answered.append((item, done))
+        return done
+
+    if not plan.items:
+        return []
+    try:
+        return [one for done in map_in_threads(delete, plan.items, workers=workers) for one in done]
+    except KeyboardInterrupt as stop:
+        stop.__notes__ = [_interrupted(plan, progress)]
+        raise
+
+
+def deletions_frame(results: Sequence[DeletionResult]) -> pd.DataFrame:
+    """Return results as a DataFrame: kind, id, run_id, name, target, size_bytes, result, reason."""
+    rows = [{**_described(one.item), "result": one.result, "reason": one.reason or None} for one in results]
+    frame = computed_frame(DELETIONS, _columns(DELETIONS, rows))
+    reasons = list(dict.fromkeys(f"{one.item.label}: {one.reason}" for one in results if one.reason))
+    more = [f"{len(reasons) - _NAMED:,} more reasons are in the column reason."] if len(reasons) > _NAMED else []
+    frame.attrs[NOTES_ATTR] = [_summary(results), *reasons[:_NAMED], *more]
+    return frame
+
+
+def _size_words(count: int | None) -> str:
+    return "of unknown size" if count is None else size(count)
+
+
+def _described(item: DeletionItem) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in ("kind", "id", "run_id", "name", "target", "size_bytes")}
+
+
+def _columns(kind: Kind, rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {column.name: [row[column.name] for row in rows] for column in kind.columns}
+
+
+def _summary(results: Sequence[DeletionResult]) -> str:
+    gone = [one.item for one in results if one.result == "deleted"]
+    sizes = [item.size_bytes or 0 for item in gone if item.kind == "checkpoint"]
+    parts = []
+    run_count = sum(item.kind == "run" for item in gone)
+    if run_count:
+        parts.append(many(run_count, "run"))
+    if sizes or not run_count:
+        parts.append(many(len(sizes), "checkpoint"))
+    text = f"Deleted {' and '.join(parts)}" + (f" ({size(sum(sizes))})" if sum(sizes) else "")
+    kept = sum(one.result == "kept" for one in results)
+    failed = sum(one.result == "failed" for one in results)
+    if kept:
+        text += f"; {kept:,} kept, usable while in use"
+    if failed:
+        text += f"; {failed:,} failed"
+    return text + "."
+
+
+def _checkpoint_item(ref: CheckpointRef, listed: dict[str, Run]) -> DeletionItem:
+    used = [f"run {run.id} started from it" for run in listed.values() if _starts_from(run, ref)]
+    if ref.sync_status == "SYNCING":
+        used.insert(0, "it is still being written")
+    run = listed.get(ref.run_id or "")
+    if run is not None and ref.target == "sampler" and _has_live_sampler(run):
+        used.append(f"run {run.id} has an active sampler, which may serve it")
+    return DeletionItem("checkpoint", ref.id, ref.run_id, ref.name, ref.target, ref.size_bytes, tuple(used))
+
+
+def _delete_checkpoint(transport: Transport, item: DeletionItem) -> list[DeletionResult]:
+    transport.send(checkpoints.delete(item.id))
+    return [DeletionResult(item, "deleted")]
+
+
+def _delete_run(transport: Transport, item: DeletionItem) -> list[DeletionResult]:
+    answer = transport.send(runs.delete(item.id))
+    mark_deleted_runs([item.id])
+    kept = answer.kept_checkpoints
+    if kept is None:
+        kept_ids, words = _listed_after(transport, item.id), "still listed; the answer of the deletion was lost"
+    else:
+        kept_ids, words = {found.id for found in kept}, "in use; usable while it is"
+    found = [DeletionResult(item, "deleted")]
+    known = set()
+    for ref in item.checkpoints:
+        known |= {ref.id, ref.uri, ref.name}
+        is_kept = bool({ref.id, ref.uri} & kept_ids)
+        found.append(DeletionResult(_checkpoint_item(ref, {}), "kept" if is_kept else "deleted", words * is_kept))
+    # One that was saved after the plan was made.
+    found += [
+        DeletionResult(DeletionItem("checkpoint", key, item.id), "kept", words) for key in sorted(kept_ids - known)
+    ]
+    return found
+
+
+def _listed_after(transport: Transport, run_id: str) -> set[str]:
+    try:
+        return {saved.id for saved in transport.send(checkpoints.list_(run_id=run_id))}
+    except NotFoundError:
+        return set()
+
+
+def _refused(item: DeletionItem, error: LoopsError) -> DeletionResult:
+    is_refusal = isinstance(error, APIError) and 400 <= error.status < 500 and error.status not in _NO_REFUSALS  # noqa: PLR2004
+    if is_refusal:
+        said = _SAID.search(error.message)
+        return DeletionResult(item, "kept", said[1] if said else error.message)
+    return DeletionResult(item, "failed", str(error))
+
+
+def _interrupted(plan: DeletionPlan, progress: _Progress) -> str:
+    answered = list(progress.answered)
+    gone = [item.label for item, done in answered if done[0].result == "deleted"]
+    open_items = len(progress.sent) - len(answered)
+    text = f"{len(gone):,} of {len(plan.items):,} {'is' if len(gone) == 1 else 'are'} deleted"
+    if gone:
+        text += f": {first_and_more(gone, _NAMED)}"
+    text += "."
+    if open_items:
+        text += f" {open_items:,} had been sent and may be deleted too."
+    left = len(plan.items) - len(progress.sent)
+    if left:
+        text += f" {left:,} {'was' if left == 1 else 'were'} not sent."
+    return f"{text} %loops runs and %loops checkpoints RUN list what is left."
+
+
+def _is_active(run: Run) -> bool:
+    return run.status is not None and run.status.name not in RUN_TERMINAL
+
+
+def _starts_from(run: Run, ref: CheckpointRef) -> bool:
+    return ref.target == "trainer" and ref.uri is not None and run.base_checkpoint == ref.uri and _is_active(run)
+
+
+def _has_live_sampler(run: Run) -> bool:
+    sampler = run.sampler
+    return sampler is not None and sampler.status is not None and sampler.status.name not in SAMPLER_TERMINAL

@@ -1,0 +1,554 @@
+"""`CheckpointService`: resolve, download, open and compare checkpoints over one connection.
+
+Behind ``loops.checkpoints``, ``df.loops`` and the ``%loops`` verbs alike.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from loops_nb.api.models import CHECKPOINT_TARGETS, Checkpoint, CheckpointFile, CheckpointSource, Run
+from loops_nb.api.references import CheckpointRef
+from loops_nb.checkpoints.resolver import CheckpointResolver, Named
+from loops_nb.client.checks import text
+from loops_nb.client.run_names import run_named
+from loops_nb.config.paths import user_path
+from loops_nb.errors import InvalidArgumentError, NotFoundError, VerificationError
+from loops_nb.render import status
+from loops_nb.render.formatting import is_or_are, many, size
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from loops_nb.checkpoints.compare import By, Comparison
+    from loops_nb.checkpoints.deletion import DeletionPlan
+    from loops_nb.checkpoints.http import Storage
+    from loops_nb.checkpoints.tensors import RemoteCheckpoint
+    from loops_nb.checkpoints.transfer import Download, DownloadPlan, Verification
+    from loops_nb.client.transport import Transport
+    from loops_nb.render.status import ProgressDisplay
+
+#: One checkpoint, or several: ids, URIs, ``run/name``, objects of a listing, or a frame of checkpoints.
+CheckpointSelection: TypeAlias = "Named | Iterable[Named] | pd.DataFrame | None"
+#: One run, or several: ids, names that only one run has, objects of a listing, or a frame of runs.
+RunSelection: TypeAlias = "str | Run | Iterable[str | Run] | pd.DataFrame"
+
+FOLDER = "checkpoints"
+#: Of an interrupted download.
+KEPT = "What was downloaded is kept; the same line again fetches only what is missing."
+CONNECTIONS = 16
+MOST_CONNECTIONS = 64
+#: For single tensors of one checkpoint.
+_FEW = 4
+#: Modules, or tensors, at a time: most of the time is spent waiting for the network.
+_WORKERS = 8
+#: What modules are summed up by; ``module`` sums up nothing.
+BY = ("module", "layer", "module_type", "checkpoint")
+
+
+class _FileRoutes:
+    """The two routes that `Storage` needs; it may outlive the service that made it."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def files(self, checkpoint_id: str, *, page_size: int = 1000) -> Iterator[CheckpointFile]:
+        from loops_nb.client.operations import checkpoints
+
+        for page in self._transport.pages(checkpoints.files(checkpoint_id, page_size=page_size)):
+            yield from page.files
+
+    def source(self, checkpoint_id: str) -> CheckpointSource:
+        from loops_nb.client.operations import checkpoints
+
+        return self._transport.send(checkpoints.source(checkpoint_id))
+
+
+class CheckpointService:
+    """Resolve, download, open and compare checkpoints over one connection.
+
+    Parameters
+    ----------
+    transport : Transport
+        The connection.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._opened: weakref.WeakSet[Storage] = weakref.WeakSet()
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Close all connections to files from another thread; downloads then fail soon and keep what they have."""
+        self._cancelled = True
+        for storage in list(self._opened):
+            storage.close()
+
+    def resolve(
+        self, selection: CheckpointSelection, *, run_id: str | None = None, target: str | None = None
+    ) -> list[CheckpointRef]:
+        """Return the selected checkpoints; parameters and errors as in `CheckpointResolver.resolve`."""
+        named = _named(selection)
+        if selection is not None and not named:
+            raise InvalidArgumentError(
+                "There is no checkpoint in what was given: it is empty. No request was made.", argument="checkpoints"
+            )
+        return CheckpointResolver(self._transport).resolve(named, run_id=run_id, target=target)
+
+    def resolve_one(self, selection: CheckpointSelection, run_id: str | None, target: str | None) -> CheckpointRef:
+        """Return the one selected checkpoint."""
+        refs = self.resolve(selection, run_id=run_id, target=target)
+        if len(refs) != 1:
+            raise InvalidArgumentError(
+                f"One checkpoint is opened at a time; {len(refs)} were given.",
+                argument="checkpoint",
+                hint="loops.checkpoints.tensors takes several.",
+            )
+        return refs[0]
+
+    def resolve_run(self, run_id: str, *, target: str | None = None) -> list[CheckpointRef]:
+        """Return what a run saved; without a target its sampler checkpoints, else those of the trainer."""
+        found = self.resolve(None, run_id=text("run_id", run_id), target=target)
+        wanted = target or ("sampler" if any(ref.target == "sampler" for ref in found) else None)
+        return [ref for ref in found if wanted in {None, ref.target}]
+
+    def plan(
+        self, refs: Sequence[CheckpointRef], into: str | os.PathLike[str], include: Patterns, exclude: Patterns
+    ) -> DownloadPlan:
+        """Return what a download would do; nothing is downloaded."""
+        with self.storage() as storage:
+            return _planned(storage, refs, into, include, exclude)
+
+    def download(
+        self,
+        refs: Sequence[CheckpointRef],
+        into: str | os.PathLike[str],
+        include: Patterns,
+        exclude: Patterns,
+        *,
+        connections: int,
+        quiet: bool,
+    ) -> Download:
+        """Download checkpoints."""
+        from loops_nb.checkpoints import transfer
+
+        if (
+            isinstance(connections, bool)
+            or not isinstance(connections, int)
+            or not 1 <= connections <= MOST_CONNECTIONS
+        ):
+            raise InvalidArgumentError(
+                f"connections must be a whole number from 1 to {MOST_CONNECTIONS}, not {connections!r}.",
+                argument="connections",
+            )
+        with self.storage(connections) as storage:
+            plan = _planned(storage, refs, into, include, exclude)
+            progress = None if quiet else status.progress_display()
+            return transfer.execute_plan(storage, plan, connections=connections, progress=progress)
+
+    def plan_deletion(self, refs: Sequence[CheckpointRef]) -> DeletionPlan:
+        """Return what a deletion of checkpoints would do."""
+        from loops_nb.checkpoints import deletion
+
+        return deletion.plan_checkpoints(self._transport, refs)
+
+    def delete(
+        self,
+        selection: CheckpointSelection | DeletionPlan,
+        *,
+        run_id: str | None = None,
+        target: str | None = None,
+        workers: int,
+    ) -> pd.DataFrame:
+        """Delete the selected checkpoints, or those of a plan; return what became of each."""
+        from loops_nb.checkpoints import deletion
+
+        plan = selection
+        if not isinstance(plan, deletion.DeletionPlan):
+            plan = deletion.plan_without_uses(self.resolve(plan, run_id=run_id, target=target))
+        return deletion.deletions_frame(deletion.execute(self._transport, plan, workers=workers))
+
+    def plan_pruning(self, run_id: str, *, target: str | None, **rules: Any) -> DeletionPlan:
+        """Return the plan to delete the checkpoints of a run that the rules do not keep."""
+        from loops_nb.checkpoints import pruning
+        from loops_nb.client.operations import checkpoints
+
+        if target not in {None, *CHECKPOINT_TARGETS}:
+            raise InvalidArgumentError(
+                f"target must be {' or '.join(CHECKPOINT_TARGETS)}, not {target!r:.40}.", argument="target"
+            )
+        wanted = pruning.PruneRules(**rules)
+        (run,) = self._runs(run_id)
+        saved = self._transport.send(checkpoints.list_(run_id=run.id))
+        chosen = [one for one in saved if target in {None, one.target}]
+        return pruning.plan_pruning(self._transport, chosen, run.id, wanted)
+
+    def plan_run_deletion(self, selection: RunSelection) -> DeletionPlan:
+        """Return what a deletion of runs would do."""
+        from loops_nb.checkpoints import deletion
+
+        return deletion.plan_runs(self._transport, self._runs(selection))
+
+    def delete_runs(self, selection: RunSelection | DeletionPlan, *, workers: int) -> pd.DataFrame:
+        """Delete the selected runs, or those of a plan; return what became of each and of its checkpoints."""
+        from loops_nb.checkpoints import deletion
+
+        plan = selection
+        if not isinstance(plan, deletion.DeletionPlan):
+            plan = self.plan_run_deletion(plan)
+        return deletion.deletions_frame(deletion.execute(self._transport, plan, workers=workers))
+
+    def _runs(self, selection: RunSelection) -> list[Run]:
+        from loops_nb.client.operations import runs
+
+        named = _named_runs(selection)
+        if not named:
+            raise InvalidArgumentError(
+                "There is no run in what was given: it is empty. No request was made.", argument="runs"
+            )
+        listed = self._transport.send(runs.list_())
+        found, gone = [], None
+        for one in named:
+            run = run_named(one, listed, exact=True)
+            try:
+                # One of another user is in no listing.
+                found.append(run or self._transport.send(runs.get(one)))
+            except NotFoundError as error:
+                # Rows of a listing were there once: what is gone since needs no deletion.
+                if type(selection).__name__ != "DataFrame":
+                    raise
+                gone = error
+        if gone is not None and not found:
+            raise gone
+        return found
+
+    def open(
+        self,
+        refs: Sequence[CheckpointRef],
+        storage: Storage,
+        *,
+        with_optimizer: bool = False,
+        shown: ProgressDisplay | None = None,
+    ) -> list[RemoteCheckpoint]:
+        """Open remote checkpoints: their headers are read, or taken from the cache."""
+        from loops_nb.checkpoints import tensors
+        from loops_nb.checkpoints.transfer import ReadProgress
+
+        def show(what: str, done: int, total: int) -> None:
+            if shown is not None:
+                shown.update(ReadProgress(f"{done:,} of {total:,} {what} of {many(len(refs), 'checkpoint')}"))
+
+        cache = tensors.HeaderCache.of_user(self._transport.config.address.url)
+        return tensors.open_many(storage, refs, cache=cache, with_optimizer=with_optimizer, progress=show)
+
+    def open_one(self, ref: CheckpointRef) -> RemoteCheckpoint:
+        """Open a remote checkpoint whose connections are closed when it is deleted."""
+        storage = self.new_storage(_FEW)
+        try:
+            (found,) = self.open([ref], storage, with_optimizer=True)
+        except BaseException:
+            storage.close()
+            raise
+        weakref.finalize(found, storage.close)
+        return found
+
+    def new_storage(self, connections: int = CONNECTIONS) -> Storage:
+        """Return a new reader of the files behind presigned URLs."""
+        from loops_nb.checkpoints.http import Storage
+
+        storage = Storage(_FileRoutes(self._transport), connections=connections)
+        self._opened.add(storage)
+        if self._cancelled:
+            storage.close()
+        return storage
+
+    @contextmanager
+    def storage(self, connections: int = CONNECTIONS) -> Iterator[Storage]:
+        """Open a reader of files and close it at the end."""
+        with self.new_storage(connections) as storage:
+            yield storage
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[Storage, ProgressDisplay]]:
+        """Open a reader of files, with a progress line that appears when it takes long."""
+        with self.storage() as storage, status.progress_display() as shown:
+            yield storage, shown
+
+    def tensors(self, refs: Sequence[CheckpointRef]) -> pd.DataFrame:
+        """List the tensors of checkpoints."""
+        from loops_nb.checkpoints.tensors import fetched_sentence
+        from loops_nb.checkpoints.tensors.frames import tensors_frame
+
+        with self.reading() as (storage, shown):
+            opened = self.open(refs, storage, with_optimizer=True, shown=shown)
+            return _with_notes(tensors_frame(opened), [fetched_sentence(opened)])
+
+    def changes(self, refs: Sequence[CheckpointRef]) -> pd.DataFrame:
+        """List the tensors that are not the same as in the first checkpoint, going by their headers."""
+        from loops_nb.checkpoints import compare
+        from loops_nb.checkpoints.compare.frames import changes_frame
+
+        with self.reading() as (storage, shown):
+            first, *others = self.open(_pair(refs), storage, shown=shown)
+            found = changes_frame(chain.from_iterable(compare.changes(first, other) for other in others))
+        return _with_notes(
+            found,
+            [],
+            empty="All tensors have the same names, shapes and dtypes; compare() shows whether their numbers differ.",
+        )
+
+    def compare(self, refs: Sequence[CheckpointRef], by: str) -> pd.DataFrame:
+        """Compare checkpoints with the first of them."""
+        from loops_nb.checkpoints import compare
+        from loops_nb.checkpoints.compare.frames import compare_frame
+        from loops_nb.checkpoints.tensors import fetched_sentence
+
+        grouped = _grouped(by)
+        with self.reading() as (storage, shown):
+            opened = self.open(_pair(refs), storage, shown=shown)
+            found = compare.compare(opened, workers=_WORKERS, progress=_progress_callback(shown, opened))
+            notes = [*_changed_words(found), *found.notes, fetched_sentence(opened)]
+            return _with_notes(compare_frame(found, by=grouped), notes)
+
+    def drift(self, refs: Sequence[CheckpointRef], by: str) -> pd.DataFrame:
+        """Follow checkpoints along their steps."""
+        from loops_nb.checkpoints import compare
+        from loops_nb.checkpoints.compare.frames import drift_frame
+        from loops_nb.checkpoints.tensors import fetched_sentence
+
+        grouped = _grouped(by)
+        with self.reading() as (storage, shown):
+            opened = self.open(refs, storage, shown=shown)
+            found = compare.drift(opened, workers=_WORKERS, progress=_progress_callback(shown, opened))
+            return _with_notes(drift_frame(found, by=grouped), [*found.notes, fetched_sentence(opened)])
+
+    def duplicates(self, refs: Sequence[CheckpointRef]) -> pd.DataFrame:
+        """Find checkpoints with the same weights."""
+        from loops_nb.checkpoints import compare
+        from loops_nb.checkpoints.compare.frames import duplicates_frame
+
+        with self.reading() as (storage, shown):
+            opened = self.open(refs, storage, shown=shown)
+            found = compare.duplicates(
+                opened, workers=_WORKERS, progress=_progress_callback(shown, opened, reads_all=False)
+            )
+        read = (
+            f"Read {size(found.bytes_read)} of {size(found.total_bytes)} of weights in {many(len(refs), 'checkpoint')}."
+        )
+        empty = f"No two of {many(len(refs), 'checkpoint')} hold the same weights."
+        return _with_notes(duplicates_frame(found), [read], empty=empty)
+
+
+def _progress_callback(
+    shown: ProgressDisplay, opened: Sequence[RemoteCheckpoint], *, reads_all: bool = True
+) -> Callable[[int, int], None]:
+    """Return a callback that shows how many bytes of the weights were read."""
+    from loops_nb.checkpoints.transfer import ReadProgress
+
+    before = sum(one.bytes_fetched for one in opened)
+    total = None
+    if reads_all:
+        total = sum(sum(info.nbytes for info in one.infos) for one in opened)
+    what = f"Weights of {many(len(opened), 'checkpoint')}"
+
+    def show(_done: int, _of: int) -> None:
+        read = sum(one.bytes_fetched for one in opened) - before
+        shown.update(ReadProgress(what, read, total, read))
+
+    return show
+
+
+Patterns: TypeAlias = str | Sequence[str]
+
+
+def patterns(argument: str, given: Patterns) -> tuple[str, ...]:
+    """Return patterns for names of files, checked.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If one is not a string, or empty.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        given = (given,)
+    found = tuple(given)
+    for pattern in found:
+        if not isinstance(pattern, str) or not pattern:
+            raise InvalidArgumentError(
+                f"{argument} takes patterns such as '*.json', not {pattern!r}.", argument=argument
+            )
+    return found
+
+
+def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
+    """Check the folder of a checkpoint, or all that lie below a folder, against the manifests of their downloads.
+
+    Raises
+    ------
+    VerificationError
+        If a file is missing or is not what was downloaded; with all differences of all folders.
+    InvalidArgumentError
+        If there is no manifest in or below the folder.
+    """
+    from loops_nb.checkpoints import transfer
+    from loops_nb.checkpoints.transfer.filenames import MANIFEST
+
+    top = user_path(folder, argument="folder", kind="folder").absolute()
+    if not top.is_dir():
+        what = "is a file, not a folder" if top.exists() else "does not exist"
+        raise InvalidArgumentError(
+            f"{top} {what}.", argument="folder", hint="%loops verify takes a folder that %loops download made."
+        )
+    found = sorted(path.parent for path in top.rglob(MANIFEST))
+    if not found:
+        raise InvalidArgumentError(
+            f"{top} has no checkpoint that was downloaded: there is no {MANIFEST} in it or below it.",
+            argument="folder",
+            hint="%loops download writes one at its end; an interrupted download has none until it is finished.",
+        )
+    checked = [transfer.verify(one) for one in found]
+    differences: dict[str, str] = {}
+    for one in checked:
+        folder_name = one.folder.relative_to(top)
+        differences |= {str(folder_name / name): what for name, what in one.differences.items()}
+    if differences:
+        raise VerificationError(
+            f"{many(len(differences), 'file')} below {top} {is_or_are(len(differences))} not as downloaded.",
+            differences=differences,
+            hint="The same %loops download fetches what is missing or was changed again.",
+        )
+    return checked
+
+
+def _planned(
+    storage: Storage, refs: Sequence[CheckpointRef], into: Any, include: Patterns, exclude: Patterns
+) -> DownloadPlan:
+    from loops_nb.checkpoints import transfer  # a listing needs none of it
+
+    folder = user_path(into, argument="into", kind="folder")
+    return transfer.plan(
+        storage, refs, folder, include=patterns("include", include), exclude=patterns("exclude", exclude)
+    )
+
+
+def _pair(refs: Sequence[CheckpointRef]) -> Sequence[CheckpointRef]:
+    if len(refs) < 2:  # noqa: PLR2004 - a pair
+        problem = "No checkpoint was named."
+        if refs:
+            problem = f"It takes two different checkpoints to compare; only {refs[0].label} was named."
+        raise InvalidArgumentError(
+            problem,
+            argument="checkpoints",
+            hint="For example: %loops compare k4q95w5/step-50 k4q95w5/step-100",
+        )
+    return refs
+
+
+def _grouped(by: str) -> By | None:
+    if by not in BY:
+        raise InvalidArgumentError(f"by must be {', '.join(BY[:-1])} or {BY[-1]}, not {by!r:.40}.", argument="by")
+    return None if by == "module" else cast("By", by)
+
+
+def _changed_words(found: Comparison) -> list[str]:
+    """Return how many tensors are not the same going by the headers, in a sentence; none if all are."""
+    counts = Counter(change.change for change in found.changes)
+    if not counts:
+        return []
+    said = ", ".join(
+        f"{count:,} with another {what}" if what not in _HAPPENED else f"{count:,} {what}"
+        for what, count in counts.items()
+    )
+    return [f"Tensors that are not the same by their headers: {said}; changes() lists them."]
+
+
+def _with_notes(frame: pd.DataFrame, notes: Sequence[str], *, empty: str = "") -> pd.DataFrame:
+    from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR
+
+    frame.attrs[NOTES_ATTR] = list(notes)
+    if empty and not len(frame):
+        frame.attrs[EMPTY_ATTR] = empty
+    return frame
+
+
+_HAPPENED = ("appeared", "vanished")
+
+
+def _named(chosen: CheckpointSelection) -> list[Named]:
+    if chosen is None:
+        return []
+    if isinstance(chosen, str | Checkpoint | CheckpointRef):
+        return [chosen]
+    if type(chosen).__name__ == "DataFrame":
+        return list(refs_of(chosen))
+    if isinstance(chosen, Iterable):
+        return list(cast("Iterable[Named]", chosen))
+    raise InvalidArgumentError(
+        f"Checkpoints are given as strings, objects of a listing or a DataFrame, not as {type(chosen).__name__}.",
+        argument="checkpoints",
+    )
+
+
+def _named_runs(chosen: RunSelection) -> list[str]:
+    if isinstance(chosen, str | Run):
+        chosen = [chosen]
+    if type(chosen).__name__ == "DataFrame":
+        frame: Any = chosen
+        if "id" not in frame:
+            raise InvalidArgumentError(
+                "This DataFrame has no column 'id', which names the runs.",
+                argument="runs",
+                hint="Keep it when selecting columns.",
+            )
+        chosen = frame["id"].tolist()
+    if not isinstance(chosen, Iterable):
+        raise InvalidArgumentError(
+            f"Runs are given as strings, objects of a listing or a DataFrame, not as {type(chosen).__name__}.",
+            argument="runs",
+        )
+    named = [one.id if isinstance(one, Run) else one for one in chosen]
+    if any(not isinstance(one, str) or not one.strip() for one in named):
+        raise InvalidArgumentError("A run is named by its id, and one of those given is none.", argument="runs")
+    return list(dict.fromkeys(cast("list[str]", named)))
+
+
+def refs_of(frame: Any) -> list[CheckpointRef]:
+    """Return the checkpoints of a frame's rows.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the frame has no column ``id``, or a row none.
+    """
+    if "id" not in frame:
+        raise InvalidArgumentError(
+            "This DataFrame has no column 'id', which names the checkpoints.",
+            argument="checkpoints",
+            hint="Keep it when selecting columns.",
+        )
+    columns = {
+        "run_id": "run_id",
+        "name": "checkpoint_id",
+        "target": "target",
+        "base_model": "base_model",
+        "sync_status": "sync_status",
+    }
+    rows: list[dict[str, Any]] = [{} for _ in range(len(frame))]
+    for field, column in {"id": "id", "size_bytes": "size_bytes", **columns}.items():
+        if column not in frame:
+            continue
+        for row, value in zip(
+            rows, frame[column].astype(object).where(frame[column].notna(), None).tolist(), strict=True
+        ):
+            row[field] = value
+    if any(not isinstance(row["id"], str) or not row["id"] for row in rows):
+        raise InvalidArgumentError(
+            "A row of this DataFrame has no id, so it names no checkpoint.", argument="checkpoints"
+        )
+    return [CheckpointRef(**row) for row in rows]

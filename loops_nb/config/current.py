@@ -1,0 +1,58 @@
+"""The value of a setting for code outside of ``%loops`` lines, such as `loops_nb.experiment` in a script."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from loops_nb.config import SETTINGS, project_files
+
+#: Settings that can be given as an environment variable, with its name.
+VARIABLES = {"capture_environment": "LOOPS_NB_CAPTURE_ENVIRONMENT"}
+_OFF = frozenset({"", "0", "false", "no", "off"})
+#: Values that ``%config`` has set in this process.
+_chosen: dict[str, Any] = {}
+
+
+def choose_setting(name: str, value: Any) -> None:
+    """Set a setting for this process; None goes back to its other sources."""
+    if value is None:
+        _chosen.pop(name, None)
+    else:
+        _chosen[name] = value
+
+
+def current_setting(name: str) -> Any:
+    """Return a setting: from ``%config``, its environment variable, the project's file, or its default.
+
+    Parameters
+    ----------
+    name : str
+        One of `VARIABLES`.
+
+    Raises
+    ------
+    ConfigError
+        If the project's file cannot be read.
+
+    Examples
+    --------
+    >>> current_setting("capture_environment")
+    True
+    """
+    if name in _chosen:
+        return _chosen[name]
+    text = os.environ.get(VARIABLES[name])
+    if text is not None:
+        return text.strip().lower() not in _OFF
+    try:
+        folder = Path.cwd()
+    except OSError:
+        # The working folder was deleted.
+        return SETTINGS[name].default
+    if not project_files(folder):
+        return SETTINGS[name].default
+    from loops_nb.config.project import project_settings  # only where a project has the table
+
+    return project_settings(folder).values.get(name, SETTINGS[name].default)

@@ -1,0 +1,1 @@
+"""Saved weights: checkpoint files, their formats and their records."""

@@ -1,0 +1,85 @@
+"""Arguments and options that several verbs share, and the conversion of their values."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from loops_nb.api.models import AVAILABILITY_MODELS
+from loops_nb.config.time_text import EXAMPLES, age_of_text, time_of_text
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.magics.grammar import Argument, Option, option, switch
+
+_LONGEST_AGE = timedelta(days=100 * 365)
+_TWO_DAYS = timedelta(days=2)
+
+SCOPE = option("--scope", "SCOPE", "'org' lists the whole organisation's, not only your own", choices=("org",))
+TEAM = option("--team", "TEAM_ID", "of this team (its id)", name="team_id", completes="team")
+BASE_MODEL = option("-m --base-model", "MODEL", "only of this base model, e.g. Qwen/Qwen3-8B", completes="base_model")
+SESSION = option(
+    "--session",
+    "SESSION",
+    "session it belongs to; %loops create session makes one",
+    name="session_id",
+    completes="session",
+    required=True,
+)
+AVAILABILITY = option(
+    "--availability", "KIND", "dedicated or spot capacity", name="availability_model", choices=AVAILABILITY_MODELS
+)
+YES = switch("-y --yes", "do not ask first", name="sure")
+REUSE_SESSION = option(
+    "--reuse-session", "SESSION", "reuse that session's deployment", name="reuse_from_session_id", completes="session"
+)
+
+
+def describe_filters(*pairs: tuple[str, object]) -> str:
+    """Return the filters of a listing for a message: "--base-model M and --team T"."""
+    return " and ".join(f"{flag} {value}" for flag, value in pairs if value is not None)
+
+
+def int_option(flags: str, text: str, *, name: str = "", default: int | None = None, repeated: bool = False) -> Option:
+    """Return an option that takes a whole number; parameters as of `option`."""
+    return option(flags, "N", text, name=name, convert=to_int, free_text=True, default=default, repeated=repeated)
+
+
+def id_argument(kind: str, text: str) -> Argument:
+    """Return the argument that names one run, sampler or deployment."""
+    return Argument("id", "ID", text, completes=kind, required=True)
+
+
+def to_int(text: str) -> int:
+    """Convert to a whole number; the client checks its bounds."""
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidArgumentError(f"must be a whole number, not {text[:40]!r}.") from None
+
+
+def to_float(text: str) -> float:
+    """Convert to a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidArgumentError(f"must be a number, not {text[:40]!r}.") from None
+
+
+def age_or_time(text: str) -> timedelta | datetime:
+    """Convert an age (``90m``, ``36h``, ``2d``) or an ISO time, which without an offset is in the local time zone."""
+    age = age_of_text(text)
+    if age is not None and age <= _LONGEST_AGE:
+        return age
+    at = time_of_text(text)
+    if at is None:
+        raise InvalidArgumentError(f"must be an age or a time, not {text[:40]!r}.", hint=EXAMPLES)
+    return at
+
+
+def format_age_or_time(value: timedelta | datetime | None) -> str | None:
+    """Return the text that `age_or_time` converts back."""
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if value >= _TWO_DAYS:
+        return f"{value / timedelta(days=1):g}d"
+    return f"{value / timedelta(hours=1):g}h"

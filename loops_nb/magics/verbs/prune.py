@@ -1,0 +1,84 @@
+"""``%loops prune --run RUN``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.magics.arguments import age_or_time, to_int
+from loops_nb.magics.checkpoint_arguments import TARGET
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.experiment_arguments import MAX, MIN, mode_of
+from loops_nb.magics.grammar import Values, Verb, option, switch
+from loops_nb.magics.verbs.delete import delete_planned
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_KINDS = ("best", "last")
+
+
+def _keep(text: str) -> tuple[str, int]:
+    kind, colon, count = text.partition(":")
+    if kind not in _KINDS or not colon:
+        raise InvalidArgumentError(f"must be best:N or last:N, not {text[:40]!r}.")
+    number = to_int(count)
+    if number < 1:
+        raise InvalidArgumentError(f"must keep at least 1, not {number}.")
+    return kind, number
+
+
+def _run(context: MagicContext, values: Values) -> pd.DataFrame | None:
+    kept = dict(values.keep or ())
+    with context.explain_unknown_id("run", values.run_id):
+        plan = context.loops.checkpoints.plan_pruning(
+            context.resolve_run_id(values.run_id, exact=True),
+            keep_best=kept.get("best", 0),
+            keep_last=kept.get("last", 0),
+            older_than=values.older_than,
+            metric=values.metric,
+            mode=mode_of(values),
+            target=values.target,
+        )
+    if not (values.sure or values.ask) or not plan.items:
+        if plan.items:
+            context.say("This is a plan. Add --ask to be asked and delete, or -y to delete at once.")
+        return plan.frame()
+    return delete_planned(context, plan, sure=values.sure)
+
+
+VERB = Verb(
+    name="prune",
+    summary="delete the checkpoints of a run but the best, the newest and the young; shows the plan unless told to",
+    run=_run,
+    returns_frame=True,
+    options=(
+        option("--run", "RUN", "the run, by its id or name", name="run_id", completes="run", required=True),
+        option(
+            "--keep",
+            "KIND:N",
+            "best:N keeps the N best by the recorded metric, last:N the N newest, of each target",
+            convert=_keep,
+            free_text=True,
+            repeated=True,
+        ),
+        option(
+            "--older-than", "AGE", "only what was saved before: 14d, 36h or a time", convert=age_or_time, free_text=True
+        ),
+        option(
+            "-m --metric", "KEY", "metric that decides which are best; default loss", completes="metric", default="loss"
+        ),
+        MIN,
+        MAX,
+        TARGET,
+        switch("--ask", "show the plan, ask, and delete"),
+        switch("-y --yes", "delete without a question", name="sure"),
+    ),
+    notes="Without --ask or -y it only shows what would go. The best are those by the values recorded on this machine;"
+    " without recorded values it refuses, and a checkpoint without a value is kept. What is in use is kept.",
+    examples=(
+        "%loops prune --keep best:3 --keep last:2 --older-than 14d --run k4q95w5",
+        "%loops prune --keep best:3 -m eval/accuracy --target sampler --run k4q95w5 -y",
+    ),
+    when_interrupted="See what is left: %loops checkpoints RUN.",
+)

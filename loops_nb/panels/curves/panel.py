@@ -1,0 +1,253 @@
+"""The panel of curves: what it is asked for, its report, and its picture."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.panels.bundle import page_code
+from loops_nb.panels.curves.controller import CurvesController
+from loops_nb.panels.curves.messages import ChartSpec
+from loops_nb.panels.curves.report import plot_of, report_of, text_report_of
+from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
+from loops_nb.render.formatting import many
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from loops_nb.charts import Plot
+    from loops_nb.charts.metric_source import MetricSource
+    from loops_nb.charts.series import Axis
+    from loops_nb.panels.curves.messages import CurvesSnapshot
+    from loops_nb.panels.curves.model import ListedCheckpoint
+    from loops_nb.panels.visibility import Visibility
+    from loops_nb.tracking import ExperimentStore
+
+
+_MOST_IN_TITLE = 4
+
+
+class CurvesPanel(LiveWidget):
+    """Curves of training metrics, live while a cell trains: experiments overlaid, with their recorded checkpoints.
+
+    It shows itself when it is a cell's last value, or with `show`.  A static picture of the same stays in the saved
+    notebook.
+
+    Parameters
+    ----------
+    runs
+        Ids of runs or experiments, or names of experiments, also such that do not exist yet; None for the newest
+        experiments, which stay when newer ones are logged, until `show_newer`.
+    key
+        What is drawn first: ``loss`` where that was recorded.
+    axis
+        Along what: ``step``, ``tokens``, ``elapsed`` (seconds since the experiment began) or ``clock``.
+    smoothing
+        How much of the former average stays at each value, from 0 (none) to 0.999.
+    store
+        Where the points are; None for the store that ``loops_nb`` writes to.
+    inside
+        It stands in another panel, which says for both how they stand and how to open them.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If an argument cannot be used.
+    """
+
+    _controller: CurvesController
+
+    def __init__(
+        self,
+        runs: str | list[str] | tuple[str, ...] | None = None,
+        *,
+        key: str = "",
+        axis: Axis = "step",
+        smoothing: float = 0.0,
+        store: MetricSource | None = None,
+        inside: bool = False,
+    ) -> None:
+        wanted = _names(runs)
+        spec = _spec(key, axis, smoothing)
+        self._reported_seq: object = None
+        self._own_store: ExperimentStore | None = None
+        page = page_code("curves.js")
+        source = store
+        if source is None:
+            source = self._own_store = _store()
+
+        def made(tell: Callable[[dict[str, Any]], None], visibility: Visibility) -> CurvesController:
+            line = "" if inside else " ".join(["%loops curves", *map(shlex.quote, wanted or ())])
+            return CurvesController(source, wanted, tell, visibility, title=_title(wanted), line=line, spec=spec)
+
+        super().__init__(made, page)
+        self._controller.start()
+
+    def snapshot_now(self) -> CurvesSnapshot:
+        """Return everything that is shown now."""
+        return self._controller.snapshot()
+
+    def set_listed_checkpoints(self, listed: Sequence[ListedCheckpoint]) -> None:
+        """Put checkpoints on the curves that the service knows of, those that were recorded not twice."""
+        self._controller.set_listed_checkpoints(listed)
+
+    def show_newer(self) -> None:
+        """Show the newest experiments in place of those that are shown; of named ones nothing changes."""
+        self._controller.show_newest()
+
+    def told(self, width: int = 120) -> str:
+        """Return what is shown now in words, for a terminal."""
+        self._controller.update()
+        return text_report_of(self._controller, width=width)
+
+    @property
+    def picture(self) -> Plot:
+        """What is shown now as a picture that needs no page: ``panel.picture.save("curves.svg")``."""
+        self._controller.update()
+        return self._controller.read(lambda model: plot_of(model, self._controller.first_spec))
+
+    def figure(self, key: str = "") -> Figure:
+        """Draw a metric of the shown experiments with matplotlib.
+
+        Parameters
+        ----------
+        key : str, default ""
+            The metric; empty for the one that the panel opens with.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            To be changed, and saved by its ``savefig``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If nothing is recorded of it.
+
+        Examples
+        --------
+        >>> panel.figure("eval/loss").savefig("eval-loss.pdf")
+        """
+        self._controller.update()
+        spec = self._controller.first_spec
+        spec = msgspec.structs.replace(spec, key=key) if key else spec
+        return self._controller.read(lambda model: plot_of(model, spec)).figure
+
+    def frame(self, keys: Sequence[str] | str | None = None) -> pd.DataFrame:
+        """Return every recorded value of the shown experiments.
+
+        Parameters
+        ----------
+        keys : str or sequence of str, optional
+            Only these metrics; by default all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per point: id, experiment and key (string), step (int64), at (datetime64, UTC), tokens and value
+            (float64) and attempt (int32).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If none of the experiments has a key.
+
+        Examples
+        --------
+        >>> panel.frame("loss").groupby("experiment")["value"].min()
+        """
+        from loops_nb.panels.curves.export import values_frame  # pandas
+
+        self._controller.update()
+        chosen = [keys] if isinstance(keys, str) else None if keys is None else list(keys)
+        return self._controller.read(lambda model: values_frame(model, chosen))
+
+    def __repr__(self) -> str:
+        return f"<CurvesPanel of {many(len(self._controller.metadata.runs), 'experiment')}>"
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        super()._tell(message)
+        self._renew_report_when_due()
+
+    # The report.
+
+    def _renew_report_when_due(self) -> None:
+        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
+            self._renew_report()
+
+    def _renew_report(self) -> None:
+        # Not waited for: who closes the panel waits for the thread that may be here.
+        if not self._closing.acquire(blocking=False):
+            return
+        try:
+            if self._is_closed or self._marks is None:
+                return
+            self._publish(0, self._report(live=True), update=True)
+        finally:
+            self._closing.release()
+
+    def _cell_ended(self) -> None:
+        self._controller.update()
+        if self._controller.version() != self._reported_seq:
+            self._renew_report()
+
+    def _report(self, *, live: bool) -> dict[str, str]:
+        self._reported_at = time.monotonic()
+        self._reported_seq = self._controller.version()
+        return report_of(self._controller, live=live)
+
+    def _words(self, width: int) -> str:
+        return self.told(width)
+
+    def _look_now(self) -> None:
+        self._controller.update()
+
+    def _let_go(self) -> None:
+        if self._own_store is not None:
+            self._own_store.close()
+
+
+def _title(wanted: Sequence[str] | None) -> str:
+    if wanted is None:
+        return "Curves"
+    # A pattern or a filter gives ids, a row of which says nothing; the legend has the names.
+    return f"Curves of {len(wanted)} experiments" if len(wanted) > _MOST_IN_TITLE else f"Curves of {', '.join(wanted)}"
+
+
+def _names(runs: Any) -> list[str] | None:
+    if runs is None:
+        return None
+    given = [runs] if isinstance(runs, str) else list(runs)
+    # A run, an experiment, or a row of either's frame may be given where an id is expected.
+    names = [each if isinstance(each, str) else getattr(each, "id", None) for each in given]
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise InvalidArgumentError(
+            "runs are given by their ids or names, as texts.", argument="runs", hint='For example: ["k4q95w5"]'
+        )
+    return [str(name).strip() for name in names] or None
+
+
+def _spec(key: Any, axis: Any, smoothing: Any) -> ChartSpec:
+    from loops_nb.charts.ema import MAX_WEIGHT
+    from loops_nb.charts.series import AXES  # numpy
+
+    if not isinstance(key, str):
+        raise InvalidArgumentError(f"key is a text such as loss, not {key!r}.", argument="key")
+    if axis not in AXES:
+        raise InvalidArgumentError(f"axis is one of {', '.join(AXES)}, not {axis!r}.", argument="axis")
+    if not isinstance(smoothing, int | float) or not 0 <= smoothing <= MAX_WEIGHT:
+        raise InvalidArgumentError(f"smoothing is from 0 to {MAX_WEIGHT}, not {smoothing!r}.", argument="smoothing")
+    return ChartSpec(key=key, axis=axis, smoothing=float(smoothing))
+
+
+def _store() -> ExperimentStore:
+    from loops_nb.tracking import ExperimentStore  # only when none was given
+
+    return ExperimentStore()

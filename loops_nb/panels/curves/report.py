@@ -1,0 +1,133 @@
+"""Static report of a curves panel: a plot, a table of values, and the parameters that differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loops_nb.charts.curves import CurvePoint, CurveSeries, curves
+from loops_nb.charts.number_format import nothing_recorded
+from loops_nb.panels.curves.best import told_best
+from loops_nb.panels.report.html import ONE_OF_TWO, REPORT_CLASS
+from loops_nb.render.formatting import MISSING, many
+from loops_nb.render.tables import Field, Table, as_text, page, rows_html, sentence
+from loops_nb.tracking.metric_mode import infer_mode
+
+if TYPE_CHECKING:
+    from loops_nb.charts import Plot
+    from loops_nb.charts.series import Axis
+    from loops_nb.panels.curves.controller import CurvesController
+    from loops_nb.panels.curves.messages import ChartSpec, CurveMark, CurveRun, CurvesMetadata
+    from loops_nb.panels.curves.model import CurveModel
+
+_WIDTH = 120
+_MOST_PARAMS = 20
+
+
+def plot_of(model: CurveModel, spec: ChartSpec) -> Plot:
+    """Draw what a panel shows as a picture that needs no page."""
+    key = model.key(spec.key)
+    drawn = [_drawn(model, run, key, spec.axis) for run in model.metadata.runs] if key else []
+    lines = [line for line in drawn if len(line.history)]
+    return curves(
+        lines, key=key, axis=spec.axis, smoothing=spec.smoothing, notes=_instead(model, key, is_empty=not lines)
+    )
+
+
+def report_of(controller: CurvesController, *, live: bool) -> dict[str, str]:
+    """Return the report as HTML and as text."""
+    plot, head = _read(controller)
+    is_unread = _is_unread(controller, head)
+    shown = sentence(controller.read_error) if is_unread else plot._repr_mimebundle_()["text/html"]
+    parts = [sentence(controller.title, is_heading=True), shown]
+    if head.more_marks:
+        parts.append(sentence(_older_marks(head)))
+    params = _params(head)
+    if params.fields:
+        parts += rows_html(params, "Parameters that differ")
+    if controller.line:
+        parts.append(sentence("To see it live, type in a notebook:", code=controller.line))
+    return {
+        "text/html": page(parts, classes=REPORT_CLASS, style=ONE_OF_TWO if live else ""),
+        "text/plain": _text(controller, plot, head, _WIDTH),
+    }
+
+
+def text_report_of(controller: CurvesController, *, width: int) -> str:
+    """Return the report as text; nothing is drawn, so matplotlib is not imported."""
+    plot, head = _read(controller)
+    return _text(controller, plot, head, width)
+
+
+def _text(controller: CurvesController, plot: Plot, head: CurvesMetadata, width: int) -> str:
+    text = [controller.title, controller.read_error if _is_unread(controller, head) else repr(plot)]
+    if head.more_marks:
+        text.append(_older_marks(head))
+    params = _params(head)
+    if params.fields:
+        text += ["", "Parameters that differ", as_text(params, width)]
+    return "\n".join(text)
+
+
+def _read(controller: CurvesController) -> tuple[Plot, CurvesMetadata]:
+    return controller.read(lambda model: (plot_of(model, controller.first_spec), model.metadata))
+
+
+def _is_unread(controller: CurvesController, head: CurvesMetadata) -> bool:
+    # What cannot be read is not what is not there.
+    return bool(controller.read_error) and not head.runs
+
+
+def _instead(model: CurveModel, key: str, *, is_empty: bool) -> list[str]:
+    """Return what there is in place of what was asked for in vain."""
+    head = model.metadata
+    notes = [head.waiting or nothing_recorded(head.missing, [])] if head.missing else []
+    notes += _not_drawn(head)
+    if is_empty and head.keys:
+        notes.append(nothing_recorded([key], model.all_keys()))
+    return [*told_best(model.lines(key), head, infer_mode(key)), *notes]
+
+
+def _older_marks(head: CurvesMetadata) -> str:
+    return f"{many(head.more_marks, 'older mark')} not drawn."
+
+
+def _not_drawn(head: CurvesMetadata) -> list[str]:
+    shown, more = len(head.runs), head.more_runs + head.newer_runs
+    if not more:
+        return []
+    if head.is_named:
+        return [f"{shown:,} of {shown + more:,} experiments are drawn, the newest, so that none is called the best."]
+    if head.newer_runs:
+        newer = f"{head.newer_runs:,} of the others began later: panel.show_newer() shows the newest."
+        return [f"{shown} of {shown + more:,} experiments shown. {newer}"]
+    return [f"{shown} newest of {shown + more:,} experiments shown; others when they are named."]
+
+
+def _drawn(model: CurveModel, run: CurveRun, key: str, axis: Axis) -> CurveSeries:
+    marks = ((mark, _at(mark, run, axis)) for mark in model.metadata.marks if mark.run == run.id)
+    points = [
+        CurvePoint(at, f"{mark.name}: {mark.uri}" if mark.uri else mark.name) for mark, at in marks if at is not None
+    ]
+    return CurveSeries(run.name, run.style, model.history(run.id, key), points)
+
+
+def _at(mark: CurveMark, run: CurveRun, axis: Axis) -> float | None:
+    return {"step": mark.step, "tokens": mark.tokens, "elapsed": (mark.at - run.began) / 1000, "clock": mark.at / 1000}[
+        axis
+    ]
+
+
+def _params(head: CurvesMetadata) -> Table:
+    if not head.params:
+        return Table([])
+    rows = head.params[:_MOST_PARAMS]
+    fields = [Field("Parameter", [row.name for row in rows])]
+    fields += [
+        Field(run.name, [_cell(row.values[place]) for row in rows], rank=place) for place, run in enumerate(head.runs)
+    ]
+    more = len(head.params) - len(rows) + head.more_params
+    return Table(fields, [f"{many(more, 'more parameter')} that differ: %loops params"] if more else [])
+
+
+def _cell(value: str | None) -> str:
+    return MISSING if value is None else value

@@ -1,0 +1,1 @@
+"""The panel of samples: prompts down, steps across."""

@@ -1,0 +1,1 @@
+"""The public clients, `Loops` and `AsyncLoops`, and the resources they own."""

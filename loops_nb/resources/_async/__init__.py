@@ -1,0 +1,1 @@
+"""Generated async twins of the modules one level up."""

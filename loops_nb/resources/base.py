@@ -1,0 +1,36 @@
+"""Base class of the resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from loops_nb.api.models import CheckpointFile
+from loops_nb.client.pagination import PageWalk
+from loops_nb.client.request import Request
+from loops_nb.client.transport import Transport
+from loops_nb.resources.frames import frame_decoder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Resource:
+    """A group of routes over one transport.
+
+    Parameters
+    ----------
+    transport : Transport
+        It is shared by all resources of a client.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def _files(self, walk: PageWalk) -> Iterator[CheckpointFile]:
+        for page in self._transport.pages(walk):
+            for file in page.files:  # noqa: UP028 - async generators have no `yield from`
+                yield file
+
+    def _frame(self, request: Request[Any], kind: str) -> pd.DataFrame:
+        return self._transport.send(request.with_decoder(frame_decoder(kind)))

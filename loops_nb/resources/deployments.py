@@ -1,0 +1,348 @@
+"""``loops.deployments``: the capacity that runs execute on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from loops_nb.api.models import CheckpointFile, Deactivated, Deployment, DeploymentMetrics, LogLine
+from loops_nb.client.operations import deployments
+from loops_nb.resources.base import Resource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from loops_nb.panels import DeploymentsPanel
+
+# Inside the class the name `list` is the method.
+LogLines: TypeAlias = list[LogLine]
+
+
+class Deployments(Resource):
+    """Loops deployments: list, inspect, wait for, watch and end them."""
+
+    def list(self, *, scope: str | None = None) -> list[Deployment]:
+        """List deployments (``GET /v1/loops/deployments``).
+
+        Parameters
+        ----------
+        scope : {"org"}, optional
+            Deployments of the whole organisation; default is the caller's own.
+
+        Returns
+        -------
+        list of Deployment
+            In the order of the service.
+
+        Examples
+        --------
+        >>> running = [one for one in loops.deployments.list() if one.status.name == "RUNNING"]
+        """
+        return self._transport.send(deployments.list_(scope=scope))
+
+    def frame(self, *, scope: str | None = None) -> pd.DataFrame:
+        """List deployments as a DataFrame (``GET /v1/loops/deployments``).
+
+        Parameters
+        ----------
+        scope : {"org"}, optional
+            As in `list`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a deployment; columns of the kind ``deployments`` in `loops_nb.frames`.
+
+        Examples
+        --------
+        >>> df = loops.deployments.frame(scope="org")
+        """
+        return self._frame(deployments.list_(scope=scope), "deployments")
+
+    def get(self, deployment_id: str) -> Deployment:
+        """Fetch a deployment (``GET /v1/loops/deployments/{deployment_id}``).
+
+        Parameters
+        ----------
+        deployment_id : str
+            Id of the Loops deployment.
+
+        Returns
+        -------
+        Deployment
+            The deployment.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such deployment.
+
+        Examples
+        --------
+        >>> loops.deployments.get("dep_1").status.name
+        'RUNNING'
+        """
+        return self._transport.send(deployments.get(deployment_id))
+
+    def deactivate(self, deployment_id: str) -> Deactivated:
+        """Shut a deployment down (``POST /v1/loops/deployments/{deployment_id}/deactivate``); checkpoints stay.
+
+        Parameters
+        ----------
+        deployment_id : str
+            Id of the Loops deployment.
+
+        Returns
+        -------
+        Deactivated
+            Receipt with the ``id``.
+
+        Raises
+        ------
+        OutcomeUnknownError
+            If the answer was lost; the request is not sent twice.
+
+        Examples
+        --------
+        >>> loops.deployments.deactivate("dep_1")
+        """
+        return self._transport.send(deployments.deactivate(deployment_id))
+
+    def logs(
+        self,
+        deployment_id: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        direction: str | None = None,
+        limit: int | None = 500,
+        min_level: str | None = None,
+    ) -> LogLines:
+        """Fetch log lines of the trainer (``GET /v1/loops/deployments/{deployment_id}/logs``).
+
+        Parameters
+        ----------
+        deployment_id : str
+            Id of the Loops deployment.
+        start, end : datetime.datetime, optional
+            With a time zone; default is the last 30 minutes, 7 days at most.
+        direction : {"asc", "desc"}, optional
+            Order of time; default is newest first.
+        limit : int, default 500
+            1 to 1000 lines.
+        min_level : {"DEBUG", "INFO", "WARNING", "ERROR"}, optional
+            Lowest level; setting it leaves out lines without a level.
+
+        Returns
+        -------
+        list of LogLine
+            In that order.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> for line in loops.deployments.logs("dep_1", min_level="ERROR"):
+        ...     print(line.message)
+        """
+        return self._transport.send(
+            deployments.logs(deployment_id, start=start, end=end, direction=direction, limit=limit, min_level=min_level)
+        )
+
+    def logs_frame(
+        self,
+        deployment_id: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        direction: str | None = None,
+        limit: int | None = 500,
+        min_level: str | None = None,
+    ) -> pd.DataFrame:
+        """Fetch log lines as a DataFrame (``GET /v1/loops/deployments/{deployment_id}/logs``).
+
+        Parameters
+        ----------
+        deployment_id, start, end, direction, limit, min_level
+            As in `logs`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a line; columns of the kind ``logs`` in `loops_nb.frames`.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> df = loops.deployments.logs_frame("dep_1", limit=1000)
+        """
+        request = deployments.logs(
+            deployment_id, start=start, end=end, direction=direction, limit=limit, min_level=min_level
+        )
+        return self._frame(request, "logs")
+
+    def metrics(
+        self,
+        deployment_id: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        step_seconds: int | None = None,
+        time_divisor_seconds: int | None = None,
+    ) -> DeploymentMetrics:
+        """Fetch system metrics (``POST /v1/loops/deployments/{deployment_id}/metrics``), not training metrics.
+
+        Parameters
+        ----------
+        deployment_id : str
+            Id of the Loops deployment.
+        start, end : datetime.datetime, optional
+            With a time zone.
+        step_seconds : int, optional
+            Seconds between points; default depends on the range.
+        time_divisor_seconds : int, optional
+            Unit of rates in seconds; default is per second.
+
+        Returns
+        -------
+        DeploymentMetrics
+            Series of ``{value, timestamp}``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> loops.deployments.metrics("dep_1", step_seconds=60).gpu_utilization
+        """
+        return self._transport.send(
+            deployments.metrics(
+                deployment_id,
+                start=start,
+                end=end,
+                step_seconds=step_seconds,
+                time_divisor_seconds=time_divisor_seconds,
+            )
+        )
+
+    def debug_files(self, deployment_id: str, *, page_size: int = 1000) -> Iterator[CheckpointFile]:
+        """Iterate over the files of the debug archive, fetching pages as needed.
+
+        Route: ``GET /v1/loops/deployments/{deployment_id}/debug_archive/files``.
+
+        Parameters
+        ----------
+        deployment_id : str
+            Id of the Loops deployment.
+        page_size : int, default 1000
+            Files a request, 1 to 1000.
+
+        Yields
+        ------
+        CheckpointFile
+            A file with its presigned URL, which expires and is a secret.
+
+        Raises
+        ------
+        EndlessPagesError
+            If the pages of the service do not end; what came before is valid.
+
+        Examples
+        --------
+        >>> for file in loops.deployments.debug_files("dep_1"):
+        ...     print(file.relative_file_name)
+        """
+        return self._files(deployments.debug_files(deployment_id, page_size=page_size))
+
+    def wait(
+        self, deployment_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False
+    ) -> Deployment:
+        """Wait until a deployment is in a state, and return it (``GET /v1/loops/deployments``).
+
+        Parameters
+        ----------
+        deployment_id : str
+            Id of the Loops deployment.
+        until : str, default "RUNNING"
+            A state of deployments.  Of ``CREATED``, ``DEPLOYING`` and ``RUNNING`` a later one counts too.
+        timeout : float, optional
+            Seconds to wait at most; default is no limit.
+        quiet : bool, default False
+            Write nothing.
+
+        Returns
+        -------
+        Deployment
+            The deployment in that state.
+
+        Raises
+        ------
+        NeverReachedError
+            As soon as it is clear that the deployment will not reach the state.
+        WaitTimeoutError
+            If it took longer than ``timeout``.
+        NotFoundError
+            If there is no such deployment.
+        InvalidArgumentError
+            If an argument cannot be used.
+
+        Examples
+        --------
+        >>> loops.deployments.wait("dep_1", timeout=900)
+        """
+        from loops_nb.live import wait as waiting  # the poller is needed only here
+
+        return waiting.wait(
+            self._transport.config, waiting.DeploymentCondition(deployment_id, until), timeout=timeout, quiet=quiet
+        )
+
+    def watch(
+        self,
+        *,
+        scope: str | None = None,
+        notify: bool = False,
+        interval: float | None = None,
+        time_zone: str = "local",
+    ) -> DeploymentsPanel:
+        """Show all Loops deployments in a panel that updates live.
+
+        Parameters
+        ----------
+        scope : {"org"}, optional
+            As in `list`.
+        notify : bool, default False
+            Raise a browser notification when something ends, where the browser allows it.
+        interval : float, optional
+            Seconds between two polls while something changes; default is unchanged.
+        time_zone : str, default "local"
+            Zone of the times in the static report.
+
+        Returns
+        -------
+        DeploymentsPanel
+            A widget; its ``frame`` is the newest listing.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used.
+
+        Examples
+        --------
+        >>> loops.deployments.watch()
+        """
+        from loops_nb import panels  # widgets take 40 ms to import
+
+        return panels.DeploymentsPanel(
+            self._transport, scope=scope, notify=notify, interval=interval, time_zone=time_zone
+        )

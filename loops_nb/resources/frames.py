@@ -1,0 +1,51 @@
+"""DataFrames of answers, for both flavours of the client; pandas is imported when the first one is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from loops_nb.client.config import ClientConfig
+from loops_nb.client.frame_connections import CONNECTION_ATTR, token_of
+from loops_nb.client.responses import readable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _frames() -> ModuleType:
+    # pandas takes 0.2 s to import.
+    from loops_nb import frames
+
+    return frames
+
+
+def frame_decoder(kind: str) -> Callable[[bytes], pd.DataFrame]:
+    """Return the function that decodes the body of a listing as a frame of a kind, such as ``samplers``."""
+
+    def decode(body: bytes) -> pd.DataFrame:
+        build: Callable[[bytes], pd.DataFrame] = getattr(_frames(), f"{kind}_frame")
+        return build(body)
+
+    return decode
+
+
+def runs_frame(runs: bytes, deployments: bytes | None) -> pd.DataFrame:
+    """Return the frame of a listing of runs, with the states of a listing of deployments."""
+    with readable():
+        frame: pd.DataFrame = _frames().runs_frame(runs, deployments=deployments)
+    return frame
+
+
+def files_frame(pages: Sequence[bytes], *, urls: bool) -> pd.DataFrame:
+    """Return the frame of the pages of a file listing."""
+    with readable():
+        frame: pd.DataFrame = _frames().files_frame(pages, urls=urls)
+    return frame
+
+
+def with_origin(frame: pd.DataFrame, config: ClientConfig) -> pd.DataFrame:
+    """Note in a frame which client it came from, for the methods of ``df.loops`` that use the network."""
+    frame.attrs[CONNECTION_ATTR] = token_of(config)
+    return frame

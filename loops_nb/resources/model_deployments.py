@@ -1,0 +1,138 @@
+"""``loops.model_deployments``: the model deployments behind samplers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from loops_nb.api.models import LogLine, ModelDeployment
+from loops_nb.client.operations import server
+from loops_nb.resources.base import Resource
+
+
+class ModelDeployments(Resource):
+    """The model deployments behind samplers, by ``sampler.model_id`` and ``sampler.deployment_id``."""
+
+    def get(self, model_id: str, deployment_id: str) -> ModelDeployment:
+        """Fetch a model deployment (``GET /v1/models/{model_id}/deployments/{deployment_id}``).
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            As in a sampler.
+
+        Returns
+        -------
+        ModelDeployment
+            With its ``status``.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such deployment.
+
+        Examples
+        --------
+        >>> sampler = loops.samplers.get("samp_1")
+        >>> loops.model_deployments.get(sampler.model_id, sampler.deployment_id).status
+        'ACTIVE'
+        """
+        return self._transport.send(server.model_deployment(model_id, deployment_id))
+
+    def deactivate(self, model_id: str, deployment_id: str) -> dict[str, Any]:
+        """End a model deployment (``POST /v1/models/{model_id}/deployments/{deployment_id}/deactivate``).
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            As in a sampler.
+
+        Returns
+        -------
+        dict
+            The answer of the service; it has no documented shape.
+
+        Raises
+        ------
+        OutcomeUnknownError
+            If the answer was lost; the request is not sent twice.
+
+        Examples
+        --------
+        >>> loops.model_deployments.deactivate("mod_1", "dep_1")
+        """
+        return self._transport.send(server.deactivate_model_deployment(model_id, deployment_id))
+
+    def logs(
+        self,
+        model_id: str,
+        deployment_id: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        direction: str | None = None,
+        limit: int | None = 500,
+        min_level: str | None = None,
+    ) -> list[LogLine]:
+        """Fetch log lines (``GET /v1/models/{model_id}/deployments/{deployment_id}/logs``).
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            As in a sampler.
+        start, end : datetime.datetime, optional
+            With a time zone; default is the last 30 minutes, 7 days at most.
+        direction : {"asc", "desc"}, optional
+            Order of time; default is newest first.
+        limit : int, default 500
+            1 to 1000 lines.
+        min_level : {"DEBUG", "INFO", "WARNING", "ERROR"}, optional
+            Lowest level; setting it leaves out lines without a level.
+
+        Returns
+        -------
+        list of LogLine
+            In that order.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> lines = loops.model_deployments.logs("mod_1", "dep_1", limit=100)
+        """
+        return self._transport.send(
+            server.model_deployment_logs(
+                model_id, deployment_id, start=start, end=end, direction=direction, limit=limit, min_level=min_level
+            )
+        )
+
+    def search_logs(
+        self, model_id: str, deployment_id: str, *, start: datetime | None = None, end: datetime | None = None
+    ) -> list[LogLine]:
+        """Fetch log lines by the older route (``POST /v1/models/{model_id}/deployments/{deployment_id}/logs``).
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            As in a sampler.
+        start, end : datetime.datetime, optional
+            With a time zone, 7 days at most.
+
+        Returns
+        -------
+        list of LogLine
+            In the order of the service.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> lines = loops.model_deployments.search_logs("mod_1", "dep_1")
+        """
+        return self._transport.send(server.search_model_deployment_logs(model_id, deployment_id, start=start, end=end))

@@ -1,0 +1,1 @@
+"""Other trackers that an experiment is logged to as well."""

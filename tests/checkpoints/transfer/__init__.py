@@ -1,0 +1,1 @@
+"""Tests of downloads, from honest and from hostile servers."""

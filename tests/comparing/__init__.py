@@ -1,1 +1,0 @@
-"""Checkpoints beside each other."""

@@ -1,1 +1,0 @@
-"""Tests of `loops_nb.curves` and of the curve panel."""

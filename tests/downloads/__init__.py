@@ -1,1 +1,0 @@
-"""Bringing checkpoints home from servers of every kind."""

@@ -1,0 +1,109 @@
+"""Charts of groups, and against a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.panels import CurvesPanel
+from loops_nb.panels.curves.messages import ChartSpec
+from loops_nb.panels.curves.model import ClientView, CurveModel
+from tests.panels.curves.fake_page import Page, floats
+from tests.panels.curves.memory_store import MemoryStore
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    made = MemoryStore()
+    for rate in (1, 2):
+        for seed in range(2):
+            run = made.begin(f"lr{rate}-s{seed}", params={"lr": rate, "seed": seed})
+            made.log(run, "loss", [float(rate * 10 + seed * 2 + step) for step in range(5)])
+    return made
+
+
+@pytest.fixture
+def page(store: MemoryStore) -> Iterator[Page]:
+    made = Page(store)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("band", "half"), [("std", np.sqrt(2)), ("minmax", 1.0), ("quartiles", 0.5)], ids=["std", "minmax", "quartiles"]
+)
+@pytest.mark.parametrize("by", ["lr", "seedless"])
+def test_groups_are_means_with_a_band(by: str, band: str, half: float, page: Page) -> None:
+    page.plot(key="loss", group_by=by, band=band)
+    assert page.chart is not None
+    assert [len(each["members"]) for each in page.chart["compared"]] == [2, 2]
+    assert [each["style"] for each in page.chart["compared"]] == [0, 1]
+    assert page.lines[0]["y"] == [11.0, 12, 13, 14, 15]
+    (low, high) = (floats(page.chart["lines"][0][edge]) for edge in ("lo", "hi"))
+    assert low == pytest.approx([11 - half + step for step in range(5)])
+    assert high == pytest.approx([11 + half + step for step in range(5)])
+    assert page.chart["lines"][1]["stats"]["last"] == 25.0
+    assert page.chart["notes"]
+
+
+@pytest.mark.parametrize(("against", "values"), [("difference", [10.0] * 5), ("ratio", [2.0, 22 / 12])])
+def test_lines_are_compared_with_a_baseline(against: str, values: list[float], page: Page) -> None:
+    page.plot(key="loss", baseline="ex-0", against=against)
+    assert page.chart is not None
+    assert [each["id"] for each in page.chart["compared"]] == ["ex-0", "ex-1", "ex-2", "ex-3"]
+    expected = [(20 + step) / (10 + step) for step in range(5)] if against == "ratio" else values
+    assert page.lines[2]["y"] == pytest.approx(expected)
+    assert page.lines[0]["y"] == [1.0 if against == "ratio" else 0.0] * 5
+    assert page.chart["compared"][0]["label"].endswith("(baseline)")
+
+
+def test_groups_are_compared_with_the_group_of_the_baseline(page: Page) -> None:
+    page.plot(key="loss", group_by="lr", baseline="ex-1")
+    assert page.lines[1]["y"] == pytest.approx([10.0] * 5)
+
+
+def test_a_new_point_of_a_member_moves_its_group(store: MemoryStore, page: Page) -> None:
+    page.plot(key="loss", group_by="lr")
+    store.log("ex-0", "loss", [100.0], first=5)
+    page.wait(lambda: page.lines[0]["x"][-1] == 5)
+    assert page.lines[0]["y"][-1] == 100.0
+    assert page.of("append") == []
+
+
+def test_a_parameter_that_nothing_has_is_said(page: Page) -> None:
+    page.plot(key="loss", group_by="no such parameter")
+    assert page.chart is not None
+    assert page.chart["lines"] == []
+    assert "no such parameter" in page.chart["notes"][0]
+
+
+def test_long_groups_are_as_small_as_their_room(store: MemoryStore) -> None:
+    for number in range(8):
+        store.fill(f"ex-{number % 4}", f"long {number // 4}", np.random.default_rng(number).normal(size=50_000))
+    model = CurveModel(store, None)
+    model.read()
+    chart = model.draw(ClientView(ChartSpec(key="long 0", group_by="lr", columns=300), charts=12))
+    assert chart is not None
+    assert [len(line.x) // 4 <= 300 for line in chart.lines] == [True, True]
+
+
+def test_a_panel_has_its_values_as_a_frame_and_a_figure(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loops_nb.panels.curves.panel.page_code", lambda _: "export default { render() {} }")
+    store.log("ex-0", "reward", [1.0])
+    panel = CurvesPanel(store=store)
+    try:
+        frame = panel.frame()
+        assert len(frame) == 21
+        assert list(frame.columns) == ["id", "experiment", "key", "step", "at", "tokens", "value", "attempt"]
+        assert panel.frame("reward")["value"].tolist() == [1.0]
+        assert panel.figure("reward").axes
+        assert panel.figure().axes[0].get_lines()
+        with pytest.raises(InvalidArgumentError, match="rewards"):
+            panel.frame(["rewards"])
+        with pytest.raises(InvalidArgumentError, match="no picture"):
+            panel.figure("rewards")
+    finally:
+        panel.close()

@@ -1,0 +1,1 @@
+"""Tests of formatting, tables and status lines."""

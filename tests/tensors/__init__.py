@@ -1,1 +1,0 @@
-"""Tests of `loops_nb.tensors`."""

@@ -1,0 +1,1 @@
+"""Tests of the readers of other trackers' files, without these trackers."""
