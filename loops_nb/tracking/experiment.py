@@ -359,6 +359,8 @@ class Experiment:
         from loops_nb.tracking.sinks.sink_writer import SinkWriter  # most experiments have none
 
         self._writer = SinkWriter(self._writer, self._session, name)
+        self.params = LaterValues(self._session, "params", self._writer)
+        self.summary = LaterValues(self._session, "summary", self._writer)
 
     def record_environment(self, capture: EnvironmentCapture) -> None:
         """Record what this process runs in, once it is captured; `loops_nb.experiment` calls it."""
@@ -559,9 +561,10 @@ def experiment(
     project : str, optional
         Project that it belongs to, 1 to 200 characters.  Only experiments of this project, or of none, are resumed by
         their name; one without a project belongs to it then.
-    sink : {"mlflow"}, optional
-        Another tracker that gets what is logged as well, on a thread of its own: points, parameters given here, tags,
-        notes and saves, in the project as its experiment.  If it fails, one warning says so and the training goes on.
+    sink : {"mlflow", "trackio"}, optional
+        Another tracker that gets what is logged as well, on a thread of its own: points, parameters and summary
+        (those that are set later too), tags, notes and saves, in the project of this name.  If it fails, one warning
+        says so and the training goes on.
 
     Returns
     -------

@@ -187,6 +187,25 @@ def sink_to_mlflow(uri: str) -> None:
     with loops_nb.experiment("base", params={"lr": 1e-3}, tags=["t"], project="proj", sink="mlflow") as exp:
         for step in range(50):
             exp.log({"train/loss": 1 / (step + 1), "odd@key": math.nan}, step=step)
+        exp.params.update({"warmup": 100, "lr": 2e-3})
+        exp.summary.update(accuracy=0.93, verdict="good")
         exp.note("a note")
     open_until_the_end = loops_nb.experiment("open", project="proj", sink="mlflow")
     open_until_the_end.log(loss=2.5)
+
+
+def sink_to_trackio() -> None:
+    """An experiment that goes to Trackio as well, beside a run of Trackio's own; its end is that of the process."""
+    import trackio
+
+    import loops_nb
+
+    trackio.init(project="own", name="own", embed=False)
+    with loops_nb.experiment("base", params={"lr": 1e-3, "_x": 1}, tags=["t"], project="proj", sink="trackio") as exp:
+        for step in range(50):
+            exp.log({"train/loss": 1 / (step + 1), "time": 7}, step=step)
+        exp.params.update({"warmup": 100, "lr": 2e-3, "opt": {"beta": 0.9}})
+        exp.note("a note")
+    exp.summary["accuracy"] = 0.93
+    loops_nb.experiment("open", project="proj", sink="trackio").log(loss=2.5)
+    trackio.log({"loss": 1.0})

@@ -14,13 +14,16 @@ from typing import Protocol
 
 from loops_nb.errors import InvalidArgumentError, one_line
 from loops_nb.tracking import process_end
-from loops_nb.tracking.entries import EndEntry, Entry, RequestLogChunk, SessionEntry, WriteSession, now
+from loops_nb.tracking.entries import EndEntry, Entry, RequestLogChunk, SessionEntry, UpdateEntry, WriteSession, now
 from loops_nb.tracking.warn import print_warning, warn
 from loops_nb.tracking.writer import EntryWriter
 
 logger: logging.Logger = logging.getLogger(__name__)
 #: Modules and classes of the sinks.
-SINKS = {"mlflow": ("loops_nb.tracking.sinks.mlflow", "MlflowSink")}
+SINKS = {
+    "mlflow": ("loops_nb.tracking.sinks.mlflow", "MlflowSink"),
+    "trackio": ("loops_nb.tracking.sinks.trackio", "TrackioSink"),
+}
 _MOST_WAITING = 100_000
 _MOST_AT_ONCE = 1_000
 _PAUSE_SECONDS = 0.5
@@ -85,7 +88,8 @@ class SinkWriter:
         if self._entries.qsize() >= _MOST_WAITING:
             self._give_up(f"it takes less than is logged: {_MOST_WAITING:,} calls of log wait for it")
             return
-        self._is_ended = isinstance(entry, EndEntry)
+        # What is set after the end does not open the experiment again.
+        self._is_ended = isinstance(entry, EndEntry) or (self._is_ended and isinstance(entry, UpdateEntry))
         self._entries.put(entry)
 
     def emit_warnings(self) -> None:
