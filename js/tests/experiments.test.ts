@@ -143,6 +143,8 @@ const until = vi.waitFor;
 
 afterEach(() => {
   for (const board of [...open]) board.close();
+  // What was chosen is kept on the page until a kernel confirms it.
+  Reflect.deleteProperty(globalThis, Symbol.for("loops_nb.unconfirmedChoices"));
 });
 
 async function opened(count = 8, more: Partial<ExperimentsSnapshot> = {}, around = {}): Promise<Board> {
@@ -246,6 +248,42 @@ describe("columns", () => {
     board.press("Escape", board.one(".chooser"));
     await until(() => expect(board.root.querySelector(".chooser")).toBeNull());
     expect((board.root.activeElement as HTMLElement).dataset.control).toBe("columns");
+  });
+});
+
+describe("what is chosen while the kernel is busy", () => {
+  const shown = (board: Board) => board.all("th").map((th) => th.textContent?.trim());
+  const chosen = async (board: Board, column: string) => {
+    if (!board.root.querySelector(".chooser")) board.one("[data-control=columns]").click();
+    await until(() => expect(board.one(`[data-choose="${column}"]`)).toBeDefined());
+    board.one(`[data-choose="${column}"]`).click();
+  };
+
+  it("is not undone by what the kernel sent before it heard of it", async () => {
+    const board = await opened(3);
+    await chosen(board, "run_id");
+    await until(() => expect(shown(board)).toContain("Run"));
+    await chosen(board, "tags");
+    await until(() => expect(shown(board)).not.toContain("Tags"));
+    board.tell(snapshotOf(3, { seq: 2, rows: [rowOf(7)], total: 1, choices: { columns: { run_id: true }, sort: null } }));
+    await until(() => expect(board.ids()).toEqual(["e7"]));
+    expect(shown(board)).not.toContain("Tags");
+    await chosen(board, "params.lr");
+    expect(board.sentOf("choose").at(-1)?.choices.columns).toEqual({ run_id: true, tags: false, "params.lr": false });
+  });
+
+  it("is sent by the next panel on the page, until a kernel confirms it", async () => {
+    const columns = { run_id: true };
+    const first = await opened(3);
+    await chosen(first, "run_id");
+    first.close();
+    const second = await opened(3);
+    expect(second.sentOf("choose").map(({ choices }) => choices.columns)).toEqual([columns]);
+    await until(() => expect(shown(second)).toContain("Run"));
+    second.change({ total: 3, choices: { columns, sort: null } });
+    const third = await opened(3);
+    expect(third.sentOf("choose")).toEqual([]);
+    expect(shown(third)).not.toContain("Run");
   });
 });
 

@@ -111,8 +111,8 @@ class StoreController(BaseController[Incoming]):
         with self._wake:
             self._wake.wait_for(lambda: self._inbox or self._closed, timeout=timeout)
             messages, self._inbox = list(self._inbox), deque()
-        # A page repeats its requests while the kernel is busy: each needs one answer.
-        messages = [message for place, message in enumerate(messages) if message not in messages[:place]]
+        # A page repeats its requests while the kernel is busy: each needs one answer, in the order of the last ones.
+        messages = [message for place, message in enumerate(messages) if message not in messages[place + 1 :]]
         if self._closed:
             return
         with self._lock:

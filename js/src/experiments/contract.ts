@@ -68,6 +68,7 @@ export interface ExperimentsChange {
   empty?: string | null;
   health?: Health | null;
   last_at?: number | null;
+  choices?: Choices | null;
 }
 
 export interface FilteredExperiments {

@@ -6,7 +6,14 @@ import { Session } from "../session";
 import type { Choices, ExperimentsFromPage, ExperimentsToPage } from "./contract";
 import { ExperimentsStore, type State } from "./store";
 
+/** What was chosen last on this page, until a kernel confirms it; the code of each panel is a module of its own. */
+const UNCONFIRMED = Symbol.for("loops_nb.unconfirmedChoices");
+const page = globalThis as { [UNCONFIRMED]?: Choices };
+
 export class ExperimentsSession extends Session<ExperimentsToPage, ExperimentsFromPage, ExperimentsStore> {
+  /** What was chosen in this panel, until its kernel confirms it: what it sent before that must not undo it. */
+  #unconfirmed: Choices | null = null;
+
   constructor(link: Link<ExperimentsToPage, ExperimentsFromPage>) {
     super(link, new ExperimentsStore());
   }
@@ -26,14 +33,32 @@ export class ExperimentsSession extends Session<ExperimentsToPage, ExperimentsFr
 
   /** Shows at once what the user has chosen, and has the kernel keep it. */
   choose(choices: Choices): void {
+    this.#unconfirmed = choices;
+    page[UNCONFIRMED] = choices;
     this.store.choose(choices);
     this.send({ type: "choose", choices });
     this.changed();
   }
 
+  /** A cell that is run again replaces its panel, perhaps before the kernel has heard what was chosen in it. */
+  override openView(view: string): void {
+    super.openView(view);
+    const chosen = page[UNCONFIRMED];
+    if (chosen && chosen !== this.#unconfirmed) this.choose(chosen);
+  }
+
   override closeView(view: string): void {
     this.store.close(view);
     super.closeView(view);
+  }
+
+  protected override apply(message: ExperimentsToPage, at: number): void {
+    super.apply(message, at);
+    const confirmed = "choices" in message && message.choices;
+    if (!confirmed) return;
+    if (isSame(confirmed, page[UNCONFIRMED])) delete page[UNCONFIRMED];
+    if (isSame(confirmed, this.#unconfirmed)) this.#unconfirmed = null;
+    if (this.#unconfirmed) this.store.choose(this.#unconfirmed);
   }
 
   /** The saved snapshot may be cut short: it never replaces a whole state. */
@@ -47,4 +72,12 @@ export class ExperimentsSession extends Session<ExperimentsToPage, ExperimentsFr
     this.apply(snapshot, Date.now());
     this.changed();
   }
+}
+
+function isSame(a: Choices, b: Choices | null | undefined): boolean {
+  return textOf(a) === textOf(b);
+}
+
+function textOf(choices: Choices | null | undefined): string | null {
+  return choices ? JSON.stringify([Object.entries(choices.columns).sort(), choices.sort?.column, choices.sort?.down]) : null;
 }

@@ -141,6 +141,7 @@ function changed(state: State, change: ExperimentsChange, at: number): State {
     shared: change.shared ?? state.shared,
     notes: change.notes ?? state.notes,
     empty: change.empty ?? state.empty,
+    choices: change.choices ?? state.choices,
     health: change.health ?? state.health,
     lastAt: change.last_at ?? state.lastAt,
   };

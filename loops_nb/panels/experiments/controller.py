@@ -72,7 +72,7 @@ class ExperimentsController(StoreController[ExperimentsFromPage]):
     choices : Choices
         What the panel starts with.
     keep : callable
-        Keeps what the user chooses for the next panel.
+        Keeps what the user chooses for the next panel; called on the thread that receives it.
     open_curves : callable
         Makes the curves of experiments on another thread, and returns the widget's id and a text.
     """
@@ -163,6 +163,12 @@ class ExperimentsController(StoreController[ExperimentsFromPage]):
         """Return a value that differs whenever there is anything new to show."""
         return self._seq
 
+    def _enqueue(self, message: Any) -> None:
+        if isinstance(message, Choose):
+            # At once: the cell may be run again, which closes this panel before its thread has taken the message.
+            self._keep(message.choices)
+        super()._enqueue(message)
+
     # On the panel's own thread, the writer.
 
     def _look(self, moment: float) -> None:
@@ -211,12 +217,10 @@ class ExperimentsController(StoreController[ExperimentsFromPage]):
             del kept[next(iter(kept))]
 
     def _choose(self, choices: Choices) -> None:
-        if choices == self.choices:
-            return
         self.choices = choices
-        self._keep(choices)
         if self.model.sent_columns(choices) == self._sent:
-            self._send_change()
+            # The page waits for it.
+            self._send_change(choices=choices)
             return
         self._guarded(self._send_whole)
 

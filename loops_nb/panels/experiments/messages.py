@@ -140,6 +140,8 @@ class ExperimentsChange(Struct, kw_only=True, tag_field="type", tag="change", om
         Rows that are new or different, and ids of rows that are gone.
     sparks : dict of str to str
         Sparklines that are new or different.
+    choices : Choices or None
+        What the user has chosen, in answer to `Choose`; a snapshot may be the answer as well.
     """
 
     base: int
@@ -155,6 +157,7 @@ class ExperimentsChange(Struct, kw_only=True, tag_field="type", tag="change", om
     empty: str | None = None
     health: Health | None = None
     last_at: float | None = None
+    choices: Choices | None = None
 
 
 class FilteredExperiments(Struct, kw_only=True, tag_field="type", tag="filtered"):
@@ -215,7 +218,7 @@ class FilterExperiments(Struct, kw_only=True, tag_field="type", tag="filter"):
 
 
 class Choose(Struct, kw_only=True, tag_field="type", tag="choose"):
-    """Keep what the user has chosen."""
+    """Keep what the user has chosen; answered with it."""
 
     choices: Choices
 
