@@ -56,6 +56,7 @@ AWAITED = {
     "run_blocking",
     "run_evaluation",
     "send",
+    "send_each",
     "send_once",
     "sleep",
 }
@@ -69,7 +70,7 @@ AWAITED_WHOLE = {
     "waiting.wait",
 }
 #: What is iterated asynchronously.
-ITERATED = {"_files", "files", "checkpoint_files", "debug_files", "pages"}
+ITERATED = {"_files", "files", "follow", "checkpoint_files", "debug_files", "pages"}
 #: Names of methods that stay as they are although `RENAMED` has them.
 KEPT = {"def wait"}
 
@@ -116,7 +117,7 @@ class Twin:
         name = ast.unparse(node.func)
         first, _, last = name.rpartition(".")
         if example:
-            return last in coroutines and re.fullmatch(r"loops(\.\w+)?", first) is not None
+            return last in coroutines - ITERATED and re.fullmatch(r"loops(\.\w+)?", first) is not None
         functions = {one.name for one in self._tree.body if isinstance(one, ast.FunctionDef)}
         own = last in coroutines - self._generators and (first == "self" or (first == "" and last in functions))
         return last in AWAITED or name in AWAITED_WHOLE or own

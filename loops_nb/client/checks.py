@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -159,6 +159,16 @@ def epoch_millis(argument: str, value: Any) -> int | None:
             hint="For example datetime.now(timezone.utc) - timedelta(hours=1)",
         )
     return int(value.timestamp() * 1000)
+
+
+def time_or_age(argument: str, value: timedelta | datetime | None) -> datetime | None:
+    """Return a point in time, given as such or as an age."""
+    if isinstance(value, timedelta):
+        try:
+            return datetime.now(UTC) - value
+        except OverflowError:
+            raise InvalidArgumentError(f"{argument} is before the first date: {value}.", argument=argument) from None
+    return None if epoch_millis(argument, value) is None else value
 
 
 def window(start: int | None, end: int | None, *, longest: timedelta | None = None) -> None:

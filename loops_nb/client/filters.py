@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from loops_nb.api.models import Run
 from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES, status_name
 from loops_nb.client import checks
-from loops_nb.errors import InvalidArgumentError
 
 _KNOWN = tuple(dict.fromkeys(RUN_STATUSES + DEPLOYMENT_STATUSES + SAMPLER_STATUSES))
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -63,18 +62,9 @@ def run_filter(
         base_model=checks.optional_text("base_model", base_model),
         name=checks.optional_text("name", name),
         status=None if status is None else checks.one_of("status", str(status).upper(), _KNOWN),
-        after=_time("newer_than", newer_than),
-        before=_time("older_than", older_than),
+        after=checks.time_or_age("newer_than", newer_than),
+        before=checks.time_or_age("older_than", older_than),
     )
-
-
-def _time(argument: str, value: timedelta | datetime | None) -> datetime | None:
-    if isinstance(value, timedelta):
-        try:
-            return datetime.now(UTC) - value
-        except OverflowError:
-            raise InvalidArgumentError(f"{argument} is before the first date: {value}.", argument=argument) from None
-    return None if checks.epoch_millis(argument, value) is None else value
 
 
 def _matches(text: str | None, wanted: str) -> bool:

@@ -245,8 +245,8 @@ def logs_frame(body: bytes) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns timestamp (``datetime64[ns, UTC]``: lines of one request may be nanoseconds apart), level, replica,
-        request_id and message; `loops_nb.frames.columns` has their dtypes and meaning.
+        Columns timestamp (``datetime64[ns, UTC]``: lines of one request may be nanoseconds apart), level, half,
+        replica, request_id and message; `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
     ------

@@ -370,6 +370,9 @@ LOGS = Kind(
     columns=(
         Column("timestamp", Dtype.NANOS, ("timestamp",), "When the line was written.", required=True),
         Column("level", _STATE, ("level",), "Severity; missing on lines without one.", LOG_LEVELS),
+        Column(
+            "half", _WORD, (), "Half that wrote it; missing where one half was asked by id.", ("trainer", "sampler")
+        ),
         Column("replica", _STRING, ("replica",), "Replica that wrote it."),
         Column("request_id", _STRING, ("request_id",), "Request it belongs to."),
         Column("message", _STRING, ("message",), "The line.", required=True),

@@ -93,6 +93,10 @@ class Candidates:
             *((name, f"run {identity}") for name, identity in self._cache.run_names().items()),
         ]
 
+    def logged(self, typed: PartialLine) -> list[Candidate]:
+        """Return what has log lines: runs, then deployments and samplers."""
+        return [*self.runs(typed), *self.listed("deployment"), *self.listed("sampler")]
+
     def uris(self, typed: PartialLine) -> list[Candidate]:
         """Return URIs of checkpoints: those listed before, and those of the run in an unfinished URI."""
         run, slash, _ = typed.word.removeprefix(_SCHEME).partition("/")
@@ -258,6 +262,7 @@ def _listed(kind: str) -> Callable[[Candidates, PartialLine], list[Candidate]]:
 KINDS: dict[str, Callable[[Candidates, PartialLine], list[Candidate]]] = {
     **{kind: _listed(kind) for kind in ("run_name", "sampler", "deployment", "session", "team", "base_model")},
     "run": Candidates.runs,
+    "logged": Candidates.logged,
     "uri": Candidates.uris,
     "checkpoint": Candidates.checkpoints,
     "compared": Candidates.compared,

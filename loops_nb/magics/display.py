@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.api.models import APIObject
+    from loops_nb.magics.log_display import LogDisplay
     from loops_nb.magics.magic import LoopsMagics
     from loops_nb.render.tables import Table
 
@@ -127,6 +128,9 @@ def frame_html(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
     """Return a listing as HTML; None if the frame is not a listing of this package."""
     from loops_nb.render.tables import as_html, notes_as_html  # only when something is displayed
 
+    lines = _log_display(frame, settings)
+    if lines is not None:
+        return lines.html()
     table = _table(frame, settings)
     if table is None:
         return None
@@ -139,6 +143,9 @@ def frame_text(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
     """Return a listing as text that fits the terminal; None if the frame is not a listing of this package."""
     from loops_nb.render.tables import as_text
 
+    lines = _log_display(frame, settings)
+    if lines is not None:
+        return lines.text()
     table = _table(frame, settings)
     if table is None:
         return None
@@ -161,6 +168,12 @@ def resource_text(resource: APIObject, settings: LoopsMagics) -> str:
     from loops_nb.render.tables import as_card_text
 
     return as_card_text(object_table(resource, time_zone=settings.time_zone))
+
+
+def _log_display(frame: pd.DataFrame, settings: LoopsMagics) -> LogDisplay | None:
+    from loops_nb.magics.log_display import log_display
+
+    return log_display(frame, row_limit=settings.row_limit, time_zone=settings.time_zone)
 
 
 def _table(frame: pd.DataFrame, settings: LoopsMagics) -> Table | None:

@@ -13,7 +13,7 @@ _DELETE = (
     "%loops delete run {word} deletes a run with its checkpoints, %loops delete checkpoint {word} a checkpoint,"
     " %loops delete experiment {word} what is recorded on this machine; each shows what would go and asks."
 )
-_LOGS = "%loops deployment {word} --logs returns the log lines of a deployment, by its id or the name of its run."
+_LOGS = "%loops logs {word} shows the log lines of a run, a deployment or a sampler; -f follows them."
 _ONE = "%loops run {word} shows one run; %loops sampler ID and %loops deployment ID show those."
 _WATCH = "%loops watch shows all runs live, %loops watch {word} one of them."
 _MAKE = "%loops create run starts a run (see --help); %loops local start starts the local service."
@@ -32,7 +32,7 @@ _VERBS_BY_ANSWER = {
     _LIST: "ls list ps dir all jobs job list-runs show-runs",
     _END: "stop kill cancel end terminate abort halt shutdown finish deactivated scancel",
     _DELETE: "rm remove del destroy drop erase purge rmdir delete-run delete-checkpoint",
-    _LOGS: "logs log tail journal output stdout",
+    _LOGS: "log tail journal output stdout stderr",
     _ONE: "show describe get inspect info details view cat",
     _WATCH: "top monitor follow live htop dashboard panel watching squeue",
     _MAKE: "start new launch train submit up begin add make finetune fine-tune",
@@ -83,7 +83,7 @@ _OPTIONS_BY_ANSWER = {
     "An API key is never part of the line: %loops login prompts for it.": "--api-key --key --token --password --secret",
     "%loops connect URL connects to another service.": "--url --base-url --host --endpoint --server",
     "%loops doctor shows the version.": "--version -V",
-    "%loops deployment ID --logs returns the log lines of a deployment.": "--logs --log",
+    "%loops logs ID shows the log lines of a run, a deployment or a sampler.": "--logs --log",
 }
 _OPTIONS = {flag: text for text, flags in _OPTIONS_BY_ANSWER.items() for flag in flags.split()}
 #: Synonyms of options; the first that the verb has is suggested.

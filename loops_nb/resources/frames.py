@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb.client.config import ClientConfig
 from loops_nb.client.frame_connections import CONNECTION_ATTR, token_of
+from loops_nb.client.logs import LogReading
 from loops_nb.client.responses import readable
 
 if TYPE_CHECKING:
@@ -42,6 +43,27 @@ def files_frame(pages: Sequence[bytes], *, urls: bool) -> pd.DataFrame:
     """Return the frame of the pages of a file listing."""
     with readable():
         frame: pd.DataFrame = _frames().files_frame(pages, urls=urls)
+    return frame
+
+
+def log_lines_frame(reading: LogReading) -> pd.DataFrame:
+    """Return the frame of log lines, with the notes on what is left out."""
+    from loops_nb.frames.computed import NOTES_ATTR, computed_frame  # pandas takes 0.2 s to import
+
+    lines = reading.lines
+    frame = computed_frame(
+        _frames().KINDS["logs"],
+        {
+            "timestamp": [line.line.timestamp for line in lines],
+            "level": [line.line.level for line in lines],
+            "half": [line.half for line in lines],
+            "replica": [line.line.replica for line in lines],
+            "request_id": [line.line.request_id for line in lines],
+            "message": [line.line.message for line in lines],
+        },
+    )
+    if reading.notes:
+        frame.attrs[NOTES_ATTR] = list(reading.notes)
     return frame
 
 

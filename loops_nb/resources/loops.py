@@ -18,6 +18,7 @@ from loops_nb.resources.capabilities import Capabilities
 from loops_nb.resources.checkpoints import Checkpoints
 from loops_nb.resources.deployments import Deployments
 from loops_nb.resources.legacy import Legacy
+from loops_nb.resources.logs import Logs
 from loops_nb.resources.metrics import RecordedMetrics
 from loops_nb.resources.model_deployments import ModelDeployments
 from loops_nb.resources.runs import Runs
@@ -53,8 +54,8 @@ class Loops(BaseClient):
 
     Attributes
     ----------
-    sessions, runs, trainers, samplers, checkpoints, deployments, capabilities, user_config, teams, model_deployments, \
-legacy
+    sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, \
+model_deployments, legacy
         The resources of the API.
     metrics : RecordedMetrics
         What was recorded of runs on this machine; no request is made.
@@ -89,6 +90,7 @@ legacy
         self.samplers: Samplers = Samplers(transport)
         self.checkpoints: Checkpoints = Checkpoints(transport)
         self.deployments: Deployments = Deployments(transport)
+        self.logs: Logs = Logs(transport)
         self.capabilities: Capabilities = Capabilities(transport)
         self.user_config: UserConfigs = UserConfigs(transport)
         self.teams: Teams = Teams(transport)

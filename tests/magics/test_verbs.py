@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from typing import Any
 
 import pandas as pd
@@ -119,6 +120,19 @@ def test_logs_of_a_deployment(live: Notebook) -> None:
         "--since goes back at most 7 days"
         in live.run(f"%loops deployment {identity} --logs --since 8d", fails=True).out
     )
+
+
+def test_logs_of_a_failed_run_are_lines_with_level_and_half(live: Notebook) -> None:
+    ran = live.run("%loops logs text-to-sql-moe --half both")
+    assert re.search(r"\d\d:\d\d:\d\d\.\d{3} ERROR   trainer +deployment \w+ is FAILED", ran.out)
+    assert "Times: " in ran.out
+    frame = live.run("df = %loops logs text-to-sql-moe --grep 'out of .* memory' --level ERROR\ndf").value
+    assert list(frame.level) == ["ERROR"]
+    none = live.run("%loops logs text-to-sql-moe --grep 'no such line'")
+    assert "match --grep; fewer conditions find more" in none.out
+    assert "no regular expression" in live.run("%loops logs text-to-sql-moe --grep '('", fails=True).out
+    assert "shared (serverless) capacity" in live.run("%loops logs text-to-sql-quick", fails=True).out
+    assert "Did you mean text-to-sql" in live.run("%loops logs text-to-sqk", fails=True).out
 
 
 def test_find(live: Notebook) -> None:

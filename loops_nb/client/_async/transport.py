@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from asyncio import CancelledError
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any, TypeVar
 
 import tenacity
@@ -16,6 +16,8 @@ from loops_nb.client.http import AsyncConnectionPool, Reply
 from loops_nb.client.pagination import Page, PageWalk
 from loops_nb.client.request import Request
 from loops_nb.client.responses import result
+from loops_nb.client.steps import RequestSteps
+from loops_nb.errors import LoopsError
 
 T = TypeVar("T")
 
@@ -77,6 +79,24 @@ class AsyncTransport:
         """Fetch the pages of a listing one after the other, each when it is needed."""
         while (request := walk.next_request) is not None:
             yield walk.accept(await self.send(request))
+
+    async def send_each(self, steps: Generator[Request[Any], Any, T]) -> T:
+        """Send the requests that a generator yields, one after the other, and return its result.
+
+        Raises
+        ------
+        LoopsError
+            If a request fails and the generator does not handle that.
+        """
+        pending = RequestSteps(steps)
+        while (request := pending.request) is not None:
+            try:
+                answer = await self.send(request)
+            except LoopsError as error:
+                pending.throw(error)
+            else:
+                pending.resume(answer)
+        return pending.result
 
     def for_host(self, address: Address) -> AsyncTransport:
         """Return a transport with the same key for another, checked address; closed together with this one."""

@@ -19,7 +19,7 @@ from loops_nb.local.store.records import CheckpointRecord, FileRecord
 from loops_nb.local.weights.files import CHECKPOINTS
 
 DEBUG = "debug"
-DEBUG_FILES = ("deployment.json", "events.jsonl", "logs.jsonl")
+DEBUG_FILES = ("deployment.json", "events.jsonl", "logs.jsonl", "sampler_logs.jsonl")
 
 
 def checkpoint_file_path(checkpoint_id: str, name: str) -> str:

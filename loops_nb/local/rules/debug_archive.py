@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from loops_nb.local.files import private_folder, write_private
-from loops_nb.local.rules.logs import deployment_lines, wire
+from loops_nb.local.rules.logs import deployment_lines, served_lines, wire
 from loops_nb.local.rules.lookup import runs_on, sampler_of
 from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.store.database import RecordStore
@@ -47,6 +47,8 @@ def write_archive(store: RecordStore, statuses: Statuses, deployment: Deployment
         "events.jsonl": _lines(sorted(events, key=lambda event: str(event["at_epoch_millis"]))),
         "logs.jsonl": _lines([wire(line) for line in deployment_lines(store, statuses, deployment)]),
     }
+    if sampler is not None:
+        contents["sampler_logs.jsonl"] = _lines([wire(line) for line in served_lines(store, statuses, sampler)])
     for name, data in contents.items():
         path = folder / name
         if not path.is_file() or path.read_bytes() != data:

@@ -1,4 +1,4 @@
-"""Log lines of deployments and samplers, derived from recorded events."""
+"""Log lines of deployments and samplers: what was recorded about them, and what their processes wrote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from loops_nb.api.models import LOG_LEVELS
 from loops_nb.local.http_errors import invalid
 from loops_nb.local.rules.lifecycle import state_machine
-from loops_nb.local.rules.lookup import runs_on, sampler_of
+from loops_nb.local.rules.lookup import runs_on
 from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.schemas import LogsQuery
 from loops_nb.local.store.database import RecordStore
@@ -17,6 +17,7 @@ from loops_nb.local.store.records import (
     DeploymentRecord,
     ModelDeploymentRecord,
     SamplerRecord,
+    StatefulRecord,
     subject,
 )
 
@@ -52,13 +53,14 @@ class LogEntry(NamedTuple):
 
     at: int
     message: str
-    level: str
+    level: str | None
     replica: str | None
 
 
 def deployment_lines(store: RecordStore, statuses: Statuses, deployment: DeploymentRecord) -> list[LogEntry]:
-    """Return the entries of a deployment, its runs, its checkpoints and its sampler, oldest first."""
+    """Return the lines of a deployment's trainer, its runs and their checkpoints, oldest first; none of its sampler."""
     lines = _changes(statuses, deployment, "deployment", "trainer-0") + _activity(store, deployment, "trainer-0")
+    lines += _written(store, deployment, "trainer-0")
     for run in runs_on(store, deployment):
         lines += [
             LogEntry(change.at, _say("run", run.id, change.state, change.note), "INFO", None)
@@ -73,10 +75,6 @@ def deployment_lines(store: RecordStore, statuses: Statuses, deployment: Deploym
             )
             for saved in store.find(CheckpointRecord, run_id=run.id)
         ]
-    sampler = sampler_of(store, deployment)
-    if sampler is not None:
-        lines += _changes(statuses, sampler, "sampler", "sampler-0")
-        lines += [line for line in _activity(store, sampler, "sampler-0") if line.level != "DEBUG"]
     return sorted(lines, key=lambda line: line.at)
 
 
@@ -86,7 +84,9 @@ def served_lines(
     """Return everything that is recorded about a sampler, or about a model made from checkpoints, oldest first."""
     what = "sampler" if isinstance(served, SamplerRecord) else "model deployment"
     return sorted(
-        _changes(statuses, served, what, "sampler-0") + _activity(store, served, "sampler-0"),
+        _changes(statuses, served, what, "sampler-0")
+        + _activity(store, served, "sampler-0")
+        + _written(store, served, "sampler-0"),
         key=lambda line: line.at,
     )
 
@@ -94,7 +94,8 @@ def served_lines(
 def select(lines: Iterable[LogEntry], query: LogsQuery, now: int) -> list[dict[str, Any]]:
     """Return the lines of a window as the API answers them; newest first unless ``asc`` is asked for."""
     start, end = window(query.start_epoch_millis, query.end_epoch_millis, now, DEFAULT_WINDOW_MS)
-    levels = LOG_LEVELS[LOG_LEVELS.index(query.min_level) :] if query.min_level else LOG_LEVELS
+    # A lowest level leaves out lines without one.
+    levels = LOG_LEVELS[LOG_LEVELS.index(query.min_level) :] if query.min_level else (*LOG_LEVELS, None)
     found = [line for line in lines if start <= line.at <= end and line.level in levels]
     if query.direction != "asc":
         found.reverse()
@@ -147,6 +148,10 @@ def _changes(
         LogEntry(change.at, _say(what, thing.id, change.state, change.note), levels.get(change.state, "INFO"), replica)
         for change in statuses.history(thing)
     ]
+
+
+def _written(store: RecordStore, thing: StatefulRecord, replica: str) -> list[LogEntry]:
+    return [LogEntry(line.at, line.message, line.level, replica) for line in store.logs.lines(subject(thing))]
 
 
 def _activity(

@@ -85,13 +85,10 @@ def serve(settings: Settings, *, port: int, registry: Path | None = None, say: C
                 remove_registry(note, info.instance)
 
         store = app.state.service.store
-        logs = [app.state.service.workers.log]
-        if registry is not None:
-            logs.append(service_log(registry))
 
         def goes_on() -> bool:
-            for log in logs:
-                keep_small(log)
+            if registry is not None:
+                keep_small(service_log(registry))
             return bool(store.is_there())
 
         server = LocalServer(config(app, settings.connections), ready, ending, goes_on=goes_on)

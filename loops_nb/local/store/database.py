@@ -24,6 +24,7 @@ import msgspec
 from loops_nb.local.errors import StoreError
 from loops_nb.local.files import lock_file, private_folder
 from loops_nb.local.store.ids import new_id
+from loops_nb.local.store.process_logs import ProcessLogs
 from loops_nb.local.store.records import (
     TABLES,
     CheckpointRecord,
@@ -63,6 +64,7 @@ class RecordStore:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self._events: dict[str, list[Event]] = {}
+        self.logs: ProcessLogs = ProcessLogs(data_dir / "logs")
         try:
             private_folder(data_dir)
             self._lock = lock_file(data_dir / "lock")

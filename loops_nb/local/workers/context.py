@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.settings import Settings
 from loops_nb.local.store.database import RecordStore
+from loops_nb.local.store.records import StatefulRecord
 from loops_nb.local.weights.checkpoints import SavedCheckpoints
+from loops_nb.local.workers.output import OutputLine
 from loops_nb.local.workers.slots import ProcessSlots
 
 
@@ -36,10 +37,6 @@ class WorkerContext(Protocol):
         """What a worker process runs."""
 
     @property
-    def log(self) -> Path:
-        """File that gets the standard error of worker processes."""
-
-    @property
     def trainer_slots(self) -> ProcessSlots:
         """Slots for the processes of trainers."""
 
@@ -50,6 +47,9 @@ class WorkerContext(Protocol):
     @property
     def stopping(self) -> bool:
         """Whether the service ends, so that no request is held any more."""
+
+    def keep_lines(self, record: StatefulRecord, lines: list[OutputLine]) -> None:
+        """Keep lines that the process of a record wrote."""
 
     def live_trainers(self) -> str:
         """Say which runs have a trainer, in words."""

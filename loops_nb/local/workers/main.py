@@ -7,11 +7,12 @@ fits in 150 MB.
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import os
 import secrets
 import sys
 import time
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +23,14 @@ import msgspec
 from loops_nb.local.errors import InvalidInputError
 from loops_nb.local.weights.files import write_files
 from loops_nb.local.workers.messages import WorkerCall, WorkerReply, pack, read_call
+from loops_nb.local.workers.output import log_to_service
 
 if TYPE_CHECKING:
     from loops_nb.local.nn.generation import Generator
     from loops_nb.local.nn.learner import Learner
 
+# Of this name, also when the module is run as a program.
+logger: logging.Logger = logging.getLogger("loops_nb.local.workers.main")
 #: The service answers while several of these compute.
 _NICENESS = 5
 _MOST_GENERATORS = 3
@@ -47,6 +51,12 @@ class CallHandler:
         if options["folder"]:
             learner.restore(Path(options["folder"]), optimizer=True)
         self._learner = learner
+        logger.info(
+            "opened %s with an adapter of rank %d, at step %d",
+            options["base_model"],
+            options["lora_rank"],
+            learner.step,
+        )
         return {"step": learner.step}
 
     def forward(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
@@ -59,23 +69,40 @@ class CallHandler:
             )
         if "data" not in wanted:
             raise InvalidInputError("The body has no data; send at least one datum.")
-        return self._trainer().forward(
+        name, started = "forward_backward" if options["backward"] else "forward", time.perf_counter()
+        found = self._trainer().forward(
             wanted["data"],
             loss_fn=wanted.get("loss_fn") or "cross_entropy",
             loss_fn_config=wanted.get("loss_fn_config"),
             top_k_logprobs=wanted.get("top_k_logprobs") or 0,
             backward=options["backward"],
         )
+        logger.debug("%s of %d sequences, loss %.6g, %s", name, len(wanted["data"]), found["loss"], _took(started))
+        if not math.isfinite(found["loss"]):
+            logger.warning("%s: the loss is %s", name, found["loss"])
+        return found
 
     def optim_step(self, body: bytes, _: dict[str, Any]) -> dict[str, Any]:
         """Take one step with the gradients so far."""
-        return self._trainer().optim_step(msgspec.json.decode(body).get("adam_params"))
+        started = time.perf_counter()
+        found = self._trainer().optim_step(msgspec.json.decode(body).get("adam_params"))
+        metrics = found["metrics"]
+        logger.info(
+            "step %d, %d tokens, gradient norm %.6g, %s",
+            metrics["step"],
+            metrics["tokens"],
+            metrics["grad_norm"],
+            _took(started),
+        )
+        return found
 
     def write(self, _: bytes, options: dict[str, Any]) -> dict[str, Any]:
         """Write the state (or the weights that sampling needs) into a new folder, on the disk when this returns."""
-        learner = self._trainer()
+        learner, started = self._trainer(), time.perf_counter()
         files = learner.trainer_files() if options["target"] == "trainer" else learner.sampler_files()
-        return {"files": write_files(Path(options["folder"]), files), "step": learner.step}
+        written = write_files(Path(options["folder"]), files)
+        logger.info("wrote %d %s files of step %d, %s", len(written), options["target"], learner.step, _took(started))
+        return {"files": written, "step": learner.step}
 
     def restore(self, _: bytes, options: dict[str, Any]) -> dict[str, Any]:
         """Go on from the state in a folder."""
@@ -84,6 +111,7 @@ class CallHandler:
         if not options["optimizer"]:
             # The count belongs to the optimizer, which restarts.
             learner.step = 0
+        logger.info("restored a state, now at step %d", learner.step)
         return {"step": learner.step}
 
     def status(self, _: bytes, __: dict[str, Any]) -> dict[str, Any]:
@@ -92,8 +120,16 @@ class CallHandler:
 
     def sample(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
         """Complete a prompt."""
-        asked = _read(body)
+        asked, started = _read(body), time.perf_counter()
         found = self._generator(options["base_model"], options["folder"]).complete(asked)
+        usage = found.get("usage") or {}
+        logger.info(
+            "%d completions, %s tokens after a prompt of %s, %s",
+            len(found["choices"]),
+            usage.get("completion_tokens", "?"),
+            usage.get("prompt_tokens", "?"),
+            _took(started),
+        )
         if options["repeat_prompt"]:
             for choice in found["choices"]:
                 _repeat_prompt(choice, asked.get("prompt") or [])
@@ -115,6 +151,10 @@ class CallHandler:
                 self._generators.popitem(last=False)
         self._generators.move_to_end((base_model, folder))
         return found
+
+
+def _took(started: float) -> str:
+    return f"{(time.perf_counter() - started) * 1000:.1f} ms"
 
 
 def _read(body: bytes) -> dict[str, Any]:
@@ -150,9 +190,11 @@ def answer(worker: CallHandler, call: WorkerCall) -> WorkerReply:
     }
     try:
         return WorkerReply(result=msgspec.json.encode(methods[call.name](call.body, call.options)))
-    except Exception as error:  # noqa: BLE001 - every error is reported to the service
-        if not isinstance(error, ValueError):
-            traceback.print_exc()
+    except Exception as error:
+        if isinstance(error, ValueError):
+            logger.warning("%s refused: %s", call.name, error)
+        else:
+            logger.exception("%s failed", call.name)
         # A bad request is a ValueError for those who sent it, whatever class it has in here.
         name = "ValueError" if isinstance(error, ValueError) else type(error).__name__
         return WorkerReply(error_class=name, error=str(error) or type(error).__name__)
@@ -163,6 +205,7 @@ def main() -> None:
     # What a library prints must not get between the replies.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    log_to_service()
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(_NICENESS)

@@ -6,16 +6,16 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
-from loops_nb.local.files import private_folder, write_private
 from loops_nb.local.rules.lookup import deployment_of
 from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.settings import Settings
 from loops_nb.local.store.database import RecordStore
-from loops_nb.local.store.records import DeploymentRecord, RunRecord, SamplerRecord
+from loops_nb.local.store.process_logs import ProcessLine
+from loops_nb.local.store.records import DeploymentRecord, RunRecord, SamplerRecord, StatefulRecord, subject
 from loops_nb.local.weights.checkpoints import SavedCheckpoints
 from loops_nb.local.workers.operations import RunOperation
+from loops_nb.local.workers.output import OutputLine
 from loops_nb.local.workers.process import WORKER
 from loops_nb.local.workers.sampler import SamplerWorker
 from loops_nb.local.workers.slots import ProcessSlots
@@ -53,8 +53,6 @@ class WorkerPool:
         self.statuses = statuses
         self.checkpoints = checkpoints
         self.command: tuple[str, ...] = tuple(command)
-        folder = store.data_dir / "engine"
-        self.log: Path = folder / "workers.log"
         #: Set when the service is told to end: no request is held any more.
         self.stopping: bool = False
         self._stop = asyncio.Event()
@@ -67,8 +65,6 @@ class WorkerPool:
         self._queued = [found.id for found in sorted(queued, key=store.sequence)]
         self._next_admission = 0.0
         self._checks: asyncio.Task[None] | None = None
-        private_folder(folder)
-        write_private(self.log, b"")
 
     def start(self) -> None:
         """Start the periodic check."""
@@ -116,6 +112,11 @@ class WorkerPool:
                 note=f"waits for one of {self.trainer_slots.limit} trainers; {self.live_trainers()}",
             )
         self._queued.append(deployment.id)
+
+    def keep_lines(self, record: StatefulRecord, lines: list[OutputLine]) -> None:
+        """Keep lines that the process of a record wrote, with the time now."""
+        at = self.statuses.now()
+        self.store.logs.add(subject(record), [ProcessLine(at, line.message, line.level) for line in lines])
 
     def live_trainers(self) -> str:
         """Say which runs have a trainer, in words."""

@@ -7,11 +7,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from loops_nb.local.environment import without_secrets
 from loops_nb.local.workers.messages import HEADER, WorkerCall, pack, read_reply
+from loops_nb.local.workers.output import OutputLine, read_output
 
 WORKER: tuple[str, ...] = (sys.executable, "-m", "loops_nb.local.workers.main")
 #: Environment of a worker: one BLAS thread, which is faster for small matrices, and freed memory is kept, because
@@ -25,6 +25,8 @@ WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "134217728",
 }
 _READ_AHEAD = 1 << 20
+#: Seconds that the last lines of a process which has ended are waited for.
+_LAST_LINES = 1.0
 
 
 class WorkerDiedError(Exception):
@@ -50,34 +52,46 @@ class OperationError(Exception):
 class WorkerProcess:
     """A running worker; made by `start`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, ended: Callable[[WorkerProcess], None]) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        said: Callable[[list[OutputLine]], None],
+        ended: Callable[[WorkerProcess], None],
+    ) -> None:
         self._process = process
         self._lock = asyncio.Lock()
+        assert process.stderr is not None  # noqa: S101 - `start` asks for it
+        self._output = asyncio.create_task(read_output(process.stderr, said))
         self._watch = asyncio.create_task(self._wait(ended))
 
     @classmethod
-    async def start(cls, command: Sequence[str], *, log: Path, ended: Callable[[WorkerProcess], None]) -> WorkerProcess:
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        said: Callable[[list[OutputLine]], None],
+        ended: Callable[[WorkerProcess], None],
+    ) -> WorkerProcess:
         """Start a process.
 
         Parameters
         ----------
         command : sequence of str
             What to run.
-        log : Path
-            Gets what it says on standard error.
+        said : callable
+            Gets the lines that it writes to standard error.
         ended : callable
             Called when the process has ended, however it did.
         """
-        with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                env={**without_secrets(os.environ), **WORKER_ENVIRONMENT},
-                limit=_READ_AHEAD,
-            )
-        return cls(process, ended)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**without_secrets(os.environ), **WORKER_ENVIRONMENT},
+            limit=_READ_AHEAD,
+        )
+        return cls(process, said, ended)
 
     @property
     def pid(self) -> int:
@@ -135,4 +149,7 @@ class WorkerProcess:
 
     async def _wait(self, ended: Callable[[WorkerProcess], None]) -> None:
         await self._process.wait()
+        # What it said last explains its end. A process that it started may hold the stream open.
+        await asyncio.wait({self._output}, timeout=_LAST_LINES)
+        self._output.cancel()
         ended(self)

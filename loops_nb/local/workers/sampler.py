@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
+from functools import partial
 
 from loops_nb.api.uri import parse_uri
 from loops_nb.errors import InvalidURIError
@@ -257,7 +258,9 @@ class SamplerWorker:
             if self._process is None:
                 await self._slot()
                 try:
-                    process = await WorkerProcess.start(self._context.command, log=self._context.log, ended=self._ended)
+                    process = await WorkerProcess.start(
+                        self._context.command, said=partial(self._context.keep_lines, sampler), ended=self._ended
+                    )
                 except BaseException:
                     self._context.sampler_slots.release(self)
                     raise

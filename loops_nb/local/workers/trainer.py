@@ -7,6 +7,7 @@ import contextlib
 import logging
 import shutil
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,7 @@ from loops_nb.local.weights.checkpoints import WrittenCheckpoint, copy_weights
 from loops_nb.local.workers.context import WorkerContext
 from loops_nb.local.workers.messages import WriteReply
 from loops_nb.local.workers.operations import OperationTable, RunOperation
+from loops_nb.local.workers.output import OutputLine
 from loops_nb.local.workers.process import OperationError, WorkerDiedError, WorkerProcess
 from loops_nb.local.workers.validation import TRAINING
 
@@ -316,7 +318,9 @@ class TrainerWorker:
         if process is None:
             await self._slot(run)
             try:
-                process = await WorkerProcess.start(self._context.command, log=self._context.log, ended=self._ended)
+                process = await WorkerProcess.start(
+                    self._context.command, said=partial(self._keep_lines, run), ended=self._ended
+                )
             except BaseException:
                 self._context.trainer_slots.release(self)
                 raise
@@ -404,6 +408,9 @@ class TrainerWorker:
         if process is not None:
             await process.end()
         self._context.trainer_slots.release(self)
+
+    def _keep_lines(self, run: RunRecord, lines: list[OutputLine]) -> None:
+        self._context.keep_lines(deployment_of(self._store, run) or run, lines)
 
     def _remark(self, run: RunRecord, kind: str, note: str) -> None:
         deployment = deployment_of(self._store, run)

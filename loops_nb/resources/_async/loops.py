@@ -17,6 +17,7 @@ from loops_nb.resources._async.capabilities import AsyncCapabilities
 from loops_nb.resources._async.checkpoints import AsyncCheckpoints
 from loops_nb.resources._async.deployments import AsyncDeployments
 from loops_nb.resources._async.legacy import AsyncLegacy
+from loops_nb.resources._async.logs import AsyncLogs
 from loops_nb.resources._async.model_deployments import AsyncModelDeployments
 from loops_nb.resources._async.runs import AsyncRuns
 from loops_nb.resources._async.samplers import AsyncSamplers
@@ -54,8 +55,8 @@ class AsyncLoops(BaseClient):
 
     Attributes
     ----------
-    sessions, runs, trainers, samplers, checkpoints, deployments, capabilities, user_config, teams, model_deployments, \
-legacy
+    sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, \
+model_deployments, legacy
         The resources of the API.
     metrics : RecordedMetrics
         What was recorded of runs on this machine; no request is made.
@@ -90,6 +91,7 @@ legacy
         self.samplers: AsyncSamplers = AsyncSamplers(transport)
         self.checkpoints: AsyncCheckpoints = AsyncCheckpoints(transport)
         self.deployments: AsyncDeployments = AsyncDeployments(transport)
+        self.logs: AsyncLogs = AsyncLogs(transport)
         self.capabilities: AsyncCapabilities = AsyncCapabilities(transport)
         self.user_config: AsyncUserConfigs = AsyncUserConfigs(transport)
         self.teams: AsyncTeams = AsyncTeams(transport)

@@ -1,0 +1,97 @@
+"""``%loops logs TARGET``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from loops_nb.api.models import LOG_LEVELS
+from loops_nb.client.logs import HALVES, LogQuery, LogTail, find_target, log_query
+from loops_nb.config.time_zone import display_zone
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.magics.arguments import age_or_time, int_option
+from loops_nb.magics.context import MagicContext
+from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.render.log_lines import text_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CONDITIONS = ("half", "since", "until", "grep", "min_level", "limit")
+_PAUSE_SECONDS = 2.0
+
+
+def _run(context: MagicContext, values: Values) -> pd.DataFrame | None:
+    wanted = {name: getattr(values, name) for name in _CONDITIONS}
+    if values.follow:
+        _follow(context, values.target, wanted)
+        return None
+    with context.explain_unknown_id("run", values.target):
+        frame = context.loops.logs.frame(values.target, **wanted)
+    conditions = [name for name in ("grep", "min_level", "since", "until") if wanted[name] is not None]
+    nothing = f"No log lines of {values.target}."
+    if conditions:
+        flags = {"min_level": "--level"}
+        named = " and ".join(flags.get(name, f"--{name}") for name in conditions)
+        nothing = f"No log lines of {values.target} match {named}; fewer conditions find more."
+    return context.listing("logs", frame, nothing=nothing)
+
+
+def _follow(context: MagicContext, target: str, wanted: dict[str, object]) -> None:
+    if wanted["until"] is not None:
+        raise InvalidArgumentError("--follow has no end; leave --until out.", argument="until")
+    query = log_query(**wanted)  # type: ignore[arg-type]  # checked there
+    with context.explain_unknown_id("run", target):
+        _print_new_lines(context, target, query)
+
+
+def _print_new_lines(context: MagicContext, target: str, query: LogQuery) -> None:
+    from loops_nb.client.transport import Transport  # httpx
+
+    zone = display_zone(context.settings.time_zone)
+    with closing(Transport(context.loops.config)) as transport:
+        found = transport.send_each(find_target(target, query.half))
+        follower = LogTail(found, query)
+        try:
+            while True:
+                for line in transport.send_each(follower.steps()).lines:
+                    context.say(text_line(line.shown(half=len(found.sources) > 1), zone))
+                time.sleep(_PAUSE_SECONDS)
+        except KeyboardInterrupt:
+            context.say(f"Stopped following the log of {found.what} {found.id}; it goes on.")
+
+
+VERB = Verb(
+    name="logs",
+    summary="show the log lines of a run, a deployment or a sampler",
+    run=_run,
+    returns_frame=True,
+    arguments=(
+        Argument(
+            "target",
+            "RUN|DEPLOYMENT|SAMPLER",
+            "id or name of a run, id of a Loops deployment, or id of a sampler",
+            completes="logged",
+            required=True,
+        ),
+    ),
+    options=(
+        option(
+            "--half", "HALF", "trainer (default for runs and deployments), sampler, or both, merged", choices=HALVES
+        ),
+        option("--since", "AGE", "start: 90m, 6h, 2d or an ISO time", free_text=True, convert=age_or_time),
+        option("--until", "AGE", "end, in the same forms; default is now", free_text=True, convert=age_or_time),
+        option("--grep", "RE", "only lines in which this regular expression is found", free_text=True),
+        option("--level", "LEVEL", "minimum log level", name="min_level", choices=LOG_LEVELS),
+        int_option("--limit", "the newest N lines; default 500, or with --since all up to 100,000"),
+        switch("-f --follow", "show new lines as they come, until the cell is interrupted"),
+    ),
+    notes="Oldest line first. A service answers 1,000 lines at a time: as many requests are sent as are needed. "
+    "A sampler's lines are those of its model deployment. --level leaves out lines without a level.",
+    examples=(
+        "%loops logs k4q95w5",
+        "df = %loops logs k4q95w5 --half both --since 2h --level WARNING",
+        "%loops logs k4q95w5 --grep OutOfMemory --since 7d",
+    ),
+)
