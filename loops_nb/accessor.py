@@ -57,6 +57,7 @@ _CAN = {
     "total_bytes": frozenset({"checkpoints", "files"}),
     "download()": frozenset({"checkpoints"}),
     "delete()": frozenset({"runs", "checkpoints"}),
+    "export_adapter()": frozenset({"checkpoints"}),
     "tensors()": frozenset({"checkpoints"}),
     "compare()": frozenset({"checkpoints"}),
     "changes()": frozenset({"checkpoints"}),
@@ -302,6 +303,49 @@ class LoopsAccessor:
                 return plan_frame(service.plan(self._refs(), into, include, exclude))
             return downloads_frame(
                 service.download(self._refs(), into, include, exclude, connections=connections, quiet=quiet)
+            )
+
+    def export_adapter(
+        self,
+        into: str | os.PathLike[str],
+        *,
+        merge: bool = False,
+        base: str | None = None,
+        push: str | None = None,
+        private: bool = True,
+        quiet: bool = False,
+        loops: HasConfig | None = None,
+    ) -> pd.DataFrame:
+        """Export these checkpoints as adapters that PEFT, vLLM and SGLang load as they are.
+
+        Parameters
+        ----------
+        into : str or path-like
+            Folder of the adapter, which must not exist or be empty; of several rows, each gets the folder
+            ``into/run/weights/name``.
+        merge, base, push, private, quiet
+            As in ``loops.checkpoints.export_adapter``.
+        loops : Loops, optional
+            The client; default is the one that the frame came from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a checkpoint, with ``path``, ``rank`` and ``sha256``.
+
+        Raises
+        ------
+        ExportError, DownloadError, InvalidArgumentError
+            As in ``loops.checkpoints.export_adapter``, and if the client is not known.
+
+        Examples
+        --------
+        >>> df = loops.checkpoints.frame(run_id="k4q95w5")
+        >>> df.query("target == 'sampler'").head(1).loops.export_adapter("adapters/support")
+        """
+        with self._service("export_adapter", loops) as service:
+            return service.export_adapter(
+                self._refs(), into, merge=merge, base=base, push=push, private=private, quiet=quiet
             )
 
     def delete(
@@ -617,7 +661,7 @@ class LoopsAccessor:
             )
         from loops_nb.client.transport import Transport  # needed only with the network
 
-        then = KEPT if method == "download" else "Nothing was changed."
+        then = KEPT if method in {"download", "export_adapter"} else "Nothing was changed."
         with readable_interrupt(f"df.loops.{method}", then), closing(Transport(config)) as transport:
             yield CheckpointService(transport)
 

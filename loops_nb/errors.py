@@ -31,6 +31,7 @@ The tree::
     │   ├── DownloadIncompleteError         some files failed, the others are complete
     │   └── VerificationError               a folder differs from what was downloaded
     ├── UnreadableTensorsError              a file is not valid safetensors
+    ├── ExportError                         an adapter was not exported, merged or pushed
     ├── TrackingError                       the experiments on this machine cannot be read or written
     └── LocalServiceError                   the embedded service could not be started or stopped
 
@@ -351,6 +352,10 @@ class VerificationError(DownloadError):
 
 class UnreadableTensorsError(LoopsError):
     """A file is not the safetensors file that its name and size indicate; nothing of it was used."""
+
+
+class ExportError(LoopsError):
+    """A checkpoint could not be exported as an adapter, merged into its base model, or pushed to the Hub."""
 
 
 class TrackingError(LoopsError):

@@ -59,6 +59,7 @@ BANNED = {
 #: The modules that make DataFrames, in packages that do without pandas otherwise.
 FRAMES = {
     "checkpoints/compare/frames.py",
+    "checkpoints/export/frames.py",
     "checkpoints/tensors/frames.py",
     "checkpoints/transfer/frames.py",
     "checkpoints/deletion.py",

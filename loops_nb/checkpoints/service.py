@@ -152,6 +152,15 @@ class CheckpointService:
             progress = None if quiet else status.progress_display()
             return transfer.execute_plan(storage, plan, connections=connections, progress=progress)
 
+    def export_adapter(
+        self, refs: Sequence[CheckpointRef], into: str | os.PathLike[str], **options: Any
+    ) -> pd.DataFrame:
+        """Export checkpoints as adapters; options as of `ExportOptions`."""
+        from loops_nb.checkpoints.export.exporter import ExportOptions, export_adapters
+        from loops_nb.checkpoints.export.frames import exports_frame
+
+        return exports_frame(export_adapters(self, refs, into, ExportOptions(**options)))
+
     def plan_deletion(self, refs: Sequence[CheckpointRef]) -> DeletionPlan:
         """Return what a deletion of checkpoints would do."""
         from loops_nb.checkpoints import deletion

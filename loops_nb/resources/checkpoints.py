@@ -503,6 +503,84 @@ class Checkpoints(Resource):
             ),
         )
 
+    def export_adapter(
+        self,
+        checkpoints: CheckpointSelection,
+        into: str | os.PathLike[str],
+        *,
+        run_id: str | None = None,
+        target: str | None = None,
+        merge: bool = False,
+        base: str | None = None,
+        push: str | None = None,
+        private: bool = True,
+        connections: int = CONNECTIONS,
+        quiet: bool = False,
+    ) -> pd.DataFrame:
+        """Export checkpoints as adapters that PEFT, vLLM and SGLang load as they are.
+
+        Routes: ``GET /v1/loops/checkpoints/{checkpoint_id}/files`` and its presigned URLs.  The folder gets
+        ``adapter_model.safetensors`` with PEFT's names, ``adapter_config.json``, and ``README.md`` with base model,
+        run, step, recorded metrics and hashes.  It appears when it is whole; what an interrupted download fetched is
+        kept beside it, and the same call goes on from there.
+
+        Parameters
+        ----------
+        checkpoints : str, Checkpoint, CheckpointRef, iterable of them, or pandas.DataFrame
+            As in `resolve`.
+        into : str or path-like
+            Folder of the adapter, which must not exist or be empty; of several checkpoints, each gets the folder
+            ``into/run/weights/name``.
+        run_id, target : str, optional
+            As in `resolve`.
+        merge : bool, default False
+            Write the base model with the adapter merged into its weights instead.  Needs torch, transformers, peft and
+            the base weights on this machine.
+        base : str, optional
+            With ``merge``: folder or name of the base weights; default is the base model of the checkpoint.
+        push : str, optional
+            Push the folder to this repository (``ORG/NAME``) of the Hugging Face Hub, with ``huggingface_hub`` and
+            its login.
+        private : bool, default True
+            Whether a repository that is made for it is private.
+        connections : int, default 16
+            Simultaneous connections, 1 to 64.
+        quiet : bool, default False
+            Show no progress.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a checkpoint: path, checkpoint, id, base_model, sha256, url (strings), rank, tensors, size_bytes
+            (Int64, bytes).
+
+        Raises
+        ------
+        ExportError
+            If it holds no adapter whose names, ranks and scales are known, or it cannot be merged or pushed.
+        InvalidArgumentError
+            If the folder exists, or an argument cannot be used.
+        DownloadError, NotFoundError
+            As in `download`.
+
+        Examples
+        --------
+        >>> loops.checkpoints.export_adapter("k4q95w5/step-100", "adapters/support", target="sampler")
+        """
+        return run_blocking(
+            self._transport,
+            lambda service: service.export_adapter(
+                service.resolve(checkpoints, run_id=run_id, target=target),
+                into,
+                merge=merge,
+                base=base,
+                push=push,
+                private=private,
+                connections=connections,
+                quiet=quiet,
+            ),
+        )
+
     def verify(self, folder: str | os.PathLike[str]) -> Verifications:
         """Check folders against the manifests of their downloads; no request is made.
 

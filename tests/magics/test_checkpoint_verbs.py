@@ -67,6 +67,18 @@ def test_verify_reports_a_changed_file_and_download_repairs_it(live: Notebook, r
     live.run("%loops verify checkpoints")
 
 
+def test_export_adapter_writes_a_folder_and_completes(live: Notebook, run_id: str) -> None:
+    line = f"%loops export-adapter {run_id}/step-525 --target sampler -o adapters/tone"
+    exported = live.run(line).value
+    assert Path("adapters/tone/README.md").exists()
+    assert "README.md has hashes" in live.plain(exported)
+    assert "adapters/tone exists already" in live.run(line, fails=True).out
+    assert "--output DIR is missing" in live.run("%loops export-adapter VqKXRGB", fails=True).out
+    assert "--public is for --push" in live.run(f"{line}2 --public", fails=True).out
+    assert "%loops export-adapter" in live.completions("%loops export-")
+    assert any(one.endswith("--merge") for one in live.completions(f"{line} --me"))
+
+
 def test_verify_without_manifest_fails(live: Notebook) -> None:
     ran = live.run("%loops verify nowhere", fails=True)
     assert isinstance(ran.error, InvalidArgumentError)

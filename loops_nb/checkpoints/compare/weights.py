@@ -385,7 +385,7 @@ def load(source: WeightSource, module: Module) -> ModuleWeights:
     """Read the weights of one module."""
     # Non-finite numbers are counted, so NumPy's warnings add nothing.
     with np.errstate(all="ignore"):
-        if _differ(source, module.copies):
+        if copies_differ(source, module.copies):
             return ModuleWeights(None, NAN)
         if module.key.quantity == WEIGHTS:
             values = source.read(module.tensors[0])
@@ -403,7 +403,7 @@ def load(source: WeightSource, module: Module) -> ModuleWeights:
         return ModuleWeights(update, size) if math.isfinite(size) else ModuleWeights(None, NAN)
 
 
-def _differ(source: WeightSource, copies: Sequence[TensorInfo]) -> bool:
+def copies_differ(source: WeightSource, copies: Sequence[TensorInfo]) -> bool:
     """Whether copies of a tensor in several files differ."""
     seen: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
     for info in copies:

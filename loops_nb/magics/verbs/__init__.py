@@ -16,7 +16,7 @@ _GROUPS = {
     "Listings": "runs samplers checkpoints files deployments sessions capabilities find",
     "Live panels": "watch curves",
     "Experiments": "experiments track metrics samples best sweep params tag note archive delete export import_",
-    "Checkpoints": "download verify tensors compare drift prune",
+    "Checkpoints": "download verify export_adapter tensors compare drift prune",
     "Sampling": "sample evaluate",
     "Single resources": "run sampler deployment logs",
     "Create and deactivate": "create deactivate",
