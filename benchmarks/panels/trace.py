@@ -6,6 +6,7 @@ Its CPU time is counted, so that others at work on the machine make it no longer
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-_CATEGORIES = ["-*", "blink.user_timing", "disabled-by-default-devtools.timeline"]
-_TASK = "RunTask"
+_CATEGORIES = ["-*", "blink.user_timing", "devtools.timeline", "disabled-by-default-devtools.timeline"]
+_TASK, _FRAME = "RunTask", "FireAnimationFrame"
 #: Beginning and ending a trace is work, too, and not the page's.
 _FROM, _TO = "bench: from here", "bench: to here"
 
@@ -25,6 +26,9 @@ class Work:
 
     def __init__(self) -> None:
         self.tasks: list[float] = []
+        #: Of each frame that a script drew the longest task since the frame before, its own included: as much later
+        #: than its moment it is at least.
+        self.frames: list[float] = []
 
     @property
     def longest(self) -> float:
@@ -48,15 +52,29 @@ def traced(browser: Browser, page: Page) -> Iterator[Work]:
         page.evaluate("name => performance.mark(name)", _TO)
     finally:
         events = json.loads(browser.stop_tracing())["traceEvents"]
-    work.tasks = _tasks(events)
+    tasks = _tasks(events)
+    work.tasks = [took for _, _, took in tasks]
+    work.frames = _frames(tasks, sorted(event["ts"] for event in events if event["name"] == _FRAME))
 
 
-def _tasks(events: list[dict[str, Any]]) -> list[float]:
+def _frames(tasks: list[tuple[int, int, float]], fired: list[int]) -> list[float]:
+    found, longest = [], 0.0
+    for begin, end, took in sorted(tasks):
+        longest = max(longest, took)
+        place = bisect_left(fired, begin)
+        if place < len(fired) and fired[place] < end:
+            found.append(longest)
+            longest = 0.0
+    return found
+
+
+def _tasks(events: list[dict[str, Any]]) -> list[tuple[int, int, float]]:
+    """Return when each task began and ended, in microseconds, and its CPU time in milliseconds."""
     marks = {event["name"]: event for event in events if event["name"] in {_FROM, _TO}}
     start, end = marks[_FROM], marks[_TO]
     thread = start["pid"], start["tid"]
     return [
-        event["tdur"] / 1e3
+        (event["ts"], event["ts"] + event["dur"], event["tdur"] / 1e3)
         for event in events
         if event["name"] == _TASK
         and "tdur" in event

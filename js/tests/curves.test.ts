@@ -16,6 +16,7 @@ import type {
   LineStats,
   Traits,
 } from "../src/curves/contract";
+import { cancelDrawing, drawInTime } from "../src/curves/frames";
 import widget from "../src/curves/index";
 import { extremePoint, markersAlong, outOfRange, type Projection, readLine, spreadLabels, valueBounds } from "../src/curves/line-values";
 import { amount, axisTicks, bounds, exact, lasting, number, type Scale, ticks } from "../src/curves/scale";
@@ -814,6 +815,25 @@ describe("all metrics", () => {
     await vi.waitFor(() => expect(kernel.all(".chart[data-lines='0 1']")).toHaveLength(KEYS.length));
     expect(kernel.all('[data-table="legend"] .run')).toHaveLength(2);
     expect(kernel.all('[data-table="numbers"]')).toHaveLength(0);
+    // A view that is opened again has its charts before the kernel answers.
+    kernel.showAgain();
+    await vi.waitFor(() => expect(kernel.all(".chart[data-lines='0 1']")).toHaveLength(KEYS.length));
+    expect(kernel.asked.length).toBeGreaterThan(KEYS.length);
+  });
+
+  it("are drawn in several frames if they are many, the newest state of each", async () => {
+    const drawn: string[] = [];
+    const charts = Array.from({ length: 30 }, (_, number) => ({ number }));
+    for (const state of ["old", "new"]) {
+      for (const chart of charts) drawInTime(chart, () => drawn.push(`${state} ${chart.number}`), false);
+    }
+    const atOnce = drawn.length;
+    expect(atOnce).toBeLessThan(charts.length);
+    drawInTime(charts[29] as object, () => drawn.push("pointed at"), true);
+    expect(drawn.at(-1)).toBe("pointed at");
+    cancelDrawing(charts[28] as object);
+    await vi.waitFor(() => expect(drawn).toHaveLength(atOnce + 1 + 28));
+    expect(drawn.slice(atOnce + 1)).toEqual(charts.slice(0, 28).map(({ number }) => `new ${number}`));
   });
 
   it("share the cross-hair, the zoom and what is hidden", async () => {

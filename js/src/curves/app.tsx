@@ -281,7 +281,20 @@ function NoNumbers({ session, metricKey }: { session: CurvesSession; metricKey: 
 
 function useUpdates(session: CurvesSession): void {
   const [, redraw] = useState(0);
-  useEffect(() => session.subscribe(() => redraw((n) => n + 1)), [session]);
+  useEffect(() => {
+    // The charts of a view come one by one, and all of them are drawn in one frame.
+    let frame = 0;
+    const stop = session.subscribe(() => {
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        redraw((n) => n + 1);
+      });
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(frame);
+    };
+  }, [session]);
   useEffect(() => everySecond((now) => session.onSecond(now)), [session]);
 }
 

@@ -45,7 +45,7 @@ export function paint(context: CanvasRenderingContext2D, plot: Projection, conte
   context.globalAlpha = 1;
   const all = lines.map(({ line }) => line);
   const marks = placeMarks(content.metadata, all, plot, content.axis);
-  for (const { shape, colour, x, y } of marks) paintMark(context, inks, shape, inks.isForced ? inks.fg : colour, x, y);
+  for (const { shape, colour, x, y } of marks) paintShape(context, shape, x, y, inks.bg, inks.isForced ? inks.fg : colour, 2);
   if (content.hasNames) painted.names.push(...paintNames(context, plot, lines, content.width, inks));
   return { ...painted, marks };
 }
@@ -63,14 +63,7 @@ class Brush {
   }
 
   shape(path: string, x: number, y: number, isUpsideDown = false): void {
-    const { context } = this;
-    const moved = new Path2D();
-    moved.addPath(new Path2D(path), new DOMMatrix([1, 0, 0, isUpsideDown ? -1 : 1, x, y]));
-    context.fillStyle = this.#tone;
-    context.strokeStyle = this.inks.bg;
-    context.lineWidth = 1;
-    context.fill(moved);
-    context.stroke(moved);
+    paintShape(this.context, path, x, y, this.#tone, this.inks.bg, 1, isUpsideDown ? -1 : 1);
   }
 }
 
@@ -78,13 +71,27 @@ function stroke(context: CanvasRenderingContext2D, path: string): void {
   context.stroke(new Path2D(path));
 }
 
-function paintMark(context: CanvasRenderingContext2D, inks: Inks, shape: string, colour: string, x: number, y: number): void {
+/** Shapes that were painted: they are few, and each stands many times in a chart. */
+const PATHS = new Map<string, Path2D>();
+
+function paintShape(
+  context: CanvasRenderingContext2D,
+  shape: string,
+  x: number,
+  y: number,
+  fill: string,
+  edge: string,
+  width: number,
+  up = 1,
+): void {
+  const path = PATHS.get(shape) ?? new Path2D(shape);
+  PATHS.set(shape, path);
   context.save();
   context.translate(x, y);
-  context.fillStyle = inks.bg;
-  context.strokeStyle = colour;
-  context.lineWidth = 2;
-  const path = new Path2D(shape);
+  context.scale(1, up);
+  context.fillStyle = fill;
+  context.strokeStyle = edge;
+  context.lineWidth = width;
   context.fill(path);
   context.stroke(path);
   context.restore();

@@ -4,6 +4,7 @@ import uPlot from "uplot";
 import type { Line, Points } from "./chart-data";
 import { foregroundOf } from "./chart-data";
 import type { Axis, CurvesMetadata } from "./contract";
+import { cancelDrawing, drawInTime } from "./frames";
 import type { LineStyle } from "./line-styles";
 import type { Bounds, Projection } from "./line-values";
 import { LETTER, type Painted, paint } from "./painting";
@@ -85,11 +86,19 @@ export class CurvePlot {
   }
 
   update(content: PlotContent): void {
+    cancelDrawing(this);
+    if (!this.#plot) this.#show(content);
+    else if (isSame(this.#content, content)) this.highlight(content.highlighted);
+    else this.#inTime(() => this.#show(content));
+  }
+
+  /** At once, if the chart is alone or worked with; else when there is time for it. */
+  #inTime(draw: () => void): void {
+    drawInTime(this, draw, !this.#content.isSmall || !!this.#root.parentElement?.matches(":hover,:focus-within"));
+  }
+
+  #show(content: PlotContent): void {
     const before = this.#content;
-    if (this.#plot && isSame(before, content)) {
-      this.highlight(content.highlighted);
-      return;
-    }
     this.#content = content;
     const { lines, width, height, low, high, bounds, isLog } = content;
     const shape = `${lines.map(({ line }) => Number(line.band !== null)).join("")} ${lines.some(({ line }) => line.smooth)} ${isLog} ${content.isSmall}`;
@@ -113,9 +122,11 @@ export class CurvePlot {
   /** Lets a line stand out, or none; nothing else is drawn differently. */
   highlight(run: number | null): void {
     if (run === this.#content.highlighted) return;
-    this.#content = { ...this.#content, highlighted: run };
-    this.#emphasize();
-    this.#plot?.redraw(false);
+    this.#inTime(() => {
+      this.#content = { ...this.#content, highlighted: run };
+      this.#emphasize();
+      this.#plot?.redraw(false);
+    });
   }
 
   /** Draws again in the colours that the page has now. */
@@ -139,6 +150,7 @@ export class CurvePlot {
   }
 
   destroy(): void {
+    cancelDrawing(this);
     this.#plot?.destroy();
     this.#plot = null;
   }
@@ -336,6 +348,11 @@ const penLifted: uPlot.Series.PathBuilder = (plot, index) => {
   const stroke = new Path2D();
   const { left, top, width, height } = plot.bbox;
   const { min = 0, max = 1 } = plot.scales.x ?? {};
+  // What `valToPos` does, without a call for each point; in quarters as on the scale.
+  const { min: least = 0, max: most = 1, distr } = plot.scales.y ?? {};
+  const onScale = distr === 3 ? Math.log10 : (value: number) => value / 4;
+  const end = onScale(most as number);
+  const factor = height / (end - onScale(least as number));
   let isDown = false;
   for (let i = 0; i < x.length; i++) {
     const value = y[i] as number | null;
@@ -344,7 +361,7 @@ const penLifted: uPlot.Series.PathBuilder = (plot, index) => {
       continue;
     }
     const across = left + (((x[i] as number) - min) / (max - min)) * width;
-    const up = Math.min(Math.max(plot.valToPos(value, "y", true), top - BEYOND), top + height + BEYOND);
+    const up = Math.min(Math.max(top + (end - onScale(value)) * factor, top - BEYOND), top + height + BEYOND);
     if (!isDown) stroke.moveTo(across, up);
     if (isDown || (y[i + 1] ?? null) === null) stroke.lineTo(across, up);
     isDown = true;

@@ -122,8 +122,12 @@ function digits(size: number, step: number): number {
   return Math.max(0, Math.min(12, Math.ceil(Math.log10(size / step) - 1e-9)));
 }
 
+/** By the number of decimals: to make one takes longer than to draw a line. */
+const FORMATS: Intl.NumberFormat[] = [];
+
 function grouped(value: number, fraction: number): string {
-  return value.toLocaleString("en-GB", { minimumFractionDigits: fraction, maximumFractionDigits: fraction });
+  FORMATS[fraction] ??= new Intl.NumberFormat("en-GB", { minimumFractionDigits: fraction, maximumFractionDigits: fraction });
+  return FORMATS[fraction].format(value);
 }
 
 /** Of a table or a read-out: five digits tell more than a picture can. */

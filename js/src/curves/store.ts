@@ -55,6 +55,8 @@ export class CurvesStore implements Store<CurvesToPage> {
   sentAt: number | null = null;
   /** By the name of the stream. */
   readonly #charts = new Map<string, ChartState>();
+  /** By key: what views that are closed showed last, for the next one until the kernel answers it. */
+  readonly #former = new Map<string, Chart>();
   readonly #found = new Map<string, FoundKeys>();
   /** What a new view starts with. */
   #initial: { chart: Chart | null; seq: number } = { chart: null, seq: -1 };
@@ -74,11 +76,12 @@ export class CurvesStore implements Store<CurvesToPage> {
     return known ? known.chart : this.#initial.chart;
   }
 
-  /** The newest chart of a key in any stream of a view, or what a new view starts with. */
+  /** The newest chart of a key in any stream of a view, in other views also of before, or what a new view starts with. */
   chartOf(view: string, key: string): Chart | null {
-    const shown = [...this.#charts.values()].filter((state) => state.view === view && state.chart?.spec.key === key);
+    const shown = [...this.#charts.values()].filter(({ chart }) => chart?.spec.key === key);
     const initial = this.#initial.chart;
-    return shown.at(-1)?.chart ?? (initial?.spec.key === key ? initial : null);
+    const found = shown.findLast((state) => state.view === view) ?? shown.at(-1);
+    return found?.chart ?? this.#former.get(key) ?? (initial?.spec.key === key ? initial : null);
   }
 
   /** What the kernel found last for a view. */
@@ -121,8 +124,10 @@ export class CurvesStore implements Store<CurvesToPage> {
   close(view: string): void {
     for (const [stream, closed] of [...this.#charts]) {
       if (closed.view !== view) continue;
-      if (closed.isAnswered && stream === view) this.#initial = { chart: closed.chart, seq: closed.seq };
       this.#charts.delete(stream);
+      if (!closed.isAnswered || !closed.chart) continue;
+      this.#former.set(closed.chart.spec.key, closed.chart);
+      if (stream === view) this.#initial = { chart: closed.chart, seq: closed.seq };
     }
     this.#found.delete(view);
   }
@@ -156,6 +161,7 @@ export class CurvesStore implements Store<CurvesToPage> {
     const { runs } = this.metadata;
     const moved = (chart: Chart | null) => chart && reindex(chart, runs, metadata.runs);
     for (const state of this.#charts.values()) state.chart = moved(state.chart);
+    for (const [key, chart] of this.#former) this.#former.set(key, reindex(chart, runs, metadata.runs));
     this.#initial = { ...this.#initial, chart: moved(this.#initial.chart) };
     Object.assign(this, { metadata, health });
     return {};
