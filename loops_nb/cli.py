@@ -101,6 +101,7 @@ def _serve(found: argparse.Namespace) -> int:
         max_samplers=found.max_samplers,
         hold_seconds=found.hold_seconds,
         any_key=found.any_key,
+        prefer_serverless=found.prefer_serverless,
     )
     # Here and not only where processes are started: what the service itself runs with is seen in a list of processes as
     # well.
@@ -229,6 +230,12 @@ def _parser() -> argparse.ArgumentParser:
         default=25.0,
         metavar="SECONDS",
         help="how long a request that must wait is held before 408",
+    )
+    serve.add_argument(
+        "--prefer-serverless",
+        action="store_true",
+        help="create runs and samplers without a scope on serverless capacity where that has what is asked for, as the "
+        "hosted service does; otherwise each gets a deployment",
     )
     serve.add_argument(
         "--any-key",

@@ -46,11 +46,44 @@ def is_alive(part: Deployment | Sampler) -> bool:
 
 def is_serverless(part: Deployment | Sampler) -> bool:
     """Tell whether it runs on shared capacity, which holds no GPUs of the caller: a sampler without a deployment."""
-    return (
-        isinstance(part, Sampler)
-        and part.status is not None
-        and part.deployment_id is None
-        and part.instance_type is None
+    return isinstance(part, Sampler) and sampler_is_serverless(
+        has_status=part.status is not None,
+        deployment_id=part.deployment_id,
+        has_hardware=part.instance_type is not None,
+    )
+
+
+def sampler_is_serverless(*, has_status: bool, deployment_id: str | None, has_hardware: bool) -> bool:
+    """Tell whether a sampler is on shared capacity; one without a status has the shape of the first documents."""
+    return has_status and deployment_id is None and not has_hardware
+
+
+def run_is_serverless(
+    *, has_status: bool, deployment_id: str | None, has_deployment: bool, on_shared_sampler: bool | None
+) -> bool:
+    """Tell whether a run is on shared capacity: it has no deployment, and its sampler has none either.
+
+    Parameters
+    ----------
+    has_status : bool
+        Whether the run has a status; one without has the shape of the first documents, which name no deployment.
+    deployment_id : str or None
+        The deployment that the run names.
+    has_deployment : bool
+        Whether a deployment names the run.
+    on_shared_sampler : bool or None
+        Whether its sampler is on shared capacity; None without a sampler.
+    """
+    return has_status and deployment_id is None and not has_deployment and on_shared_sampler is not False
+
+
+def is_serverless_run(run: Run, deployment: Deployment | None) -> bool:
+    """Tell whether a run is on shared capacity; ``deployment`` is its own, see `loops_nb.api.pairing`."""
+    return run_is_serverless(
+        has_status=run.status is not None,
+        deployment_id=run.deployment_id,
+        has_deployment=deployment is not None,
+        on_shared_sampler=None if run.sampler is None else is_serverless(run.sampler),
     )
 
 

@@ -22,6 +22,9 @@ UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 CHECKPOINT_TARGETS = ("trainer", "sampler")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 AVAILABILITY_MODELS = ("dedicated", "spot")
+#: Where a run or a sampler may be created; ``team`` is one that only the official SDK names.
+RUN_SCOPES = ("default", "serverless", "deployment", "team")
+SAMPLER_SCOPES = ("default", "serverless", "deployment")
 USE_CASES = ("rl", "sft")
 
 

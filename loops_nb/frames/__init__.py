@@ -29,7 +29,7 @@ from loops_nb.frames.columns import (
     Kind,
 )
 from loops_nb.frames.json_rows import Rows, decode, plan
-from loops_nb.frames.run_hardware import hardware_of_runs
+from loops_nb.frames.run_hardware import hardware_of_runs, serverless_samplers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,8 +70,8 @@ def runs_frame(body: bytes, *, deployments: bytes | None = None) -> pd.DataFrame
     -------
     pandas.DataFrame
         Columns id, name, base_model, status, deployment_status, sampler_status, created_at, session_id, deployment_id,
-        sampler_id, owner, gpu_type, gpu_count, lora_config_version and base_url; `loops_nb.frames.columns` has their
-        dtypes and meaning.
+        sampler_id, owner, gpu_type, gpu_count, serverless, lora_config_version and base_url; `loops_nb.frames.columns`
+        has their dtypes and meaning.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def samplers_frame(body: bytes) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns id, base_model, status, created_at, model_id, deployment_id, owner, gpu_type, gpu_count, node_count,
-        instance_type, base_checkpoint and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
+        instance_type, base_checkpoint, serverless and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
     ------
@@ -112,7 +112,8 @@ def samplers_frame(body: bytes) -> pd.DataFrame:
     >>> samplers_frame(b'{"samplers": [{"id": "s1", "status": {"name": "ACTIVE"}}]}').loc[0, "status"]
     'ACTIVE'
     """
-    return _frame(body, SAMPLERS)
+    rows = decode(body, SAMPLERS, SAMPLERS.columns)
+    return build(SAMPLERS, SAMPLERS.columns, rows, {"serverless": serverless_samplers(rows)})
 
 
 def checkpoints_frame(body: bytes) -> pd.DataFrame:

@@ -197,13 +197,21 @@ RUNS = Kind(
             "gpu_count",
             _COUNT,
             (),
-            "GPUs that the run's deployment and sampler hold, or would hold when awake; missing unless all halves "
-            "are known. Runs that share a deployment each show all of it: sum over deployments, not over runs.",
+            "GPUs that the run's deployment and sampler hold, or would hold when awake; 0 on serverless capacity; "
+            "missing unless all halves are known. Runs that share a deployment each show all of it: sum over "
+            "deployments, not over runs.",
+        ),
+        Column(
+            "serverless",
+            _FLAG,
+            (),
+            "Whether the run is on shared capacity, which holds no GPUs and is billed by tokens.",
         ),
         Column("lora_config_version", _STRING, ("lora_config_version",), "Frozen LoRA configuration."),
         _BASE_URL,
     ),
     also=(
+        ("sampler.deployment_id", _STRING),
         ("sampler.instance_type.gpu_type", _STRING),
         ("sampler.instance_type.gpu_count", _COUNT),
         ("sampler.node_count", _COUNT),
@@ -228,6 +236,9 @@ SAMPLERS = Kind(
         _INSTANCE,
         Column(
             "base_checkpoint", _STRING, ("base_checkpoint",), "Checkpoint it started from, where the service says so."
+        ),
+        Column(
+            "serverless", _FLAG, (), "Whether it is on shared capacity, which holds no GPUs and is billed by tokens."
         ),
         _BASE_URL,
     ),

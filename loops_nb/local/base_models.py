@@ -69,6 +69,9 @@ _ENDS = {
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_.-]{1,95}")
 GIB = 1024
+#: What shared (serverless) capacity takes here: LoRA rank, and tokens of a sequence.
+SERVERLESS_RANK = 64
+_SERVERLESS_LENGTH = 32_768
 #: What the names of the models that compute here begin with.
 LOCAL = "loops-local/"
 
@@ -152,8 +155,8 @@ MODELS = {
         ),
         BaseModel("meta-llama/Llama-3.1-8B-Instruct", 131_072, 131_072, 15_317, "local-h100-1"),
         BaseModel("openai/gpt-oss-20b", 131_072, 131_072, 39_872, "local-h100-1", experts="shared_adapter"),
-        BaseModel(TINY.name, TINY.longest, TINY.longest, 2, "local-cpu-1", modules=TARGET_MODULES),
-        BaseModel(SMALL.name, SMALL.longest, SMALL.longest, 12, "local-cpu-1", modules=TARGET_MODULES),
+        BaseModel(TINY.name, TINY.longest, TINY.longest, 2, "local-cpu-1", modules=TARGET_MODULES, serverless=True),
+        BaseModel(SMALL.name, SMALL.longest, SMALL.longest, 12, "local-cpu-1", modules=TARGET_MODULES, serverless=True),
     )
 }
 _TOKENIZERS = {name: Path(__file__).parent / "tokenizers" / name.rpartition("/")[2] for name in (TINY.name, SMALL.name)}
@@ -199,6 +202,11 @@ def model(name: str) -> BaseModel:
 def hardware(name: str) -> Hardware:
     """Return what a model's trainer and sampler run on."""
     return HARDWARE[model(name).hardware]
+
+
+def serverless_length(name: str) -> int:
+    """Return the longest sequence in tokens that shared capacity takes of a model."""
+    return min(_SERVERLESS_LENGTH, model(name).longest("rl"))
 
 
 def adapter_config(base_model: str, rank: int, modules: Sequence[str] | None = None) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class CreateTrainer(Struct, kw_only=True):
     reuse_from_run_id: str | None = None
     reuse_from_session_id: str | None = None
     base_checkpoint: str | None = None
+    scope: str | None = None
 
 
 class CreateRun(CreateTrainer, kw_only=True):
@@ -79,6 +80,7 @@ class CreateSampler(Struct, kw_only=True):
     model_path: str | None = None
     reuse_from_session_id: str | None = None
     num_replicas: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    scope: str | None = None
 
 
 class ValidateCheckpoint(Struct):

@@ -69,6 +69,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         For how long a request body may be on its way; a second longer for each 32 KiB that have come.
     connections : ConnectionLimits, optional
         What clients may do with their connections.
+    prefer_serverless : bool, default False
+        Whether a creation without a scope goes to shared (serverless) capacity where that has what is asked for, as on
+        the hosted service.  Otherwise it gets a deployment of its own.
     instance : str, default ""
         Random id that ``/health`` answers.
     max_trainers, max_samplers : int, default 4
@@ -103,5 +106,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     hold_seconds: float = 25.0
     operation_ttl: int = 3600
     any_key: bool = True
+    prefer_serverless: bool = False
     instance: str = ""
     clock: Callable[[], int] = wall_clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from loops_nb.api.models import AVAILABILITY_MODELS
+from loops_nb.api.models import AVAILABILITY_MODELS, SAMPLER_SCOPES
 from loops_nb.config.time_text import EXAMPLES, age_of_text, time_of_text
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.grammar import Argument, Option, option, switch
@@ -25,6 +25,13 @@ SESSION = option(
 )
 AVAILABILITY = option(
     "--availability", "KIND", "dedicated or spot capacity", name="availability_model", choices=AVAILABILITY_MODELS
+)
+PLACEMENT = option(
+    "--scope",
+    "SCOPE",
+    "serverless (shared, billed by tokens) or deployment (its own GPUs); default BASETEN_LOOPS_SCOPE, or the service's "
+    "choice",
+    choices=SAMPLER_SCOPES,
 )
 YES = switch("-y --yes", "do not ask first", name="sure")
 REUSE_SESSION = option(

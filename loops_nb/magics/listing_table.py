@@ -20,7 +20,7 @@ _PRIORITY = {
     "samplers": ("id", "base_model", "status", "created_at", "gpu_type", "gpu_count"),
     "checkpoints": ("id", "checkpoint_id", "target", "size_bytes", "created_at", "run_id", "base_model", "lora_rank"),
     "deployments": ("id", "base_model", "status", "sampler_status", "active_run_id", "created_at"),
-    "capabilities": ("model_name", "enabled", "max_seq_len", "max_enabled_seq_len", "reason"),
+    "capabilities": ("model_name", "enabled", "serverless", "max_seq_len", "max_enabled_seq_len", "reason"),
     "logs": ("message", "timestamp", "level"),
     "timeline": ("time", "event", "detail", "id", "elapsed", "run_id"),
     "planned_files": ("relative_file_name", "state", "size_bytes", "there_bytes", "checkpoint"),

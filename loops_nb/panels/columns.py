@@ -10,7 +10,17 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from loops_nb.api.gpus import gpu_types, gpus_held_by_run, gpus_of, holds_gpus, is_alive, run_is_finished, sum_of_known
+from loops_nb.api.gpus import (
+    gpu_types,
+    gpus_held_by_run,
+    gpus_of,
+    holds_gpus,
+    is_alive,
+    is_serverless,
+    is_serverless_run,
+    run_is_finished,
+    sum_of_known,
+)
 from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
 from loops_nb.api.states import (
     DEPLOYMENT_TERMINAL,
@@ -24,6 +34,7 @@ from loops_nb.api.states import (
 )
 from loops_nb.api.step_names import step_of
 from loops_nb.panels.messages import Cell, Row, TableName, Tone
+from loops_nb.render.formatting import many
 
 #: ``age``: a time, shown as how long ago.  ``number``: a value of a metric.  ``spark``: a sparkline, as
 #: `loops_nb.panels.experiments.sparkline.Sparkline` writes it.  ``hidden``: for the page's own use, or for the
@@ -53,11 +64,12 @@ class PanelColumn(Struct, frozen=True):
 
 
 class RecordedRun(NamedTuple):
-    """What is recorded of a run on this machine: the last value of its loss, the last step, and a sparkline."""
+    """What is recorded of a run on this machine: last value of its loss, last step, sparkline, tokens trained on."""
 
     value: Cell
     step: int | None
     spark: str | None
+    tokens: int | None = None
 
 
 def _c(name: str, title: str, drawn: Drawn, rank: int | None) -> PanelColumn:
@@ -133,6 +145,9 @@ COLUMNS: dict[TableName, tuple[PanelColumn, ...]] = {
     ),
 }
 
+#: What stands in place of the state of a trainer, and of a GPU type, on shared capacity, which has neither.
+SERVERLESS = "SERVERLESS"
+
 #: Every documented state, and how it feels; a state that is not here is ``unknown``.
 TONES: dict[str, Tone] = {
     **dict.fromkeys(sorted(IN_TRANSITION), "busy"),
@@ -187,23 +202,33 @@ def run_row(
         What this machine has recorded of it.
     """
     sampler = run.sampler
+    deployment_status, gpus, gpu_type = (
+        status_name(deployment),
+        gpus_held_by_run(run, deployment),
+        gpu_types(_gpu_type(deployment), _gpu_type(sampler)),
+    )
+    tokens: Cell = None
+    if is_serverless_run(run, deployment):
+        deployment_status, gpu_type = SERVERLESS, SERVERLESS.lower()
+        tokens = many(recorded.tokens, "token") if recorded and recorded.tokens else None
     return _row(
         "runs",
         id=run.id,
         name=run.name,
         base_model=run.base_model,
         status=status_name(run),
-        deployment_status=status_name(deployment),
+        deployment_status=deployment_status,
         sampler_status=status_name(sampler),
         spark=recorded.spark if recorded else None,
         last_value=recorded.value if recorded else None,
         last_step=recorded.step if recorded else None,
-        gpus=gpus_held_by_run(run, deployment),
+        # Shared capacity holds no GPUs: what it bills are tokens.
+        gpus=tokens or gpus,
         last_checkpoint=newest.checkpoint_id if newest else None,
         last_checkpoint_at=millis(newest.created_at) if newest else None,
         created_at=millis(run.created_at),
         owner=run.user.email if run.user else None,
-        gpu_type=gpu_types(_gpu_type(deployment), _gpu_type(sampler)),
+        gpu_type=gpu_type,
         session_id=run.session_id,
         deployment_id=run.deployment_id or (deployment.id if deployment else None),
         sampler_id=sampler.id if sampler else None,
@@ -220,7 +245,7 @@ def sampler_row(sampler: Sampler, run_id: str | None) -> Row:
         status=status_name(sampler),
         run_id=run_id,
         gpus=gpus_of(sampler) if holds_gpus(sampler) else 0,
-        gpu_type=_gpu_type(sampler),
+        gpu_type=SERVERLESS.lower() if is_serverless(sampler) else _gpu_type(sampler),
         created_at=millis(sampler.created_at),
         owner=sampler.user.email if sampler.user else None,
         base_checkpoint=sampler.base_checkpoint,

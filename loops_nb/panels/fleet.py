@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loops_nb.api.gpus import GpuUsage, run_is_finished, total_usage, usage_of
+from loops_nb.api.gpus import GpuUsage, is_serverless, is_serverless_run, run_is_finished, total_usage, usage_of
 from loops_nb.api.pairing import deployments_of_runs, serves
 from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
@@ -41,6 +41,8 @@ class _Entry(NamedTuple):
         The deployment that is there for the run.
     usage : tuple of GpuUsage
         The GPUs that it holds.
+    is_serverless : bool
+        Whether it is on shared capacity.
     """
 
     row: Row
@@ -49,6 +51,7 @@ class _Entry(NamedTuple):
     is_in_transition: bool
     serving_id: str | None
     usage: tuple[GpuUsage, ...]
+    is_serverless: bool
 
 
 class FleetView:
@@ -103,6 +106,9 @@ class FleetView:
         if samplers:
             facts.append(_count_of_alive("standalone samplers alive", alone))
         facts += _gpu_facts(deployments, paired, of_runs, alone)
+        shared = sum(entry.is_serverless and not entry.is_finished for of in (of_runs, alone) for entry in of.values())
+        if shared:
+            facts.append(Fact(label="serverless, billed by tokens", value=f"{shared:,}"))
         moving = [key for key, entry in of_runs.items() if entry.is_in_transition]
         if moving:
             facts.append(Fact(label="deploying", value=many(len(moving), "run"), tone="busy"))
@@ -179,7 +185,8 @@ def _run_entry(
         parts = [run.sampler]
     usage = usage_of(parts, in_use=_is_in_use(run, deployment))
     announcement = run_announcement(run, deployment, newest)
-    return _Entry(run_row(run, deployment, newest, recorded), announcement, finished, moving, serving_id, usage)
+    row = run_row(run, deployment, newest, recorded)
+    return _Entry(row, announcement, finished, moving, serving_id, usage, is_serverless_run(run, deployment))
 
 
 def _is_in_use(run: Run, deployment: Deployment | None) -> bool | None:
@@ -195,7 +202,8 @@ def _sampler_entry(sampler: Sampler) -> _Entry:
     status = status_name(sampler)
     usage = usage_of([sampler], in_use=True)
     row, announcement = sampler_row(sampler, None), sampler_announcement(sampler)
-    return _Entry(row, announcement, status in SAMPLER_TERMINAL, is_in_transition(status), None, usage)
+    finished, moving = status in SAMPLER_TERMINAL, is_in_transition(status)
+    return _Entry(row, announcement, finished, moving, None, usage, is_serverless(sampler))
 
 
 def _rows(entries: Mapping[str, _Entry]) -> dict[str, Row]:

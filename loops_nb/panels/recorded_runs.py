@@ -35,6 +35,7 @@ class RunRecords:
         self._version: int | None = None
         self._found: dict[str, RecordedRun] = {}
         self._sparks: dict[tuple[str, str], Sparkline] = {}
+        self._tokens: dict[str, int] = {}
 
     def has_news(self) -> bool:
         """Return whether anything was written since `read`; cheap."""
@@ -82,19 +83,24 @@ class RunRecords:
             if not series:
                 continue
             key = "loss" if "loss" in series else ""
-            spark = self._spark(store, row.id, key) if key and place < _MOST_SPARKS else None
+            spark, tokens = self._spark(store, row.id, key) if key and place < _MOST_SPARKS else (None, None)
             step = max(of.last_step for of in series.values())
-            made = RecordedRun(_value(series.get(key)), step, spark)
+            made = RecordedRun(_value(series.get(key)), step, spark, tokens)
             found[run_id] = self._found[run_id] if self._found.get(run_id) == made else made
         if found != self._found:
             self._found = found
 
-    def _spark(self, store: ExperimentStore, experiment_id: str, key: str) -> str:
+    def _spark(self, store: ExperimentStore, experiment_id: str, key: str) -> tuple[str, int | None]:
         from loops_nb.panels.experiments.sparkline import Sparkline  # numpy
 
         spark = self._sparks.setdefault((experiment_id, key), Sparkline())
-        spark.extend(store.series(experiment_id, key, after=spark.mark))
-        return spark.text
+        fresh = store.series(experiment_id, key, after=spark.mark)
+        # Points without tokens have NaN; what is recorded is the number trained on so far.
+        told = [found for found in fresh.tokens.tolist() if math.isfinite(found)]
+        if told:
+            self._tokens[experiment_id] = max(int(max(told)), self._tokens.get(experiment_id, 0))
+        spark.extend(fresh)
+        return spark.text, self._tokens.get(experiment_id)
 
 
 def _value(of: SeriesSummary | None) -> Cell:

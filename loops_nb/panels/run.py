@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.api.gpus import gpus_of, is_alive, run_is_finished
+from loops_nb.api.gpus import gpus_of, is_alive, is_serverless_run, run_is_finished
 from loops_nb.api.pairing import deployment_of_run
 from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
@@ -169,8 +169,8 @@ def _links(run: Run, deployment: Deployment | None) -> list[Fact]:
     facts = [Fact(label=label, value=value, code=value) for label, value in pairs if value]
     if run.user is not None and run.user.email:
         facts.append(Fact(label="owner", value=run.user.email))
-    if run.deployment_id is None and deployment is None and status_name(run) not in RUN_TERMINAL:
-        facts.append(Fact(label="capacity", value="serverless, or not told"))
+    if is_serverless_run(run, deployment):
+        facts.append(Fact(label="capacity", value="serverless: no GPUs of its own, billed by tokens"))
     return facts
 
 

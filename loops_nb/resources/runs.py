@@ -139,6 +139,7 @@ class Runs(Resource):
         seed: int | None = None,
         scale_down_delay_seconds: int | None = None,
         path: str | None = None,
+        scope: str | None = None,
         availability_model: str | None = None,
         replicas: int | None = None,
         reuse_from_run_id: str | None = None,
@@ -166,12 +167,17 @@ class Runs(Resource):
             Idle seconds, 1 to 3600, before it scales to zero; default is the service's.
         path : str, optional
             ``bt://loops:<run_id>/weights/<name>``: resume from this trainer checkpoint.
+        scope : {"serverless", "deployment", "default"}, optional
+            Shared capacity billed by tokens, which has no deployment, or a deployment of its own billed by GPU time;
+            default is ``BASETEN_LOOPS_SCOPE``, or else the service's choice.  With ``serverless`` the creation fails
+            where the model, the rank or the length is not offered there.
         availability_model : {"dedicated", "spot"}, optional
-            Kind of capacity.
+            Kind of capacity of a deployment; default is ``LOOPS_AVAILABILITY_MODEL``, or else dedicated.
         replicas : int, optional
             Copies of the model's node group, at least 1.
         reuse_from_run_id, reuse_from_session_id : str, optional
-            Reuse the deployment of that run or session, if possible.
+            Reuse the deployment of that run or session, if possible; default is ``LOOPS_REUSE_FROM_RUN_ID``, then
+            ``LOOPS_REUSE_FROM_SESSION_ID``.
         sampler_num_replicas : int, optional
             Copies of the sampler, at least 1.
         team_id : str, optional
@@ -204,6 +210,7 @@ class Runs(Resource):
                 seed=seed,
                 scale_down_delay_seconds=scale_down_delay_seconds,
                 path=path,
+                scope=scope,
                 availability_model=availability_model,
                 replicas=replicas,
                 reuse_from_run_id=reuse_from_run_id,

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from loops_nb.api.decoding import decode_many, decode_object, decode_one
-from loops_nb.api.models import AVAILABILITY_MODELS, Deactivated, DeletedRun, Run
+from loops_nb.api.models import Deactivated, DeletedRun, Run
 from loops_nb.client import checks
 from loops_nb.client.operations.paths import loops_path
+from loops_nb.client.placement import run_placement
 from loops_nb.client.request import CREATE_SECONDS, DELETE_SECONDS, Request, sent
 
 MAX_SCALE_DOWN_DELAY_SECONDS = 3600
@@ -59,12 +60,19 @@ def _create(
     seed: int | None,
     scale_down_delay_seconds: int | None,
     path: str | None,
+    scope: str | None,
     availability_model: str | None,
     replicas: int | None,
     reuse_from_run_id: str | None,
     reuse_from_session_id: str | None,
     team_id: str | None,
 ) -> Request[Run]:
+    placed = run_placement(
+        scope=scope,
+        availability_model=availability_model,
+        reuse_from_run_id=reuse_from_run_id,
+        reuse_from_session_id=reuse_from_session_id,
+    )
     body = sent(
         session_id=checks.identifier("session_id", session_id),
         base_model=checks.text("base_model", base_model),
@@ -76,17 +84,18 @@ def _create(
             "scale_down_delay_seconds", scale_down_delay_seconds, least=1, most=MAX_SCALE_DOWN_DELAY_SECONDS
         ),
         path=checks.optional_checkpoint_uri("path", path, target="trainer"),
-        availability_model=checks.optional_one_of("availability_model", availability_model, AVAILABILITY_MODELS),
+        scope=placed.scope,
+        availability_model=placed.availability_model,
         replicas=checks.optional_whole("replicas", replicas, least=1),
-        reuse_from_run_id=checks.optional_identifier("reuse_from_run_id", reuse_from_run_id),
-        reuse_from_session_id=checks.optional_identifier("reuse_from_session_id", reuse_from_session_id),
+        reuse_from_run_id=placed.reuse_from_run_id,
+        reuse_from_session_id=placed.reuse_from_session_id,
         **more,
     )
     return Request(
         "POST",
         loops_path(route, team_id=team_id),
         _run,
-        description,
+        description + placed.origin,
         body=body,
         safe=False,
         recovery=f"See whether it exists before you try again: %loops find --session {session_id}",

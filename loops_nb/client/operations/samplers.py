@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from loops_nb.api.decoding import decode_many, decode_object, decode_one
-from loops_nb.api.models import AVAILABILITY_MODELS, Deactivated, Sampler
+from loops_nb.api.models import Deactivated, Sampler
 from loops_nb.client import checks
 from loops_nb.client.operations.paths import loops_path
+from loops_nb.client.placement import sampler_placement
 from loops_nb.client.request import CREATE_SECONDS, Request, sent
 from loops_nb.errors import InvalidArgumentError
 
@@ -33,6 +34,7 @@ def create(
     session_id: str,
     base_model: str | None,
     run_id: str | None,
+    scope: str | None,
     availability_model: str | None,
     max_seq_length: int | None,
     model_path: str | None,
@@ -41,14 +43,21 @@ def create(
     team_id: str | None,
 ) -> Request[Sampler]:
     """``POST /v1/loops/samplers``."""
+    placed = sampler_placement(
+        scope=scope,
+        availability_model=availability_model,
+        reuse_from_session_id=reuse_from_session_id,
+        run_id=run_id,
+    )
     body = sent(
         session_id=checks.identifier("session_id", session_id),
         base_model=checks.optional_text("base_model", base_model),
         run_id=checks.optional_identifier("run_id", run_id),
-        availability_model=checks.optional_one_of("availability_model", availability_model, AVAILABILITY_MODELS),
+        scope=placed.scope,
+        availability_model=placed.availability_model,
         max_seq_length=checks.optional_whole("max_seq_length", max_seq_length, least=1),
         model_path=checks.optional_checkpoint_uri("model_path", model_path, target="sampler"),
-        reuse_from_session_id=checks.optional_identifier("reuse_from_session_id", reuse_from_session_id),
+        reuse_from_session_id=placed.reuse_from_session_id,
         num_replicas=checks.optional_whole("num_replicas", num_replicas, least=1),
     )
     if not {"base_model", "run_id", "model_path"} & body.keys():
@@ -61,7 +70,7 @@ def create(
         "POST",
         loops_path("samplers", team_id=team_id),
         _sampler,
-        "create a sampler",
+        f"create a sampler{placed.origin}",
         body=body,
         safe=False,
         recovery="See whether it exists before you try again: %loops samplers (newest first)",

@@ -79,6 +79,7 @@ def _create(
         with_sampler=with_sampler,
         sampler_num_replicas=sampler_num_replicas,
         team_id=team_of(request, service),
+        prefer_serverless=service.settings.prefer_serverless,
     )
     # A run that takes over a deployment gets the trainer of the run before it; any other may have to wait for one.
     if body.reuse_from_run_id is None and body.reuse_from_session_id is None:
@@ -95,6 +96,9 @@ ROUTES = [
     Route("/v1/teams/{team_id}/loops/runs", create_run, methods=["POST"]),
     Route("/v1/loops/trainers", create_trainer, methods=["POST"]),
     Route("/v1/teams/{team_id}/loops/trainers", create_trainer, methods=["POST"]),
+    # Where the SDK creates what is to have a scope.
+    Route("/v1/loops/debug/trainers", create_trainer, methods=["POST"]),
+    Route("/v1/teams/{team_id}/loops/debug/trainers", create_trainer, methods=["POST"]),
     Route("/v1/loops/runs", list_runs, methods=["GET"]),
     Route("/v1/teams/{team_id}/loops/runs", list_runs, methods=["GET"]),
     Route("/v1/loops/runs/{run_id}", get, methods=["GET"]),

@@ -19,7 +19,13 @@ async def create(request: Request) -> Response:
     """Create a sampler, standalone or paired with a run."""
     body = await read_body(request, CreateSampler)
     service = service_of(request)
-    sampler = samplers.create(service.store, service.statuses, body, team_id=team_of(request, service))
+    sampler = samplers.create(
+        service.store,
+        service.statuses,
+        body,
+        team_id=team_of(request, service),
+        prefer_serverless=service.settings.prefer_serverless,
+    )
     return json_response({"sampler": with_tokenizer(views_of(request, service).sampler(sampler))})
 
 
@@ -53,6 +59,9 @@ def _sampler(request: Request, service: Service) -> SamplerRecord:
 ROUTES = [
     Route("/v1/loops/samplers", create, methods=["POST"]),
     Route("/v1/teams/{team_id}/loops/samplers", create, methods=["POST"]),
+    # Where the SDK creates what is to have a scope.
+    Route("/v1/loops/debug/samplers", create, methods=["POST"]),
+    Route("/v1/teams/{team_id}/loops/debug/samplers", create, methods=["POST"]),
     Route("/v1/loops/samplers", list_samplers, methods=["GET"]),
     Route("/v1/teams/{team_id}/loops/samplers", list_samplers, methods=["GET"]),
     Route("/v1/loops/samplers/{sampler_id}", get, methods=["GET"]),

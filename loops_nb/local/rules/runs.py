@@ -6,7 +6,7 @@ import msgspec
 
 from loops_nb.local import base_models
 from loops_nb.local.http_errors import invalid
-from loops_nb.local.rules import samplers
+from loops_nb.local.rules import placement, samplers
 from loops_nb.local.rules.checkpoints import need_by_uri
 from loops_nb.local.rules.lookup import deployment_of, lookup, runs_on, sampler_of
 from loops_nb.local.rules.statuses import Statuses
@@ -23,8 +23,10 @@ def create(
     with_sampler: bool,
     sampler_num_replicas: int | None = None,
     team_id: str | None = None,
+    prefer_serverless: bool = False,
 ) -> RunRecord:
-    """Make a run on a new deployment, or on the one of an earlier run, which it then replaces."""
+    """Make a run on a new deployment, on the one of an earlier run, which it then replaces, or on shared capacity."""
+    placement.check_scope(body.scope, placement.RUN_SCOPES)
     session = lookup(store, SessionRecord, body.session_id, "session")
     samplers.check_team(session, team_id)
     samplers.check_base_model(body.base_model)
@@ -37,9 +39,15 @@ def create(
         checkpoint = need_by_uri(store, body.path, field="path", target="trainer")
         if checkpoint.base_model != body.base_model:
             raise invalid("path", f"The checkpoint is of base model {checkpoint.base_model}, not {body.base_model}.")
-    hosting = _reusable(store, statuses, body, session)
+    reuses = body.reuse_from_run_id is not None or body.reuse_from_session_id is not None
+    asked = placement.Asked(body.base_model, body.lora_rank, body.max_seq_len, reuses)
+    is_serverless = placement.is_serverless(body.scope, asked, preferred=prefer_serverless)
+    length = body.max_seq_len
+    if is_serverless and length is None:
+        length = base_models.serverless_length(body.base_model)
+    hosting = None if is_serverless else _reusable(store, statuses, body, session)
     with store.transaction():
-        deployment = hosting or _new_deployment(store, statuses, body, session)
+        deployment = None if is_serverless else hosting or _new_deployment(store, statuses, body, session)
         run = RunRecord(
             id=store.fresh_id(RunRecord),
             created_at=statuses.now(),
@@ -52,20 +60,21 @@ def create(
             scale_down_delay_seconds=body.scale_down_delay_seconds,
             availability_model=body.availability_model,
             replicas=body.replicas,
-            max_seq_len=body.max_seq_len,
+            max_seq_len=length,
             seed=body.seed,
             path=body.path,
             base_checkpoint=body.base_checkpoint,
-            deployment_id=deployment.id,
+            deployment_id=None if deployment is None else deployment.id,
         )
-        for earlier in runs_on(store, deployment):
+        for earlier in [] if deployment is None else runs_on(store, deployment):
             if not statuses.has_ended(earlier):
                 statuses.record(earlier, "replaced", note=f"by run {run.id}")
         store.insert(run)
-        statuses.record(run, "created", note=f"on deployment {deployment.id}")
+        where = "serverless capacity" if deployment is None else f"deployment {deployment.id}"
+        statuses.record(run, "created", note=f"on {where}")
         if hosting is not None:
             statuses.record(
-                deployment, "attached", note=f"run {run.id} takes over", idle_after_seconds=run.scale_down_delay_seconds
+                hosting, "attached", note=f"run {run.id} takes over", idle_after_seconds=run.scale_down_delay_seconds
             )
         if with_sampler:
             replicas = sampler_num_replicas or 1

@@ -6,6 +6,7 @@ import msgspec
 
 from loops_nb.local import base_models
 from loops_nb.local.http_errors import conflict, invalid, not_found
+from loops_nb.local.rules import placement
 from loops_nb.local.rules.checkpoints import need_by_uri
 from loops_nb.local.rules.lookup import deployment_of, lookup, sampler_of
 from loops_nb.local.rules.statuses import Statuses
@@ -22,13 +23,22 @@ from loops_nb.local.store.records import (
 ServedModel = SamplerRecord | ModelDeploymentRecord
 
 
-def create(store: RecordStore, statuses: Statuses, body: CreateSampler, *, team_id: str | None = None) -> SamplerRecord:
+def create(
+    store: RecordStore,
+    statuses: Statuses,
+    body: CreateSampler,
+    *,
+    team_id: str | None = None,
+    prefer_serverless: bool = False,
+) -> SamplerRecord:
     """Make a sampler: paired when ``run_id`` is given (once for each run), standalone otherwise."""
+    placement.check_scope(body.scope, placement.SAMPLER_SCOPES)
     session = lookup(store, SessionRecord, body.session_id, "session")
     check_team(session, team_id)
-    trained_model = None
+    trained_model, rank = None, None
     if body.model_path is not None:
-        trained_model = need_by_uri(store, body.model_path, field="model_path", target="sampler").base_model
+        checkpoint = need_by_uri(store, body.model_path, field="model_path", target="sampler")
+        trained_model, rank = checkpoint.base_model, checkpoint.lora_rank
     if body.base_model is not None:
         check_base_model(body.base_model)
     if body.run_id is not None:
@@ -47,6 +57,8 @@ def create(store: RecordStore, statuses: Statuses, body: CreateSampler, *, team_
     if trained_model not in {None, base_model}:
         raise invalid("model_path", f"The checkpoint is of base model {trained_model}, not {base_model}.")
     check_length("max_seq_length", body.max_seq_length, base_model, base_models.model(base_model).sampler_len)
+    asked = placement.Asked(base_model, rank, body.max_seq_length, body.reuse_from_session_id is not None)
+    is_serverless = placement.is_serverless(body.scope, asked, preferred=prefer_serverless)
     if body.reuse_from_session_id is not None:
         reused = _reuse(store, statuses, body, base_model)
         if reused is not None:
@@ -61,6 +73,7 @@ def create(store: RecordStore, statuses: Statuses, body: CreateSampler, *, team_
             num_replicas=body.num_replicas or 1,
             max_seq_length=body.max_seq_length,
             model_path=body.model_path,
+            is_serverless=is_serverless,
         )
 
 
@@ -76,11 +89,14 @@ def make(
     model_path: str | None = None,
     run_id: str | None = None,
     idle_after_seconds: int = DEFAULT_SCALE_DOWN_DELAY,
+    is_serverless: bool = False,
 ) -> SamplerRecord:
     """Record a new sampler, inside a transaction of the caller's."""
     note = "standalone"
     if run_id is not None:
         note = f"paired with run {run_id}"
+    if is_serverless:
+        note += ", on serverless capacity"
     sampler = SamplerRecord(
         id=store.fresh_id(SamplerRecord),
         created_at=statuses.now(),
@@ -89,8 +105,8 @@ def make(
         session_id=session.id,
         base_model=base_model,
         run_id=run_id,
-        model_id=store.fresh_id(SamplerRecord),
-        deployment_id=store.fresh_id(SamplerRecord),
+        model_id=None if is_serverless else store.fresh_id(SamplerRecord),
+        deployment_id=None if is_serverless else store.fresh_id(SamplerRecord),
         availability_model=availability_model,
         num_replicas=num_replicas,
         max_seq_length=max_seq_length,
@@ -133,6 +149,7 @@ def pair(
             model_path=model_path,
             run_id=run.id,
             idle_after_seconds=delay,
+            is_serverless=run.deployment_id is None,
         )
     store.update(msgspec.structs.replace(run, sampler_id=sampler.id))
     if deployment is not None:
@@ -190,6 +207,9 @@ def _pair_checked(
 ) -> SamplerRecord:
     if run.session_id != session.id:
         raise invalid("run_id", f"Run {run.id} belongs to session {run.session_id}, not to {session.id}.")
+    placed = "deployment" if run.deployment_id else "serverless"
+    if body.scope not in {None, "default", placed}:
+        raise invalid("scope", f"Run {run.id} is on scope {placed}; its sampler follows it, so leave scope out.")
     if body.availability_model not in {None, run.availability_model}:
         raise invalid("availability_model", f"Run {run.id} is {run.availability_model}; its sampler inherits that.")
     if run.sampler_id is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loops_nb.api.models import Run, Sampler, Session
-from loops_nb.magics.arguments import AVAILABILITY, REUSE_SESSION, SESSION, TEAM, int_option
+from loops_nb.magics.arguments import AVAILABILITY, PLACEMENT, REUSE_SESSION, SESSION, TEAM, int_option
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option, switch
 
@@ -52,6 +52,7 @@ _RUN_OPTIONS = (
     int_option(
         "--scale-down-delay", "idle seconds (1 to 3600) before it scales to zero", name="scale_down_delay_seconds"
     ),
+    PLACEMENT,
     AVAILABILITY,
     int_option("--replicas", "replicas of the model's node group"),
     int_option("--sampler-replicas", "replicas of the sampler", name="sampler_num_replicas"),
@@ -77,6 +78,7 @@ _SAMPLER_OPTIONS = (
         name="model_path",
         completes="uri",
     ),
+    PLACEMENT,
     AVAILABILITY,
     int_option("--max-seq-length", "maximum prompt length in tokens"),
     int_option("--replicas", "number of replicas", name="num_replicas"),
@@ -112,11 +114,14 @@ VERB = Verb(
             run=_run,
             options=_RUN_OPTIONS,
             notes="On the hosted service a run uses GPUs and costs money until it is deactivated or scales to zero. "
+            "With --scope serverless it holds no GPUs and is billed by tokens; which models, ranks and lengths that "
+            "takes is the service's: see the column serverless of %loops capabilities. "
             "Returns an object with its id and base_url.",
             when_interrupted="The run may have been created: see %loops runs.",
             examples=(
                 "run = %loops create run --session {s.id} --base-model Qwen/Qwen3-8B --name math-1 --lora-rank 32",
                 "%loops create run --session {s.id} -m Qwen/Qwen3-8B --path bt://loops:k4q95w5/weights/step-100",
+                "%loops create run --session {s.id} -m Qwen/Qwen3-8B --scope serverless",
             ),
         ),
         Verb(

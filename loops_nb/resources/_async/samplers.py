@@ -94,6 +94,7 @@ class AsyncSamplers(AsyncResource):
         session_id: str,
         base_model: str | None = None,
         run_id: str | None = None,
+        scope: str | None = None,
         availability_model: str | None = None,
         max_seq_length: int | None = None,
         model_path: str | None = None,
@@ -111,14 +112,20 @@ class AsyncSamplers(AsyncResource):
             Hugging Face id, for a standalone sampler.
         run_id : str, optional
             Pair it with this run (idempotent per run); the base model is the run's.
+        scope : {"serverless", "deployment", "default"}, optional
+            Shared capacity billed by tokens, which has no deployment, or a deployment of its own billed by GPU time;
+            default is ``BASETEN_LOOPS_SCOPE``, or else the service's choice.  With ``serverless`` the creation fails
+            where the model, the rank or the length is not offered there.
+            A paired sampler is where its run is.
         availability_model : {"dedicated", "spot"}, optional
-            Kind of capacity; a paired sampler has its run's.
+            Kind of capacity of a deployment; default is ``LOOPS_AVAILABILITY_MODEL``, or else dedicated; a paired
+            sampler has its run's.
         max_seq_length : int, optional
             Length of the longest prompt in tokens; default is the model's.
         model_path : str, optional
             ``bt://loops:<run_id>/sampler_weights/<name>``: serve this sampler checkpoint.
         reuse_from_session_id : str, optional
-            Reuse the deployment of that session, if possible.
+            Reuse the deployment of that session, if possible; default is ``LOOPS_REUSE_FROM_SESSION_ID``.
         num_replicas : int, optional
             Number of copies, at least 1.
         team_id : str, optional
@@ -146,6 +153,7 @@ class AsyncSamplers(AsyncResource):
                 session_id=session_id,
                 base_model=base_model,
                 run_id=run_id,
+                scope=scope,
                 availability_model=availability_model,
                 max_seq_length=max_seq_length,
                 model_path=model_path,

@@ -1,0 +1,43 @@
+"""Where runs and samplers are created from ``%loops``, and how those on shared capacity are told apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.magics.conftest import Notebook
+from tests.service import running_service
+
+MODEL = "loops-local/tiny"
+
+
+def test_a_serverless_run_is_created_told_apart_and_samples(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_service(in_process=True, any_key=True) as service:
+        monkeypatch.setenv("LOOPS_BASE_URL", service.url)
+        monkeypatch.setenv("BASETEN_API_KEY", "sentinel-key-0123456789")
+        notebook.run("s = %loops create session")
+        line = f"%loops create run --session {{s.id}} -m {MODEL}"
+        assert {f"{line} --scope serverless", f"{line} --scope deployment"} <= set(
+            notebook.completions(f"{line} --scope ")
+        )
+        run = notebook.run(f"{line} --scope serverless").value
+        assert run.deployment_id is None
+        notebook.run(f"{line} --no-sampler")
+        monkeypatch.setenv("BASETEN_LOOPS_SCOPE", "serverless")
+        notebook.run(f"%loops create sampler --session {{s.id}} -m {MODEL}")
+        refused = notebook.run("%loops create run --session {s.id} -m Qwen/Qwen3-4B-Instruct-2507", fails=True).out
+        assert "BASETEN_LOOPS_SCOPE in the environment" in refused
+        assert "not offered on serverless capacity" in refused
+        notebook.run(f"{line} --scope deployment")
+        runs = notebook.run("%loops runs").value
+        assert runs["serverless"].tolist() == [False, False, True]
+        assert runs.set_index("id").loc[run.id, "gpu_count"] == 0
+        samplers = notebook.run("%loops samplers").value
+        assert samplers["serverless"].tolist() == [False, True, True]
+        models = notebook.run("%loops capabilities").value.set_index("model_name")["serverless"]
+        assert models[MODEL]
+        assert not models["Qwen/Qwen3-4B-Instruct-2507"]
+        # It samples as any other, without a deployment.
+        sampled = notebook.context.loops.samplers.sample(run.id, "Hello", max_tokens=4, quiet=True)
+        assert 0 < len(sampled[0].tokens) <= 4
