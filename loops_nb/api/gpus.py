@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from loops_nb.api.models import Deployment, Run, Sampler
@@ -15,6 +15,11 @@ def total_gpus(gpus_per_node: int | None, nodes: int | None) -> int | None:
     if gpus_per_node is None:
         return None
     return gpus_per_node * (1 if nodes is None else nodes)
+
+
+def node_count_of(part: Deployment | Sampler) -> int:
+    """Return the nodes of a deployment's trainer or of a sampler; a count that the service does not send is 1."""
+    return 1 if part.node_count is None else part.node_count
 
 
 def sum_of_known(counts: Iterable[int | None]) -> int | None:
@@ -127,11 +132,17 @@ class GpuUsage(NamedTuple):
     in_use : bool or None
         Whether something active is behind it.  None where that is not known: a listing of runs may be filtered where
         the one of deployments is not, so what no listed run explains may train for another team.
+    instance_type_id : str or None, default None
+        Id of the hardware of each node, by which prices are listed.
+    nodes : int, default 1
+        How many nodes.
     """
 
     part_id: str
     gpus: int | None
     in_use: bool | None
+    instance_type_id: str | None = None
+    nodes: int = 1
 
 
 def usage_of(parts: Iterable[Deployment | Sampler | None], *, in_use: bool | None) -> tuple[GpuUsage, ...]:
@@ -145,10 +156,33 @@ def usage_of(parts: Iterable[Deployment | Sampler | None], *, in_use: bool | Non
         As in `GpuUsage`; what is on its way down counts as in use, because nothing has to be done about it.
     """
     return tuple(
-        GpuUsage(part.id, gpus_of(part), True if status_name(part) == "DEACTIVATING" else in_use)
+        GpuUsage(
+            part.id,
+            gpus_of(part),
+            True if status_name(part) == "DEACTIVATING" else in_use,
+            None if part.instance_type is None else part.instance_type.id,
+            node_count_of(part),
+        )
         for part in parts
         if part is not None and holds_gpus(part)
     )
+
+
+def usage_of_run(run: Run, deployment: Deployment | None, *, in_use: bool | None) -> tuple[GpuUsage, ...]:
+    """Return what a run's trainer and sampler hold; a deployment that went on to another run is counted there.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    deployment : Deployment or None
+        Its deployment, see `loops_nb.api.pairing`.
+    in_use : bool or None
+        As in `GpuUsage`.
+    """
+    if deployment is not None and serves(deployment, run):
+        return usage_of([deployment, deployment.sampler or run.sampler], in_use=in_use)
+    return usage_of([run.sampler] if run.deployment_id is None else [], in_use=in_use)
 
 
 class GpuTotals(NamedTuple):
@@ -169,20 +203,25 @@ class GpuTotals(NamedTuple):
 
 
 def total_usage(usages: Iterable[GpuUsage]) -> GpuTotals:
-    """Add up usages; a repeated part counts once, in use if any of them says so, else as the first one."""
-    by_part: dict[str, GpuUsage] = {}
-    for usage in usages:
-        known = by_part.setdefault(usage.part_id, usage)
-        if known is not usage and usage.in_use and not known.in_use:
-            by_part[usage.part_id] = usage
+    """Add up usages; a repeated part counts once, see `by_part`."""
     in_use = idle = unexplained = without_count = 0
-    for _, gpus, is_in_use in by_part.values():
-        if gpus is None:
+    for usage in by_part(usages):
+        if usage.gpus is None:
             without_count += 1
-        elif is_in_use:
-            in_use += gpus
-        elif is_in_use is None:
-            unexplained += gpus
+        elif usage.in_use:
+            in_use += usage.gpus
+        elif usage.in_use is None:
+            unexplained += usage.gpus
         else:
-            idle += gpus
+            idle += usage.gpus
     return GpuTotals(in_use, idle, unexplained, without_count)
+
+
+def by_part(usages: Iterable[GpuUsage]) -> Collection[GpuUsage]:
+    """Return each part once, in use if any of its usages says so, else as the first one."""
+    found: dict[str, GpuUsage] = {}
+    for usage in usages:
+        known = found.setdefault(usage.part_id, usage)
+        if known is not usage and usage.in_use and not known.in_use:
+            found[usage.part_id] = usage
+    return found.values()

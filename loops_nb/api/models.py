@@ -338,6 +338,80 @@ class DeploymentMetrics(APIObject):
     per_node_metrics: list[dict[str, Any]] = []
 
 
+class InstanceTypePrice(APIObject):
+    """An instance type and its price in US dollars a minute of one node (``/v1/instance_type_prices``).
+
+    ``note`` is a remark of the service; the local service says there that its prices are made up.
+    """
+
+    instance_type: InstanceType
+    price: float
+    note: str | None = None
+
+
+#: US dollars, as a number or as decimal text; `loops_nb.api.costs.dollars` reads both.
+Money = float | str
+
+
+class BillableResource(Part):
+    """What was billed; ``kind`` is such as ``LOOPS_TRAINER``, ``LOOPS_SAMPLER`` or ``MODEL_DEPLOYMENT``."""
+
+    id: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    model_id: str | None = None
+    model_name: str | None = None
+    is_deleted: bool | None = None
+    instance_type: str | None = None
+    base_model: str | None = None
+    environment_name: str | None = None
+    team_id: str | None = None
+    team_name: str | None = None
+
+
+class UsageAmounts(Part):
+    """Money, minutes, requests and tokens of one resource, of one day of it, or of a part of the usage."""
+
+    subtotal: Money | None = None
+    compute_cost: Money | None = None
+    surcharge_cost: Money | None = None
+    minutes: int | None = None
+    inference_requests: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+
+
+class DailyUsage(UsageAmounts):
+    """One day (UTC, ``2026-07-01``) of a billed resource."""
+
+    date: str | None = None
+
+
+class UsageItem(UsageAmounts):
+    """One billed resource; of a model API only ``model_name`` says what it is."""
+
+    billable_resource: BillableResource | None = None
+    model_name: str | None = None
+    daily: list[DailyUsage] | None = None
+
+
+class UsagePart(UsageAmounts):
+    """Sums of one part of the usage: ``subtotal`` is after credits, ``total`` before them."""
+
+    credits_used: Money | None = None
+    total: Money | None = None
+    breakdown: list[UsageItem] | None = None
+
+
+class UsageSummary(APIObject):
+    """Billed usage of the organisation in a range of dates (``/v1/billing/usage_summary``); a missing part is None."""
+
+    dedicated_usage: UsagePart | None = None
+    training_usage: UsagePart | None = None
+    model_apis_usage: UsagePart | None = None
+
+
 class EnablementDetails(Part):
     """Why a model cannot be used now, and what to do about it."""
 

@@ -146,10 +146,8 @@ def texts(argument: str, value: Any) -> list[str]:
     return found
 
 
-def epoch_millis(argument: str, value: Any) -> int | None:
-    """Return a point in time as the API's whole milliseconds since the epoch."""
-    if value is None:
-        return None
+def moment(argument: str, value: Any) -> datetime:
+    """Return a point in time with a time zone."""
     if not isinstance(value, datetime):
         raise InvalidArgumentError(f"{argument} must be a datetime, not {value!r}.", argument=argument)
     if value.tzinfo is None or value.utcoffset() is None:
@@ -158,7 +156,12 @@ def epoch_millis(argument: str, value: Any) -> int | None:
             argument=argument,
             hint="For example datetime.now(timezone.utc) - timedelta(hours=1)",
         )
-    return int(value.timestamp() * 1000)
+    return value
+
+
+def epoch_millis(argument: str, value: Any) -> int | None:
+    """Return a point in time as the API's whole milliseconds since the epoch, or None."""
+    return None if value is None else int(moment(argument, value).timestamp() * 1000)
 
 
 def time_or_age(argument: str, value: timedelta | datetime | None) -> datetime | None:
@@ -181,6 +184,19 @@ def window(start: int | None, end: int | None, *, longest: timedelta | None = No
         raise InvalidArgumentError(
             f"The window from start to end must be at most {longest.days} days.", argument="start"
         )
+
+
+def optional_rate(argument: str, value: Any) -> float | None:
+    """Return an amount of money that is finite and not negative, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise InvalidArgumentError(
+            f"{argument} must be US dollars for a million tokens, not {value!r}.",
+            argument=argument,
+            hint=f"For example {argument}=0.4",
+        )
+    return float(value)
 
 
 def seconds(argument: str, value: Any) -> float:

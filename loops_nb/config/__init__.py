@@ -67,6 +67,8 @@ SETTINGS: dict[str, Setting] = {
             default=True,
             help="Whether an experiment records git commit, package versions, host and command line, without keys.",
         ),
+        Setting("train_rate", 0.0, "Your rate in US dollars for a million tokens trained, for %loops cost; 0: none."),
+        Setting("sample_rate", 0.0, "Your rate in US dollars for a million tokens sampled, for %loops cost; 0: none."),
         Setting("timeout", 60.0, "Seconds without a byte of an answer, or with a very slow one (1 to 3600)."),
     )
 }

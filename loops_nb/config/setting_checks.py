@@ -125,6 +125,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "auth_scheme": _auth_scheme,
     "poll_interval": _number("poll_interval", 0.5, 3600, "seconds"),
     "row_limit": _number("row_limit", 0, 100_000, "rows", whole=True),
+    "sample_rate": _number("sample_rate", 0, 1_000_000, "US dollars"),
     "time_zone": _time_zone,
+    "train_rate": _number("train_rate", 0, 1_000_000, "US dollars"),
     "timeout": _number("timeout", 1, 3600, "seconds"),
 }

@@ -19,6 +19,7 @@ from loops_nb.frames.columns import (
     FILES,
     KINDS,
     LOGS,
+    PRICES,
     RECEIPTS,
     RUNS,
     SAMPLERS,
@@ -46,6 +47,7 @@ __all__ = [
     "deployments_frame",
     "files_frame",
     "logs_frame",
+    "prices_frame",
     "receipts_frame",
     "runs_frame",
     "samplers_frame",
@@ -307,6 +309,34 @@ def teams_frame(body: bytes) -> pd.DataFrame:
     'research'
     """
     return _frame(body, TEAMS)
+
+
+def prices_frame(body: bytes) -> pd.DataFrame:
+    """Return the prices of instance types.
+
+    Parameters
+    ----------
+    body : bytes
+        Response of ``GET /v1/instance_type_prices``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, name, gpu_type, gpu_count, usd_per_minute and usd_per_hour (of one node) and note;
+        `loops_nb.frames.columns` has their dtypes and meaning.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> body = b'{"instance_types": [{"instance_type": {"id": "h100-1"}, "price": 0.5}]}'
+    >>> float(prices_frame(body).loc[0, "usd_per_hour"])
+    30.0
+    """
+    return _frame(body, PRICES)
 
 
 def receipts_frame(body: bytes) -> pd.DataFrame:

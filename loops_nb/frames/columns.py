@@ -18,7 +18,7 @@ Dtypes
 ``flag``
     ``boolean`` (nullable).
 ``number``
-    ``float64``; missing values are NaN.  Only in frames that are computed here.
+    ``float64``; missing values are NaN.
 ``list``
     ``object``: a list in each row, None where missing.  Only in frames that are computed here.
 """
@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from loops_nb.api.costs import MINUTES_AN_HOUR
 from loops_nb.api.gpus import total_gpus
 from loops_nb.api.models import AVAILABILITY_MODELS, CHECKPOINT_TARGETS, LOG_LEVELS
 from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES, SYNC_STATUSES
@@ -124,6 +125,10 @@ def _uris(run_ids: list[str | None], targets: list[str | None], names: list[str]
 
 def _gpus(node_counts: list[int | None], per_node: list[int | None]) -> list[int | None]:
     return list(map(total_gpus, per_node, node_counts))
+
+
+def _an_hour(per_minute: list[float | None]) -> list[float | None]:
+    return [None if price is None else price * MINUTES_AN_HOUR for price in per_minute]
 
 
 _STRING, _STATE, _WORD, _TIME, _COUNT, _FLAG = (
@@ -409,6 +414,21 @@ TEAMS = Kind(
     ),
 )
 
+PRICES = Kind(
+    "prices",
+    many=("instance_types",),
+    one=(),
+    columns=(
+        Column("id", _STRING, ("instance_type.id",), "Id of the instance type."),
+        Column("name", _STRING, ("instance_type.name",), "Its name."),
+        Column("gpu_type", _STRING, ("instance_type.gpu_type",), "GPU model; missing without GPUs."),
+        Column("gpu_count", _COUNT, ("instance_type.gpu_count",), "GPUs of one node."),
+        Column("usd_per_minute", Dtype.NUMBER, ("price",), "US dollars a minute of one node."),
+        Column("usd_per_hour", Dtype.NUMBER, ("price",), "The same an hour.", combine=_an_hour),
+        Column("note", _STRING, ("note",), "What the service remarks about the price."),
+    ),
+)
+
 RECEIPTS = Kind(
     "receipts",
     many=(),
@@ -422,5 +442,5 @@ RECEIPTS = Kind(
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (RUNS, SAMPLERS, CHECKPOINTS, FILES, DEPLOYMENTS, CAPABILITIES, LOGS, SESSIONS, TEAMS, RECEIPTS)
+    for kind in (RUNS, SAMPLERS, CHECKPOINTS, FILES, DEPLOYMENTS, CAPABILITIES, LOGS, SESSIONS, TEAMS, PRICES, RECEIPTS)
 }

@@ -24,6 +24,7 @@ _LEAF: dict[Dtype, Any] = {
     Dtype.NANOS: str,
     Dtype.COUNT: int,
     Dtype.FLAG: bool,
+    Dtype.NUMBER: float,
 }
 _ANY_SCALAR = str | int | float | bool | None
 #: Any JSON value, none of which becomes an object that the garbage collector tracks, but for the rare ones that are

@@ -137,6 +137,9 @@ HARDWARE = {
         Hardware("local-b200-8", "B200 x 8", "B200", 8, 180 * GIB, 224_000, 2000 * GIB),
     )
 }
+#: Made-up prices, in US dollars a minute of one GPU: recognisable, and proportional to nothing real.
+_GPU_PRICES = {"H100": 0.1111, "B200": 0.2222}
+PRICE_NOTE = "Made-up prices of the local service: nothing here costs anything."
 MODELS = {
     model.name: model
     for model in (
@@ -207,6 +210,11 @@ def hardware(name: str) -> Hardware:
 def serverless_length(name: str) -> int:
     """Return the longest sequence in tokens that shared capacity takes of a model."""
     return min(_SERVERLESS_LENGTH, model(name).longest("rl"))
+
+
+def price(shape: Hardware) -> float:
+    """Return the made-up US dollars a minute of one node; a process of this machine costs nothing."""
+    return round(shape.gpu_count * _GPU_PRICES.get(shape.gpu_type or "", 0.0), 4)
 
 
 def adapter_config(base_model: str, rank: int, modules: Sequence[str] | None = None) -> dict[str, Any]:

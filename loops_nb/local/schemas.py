@@ -190,6 +190,13 @@ class DebugPageQuery(Struct):
     page_token: str | None = None
 
 
+class UsageQuery(Struct):
+    """Query of the billed usage."""
+
+    start_date: Text
+    end_date: Text
+
+
 class LogsQuery(Struct):
     """Query of the log routes."""
 

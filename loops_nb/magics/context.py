@@ -44,8 +44,10 @@ class MagicSettings(Protocol):
     auth_scheme: Any
     poll_interval: Any
     row_limit: Any
+    sample_rate: Any
     time_zone: Any
     timeout: Any
+    train_rate: Any
     project_file: Path | None
     project_error: ConfigError | None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.config.time_zone import display_zone
 from loops_nb.magics.cell_text import HIDDEN_URL, bytes_text, guarded, is_missing, span_text, value_text
-from loops_nb.render.formatting import MISSING, moment, zone_name
+from loops_nb.render.formatting import MISSING, moment, money, zone_name
 from loops_nb.render.tables import Field, Table
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _PRIORITY = {
     "deployments": ("id", "base_model", "status", "sampler_status", "active_run_id", "created_at"),
     "capabilities": ("model_name", "enabled", "serverless", "max_seq_len", "max_enabled_seq_len", "reason"),
     "logs": ("message", "timestamp", "level"),
+    "costs": ("id", "kind", "name", "usd_per_hour", "gpu_count", "usd_at_most", "usd_billed", "checkpoint_bytes"),
+    "usage": ("id", "kind", "usd", "minutes", "base_model", "name", "date"),
     "timeline": ("time", "event", "detail", "id", "elapsed", "run_id"),
     "planned_files": ("relative_file_name", "state", "size_bytes", "there_bytes", "checkpoint"),
     "downloads": ("path", "files", "size_bytes", "fetched_bytes"),
@@ -118,6 +120,9 @@ _NOUNS = {
     "planned_files": "files",
     "metrics": "points",
     "metrics_wide": "steps",
+    "costs": "rows",
+    "usage": "rows",
+    "checkpoint_sizes": "rows",
     "best": "checkpoints",
 }
 _PROSE = {"message", "reason_detail", "remediation", "text", "prompt"}
@@ -296,6 +301,8 @@ def _field(name: str, values: pd.Series[Any], time_zone: str, *, kind: str) -> F
     is_number = dtype.lower().startswith(("int", "uint", "float", "double"))
     if (name.endswith("_bytes") or name == "nbytes") and (is_number or dtype == "object"):
         return Field(name, [bytes_text(cell) for cell in cells], is_number=True)
+    if is_number and (name == "usd" or name.startswith("usd_")) and name != "usd_per_minute":
+        return Field(name, [guarded(money, cell) for cell in cells], is_number=True)
     texts = [value_text(cell) for cell in cells]
     return Field(
         name, texts, is_number=is_number, is_long=name in _LONG, is_prose=name in _PROSE, is_whole=name == "path"

@@ -44,7 +44,9 @@ class LoopsMagics(Magics):
     auth_scheme: Any = _trait(Unicode, "auth_scheme")
     poll_interval: Any = _trait(Float, "poll_interval")
     row_limit: Any = _trait(Int, "row_limit")
+    sample_rate: Any = _trait(Float, "sample_rate")
     time_zone: Any = _trait(Unicode, "time_zone")
+    train_rate: Any = _trait(Float, "train_rate")
     timeout: Any = _trait(Float, "timeout")
     capture_environment: Any = _trait(Bool, "capture_environment")
 
@@ -78,7 +80,7 @@ class LoopsMagics(Magics):
             self._context.connection.drop()
         choose_setting("capture_environment", None)
 
-    @validate("base_url", "auth_scheme", "poll_interval", "row_limit", "time_zone", "timeout", "capture_environment")
+    @validate(*SETTINGS)
     def _validate(self, proposal: Any) -> Any:
         from loops_nb.config.setting_checks import check_setting
         from loops_nb.errors import ConfigError

@@ -61,6 +61,9 @@ _VERBS_BY_ANSWER = {
     "%loops tensors CHECKPOINT lists the tensors; %loops drift RUN shows how the weights of a run change.": (
         "weights layers modules norms"
     ),
+    "%loops cost shows what is held now, what was billed, and the size of checkpoints.": (
+        "billing bill usage price prices pricing spend money costs quota du"
+    ),
     "%loops create sampler --path URI serves a checkpoint.": "deploy upload push publish",
 }
 _VERBS = {word: text for text, words in _VERBS_BY_ANSWER.items() for word in words.split()}

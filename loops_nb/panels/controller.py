@@ -235,6 +235,21 @@ class PanelController(BaseController[FromPage]):
         """Poll now."""
         self._post(self._refresh)
 
+    def recompose(self, then: Callable[[], object] = lambda: None) -> None:
+        """Compose again, because something that the view shows beside the listings changed.  For any thread.
+
+        Parameters
+        ----------
+        then : callable, optional
+            Called afterwards, on the poller's thread.
+        """
+
+        def update() -> None:
+            self._update(recompose=True, polled=False)
+            then()
+
+        self._post(update)
+
     def report_fault(self, doing: str, error: Exception) -> None:
         """Record an error of this panel's own code and show it until everything was composed again.  For any thread.
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loops_nb.api.gpus import GpuUsage, is_serverless, is_serverless_run, run_is_finished, total_usage, usage_of
+from loops_nb.api.gpus import (
+    GpuUsage,
+    is_serverless,
+    is_serverless_run,
+    run_is_finished,
+    total_usage,
+    usage_of,
+    usage_of_run,
+)
 from loops_nb.api.pairing import deployments_of_runs, serves
 from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
 from loops_nb.live import Query, stuck_spans
 from loops_nb.panels.columns import run_row, sampler_row
+from loops_nb.panels.listed_prices import ListedPrices, money_facts
 from loops_nb.panels.messages import Fact
 from loops_nb.panels.notices import Announcement, run_announcement, sampler_announcement
 from loops_nb.panels.panel import Panel
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from loops_nb.api.costs import PriceList
     from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
     from loops_nb.client.config import HasConfig
     from loops_nb.live import Snapshot
@@ -30,6 +41,8 @@ if TYPE_CHECKING:
     from loops_nb.panels.messages import Row, ViewName
 
 _MOST_NAMED = 3
+#: How long a panel that has its listings waits for the prices before it is shown without.
+PRICES_SECONDS = 0.5
 
 
 class _Entry(NamedTuple):
@@ -65,6 +78,8 @@ class FleetView:
         Only runs and samplers of this base model.
     recorded
         Returns what is recorded of runs on this machine, by their ids; None where nothing is.
+    prices
+        Returns the prices of instance types, or None as long as they are not known.
     """
 
     name: ViewName = "fleet"
@@ -76,8 +91,10 @@ class FleetView:
         team_id: str | None = None,
         base_model: str | None = None,
         recorded: Callable[[], Mapping[str, RecordedRun]] | None = None,
+        prices: Callable[[], PriceList | None] = lambda: None,
     ) -> None:
         self._base_model = base_model
+        self._prices = prices
         self._recorded = recorded
         self.queries: tuple[Query, ...] = (
             Query("runs", scope=scope, team_id=team_id),
@@ -105,7 +122,7 @@ class FleetView:
         facts = [_count_of_alive("runs alive", of_runs)]
         if samplers:
             facts.append(_count_of_alive("standalone samplers alive", alone))
-        facts += _gpu_facts(deployments, paired, of_runs, alone)
+        facts += _gpu_facts(deployments, paired, of_runs, alone, self._prices())
         shared = sum(entry.is_serverless and not entry.is_finished for of in (of_runs, alone) for entry in of.values())
         if shared:
             facts.append(Fact(label="serverless, billed by tokens", value=f"{shared:,}"))
@@ -149,6 +166,7 @@ def _gpu_facts(
     paired: Mapping[str, Deployment | None],
     of_runs: Mapping[str, _Entry],
     alone: Mapping[str, _Entry],
+    prices: PriceList | None,
 ) -> Iterable[Fact]:
     served = {entry.serving_id for entry in of_runs.values()}
     unserved = {
@@ -157,7 +175,8 @@ def _gpu_facts(
     claims = [entry.usage for entry in of_runs.values()]
     claims += unserved.values()
     claims += [entry.usage for entry in alone.values()]
-    totals = total_usage(usage for claim in claims for usage in claim)
+    usages = [usage for claim in claims for usage in claim]
+    totals = total_usage(usages)
     yield Fact(label="GPUs in use", value=f"{totals.in_use:,}")
     # Held, and known to have nothing active on them: what may be given back.
     yield Fact(label="GPUs idle", value=f"{totals.idle:,}", tone="bad" if totals.idle else None)
@@ -165,6 +184,7 @@ def _gpu_facts(
         yield Fact(label="GPUs that no listed run explains", value=f"{totals.unexplained:,}")
     if totals.parts_without_count:
         yield Fact(label="alive on hardware not told", value=f"{totals.parts_without_count:,}")
+    yield from money_facts(usages, prices)
     known = {found.id for found in paired.values() if found is not None}
     without_run = sum(bool(usage) and key not in known for key, usage in unserved.items())
     if without_run:
@@ -176,14 +196,8 @@ def _run_entry(
 ) -> _Entry:
     finished = run_is_finished(run, deployment)
     moving = not finished and any(is_in_transition(status_name(part)) for part in (deployment, run.sampler))
-    serving_id = None
-    parts: list[Deployment | Sampler | None] = []
-    if deployment is not None and serves(deployment, run):
-        serving_id = deployment.id
-        parts = [deployment, deployment.sampler or run.sampler]
-    elif run.deployment_id is None:
-        parts = [run.sampler]
-    usage = usage_of(parts, in_use=_is_in_use(run, deployment))
+    serving_id = deployment.id if deployment is not None and serves(deployment, run) else None
+    usage = usage_of_run(run, deployment, in_use=_is_in_use(run, deployment))
     announcement = run_announcement(run, deployment, newest)
     row = run_row(run, deployment, newest, recorded)
     return _Entry(row, announcement, finished, moving, serving_id, usage, is_serverless_run(run, deployment))
@@ -216,12 +230,12 @@ def _count_of_alive(label: str, entries: Mapping[str, _Entry]) -> Fact:
 
 
 class FleetPanel(Panel):
-    """All runs with the states of trainer and sampler, standalone samplers below, and the GPUs that they hold.
+    """All runs with the states of trainer and sampler, standalone samplers below, the GPUs held and their price.
 
     Of a run that this machine has recorded also the last loss, the last step and a sparkline.
 
     Stands on ``GET /v1/loops/runs``, ``/samplers``, ``/deployments`` and ``/checkpoints``, one request each an
-    interval.
+    interval, and on one ``GET /v1/instance_type_prices``.
 
     Parameters
     ----------
@@ -249,5 +263,17 @@ class FleetPanel(Panel):
         model, whose = checks.optional_text("base_model", base_model), checks.optional_text("scope", scope)
         team = checks.optional_identifier("team_id", team_id)
         recorded = RunRecords()
-        view = FleetView(scope=whose, team_id=team, base_model=model, recorded=recorded.read)
+        self._prices = ListedPrices()
+        view = FleetView(scope=whose, team_id=team, base_model=model, recorded=recorded.read, prices=self._prices.read)
         super().__init__(loops, view, recorded=recorded, **options)
+        self._prices.on_news = self._controller.recompose
+        # They may have arrived a moment ago.
+        self._controller.recompose()
+
+    def _before_opening(self) -> None:
+        self._prices.request(self._poller)
+        super()._before_opening()
+        self._prices.wait(PRICES_SECONDS)
+        composed = threading.Event()
+        self._controller.recompose(composed.set)
+        composed.wait(PRICES_SECONDS)

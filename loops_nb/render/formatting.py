@@ -12,6 +12,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _STEP = 1000
 _SPANS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 MISSING = "-"
+_CENT = 0.01
 
 
 def size(count: int) -> str:
@@ -27,6 +28,13 @@ def size(count: int) -> str:
             break
         amount /= _STEP
     return f"{amount:.1f} {unit}"
+
+
+def money(dollars: float) -> str:
+    """Return an amount of US dollars: ``$1,234.50``; a small one keeps two significant digits, ``$0.0042``."""
+    if 0 < abs(dollars) < _CENT:
+        return f"${dollars:.2g}"
+    return f"${dollars:,.2f}"
 
 
 def many(count: int, thing: str) -> str:

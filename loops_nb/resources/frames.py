@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from loops_nb.api.models import Checkpoint, Run, UsageSummary
 from loops_nb.client.config import ClientConfig
 from loops_nb.client.frame_connections import CONNECTION_ATTR, token_of
 from loops_nb.client.logs import LogReading
@@ -65,6 +67,40 @@ def log_lines_frame(reading: LogReading) -> pd.DataFrame:
     if reading.notes:
         frame.attrs[NOTES_ATTR] = list(reading.notes)
     return frame
+
+
+def usage_frame(summary: UsageSummary, *, daily: bool) -> pd.DataFrame:
+    """Return the frame of billed usage, see `loops_nb.frames.costs.usage_frame`."""
+    from loops_nb.frames import costs
+
+    with readable():
+        return costs.usage_frame(summary, daily=daily)
+
+
+def cost_frame(*, runs: Sequence[Run], rates: tuple[float | None, float | None], **sources: Any) -> pd.DataFrame:
+    """Return the frame of what is held, with the tokens that this machine has recorded of the runs.
+
+    Parameters
+    ----------
+    runs, rates, **sources
+        As in `loops_nb.frames.costs.CostSources`.
+    """
+    from loops_nb.frames import costs
+    from loops_nb.tracking.token_counts import recorded_tokens
+
+    tokens = recorded_tokens({run.id for run in runs})
+    with readable():
+        return costs.cost_frame(costs.CostSources(runs=runs, tokens=tokens, rates=costs.TokenRates(*rates), **sources))
+
+
+def checkpoint_sizes_frame(
+    checkpoints: Sequence[Checkpoint], names: Mapping[str, str | None], now: datetime
+) -> pd.DataFrame:
+    """Return the frame of checkpoints by run and age."""
+    from loops_nb.frames import costs
+
+    with readable():
+        return costs.checkpoint_sizes_frame(checkpoints, names, now)
 
 
 def with_origin(frame: pd.DataFrame, config: ClientConfig) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from loops_nb.client.retry import RetryPolicy
 from loops_nb.client.transport import Transport
 from loops_nb.console import say
 from loops_nb.resources.base_client import BaseClient
+from loops_nb.resources.billing import Billing
 from loops_nb.resources.blocking import run_evaluation
 from loops_nb.resources.capabilities import Capabilities
 from loops_nb.resources.checkpoints import Checkpoints
@@ -54,7 +55,7 @@ class Loops(BaseClient):
 
     Attributes
     ----------
-    sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, \
+    sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, billing, \
 model_deployments, legacy
         The resources of the API.
     metrics : RecordedMetrics
@@ -94,6 +95,7 @@ model_deployments, legacy
         self.capabilities: Capabilities = Capabilities(transport)
         self.user_config: UserConfigs = UserConfigs(transport)
         self.teams: Teams = Teams(transport)
+        self.billing: Billing = Billing(transport)
         self.model_deployments: ModelDeployments = ModelDeployments(transport)
         self.legacy: Legacy = Legacy(transport)
         # Without a network, so the same in both flavours.

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -174,6 +174,16 @@ CASES: list[Case] = [
         "/v1/loops/user_config",
         {},
         {"trainer_accelerator_priority": ["H100"], "sampler_accelerator_priority": None},
+    ),
+    ("billing.prices", {}, (), "GET", "/v1/instance_type_prices", {}, None),
+    (
+        "billing.usage",
+        {"end": datetime(2026, 7, 2, 14, tzinfo=timezone(timedelta(hours=2)))},
+        (NOON,),
+        "GET",
+        "/v1/billing/usage_summary",
+        {"start_date": "2026-07-01T12:00:00.000Z", "end_date": "2026-07-02T12:00:00.000Z"},
+        None,
     ),
     ("teams.list", {}, (), "GET", "/v1/teams", {}, None),
     ("model_deployments.get", {}, ("m1", "d1"), "GET", "/v1/models/m1/deployments/d1", {}, None),

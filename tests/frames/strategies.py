@@ -27,6 +27,7 @@ READ: dict[str, Callable[[bytes], pd.DataFrame]] = {
     "logs": frames.logs_frame,
     "sessions": frames.sessions_frame,
     "teams": frames.teams_frame,
+    "prices": frames.prices_frame,
     "receipts": frames.receipts_frame,
 }
 #: Fields that stand in two columns, or are combined, are tested by hand.
@@ -59,6 +60,7 @@ def value_of(column: Column) -> st.SearchStrategy[Any]:
         Dtype.NANOS: st.integers(0, 2**62).map(str),
         Dtype.COUNT: st.integers(-(2**30), 2**30),
         Dtype.FLAG: st.booleans(),
+        Dtype.NUMBER: st.floats(0, 1e6),
     }[column.dtype]
 
 

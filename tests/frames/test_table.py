@@ -26,6 +26,7 @@ PANDAS: dict[Dtype, Callable[[Any], bool]] = {
     Dtype.NANOS: lambda dtype: dtype == pd.DatetimeTZDtype("ns", "UTC"),
     Dtype.COUNT: lambda dtype: dtype == pd.Int64Dtype(),
     Dtype.FLAG: lambda dtype: dtype == pd.BooleanDtype(),
+    Dtype.NUMBER: lambda dtype: dtype == "float64",
 }
 LISTED = [kind for kind in KINDS.values() if kind.many]
 
@@ -79,6 +80,7 @@ def test_each_column_is_read_from_each_of_its_sources(kind: Kind, column: Column
         Dtype.NANOS: "1700000000000000001",
         Dtype.COUNT: 7,
         Dtype.FLAG: False,
+        Dtype.NUMBER: 0.25,
     }
     value = sent.get(column.dtype, column.words[-1] if column.words else "a text")
     row: dict[str, Any] = {}
@@ -114,7 +116,7 @@ def test_a_required_field_must_be_there_and_not_null(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_wrong_type_in_a_documented_field_names_its_place(kind: Kind) -> None:
-    wrong: dict[Dtype, Any] = {Dtype.COUNT: "7", Dtype.FLAG: 1}
+    wrong: dict[Dtype, Any] = {Dtype.COUNT: "7", Dtype.FLAG: 1, Dtype.NUMBER: "7"}
     whole = {column.sources[0].split(" | ")[0]: "1" for column in kind.columns if column.required}
     tested = 0
     for column in kind.columns:
@@ -160,7 +162,15 @@ def test_what_is_no_answer_is_one_clear_error(name: str, body: bytes, says: str)
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_text_that_is_not_utf_8_is_an_error_and_not_other_text(kind: Kind) -> None:
-    row = json.dumps({column.sources[0].split(" | ")[0]: "1" for column in kind.columns if column.required})
+    texts = [column for column in kind.columns if column.required] or kind.columns[:1]
+    found: dict[str, Any] = {}
+    for column in texts:
+        *outer, last = column.sources[0].split(" | ")[0].split(".")
+        inner = found
+        for name in outer:
+            inner = inner.setdefault(name, {})
+        inner[last] = "1"
+    row = json.dumps(found)
     body = f'{{"{kind.many[0]}":[{row}]}}' if kind.many else row
     with pytest.raises(UnreadableAnswerError, match="not complete JSON"):
         READ[kind.name](body.encode().replace(b'"1"', b'"\xff"', 1))

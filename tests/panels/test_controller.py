@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loops_nb import faults
+from loops_nb.api.costs import PriceList
 from loops_nb.live import Priority
 from loops_nb.panels.controller import INITIAL_ROWS, PanelController
 from loops_nb.panels.fleet import FleetView
@@ -437,6 +438,18 @@ def test_the_summary_counts_what_is_held() -> None:
     # Two live pairs of 8 + 1, and one standalone sampler; what is scaled to zero holds none.
     assert facts["GPUs in use"] == "19"
     assert facts["GPUs idle"] == "0"
+    assert "an hour" not in facts, "no prices are known"
+
+
+@pytest.mark.parametrize(
+    ("prices", "amount"),
+    [({"H100:8": 0.5, "L4:1": 0.01}, "$61.80"), ({"H100:8": 0.5}, "at least $60.00")],
+    ids=["all are listed", "one is not"],
+)
+def test_the_summary_has_the_price_an_hour_of_what_is_held(prices: dict[str, float], amount: str) -> None:
+    controller, hand, _ = panel(FleetView(prices=lambda: PriceList(prices, "a remark")))
+    hand.answer(workspace())
+    assert (facts_of(controller)["an hour"], facts_of(controller)["prices"]) == (amount, "a remark")
 
 
 def test_gpus_behind_an_ended_run_are_idle() -> None:

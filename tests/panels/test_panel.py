@@ -119,6 +119,16 @@ def test_frames_are_there_after_the_panel_is_closed(loops: Loops) -> None:
     assert "over" in repr(panel)
 
 
+def test_the_first_snapshot_of_all_runs_has_their_price_an_hour_and_says_that_it_is_made_up(
+    loops: Loops, opened: list[Panel]
+) -> None:
+    panel = FleetPanel(loops)
+    opened.append(panel)
+    facts = {fact.label: fact.value for fact in panel.snapshot_now().facts}
+    assert facts["an hour"].startswith("$")
+    assert "Made-up prices" in facts["prices"]
+
+
 def test_a_script_is_shown_the_report_as_text(
     loops: Loops, opened: list[Panel], capsys: pytest.CaptureFixture[str]
 ) -> None:

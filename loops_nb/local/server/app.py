@@ -14,6 +14,7 @@ from starlette.routing import Route
 from loops_nb.local.errors import StoreError
 from loops_nb.local.http_errors import HTTPError, on_http_error, on_http_exception, on_unexpected_error
 from loops_nb.local.routes import (
+    billing,
     capabilities,
     checkpoints,
     data_plane,
@@ -51,6 +52,7 @@ ROUTES: list[Route] = [
     *user_config.ROUTES,
     *teams.ROUTES,
     *models.ROUTES,
+    *billing.ROUTES,
     *legacy.ROUTES,
     *data_plane.ROUTES,
     *downloads.ROUTES,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Headings of the help, and the modules of the verbs below them, in the order of the help.
 _GROUPS = {
-    "Listings": "runs samplers checkpoints files deployments sessions capabilities find",
+    "Listings": "runs samplers checkpoints files deployments sessions capabilities find cost",
     "Live panels": "watch curves",
     "Experiments": "experiments track metrics samples best sweep params tag note archive delete export import_",
     "Checkpoints": "download verify export_adapter tensors compare drift prune",

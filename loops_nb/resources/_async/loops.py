@@ -13,6 +13,7 @@ from loops_nb.client._async.transport import AsyncTransport
 from loops_nb.client.config import DEFAULT_SECONDS, ClientConfig
 from loops_nb.client.retry import RetryPolicy
 from loops_nb.console import say
+from loops_nb.resources._async.billing import AsyncBilling
 from loops_nb.resources._async.capabilities import AsyncCapabilities
 from loops_nb.resources._async.checkpoints import AsyncCheckpoints
 from loops_nb.resources._async.deployments import AsyncDeployments
@@ -55,7 +56,7 @@ class AsyncLoops(BaseClient):
 
     Attributes
     ----------
-    sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, \
+    sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, billing, \
 model_deployments, legacy
         The resources of the API.
     metrics : RecordedMetrics
@@ -95,6 +96,7 @@ model_deployments, legacy
         self.capabilities: AsyncCapabilities = AsyncCapabilities(transport)
         self.user_config: AsyncUserConfigs = AsyncUserConfigs(transport)
         self.teams: AsyncTeams = AsyncTeams(transport)
+        self.billing: AsyncBilling = AsyncBilling(transport)
         self.model_deployments: AsyncModelDeployments = AsyncModelDeployments(transport)
         self.legacy: AsyncLegacy = AsyncLegacy(transport)
         # Without a network, so the same in both flavours.
