@@ -20,7 +20,14 @@ EXPERIMENTS = Argument(
     "runs", "RUN", f"{_HELP}; default all that are not archived", completes="experiment", repeated=True
 )
 SOME_EXPERIMENTS = Argument("runs", "RUN", _HELP, completes="experiment", repeated=True, required=True)
-KEYS = option("-k --keys", "KEYS", "metric keys, separated by commas: loss,grad_norm", completes="metrics")
+METRICS = option(
+    "-m --metric",
+    "KEYS",
+    "metrics, separated by commas: loss,grad_norm",
+    name="keys",
+    completes="metrics",
+    former_flags=("-k", "--keys"),
+)
 
 MIN = switch("--min", "lower is better; default for metrics named like a loss, a perplexity or an error", name="lowest")
 MAX = switch(

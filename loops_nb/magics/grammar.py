@@ -69,6 +69,8 @@ class Option(Argument):
     """An option: ``--base-model M``, ``--base-model=M``, or a switch without a value."""
 
     flags: tuple[str, ...]
+    #: Flags of earlier versions: understood, and neither in the help nor offered by Tab.
+    former_flags: tuple[str, ...] = ()
 
     @property
     def is_switch(self) -> bool:
@@ -161,7 +163,7 @@ class Verb:
 
     def option(self, flag: str) -> Option | None:
         """Return the option with a flag."""
-        return next((option for option in self.options if flag in option.flags), None)
+        return next((option for option in self.options if flag in (*option.flags, *option.former_flags)), None)
 
 
 def option(flags: str, metavar: str, text: str, *, name: str = "", **details: Any) -> Option:

@@ -194,7 +194,7 @@ def experiments_frame(
     frame = _frame(found.rows)
     if not found.rows:
         frame.attrs[EMPTY_ATTR] = found.empty
-    elif notes := [*found.notes, *_direction_note(found.rows)]:
+    elif notes := [*_absent_note(found.absent), *found.notes, *_direction_note(found.rows)]:
         frame.attrs[NOTES_ATTR] = notes
     return frame
 
@@ -203,7 +203,7 @@ def leaderboard(store: ExperimentStore, selection: ExperimentFilter) -> Leaderbo
     """Return the experiments that a filter admits, in its order; parameters and errors as in `experiments_frame`."""
     everything = _read(store)
     listed = [one for one in everything if selection.archived or not one.row.archived]
-    names = _Names(listed)
+    names = _Names(listed, store)
     admitted = [one for one in listed if selection.admits(one.row)]
     if selection.expression is not None and listed:
         admitted = _matching(admitted, selection.expression, names)
@@ -212,7 +212,7 @@ def leaderboard(store: ExperimentStore, selection: ExperimentFilter) -> Leaderbo
     found = admitted[: selection.limit]
     if not found:
         return Leaderboard(found, names, empty=_empty_message(store, everything, listed, selection))
-    return Leaderboard(found, names, [*_left_out(listed, found), *_limit_note(len(found), len(admitted))])
+    return Leaderboard(found, names, _limit_note(len(found), len(admitted)), absent=_absent_names(listed, found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,15 +226,18 @@ class Leaderboard:
     names : _Names
         The names that expressions can use.
     notes : list of str
-        Sentences about what is left out.
+        Sentences about rows that are left out.
     empty : str, default ""
         Why there is no row.
+    absent : list of str
+        Names of parameters, summary values and metrics that other experiments have, and none of these.
     """
 
     rows: Sequence[ExperimentSummary] = ()
-    names: _Names = dataclass_field(default_factory=lambda: _Names(()))
+    names: _Names = dataclass_field(default_factory=lambda: _Names((), None))
     notes: list[str] = dataclass_field(default_factory=list)
     empty: str = ""
+    absent: list[str] = dataclass_field(default_factory=list)
 
     def matching(self, expression: FilterExpression) -> list[ExperimentSummary]:
         """Return the rows that match an expression.
@@ -307,9 +310,11 @@ def _value_of_column(name: str) -> Callable[[ExperimentSummary], Any] | None:
 
 
 class _Names:
-    """The names that filters and sorting can use: columns, parameters, metrics and summary values."""
+    """The names that filters and sorting can use: columns, parameters, metrics, summary values and the environment."""
 
-    def __init__(self, listed: Sequence[ExperimentSummary]) -> None:
+    def __init__(self, listed: Sequence[ExperimentSummary], store: ExperimentStore | None) -> None:
+        self._store = store
+        self._read_environments: dict[str, dict[str, Any]] | None = None
         self._params = dict.fromkeys(name for one in listed for name in one.params)
         self._keys = dict.fromkeys(key for one in listed for key in one.series)
         self._summary = dict.fromkeys(name for one in listed for name in one.summary)
@@ -339,7 +344,17 @@ class _Names:
             return found
         if name in _ALIASES:
             return self.getter(_ALIASES[name], argument)
+        entry = name.removeprefix("environment.")
+        if any(entry in of for of in self._environments.values()):
+            return lambda one: param_cell(self._environments.get(one.row.id, {}).get(entry))
         raise self._unknown(name, argument)
+
+    @property
+    def _environments(self) -> dict[str, dict[str, Any]]:
+        """What each experiment ran in, by its id; read at the first use, as few filters need it."""
+        if self._read_environments is None:
+            self._read_environments = {} if self._store is None else _environments(self._store)
+        return self._read_environments
 
     def _of_prefix(self, name: str, argument: str) -> Callable[[ExperimentSummary], Any] | None:
         prefix, dot, rest = name.partition(".")
@@ -385,6 +400,7 @@ class _Names:
             *best,
             *(f"summary.{name}" for name in self._summary),
             *own,
+            *dict.fromkeys(entry for of in self._environments.values() for entry in of),
         ]
         near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
         # The last part of a dotted name is often all that is remembered.
@@ -395,6 +411,13 @@ class _Names:
             argument=argument,
             hint=f"Did you mean {' or '.join(near)}?" if near else f"There is {listed}",
         )
+
+
+def _environments(store: ExperimentStore) -> dict[str, dict[str, Any]]:
+    recorded = store.newest_environments()
+    # Most experiments share an object.
+    flat = {id(of): flat_params(of) for of in {id(of): of for of in recorded.values()}.values()}
+    return {key: flat[id(of)] for key, of in recorded.items()}
 
 
 def _value_of_metric(which: str, key: str) -> Callable[[ExperimentSummary], float | None]:
@@ -505,11 +528,14 @@ def _value_columns(found: Sequence[ExperimentSummary], field: Literal["params", 
     return {f"{field}.{name}": param_array([row.get(name) for row in rows]) for name in names}
 
 
-def _left_out(listed: Sequence[ExperimentSummary], found: Sequence[ExperimentSummary]) -> list[str]:
+def _absent_names(listed: Sequence[ExperimentSummary], found: Sequence[ExperimentSummary]) -> list[str]:
     if len(listed) == len(found):
         return []
     there = set(_own_names(found))
-    absent = dict.fromkeys(name for name in _own_names(listed) if name not in there)
+    return list(dict.fromkeys(name for name in _own_names(listed) if name not in there))
+
+
+def _absent_note(absent: Sequence[str]) -> list[str]:
     if not absent:
         return []
     shown = first_few([one_line(name, limit=60) for name in absent], _MAX_NAMED)
@@ -519,7 +545,8 @@ def _left_out(listed: Sequence[ExperimentSummary], found: Sequence[ExperimentSum
 def usable_names(store: ExperimentStore) -> list[tuple[str, str]]:
     """Return the names that ``where`` and ``sort`` take, each with what it is, for completion.
 
-    A parameter that has the name of a metric or a column stands with its prefix.
+    A parameter that has the name of a metric or a column stands with its prefix.  Versions of packages, of which there
+    are hundreds, are left out.
     """
     rows = store.experiments(archived=True)
     series = store.summaries().series.values()
@@ -532,7 +559,13 @@ def usable_names(store: ExperimentStore) -> list[tuple[str, str]]:
             found.append((f"best.{key}", "metric"))
         found.append((f"last.{key}", "metric"))
     summary = dict.fromkeys(name for row in rows for name in flat_params(row.summary))
-    return [*found, *((f"summary.{name}", "summary value") for name in summary), *((name, "column") for name in own)]
+    entries = dict.fromkeys(name for of in _environments(store).values() for name in of)
+    return [
+        *found,
+        *((f"summary.{name}", "summary value") for name in summary),
+        *((name, "column") for name in own),
+        *((name, "environment") for name in entries if not name.startswith("packages.")),
+    ]
 
 
 def _own_names(found: Sequence[ExperimentSummary]) -> Iterator[str]:

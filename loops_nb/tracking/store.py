@@ -227,6 +227,18 @@ class ExperimentStore(ForkAware):
             WHERE starts.experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY starts.at, starts.token"""
         return [EnvironmentRow(at, read_params(content)) for at, content in self._rows(sql, (experiment_id,))]
 
+    def newest_environments(self) -> dict[str, dict[str, Any]]:
+        """Return what the newest start of each experiment ran in, by its id; equal environments are one object."""
+        with self._reading() as connection:
+            if connection is None:
+                return {}
+            with _snapshot(connection):
+                rows = connection.execute("SELECT seq, content FROM environments").fetchall()
+                content_of = {seq: read_params(content) for seq, content in rows}
+                sql = """SELECT experiments.id, starts.environment FROM starts
+                    JOIN experiments ON starts.experiment = experiments.seq ORDER BY starts.at, starts.token"""
+                return {key: content_of[environment] for key, environment in connection.execute(sql)}
+
     def samples(self, experiment_id: str, *, steps: Iterable[int] | None = None) -> list[SampleRow]:
         """Return the samples of an experiment by step, within a step in order of arrival.
 

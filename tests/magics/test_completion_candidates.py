@@ -97,8 +97,8 @@ def test_candidates_include_experiments_metrics_and_tags(notebook: Notebook) -> 
     assert '"lr sweep"' in types(notebook, '%loops tag "lr')
     assert {"loss", "grad_norm"} <= set(types(notebook, "%loops best 'lr sweep' -m "))
     assert "reward" not in types(notebook, "%loops best 'lr sweep' -m ")
-    assert "reward" in types(notebook, "%loops curves --key=")
-    assert list(types(notebook, "df = %loops metrics --keys loss,gr")) == ["loss,grad_norm"]
+    assert "reward" in types(notebook, "%loops curves --metric=")
+    assert list(types(notebook, "df = %loops metrics --metric loss,gr")) == ["loss,grad_norm"]
     assert list(types(notebook, "%loops experiments --tag ")) == ["baseline"]
     assert "baseline" in types(notebook, "%loops tag other ba")
 

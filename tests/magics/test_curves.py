@@ -36,7 +36,7 @@ def test_curves_in_a_terminal_are_text(recorded: Notebook) -> None:
 
 
 def test_curves_of_one_run_by_key_and_axis(recorded: Notebook) -> None:
-    out = recorded.run("%loops curves fast --key accuracy --by elapsed --smooth 0.9").out
+    out = recorded.run("%loops curves fast --metric accuracy --by elapsed --smooth 0.9").out
     assert "accuracy by time since the start" in out
     assert "slow" not in out
 
@@ -63,8 +63,8 @@ def test_curves_rejects_patterns_and_tags_of_nothing(recorded: Notebook) -> None
     [
         ("fst", "Did you mean fast?", "Recorded are fast"),
         ("slow fst", "Did you mean fast?", "Nothing was recorded yet of fst"),
-        ("fast --key los", "Did you mean loss?", "Recorded are loss"),
-        ("--key accuracyy", "Did you mean accuracy?", "Recorded are accuracy"),
+        ("fast --metric los", "Did you mean loss?", "Recorded are loss"),
+        ("--metric accuracyy", "Did you mean accuracy?", "Recorded are accuracy"),
         ("nothing-like-it", "With --wait", "Recorded are"),
         ("zz9zz9z", "With --wait", "Recorded are"),
     ],
@@ -129,26 +129,26 @@ def picture(notebook: Notebook, line: str) -> Any:
 
 
 def test_grouped_curves_are_a_picture(sweep: Notebook) -> None:
-    plot = picture(sweep, "'sft-*' --group-by seedless --key loss --band minmax --color-by lr")
+    plot = picture(sweep, "'sft-*' --group-by seedless --metric loss --band minmax --color-by lr")
     assert plot.table["group"].tolist() == ["sft-0.0001", "sft-0.001"]
     assert "Grouped by name without seed: 2 groups of 2 experiments each." in plot.notes
     assert "Colors: lr (logarithmic scale)." in plot.notes
 
 
 def test_a_picture_is_saved(sweep: Notebook, tmp_path: Path) -> None:
-    out = sweep.run(f"%loops curves 'sft-*' --key loss --save {tmp_path / 'loss.pdf'}").out
+    out = sweep.run(f"%loops curves 'sft-*' --metric loss --save {tmp_path / 'loss.pdf'}").out
     assert f"Saved {tmp_path / 'loss.pdf'}." in out
     assert (tmp_path / "loss.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_several_metrics_are_a_grid(sweep: Notebook) -> None:
-    plot = picture(sweep, "'sft-*' --key loss --key 'eval/*'")
+    plot = picture(sweep, "'sft-*' -m loss --key 'eval/*'")
     assert [ax.get_ylabel() for ax in plot.figure.axes] == ["loss", "eval/loss"]
     assert len(picture(sweep, "--static").table["group"].unique()) == 6, "all experiments, not only the newest"
 
 
 def test_a_baseline_is_compared(sweep: Notebook) -> None:
-    plot = picture(sweep, "'sft-*' --key loss --baseline sft-0.001-s0 --against ratio")
+    plot = picture(sweep, "'sft-*' --metric loss --baseline sft-0.001-s0 --against ratio")
     assert plot.table.set_index("group").loc["sft-0.001-s0", "ratio"] == 1
 
 
@@ -161,7 +161,7 @@ def test_a_baseline_is_compared(sweep: Notebook) -> None:
     ],
 )
 def test_curves_of_filtered_experiments(line: str, shown: set[str], sweep: Notebook) -> None:
-    assert set(picture(sweep, f"{line} --static --key loss").table["group"]) == shown
+    assert set(picture(sweep, f"{line} --static --metric loss").table["group"]) == shown
     out = sweep.run(f"%loops curves {line}").out
     assert all(name in out for name in shown)
 
@@ -176,8 +176,8 @@ def test_curves_of_filtered_experiments(line: str, shown: set[str], sweep: Noteb
         ("--static --wait", "--wait is of the live panel"),
         ("--group-by rnak", "has a parameter 'rnak'"),
         ("--group-by lr --band iqr", "iqr"),
-        ("--static --key lss", "Nothing was logged as 'lss'"),
-        ("--key loss --baseline x", "The baseline 'x' is neither a group here nor an experiment"),
+        ("--static --metric lss", "Nothing was logged as 'lss'"),
+        ("--metric loss --baseline x", "The baseline 'x' is neither a group here nor an experiment"),
         ("--static --save curves.xyz", "A plot is saved as .pdf, .png, .svg or .html"),
     ],
 )

@@ -32,7 +32,7 @@ def test_experiments_need_no_connection(notebook: Notebook) -> None:
     assert frame["name"].tolist() == ["lr-0.2", "lr-0.1"]
     assert "params.lr" in notebook.html(frame)
     assert len(notebook.run("%loops metrics").value) == 6
-    wide = notebook.run("%loops metrics lr-0.1 --keys loss --wide").value
+    wide = notebook.run("%loops metrics lr-0.1 --metric loss --wide").value
     assert wide["loss"].tolist() == pytest.approx([2.9, 1.4, 0.9])
     assert notebook.run("%loops metrics run-0.1 --marks").value["text"].tolist() == ["step-3"]
     assert "None of these" not in notebook.run("%loops best").text
@@ -290,7 +290,7 @@ def test_track_reads_and_follows_a_request_log(notebook: Notebook, tmp_path: Pat
     script.step(2.0)
     assert "followed" in notebook.run("%loops track").text
     assert "contains my run (abc1234)" in notebook.run(f"%loops track --request-log {script.path} --once").text
-    assert notebook.run("%loops metrics abc1234 --keys loss").value["value"].tolist() == [2.0]
+    assert notebook.run("%loops metrics abc1234 -m loss").value["value"].tolist() == [2.0]
     notebook.run(f"%loops track --request-log {script.path}")
     stopped = notebook.run("%loops track --stop").text
     assert stopped == f"Stopped following {script.path}. Recorded data is kept: %loops experiments\n"

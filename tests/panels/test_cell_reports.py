@@ -28,7 +28,7 @@ for n in range(12):
     make(f"run-{n}-of-KIND")
 """
 _LOGS = """
-%loops curves exp-KIND --key loss --wait
+%loops curves exp-KIND --metric loss --wait
 exp = loops_nb.experiment("exp-KIND")
 for step in range(50):
     exp.log({"loss": 50 - step}, step=step)

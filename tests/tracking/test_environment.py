@@ -17,6 +17,7 @@ import pytest
 
 from loops_nb import experiment
 from loops_nb.config.current import choose_setting
+from loops_nb.errors import InvalidArgumentError
 from loops_nb.frames.computed import NOTES_ATTR
 from loops_nb.tracking import ExperimentStore, environment
 from loops_nb.tracking.metrics import Metrics
@@ -68,6 +69,24 @@ def test_environment_has_commit_packages_host_and_command(repository: Path, monk
     text = json.dumps(found)
     assert SECRET not in text
     assert "its-value-is-not-recorded" not in text
+
+
+def test_filters_and_order_know_the_environment(repository: Path) -> None:
+    experiment("clean", params={"host": "a parameter"}).close()
+    (repository / "inside" / "train.py").write_text("2\n", "utf-8")
+    environment._git_found.clear()
+    experiment("dirty").close()
+    head, metrics = git(repository, "rev-parse", "HEAD"), Metrics()
+
+    def names(where: str) -> list[str]:
+        return metrics.experiments(where=where, sort="git.dirty")["name"].tolist()
+
+    assert names(f'"{head[:8]}" in git.commit and packages.numpy == "{version("numpy")}"') == ["clean", "dirty"]
+    assert names("git.dirty") == ["dirty"]
+    assert names('host == "a parameter"') == ["clean"]
+    assert names(f'environment.host == "{platform.node()}" and environment.git.branch == "tries"') == ["clean", "dirty"]
+    with pytest.raises(InvalidArgumentError, match=r"Did you mean git\.commit"):
+        metrics.experiments(where='git.comit == "x"')
 
 
 def test_changed_file_makes_the_work_tree_dirty(repository: Path) -> None:

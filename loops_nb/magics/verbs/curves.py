@@ -172,7 +172,7 @@ def _picture_options(values: Values) -> list[str]:
         "--color-by": values.color_by,
         "--save": values.save,
         "--static": values.static,
-        "several --key": several,
+        "several --metric": several,
     }
     found = [name for name, value in asked.items() if value]
     if found and values.wait:
@@ -284,13 +284,14 @@ VERB = Verb(
         option("--project", "NAME", "only experiments of this project", completes="project"),
         option("--since", "AGE", "began since: 90m, 36h, 2d (ago) or an ISO time", free_text=True, convert=age_or_time),
         option(
-            "--key",
+            "-m --metric",
             "KEY",
             "metric to show first, such as loss or grad_norm; the panel can switch. Repeated, or as a pattern "
             "(eval/*), the metrics of a picture",
             name="keys",
             completes="metric",
             repeated=True,
+            former_flags=("--key",),
         ),
         option(
             "--by",
@@ -335,9 +336,9 @@ VERB = Verb(
     examples=(
         "%loops curves",
         "%loops curves 'lr-*' --tag baseline",
-        "%loops curves k4q95w5 qr8zj20 --key loss --smooth 0.9",
+        "%loops curves k4q95w5 qr8zj20 --metric loss --smooth 0.9",
         "p = %loops curves lr-sweep --by tokens",
-        '%loops curves --where "lora.rank == 16" --key loss --group-by lr --color-by lr --save loss.pdf',
+        '%loops curves --where "lora.rank == 16" --metric loss --group-by lr --color-by lr --save loss.pdf',
         "%loops curves 'sft-*' --group-by seedless --band quartiles --baseline sft-lr1e-4",
     ),
 )

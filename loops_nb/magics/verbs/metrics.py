@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.experiment_arguments import EXPERIMENTS, KEYS, metrics, split_keys
+from loops_nb.magics.experiment_arguments import EXPERIMENTS, METRICS, metrics, split_keys
 from loops_nb.magics.grammar import Values, Verb, switch
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ VERB = Verb(
     returns_frame=True,
     arguments=(EXPERIMENTS,),
     options=(
-        KEYS,
+        METRICS,
         switch("-w --wide", "one row per step and one column per key, instead of one row per point"),
         switch("--marks", "checkpoints and notes instead of metrics"),
     ),
@@ -34,7 +34,7 @@ VERB = Verb(
     " df.loops.with_metrics() adds metrics to a listing of runs or checkpoints. Needs no connection.",
     examples=(
         "%loops metrics k4q95w5",
-        "df = %loops metrics lr-sweep --keys loss,grad_norm --wide",
+        "df = %loops metrics lr-sweep --metric loss,grad_norm --wide",
         "%loops metrics k4q95w5 --marks",
     ),
 )

@@ -137,7 +137,7 @@ class Evaluation:
             dropped = sum(store.samples_dropped(key) for key in {one.experiment for one in scores})
         if dropped:
             notes.append(f"{many(dropped, 'sample')} are scored but not kept: an experiment keeps {MAX_SAMPLES:,}.")
-        notes.append(f"%loops curves {line} --key score shows the curve, %loops watch samples {line} the samples.")
+        notes.append(f"%loops curves {line} --metric score shows the curve, %loops watch samples {line} the samples.")
         return scores_frame(scores, notes)
 
     # Which checkpoints
