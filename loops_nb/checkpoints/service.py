@@ -10,6 +10,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -68,6 +69,23 @@ class _FileRoutes:
         from loops_nb.client.operations import checkpoints
 
         return self._transport.send(checkpoints.source(checkpoint_id))
+
+
+class _DebugRoutes:
+    """The routes of a debug archive in place of those of a checkpoint, by the id of the deployment."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def files(self, checkpoint_id: str, *, page_size: int = 1000) -> Iterator[CheckpointFile]:
+        from loops_nb.client.operations import deployments
+
+        for page in self._transport.pages(deployments.debug_files(checkpoint_id, page_size=page_size)):
+            yield from page.files
+
+    def source(self, checkpoint_id: str) -> CheckpointSource:
+        del checkpoint_id
+        return CheckpointSource(kind="s3")
 
 
 class CheckpointService:
@@ -160,6 +178,21 @@ class CheckpointService:
         from loops_nb.checkpoints.export.frames import exports_frame
 
         return exports_frame(export_adapters(self, refs, into, ExportOptions(**options)))
+
+    def debug_archive(self, deployment_id: str, into: str | os.PathLike[str], *, quiet: bool) -> pd.DataFrame:
+        """Download the debug archive of a deployment as of now into a new folder; return its files."""
+        from loops_nb.checkpoints import transfer
+        from loops_nb.checkpoints.http import Storage
+        from loops_nb.checkpoints.transfer.frames import archive_frame
+
+        # An archive is of one moment: files of two must not be mixed.
+        folder = user_path(into, argument="into", kind="folder") / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
+        with Storage(_DebugRoutes(self._transport), connections=_FEW) as storage:
+            self._opened.add(storage)
+            plan = _planned(storage, [CheckpointRef(id=deployment_id)], folder, (), ())
+            progress = None if quiet else status.progress_display()
+            transfer.execute_plan(storage, plan, connections=_FEW, progress=progress)
+        return archive_frame(plan)
 
     def plan_deletion(self, refs: Sequence[CheckpointRef]) -> DeletionPlan:
         """Return what a deletion of checkpoints would do."""

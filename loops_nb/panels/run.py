@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.gpus import gpus_of, is_alive, is_serverless_run, run_is_finished
@@ -14,7 +15,8 @@ from loops_nb.panels.curves.tab import CurvesInside
 from loops_nb.panels.listings import size_facts
 from loops_nb.panels.messages import Fact, RunPart, RunSummary
 from loops_nb.panels.notices import Announcement, deletion_announcement, run_announcement
-from loops_nb.panels.panel import Panel
+from loops_nb.panels.panel import FIRST_LOOK_SECONDS, Panel
+from loops_nb.panels.run_failure import RunFailure
 from loops_nb.panels.view import envelope, frames
 from loops_nb.panels.view_model import Memo, ViewModel
 from loops_nb.render.formatting import many
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
     from loops_nb.client.config import HasConfig
     from loops_nb.live import Snapshot
-    from loops_nb.panels.messages import ViewName
+    from loops_nb.panels.messages import PanelSnapshot, ViewName
 
 _SYNCING = "SYNCING"
 
@@ -42,12 +44,17 @@ class RunView:
         Its id.
     scope, team_id
         Of the listing that it is in, as in ``loops.runs.list``.
+    failure
+        Finds out why it failed; None shows its states alone.
     """
 
     name: ViewName = "run"
 
-    def __init__(self, run_id: str, *, scope: str | None = None, team_id: str | None = None) -> None:
+    def __init__(
+        self, run_id: str, *, scope: str | None = None, team_id: str | None = None, failure: RunFailure | None = None
+    ) -> None:
         self._id = run_id
+        self._failure = failure
         self._runs = Query("runs", scope=scope, team_id=team_id)
         self._deployments = Query("deployments", scope=scope)
         self._checkpoints = Query("checkpoints", run_id=run_id)
@@ -87,7 +94,10 @@ class RunView:
             timeline=spans,
             finished=finished,
         )
-        facts = [*_on_its_way(run, deployment, checkpoints), *_facts(checkpoints, stuck_spans(history, now))]
+        stuck = stuck_spans(history, now)
+        facts = [*_on_its_way(run, deployment, checkpoints), *_facts(checkpoints, stuck)]
+        if self._failure is not None:
+            facts += self._failure.facts(run, deployment, _stuck_half(stuck))
         settled = finished and all(snapshot.is_known(query) for query in self.queries)
         synced = all(checkpoint.sync_status != _SYNCING for checkpoint in checkpoints.values())
         over = (
@@ -120,6 +130,11 @@ class RunView:
         if run is None:
             return None, None
         return run, deployment_of_run(run, snapshot.deployments)
+
+
+def _stuck_half(stuck: list[live.Span]) -> tuple[str, str] | None:
+    halves = {"deployment": "trainer", "sampler": "sampler"}
+    return next(((halves[span.what], span.status) for span in stuck if span.what in halves and span.status), None)
 
 
 def _parts(run: Run, deployment: Deployment | None, spans: list[live.Span]) -> list[RunPart]:
@@ -223,4 +238,20 @@ class RunPanel(Panel):
     ) -> None:
         checks.path_part("run_id", run_id)
         whose, team = checks.optional_text("scope", scope), checks.optional_identifier("team_id", team_id)
-        super().__init__(loops, RunView(run_id, scope=whose, team_id=team), curves=CurvesInside(run_id), **options)
+        self._failure = RunFailure(loops.config, options.get("time_zone", "local"))
+        view = RunView(run_id, scope=whose, team_id=team, failure=self._failure)
+        super().__init__(loops, view, curves=CurvesInside(run_id), **options)
+        self._failure.on_found = self._controller.recompose
+
+    def snapshot_now(self) -> PanelSnapshot:  # noqa: D102 - as in the base class
+        self._before_opening()
+        return super().snapshot_now()
+
+    def _before_opening(self) -> None:
+        super()._before_opening()
+        if not self._failure.wait(FIRST_LOOK_SECONDS):
+            return
+        # What was found on another thread is composed on the poller's.
+        composed = threading.Event()
+        self._controller.recompose(composed.set)
+        composed.wait(FIRST_LOOK_SECONDS)

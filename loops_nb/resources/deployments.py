@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from loops_nb.api.models import CheckpointFile, Deactivated, Deployment, DeploymentMetrics, LogLine
+from loops_nb.client.logs import find_target
 from loops_nb.client.operations import deployments
 from loops_nb.resources.base import Resource
+from loops_nb.resources.blocking import run_blocking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,6 +266,42 @@ class Deployments(Resource):
         ...     print(file.relative_file_name)
         """
         return self._files(deployments.debug_files(deployment_id, page_size=page_size))
+
+    def debug_archive(self, target: str, into: str | os.PathLike[str], *, quiet: bool = False) -> pd.DataFrame:
+        """Download the debug archive of a deployment as of now, with the checks of a download of checkpoints.
+
+        Route: ``GET /v1/loops/deployments/{deployment_id}/debug_archive/files``.
+
+        Parameters
+        ----------
+        target : str
+            Id or name of a run, or id of a Loops deployment.
+        into : str or path-like
+            Folder; the archive gets a folder of its own below it, ``TIME/DEPLOYMENT``.
+        quiet : bool, default False
+            Show no progress.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a file; columns ``relative_file_name``, ``path`` (strings) and ``size_bytes`` (Int64).
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such run or deployment.
+        InvalidArgumentError
+            If it has no deployment of its own: it is on shared (serverless) capacity, or a sampler.
+        DownloadError
+            If a file cannot be downloaded; no incomplete file has its name.
+
+        Examples
+        --------
+        >>> df = loops.deployments.debug_archive("k4q95w5", "debug")
+        """
+        found = self._transport.send_each(find_target(target, "trainer"))
+        deployment_id = found.sources[0].deployment_id
+        return run_blocking(self._transport, lambda service: service.debug_archive(deployment_id, into, quiet=quiet))
 
     def wait(
         self, deployment_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -133,6 +134,34 @@ def test_logs_of_a_failed_run_are_lines_with_level_and_half(live: Notebook) -> N
     assert "no regular expression" in live.run("%loops logs text-to-sql-moe --grep '('", fails=True).out
     assert "shared (serverless) capacity" in live.run("%loops logs text-to-sql-quick", fails=True).out
     assert "Did you mean text-to-sql" in live.run("%loops logs text-to-sqk", fails=True).out
+
+
+def test_why_a_run_is_not_running_is_said_with_what_to_do(live: Notebook, tmp_path: Path) -> None:
+    failed = live.run("run = %loops run text-to-sql-moe")
+    assert "is FAILED: it ran out of memory." in failed.out
+    assert "ERROR deployment" in failed.out
+    assert "Use shorter sequences" in failed.out
+    preempted = live.run("%loops run gsm8k-spot").out
+    line = re.search(r"^  (%loops create run .+)$", preempted, re.MULTILINE)
+    assert line is not None
+    resumed = live.run(f"new = {line[1]}\nnew").value
+    assert resumed.status.name == "ACTIVE"
+    live.run(f"%loops deactivate run {resumed.id} -y")
+    assert "What to do" not in live.run("%loops run text-to-sql").out
+
+    waiting = live.run("%loops doctor charts").out
+    assert re.search(r"^Trainer: DEPLOYING since .+ \(\d+ min.*\), by its log\.$", waiting, re.MULTILINE)
+    assert re.search(r"DEPLOYING usually takes \d+ s here \(median of \d+ times? in the logs of", waiting)
+    assert "has been DEPLOYING for longer than a start takes" in waiting
+    assert "It waits for nothing." in live.run("%loops doctor support-tone-dpo").out
+    assert "ended and did not fail" in live.run("%loops doctor text-to-sql").out
+    report = live.run("%loops watch text-to-sql-moe").out
+    assert "it ran out of memory" in " ".join(report.split())
+
+    archive = live.run(f"df = %loops debug-archive text-to-sql-moe -o {tmp_path}\ndf").value
+    assert set(archive.relative_file_name) >= {"deployment.json", "logs.jsonl", "events.jsonl"}
+    assert "FAILED" in Path(archive.path[list(archive.relative_file_name).index("logs.jsonl")]).read_text("utf-8")
+    assert live.run(f"%loops verify {tmp_path}").error is None
 
 
 def test_find(live: Notebook) -> None:

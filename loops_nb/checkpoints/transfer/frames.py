@@ -64,6 +64,44 @@ DOWNLOADS = register_kind(
 )
 
 
+ARCHIVE = register_kind(
+    Kind(
+        "debug_archive",
+        many=(),
+        one=(),
+        columns=(
+            Column("relative_file_name", Dtype.STRING, (), "Path in the archive."),
+            Column("size_bytes", Dtype.COUNT, (), "Size in bytes."),
+            Column("path", Dtype.STRING, (), "Where it is; from the working folder on, where it lies below that."),
+        ),
+    )
+)
+
+
+def archive_frame(plan: DownloadPlan) -> pd.DataFrame:
+    """Return the files of a debug archive that was downloaded, one a row.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns relative_file_name, path (strings) and size_bytes (Int64, bytes).
+    """
+    files = [file for found in plan.checkpoints for file in found.files]
+    sizes = [file.path.stat().st_size for file in files]
+    frame = computed_frame(
+        ARCHIVE,
+        {
+            "relative_file_name": [file.file.name for file in files],
+            "size_bytes": sizes,
+            "path": [_shown(file.path) for file in files],
+        },
+    )
+    frame.attrs[NOTES_ATTR] = [
+        f"{many(len(files), 'file')}, {size(sum(sizes))}: whole and checked. %loops verify checks them later."
+    ]
+    return frame
+
+
 def plan_frame(plan: DownloadPlan) -> pd.DataFrame:
     """Return the plan of a download, one row per file.
 

@@ -8,16 +8,20 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from loops_nb import __version__
+from loops_nb.api.states import status_name
+from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import AuthenticationError, LoopsError, one_line
 from loops_nb.faults import record, recorded
+from loops_nb.live.history import STUCK_SECONDS
 from loops_nb.magics.connection import check_connection, redacted_url
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Values, Verb
+from loops_nb.magics.grammar import Argument, Values, Verb
 from loops_nb.magics.status import key_source_text
-from loops_nb.render.formatting import many, size
+from loops_nb.render.formatting import many, moment, size
 
 _REQUIRED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpx", "msgspec")
 _OPTIONAL = ("ipykernel", "jupyterlab")
@@ -40,7 +44,10 @@ class CheckResult(NamedTuple):
     fix: str = ""
 
 
-def _run(context: MagicContext, _values: Values) -> None:
+def _run(context: MagicContext, values: Values) -> None:
+    if values.run is not None:
+        _diagnose_run(context, values.run)
+        return
     found = {name: _checked(name, check, context) for name, check in _CHECKS.items()}
     # Invalid settings prevent everything else, so they are fixed first.
     fix = next((found[name].fix for name in ("Settings", *found) if found[name].fix), "")
@@ -49,6 +56,31 @@ def _run(context: MagicContext, _values: Values) -> None:
     if fix:
         summary = f"To fix: {fix}"
     context.say(_without_key("\n".join([*lines, summary])))
+
+
+def _diagnose_run(context: MagicContext, word: str) -> None:
+    """Say what a run waits for, or why it failed."""
+    zone = display_zone(context.settings.time_zone)
+    with context.explain_unknown_id("run", word):
+        run = context.loops.runs.get(context.resolve_run_id(word))
+        states = context.loops.runs.waiting(run)
+        now = datetime.now(UTC)
+        stuck = next((state.half for state in states if state.waits_for and _is_long(state.since, now)), None)
+        found = context.loops.runs.diagnose(run, stuck=stuck)
+    called = f"{run.name} ({run.id})" if run.name and run.name != run.id else run.id
+    lines = [f"Run {called} of {run.base_model or 'an unknown base model'}: {status_name(run) or 'state not told'}."]
+    lines += [state.text(moment(state.since, zone) if state.since else "", now) for state in states]
+    if found is not None:
+        lines.append(found.text(zone))
+    elif not states:
+        lines.append(f"It has ended and did not fail; %loops logs {run.id} shows the end of its log.")
+    elif not any(state.waits_for for state in states):
+        lines.append("It waits for nothing.")
+    context.say("\n".join(lines))
+
+
+def _is_long(since: datetime | None, now: datetime) -> bool:
+    return since is not None and (now - since).total_seconds() > STUCK_SECONDS
 
 
 def _without_key(text: str) -> str:
@@ -233,8 +265,11 @@ _CHECKS: dict[str, Callable[[MagicContext], CheckResult]] = {
 
 VERB = Verb(
     name="doctor",
-    summary="check versions, environment, API key, address and connection, and say what to fix",
+    summary="check the connection and the environment, or say what a run waits for and why it failed",
     run=_run,
-    notes="Changes nothing, and never shows the key.",
-    examples=("%loops doctor",),
+    arguments=(Argument("run", "RUN", "id or name of a run to look at, in place of the connection", completes="run"),),
+    notes="Checks versions, environment, API key, address and connection, and says what to fix. Of a run: the state of"
+    " its trainer and its sampler, since when, what they wait for, how long that usually takes here by the logs of"
+    " other runs, the last error lines, and what to do. Changes nothing, and never shows the key.",
+    examples=("%loops doctor", "%loops doctor k4q95w5"),
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from loops_nb.api.models import Run
+from loops_nb.config.time_zone import display_zone
+from loops_nb.errors import LoopsError
 from loops_nb.magics.arguments import id_argument
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb
@@ -10,7 +12,20 @@ from loops_nb.magics.grammar import Values, Verb
 
 def _run(context: MagicContext, values: Values) -> Run:
     with context.explain_unknown_id("run", values.id):
-        return context.loops.runs.get(context.resolve_run_id(values.id))
+        run = context.loops.runs.get(context.resolve_run_id(values.id))
+    _say_why(context, run)
+    return run
+
+
+def _say_why(context: MagicContext, run: Run) -> None:
+    """Say why a run is not running, if it failed, was preempted, or is stuck; the run is shown in any case."""
+    try:
+        found = context.loops.runs.diagnose(run)
+    except LoopsError as error:
+        context.say(f"Whether it failed, and why, could not be asked: {error.message}")
+        return
+    if found is not None:
+        context.say(found.text(display_zone(context.settings.time_zone)))
 
 
 VERB = Verb(
@@ -19,6 +34,7 @@ VERB = Verb(
     run=_run,
     arguments=(id_argument("run", "the run's id, as in %loops runs, or its name"),),
     notes="Returns an object with the fields as attributes; extra and to_dict() have fields newer than this package."
-    " %loops watch ID updates live.",
+    " A run that failed or was preempted says why, from its log. %loops watch ID updates live; %loops doctor ID says"
+    " what a run waits for.",
     examples=("%loops run k4q95w5", "run = %loops run k4q95w5", "%loops checkpoints $run"),
 )

@@ -8,8 +8,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from loops_nb.api.models import Deactivated, DeletedRun, Run
+from loops_nb.api.states import status_name
+from loops_nb.client import checks
+from loops_nb.client.diagnosis import Diagnosis, deployment_of, diagnose
 from loops_nb.client.filters import run_filter
 from loops_nb.client.operations import deployments, runs
+from loops_nb.client.waiting import HalfState, half_states
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.resources.blocking import run_blocking_async
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 # Inside the class the name `list` is the method.
 RunList: TypeAlias = list[Run]
+HalfStates: TypeAlias = list[HalfState]
 
 
 class AsyncRuns(AsyncResource):
@@ -394,6 +399,75 @@ class AsyncRuns(AsyncResource):
             capacity = await self._transport.send(deployments.list_(scope=scope))
             states = {one.id: one.status.name if one.status else None for one in capacity}
         return conditions.apply(listed, states)
+
+    async def diagnose(self, run: str | Run, *, stuck: str | None = None) -> Diagnosis | None:
+        """Say why a run failed or was preempted, from the last error lines of its trainer or sampler.
+
+        Routes: ``GET /v1/loops/runs/{run_id}``, ``/v1/loops/deployments/{deployment_id}``, ``/v1/loops/checkpoints``
+        and the logs of the half that failed.
+
+        Parameters
+        ----------
+        run : str or Run
+            Id of the run, or the run as it was listed.
+        stuck : {"trainer", "sampler"}, optional
+            A half that has been on its way up for too long: its lines are looked at although it did not fail.
+
+        Returns
+        -------
+        Diagnosis or None
+            Cause, lines, advice, and a line that resumes it from its last trainer checkpoint; None for a run that
+            neither failed nor was preempted nor is stuck.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such run.
+        InvalidArgumentError
+            If ``stuck`` is no half.
+
+        Examples
+        --------
+        >>> found = await loops.runs.diagnose("k4q95w5")
+        >>> found and found.cause
+        'out_of_memory'
+        """
+        known = run if isinstance(run, Run) else await self._transport.send(runs.get(run))
+        half = checks.optional_one_of("stuck", stuck, ("trainer", "sampler"))
+        deployment = await self._transport.send_each(deployment_of(known))
+        status = status_name(deployment if half == "trainer" else known.sampler)
+        coming = None if half is None or status is None else (half, status)
+        return await self._transport.send_each(diagnose(known, deployment, stuck=coming))
+
+    async def waiting(self, run: str | Run) -> HalfStates:
+        """Say what the trainer and the sampler of a run wait for, since when, and how long that usually takes.
+
+        Routes: those of the run and its deployment, the listing of runs, and the logs of the run and of other runs of
+        its base model.
+
+        Parameters
+        ----------
+        run : str or Run
+            Id of the run, or the run as it was listed.
+
+        Returns
+        -------
+        list of HalfState
+            One for each half; empty for a run that has ended.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such run.
+
+        Examples
+        --------
+        >>> [(one.half, one.status, one.waits_for) for one in await loops.runs.waiting("k4q95w5")]
+        [('trainer', 'DEPLOYING', 'its nodes to start')]
+        """
+        known = run if isinstance(run, Run) else await self._transport.send(runs.get(run))
+        deployment = await self._transport.send_each(deployment_of(known))
+        return await self._transport.send_each(half_states(known, deployment))
 
     async def wait(
         self, run_id: str, until: str = "RUNNING", *, timeout: float | None = None, quiet: bool = False
