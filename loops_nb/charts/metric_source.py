@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -38,13 +38,17 @@ class MetricSource(Protocol):
         """Return the experiments, each with id, name, run_id, created_at, tags, params and last_at."""
 
     def keys(self, experiment_id: str, /) -> Sequence[Any]:
-        """Return the keys of an experiment, each with key and count."""
+        """Return the keys of an experiment, each with key, count and seq."""
 
     def series(self, experiment_id: str, key: str, /, *, after: int = 0) -> SeriesLike:
         """Return the points of a key that came after a mark."""
 
     def marks(self, experiment_id: str, /) -> Sequence[Any]:
         """Return the saves and notes of an experiment."""
+
+    @property
+    def identity(self) -> Hashable:
+        """Of the store: with ``seq`` of a key it tells a series from those of all other stores; None: nothing does."""
 
     def version(self) -> int:
         """Return a number that is another one when anything was written."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -69,12 +69,13 @@ def without_archived(rows: Iterable[ExperimentRow]) -> list[ExperimentRow]:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """One key of an experiment: its number of points, and their lowest and highest step."""
+    """One key of an experiment: its number of points, their lowest and highest step, and its number in the file."""
 
     key: str
     count: int
     first_step: int
     last_step: int
+    seq: int = field(default=0, compare=False)
 
 
 class ExperimentMark(NamedTuple):

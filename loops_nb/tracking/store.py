@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -137,6 +137,12 @@ class ExperimentStore(ForkAware):
             keep_inherited(self._connection)
         self._lock, self._connection = threading.RLock(), None
 
+    @property
+    def identity(self) -> Hashable:
+        """Of the open file: with the number of a series in `KeyRow` it tells a series from all others; None without."""
+        found = self._file
+        return None if self._connection is None or found is None else (str(self.path), found.st_dev, found.st_ino)
+
     # Reads
 
     def experiments(self, *, archived: bool = False) -> list[ExperimentRow]:
@@ -176,7 +182,7 @@ class ExperimentStore(ForkAware):
 
     def keys(self, experiment_id: str) -> list[KeyRow]:
         """Return the keys of an experiment, in the order in which they were first logged."""
-        sql = """SELECT key, count, first_step, last_step FROM series
+        sql = """SELECT key, count, first_step, last_step, seq FROM series
             WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
         return [KeyRow(*row) for row in self._rows(sql, (experiment_id,))]
 
@@ -549,8 +555,8 @@ def _concatenated(chunks: Sequence[tuple[int, int, bytes]], after: int) -> Serie
         integers: npt.NDArray[np.int64] = np.empty(0, np.int64)
         floats: npt.NDArray[np.float64] = np.empty(0, np.float64)
         return Series(integers, integers, floats, floats, np.empty(0, np.int32), after)
-    parts = [unpack(points, count) for _, count, points in chunks]
     skipped = max(0, after - chunks[0][0])
-    step, at, tokens, value, attempt = (np.concatenate(columns)[skipped:] for columns in zip(*parts, strict=True))
+    step, at, tokens, value, attempt = unpack([(points, count) for _, count, points in chunks])
     last_start, last_count, _ = chunks[-1]
-    return Series(step, at, tokens, value, attempt.astype(np.int32), last_start + last_count)
+    mark = last_start + last_count
+    return Series(step[skipped:], at[skipped:], tokens[skipped:], value[skipped:], attempt[skipped:], mark)

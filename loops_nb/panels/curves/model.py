@@ -13,9 +13,10 @@ import numpy as np
 from loops_nb.charts.downsample import downsample
 from loops_nb.charts.ema import MAX_WEIGHT
 from loops_nb.charts.floats import ignore_float_errors
+from loops_nb.charts.history_cache import HISTORIES
 from loops_nb.charts.number_format import nothing_recorded
 from loops_nb.charts.param_diff import compare_params
-from loops_nb.charts.series import AXES, MetricHistory
+from loops_nb.charts.series import AXES, MetricHistory, span_of
 from loops_nb.panels.curves.best import both_bests
 from loops_nb.panels.curves.comparison import compared_lines, is_compared
 from loops_nb.panels.curves.messages import (
@@ -36,7 +37,7 @@ from loops_nb.tracking.bands import MOST_PLACES
 from loops_nb.tracking.metric_mode import infer_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from loops_nb.charts.metric_source import Floats, MetricSource, SeriesLike
     from loops_nb.charts.series import MetricSummary
@@ -162,6 +163,8 @@ class CurveModel:
         #: Keys whose points are in memory, those that were plotted last at the end.
         self._kept: dict[str, None] = {}
         self._counts: dict[str, dict[str, int]] = {}
+        #: By what all panels of the process know a series of an experiment, where anything tells it from others.
+        self._shared_as: dict[tuple[str, str], Hashable] = {}
         self._keys: list[str] = []
 
     def read(self) -> bool:
@@ -171,7 +174,11 @@ class CurveModel:
         self._by_id = {row.id: row for row in rows}
         for row in rows:
             self._styles.setdefault(row.id, len(self._styles))
-        self._counts = {row.id: {str(one.key): int(one.count) for one in self._source.keys(row.id)} for row in rows}
+        keys_of = {row.id: self._source.keys(row.id) for row in rows}
+        self._counts = {run: {str(one.key): int(one.count) for one in found} for run, found in keys_of.items()}
+        store = self._source.identity
+        if store is not None:
+            self._shared_as = {(run, str(one.key)): (store, run, one.seq) for run, of in keys_of.items() for one in of}
         self._keys = in_order(key for counts in self._counts.values() for key in counts)
         keys, more_keys = first_of(self._keys)
         names = Counter(_name(row) for row in rows)
@@ -235,10 +242,21 @@ class CurveModel:
     def history(self, run: str, key: str) -> MetricHistory:
         """Return the points of a key, the newest included."""
         of_run = self._histories.setdefault(run, {})
-        if (found := of_run.get(key)) is None:
-            found = of_run[key] = MetricHistory(int(self._by_id[run].created_at))
-        if self._counts[run].get(key, 0) != len(found):
+        count = self._counts[run].get(key, 0)
+        found = of_run.get(key)
+        if found is not None:
+            if count != len(found):
+                found.extend(self._source.series(run, key, after=found.mark))
+            return found
+        shared = self._shared_as.get((run, key)) if count else None
+        found = None if shared is None else HISTORIES.get(shared)
+        if found is None or len(found) > count:
+            found = MetricHistory(int(self._by_id[run].created_at))
+        of_run[key] = found
+        if count != len(found):
             found.extend(self._source.series(run, key, after=found.mark))
+        if shared is not None:
+            HISTORIES.put(shared, found)
         return found
 
     def series(self, run: str, key: str) -> SeriesLike | None:
@@ -292,7 +310,7 @@ class CurveModel:
             self._drawn[wanted] = known
             view.sent, view.origin, view.span = dict(sizes), known.chart.origin, known.span
             return known.chart
-        spans = [span for _, _, history in histories if (span := _span(history.x(spec.axis))) is not None]
+        spans = [span for _, _, history in histories if (span := history.span(spec.axis)) is not None]
         first, last = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else (None, None)
         low = (first or 0.0) if spec.low is None else spec.low
         high = (last or 0.0) if spec.high is None else spec.high
@@ -327,7 +345,7 @@ class CurveModel:
         rows = self._rows
         view.sent = {row.id: len(self.history(row.id, spec.key)) for row in rows}
         found, notes = compared_lines(rows, self._styles, spec, lambda run: self.history(run, spec.key), MOST_PLACES)
-        spans = [span for one in found if (span := _span(one.x)) is not None]
+        spans = [span for one in found if (span := span_of(one.x)) is not None]
         if not any(view.sent.values()):
             return None
         first, last = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else (None, None)
@@ -527,26 +545,16 @@ def _without_times(head: CurvesMetadata) -> Any:
     return msgspec.structs.replace(head, runs=[msgspec.structs.replace(run, last_at=None) for run in head.runs])
 
 
-def _span(x: Floats) -> tuple[float, float] | None:
-    if not len(x):
-        return None
-    low, high = float(x.min()), float(x.max())
-    if not math.isfinite(low + high):
-        known = x[np.isfinite(x)]
-        return (float(known.min()), float(known.max())) if len(known) else None
-    return low, high
-
-
 def _line(place: int, history: MetricHistory, spec: ChartSpec, view: ClientView, columns: int) -> CurveLine:
-    x, breaks, (low, high) = history.x(spec.axis), history.breaks(), view.span
-    found = downsample(x, history.y(), breaks=breaks, low=low, high=high, most=2 * columns)
+    low, high = view.span
+    found = history.reduced(spec.axis, low=low, high=high, most=2 * columns)
     line = CurveLine(
         run=place, x=_packed(found.x - view.origin), stats=_stats(history), wide=_is_wide(history, found.y)
     )
     line.y = _packed(found.y, wide=line.wide)
     line.odd = [(odd.x - view.origin, odd.kind, odd.times) for odd in found.nonfinite]
     if spec.smoothing:
-        smooth = downsample(x, history.smoothed(spec.smoothing), breaks=breaks, low=low, high=high, most=columns)
+        smooth = history.reduced(spec.axis, low=low, high=high, most=columns, weight=spec.smoothing)
         line.sx, line.sy = _packed(smooth.x - view.origin), _packed(smooth.y, wide=line.wide)
     return line
 
@@ -571,7 +579,7 @@ def _added(
     """Return what is new of a line, how many points that is, and how far along the axis it reaches."""
     # With the last one that the page has, so that a gap between the two is seen.
     x, breaks = history.x(spec.axis, sent - 1), history.breaks(sent - 1)
-    span = _span(x)
+    span = span_of(x)
     low, high = span if span is not None else (0.0, 0.0)
     if spec.low is not None or spec.high is not None:
         low, high = view.span

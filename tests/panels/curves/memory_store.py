@@ -151,6 +151,10 @@ class MemoryStore:
         """Return the saves and notes."""
         return list(self._marks[experiment_id])
 
+    @property
+    def identity(self) -> None:
+        """Return nothing: series of this store are shared with no other panel."""
+
     def version(self) -> int:
         """Return another number when anything was written."""
         self._note("version")
