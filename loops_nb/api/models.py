@@ -324,7 +324,10 @@ class LogLine(APIObject):
 
 
 class DeploymentMetrics(APIObject):
-    """System metrics of a deployment, each series a list of ``{value, timestamp}``; the API has no training metrics."""
+    """System metrics of a deployment, each series a list of ``{value, timestamp}``; the API has no training metrics.
+
+    ``note`` is a remark of the service; the local service says there what it has measured.
+    """
 
     inference_volume: list[dict[str, Any]] = []
     concurrent_requests: list[dict[str, Any]] = []
@@ -336,6 +339,35 @@ class DeploymentMetrics(APIObject):
     cpu_memory_usage_bytes: list[dict[str, Any]] = []
     ephemeral_storage: dict[str, list[dict[str, Any]]] = {}
     per_node_metrics: list[dict[str, Any]] = []
+    note: str | None = None
+
+
+class MetricDescriptor(Part):
+    """What a metric of a model deployment is; its place in the list is its index in every set of values."""
+
+    name: str
+    unit_hint: str | None = None
+    kind: str | None = None
+    label_sets: list[dict[str, str]] = []
+
+
+class MetricValues(Part):
+    """The values of one step: by metric, then by its label sets; None where the step has no data."""
+
+    start_epoch_millis: int
+    values: list[list[float | None]] = []
+
+
+class ModelMetrics(APIObject):
+    """System metrics of a model deployment (``/v1/models/{m}/deployments/{d}/metrics``), in a form of their own."""
+
+    start_epoch_millis: int | None = None
+    end_epoch_millis: int | None = None
+    mode: str | None = None
+    step_seconds: int | None = None
+    metric_descriptors: list[MetricDescriptor] = []
+    metric_values: list[MetricValues] = []
+    note: str | None = None
 
 
 class InstanceTypePrice(APIObject):

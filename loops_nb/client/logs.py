@@ -268,8 +268,8 @@ def _sources(deployment_id: str | None, sampler: Sampler | None, half: str | Non
     if half != "sampler":
         if deployment_id is None:
             raise InvalidArgumentError(
-                f"The {owner} has no deployment of its own, so its trainer has no log lines to read: it is on shared "
-                "(serverless) capacity.",
+                f"The {owner} has no deployment of its own, so its trainer has no logs or metrics to read: it is on "
+                "shared (serverless) capacity.",
                 argument="target",
                 hint="A run with scope=deployment has logs.",
             )
@@ -289,8 +289,8 @@ def _sampler_source(sampler: Sampler) -> Steps:
         sampler = yield samplers.get(sampler.id)
     if sampler.model_id is None or sampler.deployment_id is None:
         raise InvalidArgumentError(
-            f"Sampler {sampler.id} has no model deployment of its own, so it has no log lines to read: it is on shared "
-            "(serverless) capacity.",
+            f"Sampler {sampler.id} has no model deployment of its own, so it has no logs or metrics to read: it is on "
+            "shared (serverless) capacity.",
             argument="target",
         )
     return LogSource("sampler", sampler.deployment_id, sampler.model_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -29,7 +29,7 @@ class Request(Generic[T]):
     description : str
         For error texts, such as ``list runs``.
     query : dict, optional
-        Query parameters; None values are left out.
+        Query parameters; None values are left out, a list is sent as one parameter for each entry.
     body : dict, optional
         JSON body; None for no body.
     safe : bool, default True
@@ -50,7 +50,7 @@ class Request(Generic[T]):
     path: str
     decode: Callable[[bytes], T]
     description: str
-    query: Mapping[str, str | int | None] = field(default_factory=dict)
+    query: Mapping[str, str | int | Sequence[str] | None] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     safe: bool = True
     repeatable: bool = False
@@ -62,7 +62,8 @@ class Request(Generic[T]):
     @property
     def target(self) -> str:
         """Path and query, as sent."""
-        query = urlencode({k: v for k, v in self.query.items() if v is not None}, quote_via=quote, safe="")
+        given = {k: v for k, v in self.query.items() if v is not None}
+        query = urlencode(given, doseq=True, quote_via=quote, safe="")
         return f"{self.path}?{query}" if query else self.path
 
     @property

@@ -7,7 +7,7 @@ samples a small, real model, so that a training loop can be written and debugged
 The packages, each importing only those above it::
 
     store      records, events and settings in SQLite
-    rules      what is allowed and what follows from it; statuses and metrics from recorded events, logs
+    rules      what is allowed and what follows from it; statuses from recorded events, logs, metrics
     weights    files, formats and records of saved weights
     nn         the transformer over NumPy: training and sampling
     workers    a process for each live trainer and sampler, and their operations

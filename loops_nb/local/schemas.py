@@ -100,12 +100,21 @@ class DeployCheckpoints(Struct):
 
 
 class TimeRange(Struct):
-    """Body of the metrics route and of a model deployment's logs."""
+    """Body of the metrics route of deployments and of a model deployment's logs."""
 
     start_epoch_millis: Millis | None = None
     end_epoch_millis: Millis | None = None
     step_seconds: Seconds | None = None
     time_divisor_seconds: Seconds | None = None
+
+
+class ModelMetricsQuery(Struct):
+    """Query of the metrics of a model deployment."""
+
+    mode: Literal["CURRENT", "SUMMARY", "SERIES"] = "CURRENT"
+    start_epoch_millis: Millis | None = None
+    end_epoch_millis: Millis | None = None
+    metrics: list[str] = []
 
 
 class PatchUserConfig(Struct):

@@ -122,6 +122,7 @@ _NOUNS = {
     "metrics_wide": "steps",
     "costs": "rows",
     "usage": "rows",
+    "system_metrics": "values",
     "checkpoint_sizes": "rows",
     "best": "checkpoints",
 }

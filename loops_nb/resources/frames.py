@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.api.models import Checkpoint, Run, UsageSummary
+from loops_nb.api.models import Checkpoint, DeploymentMetrics, ModelMetrics, Run, UsageSummary
 from loops_nb.client.config import ClientConfig
 from loops_nb.client.frame_connections import CONNECTION_ATTR, token_of
 from loops_nb.client.logs import LogReading
@@ -101,6 +101,16 @@ def checkpoint_sizes_frame(
 
     with readable():
         return costs.checkpoint_sizes_frame(checkpoints, names, now)
+
+
+def system_frame(
+    parts: Iterable[tuple[str, DeploymentMetrics | ModelMetrics]], *, time_divisor_seconds: int | None = None
+) -> pd.DataFrame:
+    """Return the tidy frame of system metrics, see `loops_nb.frames.system_metrics.system_frame`."""
+    from loops_nb.frames import system_metrics
+
+    with readable():
+        return system_metrics.system_frame(parts, time_divisor_seconds=time_divisor_seconds)
 
 
 def with_origin(frame: pd.DataFrame, config: ClientConfig) -> pd.DataFrame:

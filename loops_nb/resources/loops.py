@@ -25,6 +25,7 @@ from loops_nb.resources.model_deployments import ModelDeployments
 from loops_nb.resources.runs import Runs
 from loops_nb.resources.samplers import Samplers
 from loops_nb.resources.sessions import Sessions
+from loops_nb.resources.system import System
 from loops_nb.resources.teams import Teams
 from loops_nb.resources.trainers import Trainers
 from loops_nb.resources.user_config import UserConfigs
@@ -56,7 +57,7 @@ class Loops(BaseClient):
     Attributes
     ----------
     sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, billing, \
-model_deployments, legacy
+system, model_deployments, legacy
         The resources of the API.
     metrics : RecordedMetrics
         What was recorded of runs on this machine; no request is made.
@@ -95,6 +96,7 @@ model_deployments, legacy
         self.capabilities: Capabilities = Capabilities(transport)
         self.user_config: UserConfigs = UserConfigs(transport)
         self.teams: Teams = Teams(transport)
+        self.system: System = System(transport)
         self.billing: Billing = Billing(transport)
         self.model_deployments: ModelDeployments = ModelDeployments(transport)
         self.legacy: Legacy = Legacy(transport)

@@ -197,6 +197,15 @@ CASES: list[Case] = [
         {"limit": "10"},
         None,
     ),
+    (
+        "model_deployments.metrics",
+        {"start": NOON, "metrics": ["requests"]},
+        ("m1", "d1"),
+        "GET",
+        "/v1/models/m1/deployments/d1/metrics",
+        {"mode": "SERIES", "start_epoch_millis": NOON_MILLIS, "metrics": "requests"},
+        None,
+    ),
     ("model_deployments.search_logs", {}, ("m1", "d1"), "POST", "/v1/models/m1/deployments/d1/logs", {}, {}),
     ("legacy.search_trainers", {}, (), "POST", "/v1/trainers/search", {}, {"trainer_id": None}),
     (

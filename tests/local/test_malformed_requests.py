@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.local.responses import deployment_of, good, new_run, new_sampler, problem
+from tests.local.responses import good, new_run, new_sampler, problem
 
 LAST_MOMENT = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
@@ -55,10 +55,3 @@ def test_a_model_made_of_checkpoints_is_not_found_under_another_model(sample: ht
 def test_two_filters_are_named(api: httpx.Client) -> None:
     two = api.get("/v1/loops/checkpoints", params={"run_id": "a", "base_model": "b"})
     assert "(given: run_id and base_model)" in problem(two, 400)["message"]
-
-
-def test_the_metrics_of_a_fresh_deployment_start_with_nothing(api: httpx.Client, session_id: str) -> None:
-    run = new_run(api, session_id)
-    assert deployment_of(api, run)["status"]["name"] == "CREATED"
-    series = good(api.post(f"/v1/loops/deployments/{run['deployment_id']}/metrics"))["metrics"]
-    assert {point["value"] for point in series["gpu_utilization"]["0"]} == {0.0}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from loops_nb.api.decoding import decode_dict, decode_many, decode_object, decode_one
-from loops_nb.api.models import USE_CASES, LogLine, ModelDeployment, SupportedModel, Team, UserConfig
+from loops_nb.api.models import USE_CASES, LogLine, ModelDeployment, ModelMetrics, SupportedModel, Team, UserConfig
 from loops_nb.client import checks
 from loops_nb.client.operations.deployments import log_query
 from loops_nb.client.operations.paths import loops_path
 from loops_nb.client.request import Request, sent
 from loops_nb.errors import InvalidArgumentError
+
+METRIC_MODES = ("CURRENT", "SUMMARY", "SERIES")
+LONGEST_METRICS = timedelta(days=7)
 
 
 class Unchanged:
@@ -126,6 +129,37 @@ def search_model_deployment_logs(
         decode,
         description,
         body=sent(start_epoch_millis=first, end_epoch_millis=last),
+    )
+
+
+def model_deployment_metrics(
+    model_id: str,
+    deployment_id: str,
+    *,
+    mode: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    metrics: Sequence[str] | None,
+) -> Request[ModelMetrics]:
+    """``GET /v1/models/{model_id}/deployments/{deployment_id}/metrics``."""
+    first, last = checks.epoch_millis("start", start), checks.epoch_millis("end", end)
+    checks.window(first, last, longest=LONGEST_METRICS)
+    if mode is None:
+        mode = "SERIES"
+    checks.one_of("mode", mode, METRIC_MODES)
+    if mode == "CURRENT" and (first is not None or last is not None):
+        raise InvalidArgumentError("mode CURRENT takes neither start nor end.", argument="mode")
+    return Request(
+        "GET",
+        f"{_model_path(model_id, deployment_id)}/metrics",
+        partial(decode_object, kind=ModelMetrics),
+        f"get the metrics of model deployment {deployment_id}",
+        query={
+            "mode": mode,
+            "start_epoch_millis": first,
+            "end_epoch_millis": last,
+            "metrics": None if metrics is None else checks.texts("metrics", metrics),
+        },
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -103,6 +103,9 @@ def read_query(request: Request, kind: type[B]) -> B:
     found: dict[str, Any] = {}
     for name in msgspec.structs.fields(kind):
         values = request.query_params.getlist(name.name)
+        if get_origin(name.type) is list:
+            found[name.name] = [value for value in values if value not in {"", "null"}]
+            continue
         if len(values) > 1:
             raise invalid(name.name, f"{name.name} may be given once, not {len(values)} times.")
         if values and values[0] not in {"", "null"}:

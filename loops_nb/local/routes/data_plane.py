@@ -76,6 +76,8 @@ async def submit(request: Request) -> Response:
         _touch(service, run, f"POST /{name}")
         operation = RunOperation(name, body, key)
         trainer.submit(operation)
+        if run.deployment_id is not None:
+            workers.time_operation(run.deployment_id, operation)
     return _accepted(operation)
 
 
@@ -141,7 +143,8 @@ async def sample(request: Request) -> Response:
         wanted = msgspec.structs.replace(wanted, pin=asked_of_shared(body, record.base_model) or wanted.pin)
         return _accepted(workers.sampler(record).queue.submit(body, wanted, key))
     try:
-        answer, weights = await workers.sampler(record).sample(body, wanted, key)
+        with workers.measured.request(record.id):
+            answer, weights = await workers.sampler(record).sample(body, wanted, key)
     except OperationError as error:
         status, code = 500, "SAMPLER_FAILED"
         if error.error_class == "ValueError":

@@ -57,7 +57,7 @@ async def get_metrics(request: Request) -> Response:
     query = await read_body(request, TimeRange)
     service = service_of(request)
     deployment = _deployment(request, service)
-    series = metrics.series(service.store, service.statuses, deployment, query)
+    series = metrics.deployment_series(service.workers.measured, deployment, query, service.statuses.now())
     return json_response({"deployment_id": deployment.id, "metrics": series})
 
 

@@ -18,9 +18,9 @@ from loops_nb.local.routes.common import (
     service_of,
 )
 from loops_nb.local.routes.views import instance_type
-from loops_nb.local.rules import logs, samplers
+from loops_nb.local.rules import logs, metrics, samplers
 from loops_nb.local.rules.samplers import ServedModel
-from loops_nb.local.schemas import LogsQuery, TimeRange
+from loops_nb.local.schemas import LogsQuery, ModelMetricsQuery, TimeRange
 from loops_nb.local.service import Service
 from loops_nb.local.store.records import SamplerRecord, timestamp
 
@@ -94,6 +94,15 @@ async def post_logs(request: Request) -> Response:
     )
 
 
+async def get_metrics(request: Request) -> Response:
+    """Return what was measured of the process that serves it, and of its requests."""
+    service = service_of(request)
+    served = _served(request, service)
+    query = read_query(request, ModelMetricsQuery)
+    now = service.statuses.now()
+    return json_response(metrics.model_metrics(service.workers.measured, served.id, query, now))
+
+
 async def _wait_until_up(service: Service, served: ServedModel) -> None:
     until = asyncio.get_running_loop().time() + min(HOLD_HEALTH_SECONDS, service.settings.hold_seconds)
     while not service.workers.stopping and asyncio.get_running_loop().time() < until:
@@ -116,5 +125,6 @@ ROUTES = [
     Route(_PATH, get, methods=["GET"]),
     Route(_PATH + "/deactivate", deactivate, methods=["POST"]),
     Route(_PATH + "/logs", get_logs, methods=["GET"]),
+    Route(_PATH + "/metrics", get_metrics, methods=["GET"]),
     Route(_PATH + "/logs", post_logs, methods=["POST"]),
 ]

@@ -14,6 +14,7 @@ from loops_nb.local.store.database import RecordStore
 from loops_nb.local.store.process_logs import ProcessLine
 from loops_nb.local.store.records import DeploymentRecord, RunRecord, SamplerRecord, StatefulRecord, subject
 from loops_nb.local.weights.checkpoints import SavedCheckpoints
+from loops_nb.local.workers.measurements import Measurements
 from loops_nb.local.workers.operations import RunOperation
 from loops_nb.local.workers.output import OutputLine
 from loops_nb.local.workers.process import WORKER
@@ -58,6 +59,8 @@ class WorkerPool:
         self._stop = asyncio.Event()
         self._trainers: dict[str, TrainerWorker] = {}
         self._samplers: dict[str, SamplerWorker] = {}
+        self._timed: set[asyncio.Task[None]] = set()
+        self.measured: Measurements = Measurements(statuses.now, store.data_dir)
         self.trainer_slots: ProcessSlots = ProcessSlots(settings.max_trainers)
         self.sampler_slots: ProcessSlots = ProcessSlots(settings.max_samplers)
         #: Ids of the deployments that wait for a trainer, oldest first.
@@ -82,6 +85,8 @@ class WorkerPool:
             self._checks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._checks
+        for task in self._timed:
+            task.cancel()
         await asyncio.gather(*(trainer.stop() for trainer in self._trainers.values()))
         await asyncio.gather(*(sampler.close() for sampler in self._samplers.values()))
 
@@ -134,10 +139,31 @@ class WorkerPool:
                     task.cancel()
         return operation.finished.is_set()
 
+    def time_operation(self, deployment_id: str, operation: RunOperation) -> None:
+        """Measure how long an operation takes, the wait for earlier ones included."""
+
+        async def finish() -> None:
+            with self.measured.request(deployment_id):
+                await operation.finished.wait()
+
+        task = asyncio.create_task(finish())
+        # The event loop itself keeps no reference.
+        self._timed.add(task)
+        task.add_done_callback(self._timed.discard)
+
     def processes(self) -> dict[str, int]:
         """Return the process id of each live run and sampler."""
         workers: dict[str, TrainerWorker | SamplerWorker] = {**self._trainers, **self._samplers}
         return {key: worker.pid for key, worker in workers.items() if worker.pid is not None}
+
+    def _measured_processes(self) -> dict[str, int]:
+        """Return the process ids of trainers by the id of their deployment, and those of samplers by theirs."""
+        found = {key: sampler.pid for key, sampler in self._samplers.items() if sampler.pid is not None}
+        for key, trainer in self._trainers.items():
+            run = None if trainer.pid is None else self.store.get(RunRecord, key)
+            if run is not None and run.deployment_id is not None and trainer.pid is not None:
+                found[run.deployment_id] = trainer.pid
+        return found
 
     def waiting_bytes(self) -> int:
         """Return the size of all bodies that were accepted and are not worked on yet."""
@@ -153,6 +179,7 @@ class WorkerPool:
                 for sampler in list(self._samplers.values()):
                     await self._check_sampler(sampler)
                 self._admit_next()
+                self.measured.measure(self._measured_processes())
             except Exception:
                 logger.exception("the periodic check failed")
 

@@ -18,7 +18,7 @@ _GROUPS = {
     "Experiments": "experiments track metrics samples best sweep params tag note archive delete export import_",
     "Checkpoints": "download verify export_adapter tensors compare drift prune",
     "Sampling": "sample evaluate",
-    "Single resources": "run sampler deployment logs debug_archive",
+    "Single resources": "run sampler deployment logs system debug_archive",
     "Create and deactivate": "create deactivate",
     "Connection": "connect local login logout doctor",
 }

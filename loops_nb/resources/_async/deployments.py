@@ -13,6 +13,7 @@ from loops_nb.client.logs import find_target
 from loops_nb.client.operations import deployments
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.resources.blocking import run_blocking_async
+from loops_nb.resources.frames import system_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,6 +239,48 @@ class AsyncDeployments(AsyncResource):
                 time_divisor_seconds=time_divisor_seconds,
             )
         )
+
+    async def metrics_frame(
+        self,
+        deployment_id: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        step_seconds: int | None = None,
+        time_divisor_seconds: int | None = None,
+    ) -> pd.DataFrame:
+        """Fetch system metrics as a tidy DataFrame (``POST /v1/loops/deployments/{deployment_id}/metrics``).
+
+        Parameters
+        ----------
+        deployment_id, start, end, step_seconds, time_divisor_seconds
+            As in `metrics`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a value: metric, half (category), node, gpu (Int64), time (datetime64[us, UTC]), value (float64) and
+            unit.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> df = await loops.deployments.metrics_frame("dep_1", step_seconds=60)
+        >>> df[df.metric == "gpu_utilization"].groupby(["node", "gpu"]).value.mean()
+        """
+        request = deployments.metrics(
+            deployment_id,
+            start=start,
+            end=end,
+            step_seconds=step_seconds,
+            time_divisor_seconds=time_divisor_seconds,
+        )
+        found = await self._transport.send(request)
+        return system_frame([("trainer", found)], time_divisor_seconds=time_divisor_seconds)
 
     def debug_files(self, deployment_id: str, *, page_size: int = 1000) -> AsyncIterator[CheckpointFile]:
         """Iterate over the files of the debug archive, fetching pages as needed.

@@ -23,6 +23,7 @@ from loops_nb.resources._async.model_deployments import AsyncModelDeployments
 from loops_nb.resources._async.runs import AsyncRuns
 from loops_nb.resources._async.samplers import AsyncSamplers
 from loops_nb.resources._async.sessions import AsyncSessions
+from loops_nb.resources._async.system import AsyncSystem
 from loops_nb.resources._async.teams import AsyncTeams
 from loops_nb.resources._async.trainers import AsyncTrainers
 from loops_nb.resources._async.user_config import AsyncUserConfigs
@@ -57,7 +58,7 @@ class AsyncLoops(BaseClient):
     Attributes
     ----------
     sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, billing, \
-model_deployments, legacy
+system, model_deployments, legacy
         The resources of the API.
     metrics : RecordedMetrics
         What was recorded of runs on this machine; no request is made.
@@ -96,6 +97,7 @@ model_deployments, legacy
         self.capabilities: AsyncCapabilities = AsyncCapabilities(transport)
         self.user_config: AsyncUserConfigs = AsyncUserConfigs(transport)
         self.teams: AsyncTeams = AsyncTeams(transport)
+        self.system: AsyncSystem = AsyncSystem(transport)
         self.billing: AsyncBilling = AsyncBilling(transport)
         self.model_deployments: AsyncModelDeployments = AsyncModelDeployments(transport)
         self.legacy: AsyncLegacy = AsyncLegacy(transport)

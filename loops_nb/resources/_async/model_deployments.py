@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from loops_nb.api.models import LogLine, ModelDeployment
+from loops_nb.api.models import LogLine, ModelDeployment, ModelMetrics
 from loops_nb.client.operations import server
 from loops_nb.resources._async.base import AsyncResource
 
@@ -138,4 +139,46 @@ class AsyncModelDeployments(AsyncResource):
         """
         return await self._transport.send(
             server.search_model_deployment_logs(model_id, deployment_id, start=start, end=end)
+        )
+
+    async def metrics(
+        self,
+        model_id: str,
+        deployment_id: str,
+        *,
+        mode: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        metrics: Sequence[str] | None = None,
+    ) -> ModelMetrics:
+        """Fetch system metrics (``GET /v1/models/{model_id}/deployments/{deployment_id}/metrics``).
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            As in a sampler.
+        mode : {"SERIES", "SUMMARY", "CURRENT"}, default "SERIES"
+            Points in even steps, one set of values over the window, or the values now.
+        start, end : datetime.datetime, optional
+            With a time zone; default is the last hour, 7 days at most.
+        metrics : sequence of str, optional
+            Names of metrics; by default active replicas, requests and response time.
+
+        Returns
+        -------
+        ModelMetrics
+            Descriptors, and by step the values of each.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> sampler = await loops.samplers.get("samp_1")
+        >>> (await loops.model_deployments.metrics(sampler.model_id, sampler.deployment_id)).metric_values
+        """
+        return await self._transport.send(
+            server.model_deployment_metrics(model_id, deployment_id, mode=mode, start=start, end=end, metrics=metrics)
         )
