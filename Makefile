@@ -8,7 +8,10 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo lab test test-sdk test-trackers check bench clean
+# How often a failed test may be tried again; the report counts those that needed it. None but for submissions.
+RERUNS ?= 0
+
+.PHONY: help demo lab test test-sdk test-trackers check bench clean prepare-browser prepare-pythons prepare-sdk
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
@@ -27,13 +30,24 @@ lab: $(VENV)/.lab
 	$(BIN)/python js/bundle.py
 	$(BIN)/python notebooks/play.py lab
 
-test: check
-	$(BIN)/python -m tests.browser.prepare
+# What a machine lacks is installed side by side, beside the checks; the page code first, since each of these builds it.
+test: js/node_modules/.tools
+	@$(PYTHON) js/bundle.py
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync check prepare-browser prepare-pythons prepare-sdk
 	cd js && npm run --silent test
 	$(BIN)/python tests/other_pythons.py
 	$(BIN)/python -m tests.sdk
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/browser
-	$(BIN)/python -m pytest -n $(WORKERS) tests/browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns $(RERUNS) --ignore tests/browser
+	$(BIN)/python -m pytest -n $(WORKERS) --reruns $(RERUNS) tests/browser
+
+prepare-browser: $(VENV)/.browser
+	@$(BIN)/python -m tests.browser.prepare
+
+prepare-pythons:
+	@$(PYTHON) tests/other_pythons.py --prepare
+
+prepare-sdk:
+	@$(PYTHON) -m tests.sdk --prepare
 
 test-sdk: $(VENV)/.test
 	$(BIN)/python -m tests.sdk
@@ -60,6 +74,9 @@ $(VENV)/bin/python:
 	@# A bare Debian has Python without venv: add it where that is possible, say so where it is not.
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(PIP) install "pip>=25.1"
+
+# Two installations into one environment must not run at the same time.
+$(VENV)/.browser: | $(VENV)/.test
 
 # One stamp a dependency group of pyproject.toml, so that a second run installs nothing.
 $(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.browser: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python

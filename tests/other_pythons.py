@@ -69,14 +69,16 @@ def prepare(version: str, interpreter: str) -> Path:
     return python
 
 
-def main() -> int:
-    """Run what depends on the interpreter; the tests marked ``once`` do not."""
+def main(words: list[str]) -> int:
+    """Run what depends on the interpreter; the tests marked ``once`` do not. ``--prepare`` makes environments only."""
     for version, rooms in OTHERS.items():
         interpreter = find(version)
         if interpreter is None:
             print(f"Python {version}: not on this machine, not tested.", flush=True)
             continue
         python = prepare(version, interpreter)
+        if words == ["--prepare"]:
+            continue
         print(f"Python {version}:", flush=True)
         # The tests in a browser drive kernels of their own, and their packages are not in this environment.
         chosen = ["-m", "not once", "--ignore", "tests/browser", "-p", "no:cacheprovider"]
@@ -87,4 +89,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

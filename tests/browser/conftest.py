@@ -27,8 +27,6 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
-#: The setting of JupyterLab that says which theme it has.
-THEMES = "@jupyterlab/apputils-extension:themes"
 #: Sentinel of the key that every notebook of these tests works with: it must turn up nowhere in a page.
 KEY = "sentinel-key-of-the-browser-tests-0123456789"
 VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
@@ -200,7 +198,7 @@ def opener(
     application: Application = getattr(request, "param", "lab")
     server = servers(application)
     # A page reads settings when it is loaded.
-    own_page = application != "lab" or not {"theme", "keeps_state", "windowing"}.isdisjoint(request.fixturenames)
+    own_page = application != "lab" or not {"keeps_state", "windowing"}.isdisjoint(request.fixturenames)
     own_page = own_page or request.node.get_closest_marker("own_page") is not None
     made = NotebookOpener(server, context, re.sub(r"\W+", "-", request.node.name), shared_page, own_page=own_page)
     yield made
@@ -247,11 +245,3 @@ def state(service: ThreadService, clock: Clock, proxy: FaultProxy) -> Iterator[S
 def connected(service: ThreadService) -> dict[str, str]:
     """The environment of a kernel that works with the service, with a key that must be seen nowhere."""
     return {"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY}
-
-
-@pytest.fixture(params=["JupyterLab Light", "JupyterLab Dark"])
-def theme(request: pytest.FixtureRequest, opener: NotebookOpener) -> Iterator[str]:
-    """A theme that the person has chosen."""
-    opener.server.write_settings(THEMES, {"theme": request.param})
-    yield request.param
-    opener.server.remove_settings(THEMES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -153,6 +153,22 @@ class Notebook:
     def command(self, name: str, **arguments: Any) -> None:
         """Carry out a command of the application's."""
         self.page.evaluate("([name, args]) => driver.command(name, args)", [name, arguments])
+
+    def themes(self) -> Iterator[str]:
+        """Show the page in each theme, one after the other, and then in the first one again."""
+        try:
+            for theme in ("JupyterLab Light", "JupyterLab Dark"):
+                self._change_theme(theme)
+                yield theme
+        finally:
+            self._change_theme("JupyterLab Light")
+
+    def _change_theme(self, theme: str) -> None:
+        if self.page.evaluate("() => document.body.dataset.jpThemeName") == theme:
+            return
+        self.command("apputils:change-theme", theme=theme)
+        light = str(theme.endswith("Light")).lower()
+        self.page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=light)
 
     def select(self, index: int) -> None:
         """Make a cell the active one."""

@@ -249,7 +249,7 @@ def test_a_notebook_whose_kernel_is_gone_says_so(
 
 
 def test_by_keyboard_and_for_those_who_listen(
-    theme: str, opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
+    opener: NotebookOpener, state: ServiceState, recording: dict[str, str]
 ) -> None:
     run = state.run("in both themes")
     state.save(run, "step-100")
@@ -258,7 +258,6 @@ def test_by_keyboard_and_for_those_who_listen(
     notebook.run(1)
     panel = Panel(notebook.page).shown()
     expect(panel.row("ck-0")).to_be_visible()
-    assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
     cells = notebook.page.evaluate("() => driver.panel().content.model.cells.length")
     tab(panel, "Table").focus()
     notebook.page.keyboard.press("ArrowRight")

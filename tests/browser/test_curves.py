@@ -107,14 +107,13 @@ class Curves:
         return self.hand.get_attribute("aria-valuetext") or ""
 
 
-def test_all_metrics_side_by_side_in_both_themes(theme: str, opener: NotebookOpener) -> None:
+def test_all_metrics_side_by_side_in_both_themes(opener: NotebookOpener) -> None:
     keys = ["train/loss", "train/lr", "eval/loss", *(f"layers.{number}/norm" for number in range(30))]
     log = f"for key in {keys!r}: store.log(slow, key, [3 / (1 + step) for step in range(50)])\nuri ="
     train = "[store.log(slow, key, [9.0], first=50) for key in ('eval/loss', 'layers.29/norm')]"
     notebook = opener.notebook(f"{_BEGIN.replace('uri =', log)}panel = CurvesPanel(store=store)\npanel", train)
     notebook.run(0)
     page = notebook.page
-    assert page.evaluate("() => document.body.dataset.jpThemeName") == theme
     root = page.locator(LIVE).first
     cell = root.locator('[data-key="eval/loss"]')
     chart = cell.locator(".chart")
@@ -252,11 +251,10 @@ def test_by_keyboard(opener: NotebookOpener) -> None:
     assert notebook.page.evaluate("() => driver.panel().content.model.cells.length") == cells
 
 
-def test_axe_finds_nothing(theme: str, opener: NotebookOpener) -> None:
+def test_axe_finds_nothing(opener: NotebookOpener) -> None:
     notebook = opener.notebook(SHOW)
     notebook.run(0)
     curves = Curves(notebook.page).shown()
-    assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
     curves.button("slow").click()
     curves.root.get_by_text("Show as table").click()
     curves.look_at(0.4)

@@ -77,7 +77,7 @@ def test_waits_for_a_kernel_that_cannot_hear(
 
 
 def test_axe_finds_nothing_in_pictures(
-    theme: str, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
 ) -> None:
     run = state.run("saves")
     for number in range(1, 6):
@@ -87,7 +87,6 @@ def test_axe_finds_nothing_in_pictures(
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row("ck-4")).to_be_visible()
-    assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
     panel.root.get_by_role("tab", name="Table").focus()
     for name in ("Timeline", "Sizes"):
         notebook.page.keyboard.press("ArrowRight")

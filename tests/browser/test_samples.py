@@ -44,12 +44,11 @@ def test_a_step_appears_while_its_cell_trains(opener: NotebookOpener) -> None:
     cell.wait()
 
 
-def test_by_keyboard_and_without_findings_of_axe(theme: str, opener: NotebookOpener) -> None:
+def test_by_keyboard_and_without_findings_of_axe(opener: NotebookOpener) -> None:
     notebook = opener.notebook(_BEGIN)
     notebook.run(0)
     panel = notebook.page.locator(LIVE).first
     expect(panel.locator("tbody tr")).to_have_count(3)
-    assert notebook.page.evaluate("() => document.body.dataset.jpThemeName") == theme
     panel.locator("td[data-column='0']").first.focus()
     notebook.page.keyboard.press("ArrowDown")
     notebook.page.keyboard.press("ArrowRight")

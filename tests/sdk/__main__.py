@@ -1,4 +1,5 @@
-"""Run the official SDK against the local service: ``python -m tests.sdk [pytest options]``; ``--figure`` times it.
+"""Run the official SDK against the local service: ``python -m tests.sdk [pytest options]``; ``--figure`` times it,
+``--prepare`` makes the environment only.
 
 Needs nothing but a Python; the one that the SDK wants (3.12 or newer) is looked for, and where there is none, nothing
 is tested.
@@ -28,6 +29,8 @@ def main(words: list[str]) -> int:
         print(f"{SDK[0]} wants one of Python {', '.join(PYTHONS)}: not on this machine, not tested.", flush=True)
         return 0
     python = prepare(*found)
+    if words == ["--prepare"]:
+        return 0
     print(f"{' and '.join(SDK)} on Python {found[0]}:", flush=True)
     if words[:1] == ["--figure"]:
         command = [str(python), "-m", "tests.sdk.hundred_steps", *words[1:]]
