@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How often a failed test may be tried again; the report counts those that needed it. None but for submissions.
 RERUNS ?= 0
 
-.PHONY: help demo lab test test-sdk test-trackers check bench clean prepare-browser prepare-pythons prepare-sdk
+.PHONY: help demo lab test test-sdk test-trackers check bench clean test-page test-pythons prepare-browser prepare-pythons prepare-sdk
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
@@ -34,11 +34,16 @@ lab: $(VENV)/.lab
 test: js/node_modules/.tools
 	@$(PYTHON) js/bundle.py
 	@$(MAKE) --no-print-directory --jobs 4 --output-sync check prepare-browser prepare-pythons prepare-sdk
-	cd js && npm run --silent test
-	$(BIN)/python tests/other_pythons.py
-	$(BIN)/python -m tests.sdk
+	@# These wait for pages, kernels and trainers more than they compute.
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync test-page test-pythons test-sdk
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns $(RERUNS) --ignore tests/browser
 	$(BIN)/python -m pytest -n $(WORKERS) --reruns $(RERUNS) tests/browser
+
+test-page: js/node_modules/.tools
+	cd js && npm run --silent test
+
+test-pythons:
+	$(PYTHON) tests/other_pythons.py
 
 prepare-browser: $(VENV)/.browser
 	@$(BIN)/python -m tests.browser.prepare

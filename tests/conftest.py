@@ -58,3 +58,8 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with whole notebooks: the others fill the time of the other workers until these have ended."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")

@@ -76,9 +76,7 @@ def test_waits_for_a_kernel_that_cannot_hear(
     panel.says_no_more("Waiting for the kernel")
 
 
-def test_axe_finds_nothing_in_pictures(
-    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
-) -> None:
+def test_axe_finds_nothing_in_pictures(opener: NotebookOpener, state: ServiceState, connected: dict[str, str]) -> None:
     run = state.run("saves")
     for number in range(1, 6):
         state.clock.advance(60)

@@ -1,6 +1,6 @@
-"""Run the official SDK against the local service: ``python -m tests.sdk [pytest options]``; ``--figure`` times it,
-``--prepare`` makes the environment only.
+"""Run the official SDK against the local service: ``python -m tests.sdk [pytest options]``.
 
+``--figure`` times it, ``--prepare`` makes the environment only.
 Needs nothing but a Python; the one that the SDK wants (3.12 or newer) is looked for, and where there is none, nothing
 is tested.
 """
