@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from loops_nb.api.models import UNDECODABLE, APIObject, CheckpointFile
+from loops_nb.api.models import UNDECODABLE, APIObject, CheckpointFile, Part
 from loops_nb.errors import UnreadableAnswerError
 
 R = TypeVar("R", bound=APIObject)
+P = TypeVar("P", bound=Part)
 #: Times outside these years cannot be converted to every time zone.
 _FIRST_YEAR, _LAST_YEAR = 2, 9998
 
@@ -61,6 +62,18 @@ def decode_many(body: bytes, key: str, kind: type[R]) -> list[R]:
     if _nested(kind):
         for item in found:
             _attach(item, item.raw_json)
+    return found
+
+
+def decode_parts(body: bytes, key: str, kind: type[P]) -> list[P]:
+    """Decode ``{key: [{...}, ...]}`` as parts, which keep no unknown fields.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such an object.
+    """
+    found: list[P] = _decode(_part(body, key), list[kind], at=key)  # type: ignore[valid-type]
     return found
 
 

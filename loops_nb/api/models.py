@@ -489,12 +489,43 @@ class DeployedModel(APIObject):
 
 
 class ModelDeployment(APIObject):
-    """The model deployment behind a sampler (``/v1/models/{m}/deployments/{d}``); ``status`` is plain text here."""
+    """A deployment of a model (``/v1/models/{m}/deployments/{d}``); ``status`` is plain text here.
+
+    It is behind a sampler, or was made from checkpoints.
+    """
 
     status: str
     id: str | None = None
     model_id: str | None = None
+    name: str | None = None
+    created_at: datetime | None = None
+    is_production: bool | None = None
     is_development: bool | None = None
+    active_replica_count: int | None = None
+    instance_type_name: str | None = None
+    environment: str | None = None
+
+
+class Model(APIObject):
+    """An inference model of the organisation (``/v1/models``)."""
+
+    id: str
+    name: str | None = None
+    created_at: datetime | None = None
+    deployments_count: int | None = None
+    production_deployment_id: str | None = None
+    development_deployment_id: str | None = None
+    instance_type_name: str | None = None
+    team_name: str | None = None
+
+
+class SecretName(APIObject):
+    """Name of a secret (``/v1/secrets``); the service never sends its value."""
+
+    name: str
+    id: str | None = None
+    created_at: datetime | None = None
+    team_name: str | None = None
 
 
 class LegacyTrainer(APIObject):

@@ -75,7 +75,7 @@ class CompletionCache:
         self._files_ids: dict[str, str] = {}
         self._descriptions: dict[str, str] = {}
         self._names: dict[str, str] = {}
-        self._checkpoints: dict[str, tuple[float, list[tuple[str, str]]]] = {}
+        self._listed: dict[str, tuple[float, list[tuple[str, str]]]] = {}
         self._fetching: set[str] = set()
         self._waited: threading.Thread | None = None
         self._panel_listings: dict[str, tuple[Any, ...]] = {}
@@ -143,40 +143,53 @@ class CompletionCache:
 
         If they are unknown, or older than half a minute, they are requested in the background, and waited for briefly.
         """
+
+        def fetch(client: Loops) -> list[tuple[str, str]]:
+            found = client.checkpoints.list(run_id=run_id)
+            with self._lock:
+                self._files_ids.update((one.uri, one.id) for one in found)
+            return [(one.checkpoint_id, one.target or "sampler") for one in found]
+
+        return self._requested(f"checkpoints of {run_id}", client, fetch)
+
+    def names_of(self, kind: str, client: Loops | None) -> list[tuple[str, str]]:
+        """Return instance types, secrets or models, each with what describes it; requested as by `checkpoints_of`."""
+        return self._requested(kind, client, _NAMES[kind])
+
+    def _requested(
+        self, what: str, client: Loops | None, fetch: Callable[[Loops], list[tuple[str, str]]]
+    ) -> list[tuple[str, str]]:
         with self._lock:
-            at, saved = self._checkpoints.get(run_id, (float("-inf"), []))
+            at, known = self._listed.get(what, (float("-inf"), []))
             is_fresh = time.monotonic() - at < _REFRESH_SECONDS
-            if is_fresh or client is None or run_id in self._fetching:
-                return list(saved)
-            self._fetching.add(run_id)
+            if is_fresh or client is None or what in self._fetching:
+                return list(known)
+            self._fetching.add(what)
             # Also for a service that does not respond: the next Tab does not wait again.
-            self._checkpoints[run_id] = (time.monotonic(), saved)
+            self._listed[what] = (time.monotonic(), known)
             asking = threading.Thread(
-                target=self._fetch_checkpoints,
-                args=(client, run_id, self._generation),
+                target=self._fetch,
+                args=(client, what, fetch, self._generation),
                 name="loops-nb-completion",
                 daemon=True,
             )
             asking.start()
         asking.join(_WAIT_SECONDS)
         with self._lock:
-            return list(self._checkpoints.get(run_id, (0.0, []))[1])
+            return list(self._listed.get(what, (0.0, []))[1])
 
-    def _fetch_checkpoints(self, client: Loops, run_id: str, generation: int) -> None:
+    def _fetch(
+        self, client: Loops, what: str, fetch: Callable[[Loops], list[tuple[str, str]]], generation: int
+    ) -> None:
         try:
-            found = client.checkpoints.list(run_id=run_id)
+            found = fetch(client)
         except Exception:
-            _logger.debug("The checkpoints of %s could not be listed for completion.", run_id, exc_info=True)
+            _logger.debug("%s could not be listed for completion.", what, exc_info=True)
             found = []
         with self._lock:
-            self._fetching.discard(run_id)
-            if generation != self._generation or not found:
-                return
-            self._checkpoints[run_id] = (
-                time.monotonic(),
-                [(one.checkpoint_id, one.target or "sampler") for one in found],
-            )
-            self._files_ids.update((one.uri, one.id) for one in found)
+            self._fetching.discard(what)
+            if generation == self._generation and found:
+                self._listed[what] = (time.monotonic(), found)
 
     def wait_briefly(self) -> None:
         """Wait a fraction of a second for a running refresh, once per refresh."""
@@ -217,7 +230,7 @@ class CompletionCache:
             self._files_ids.clear()
             self._descriptions.clear()
             self._names.clear()
-            self._checkpoints.clear()
+            self._listed.clear()
             self._panel_listings.clear()
             self._refreshed_at = float("-inf")
             self._generation += 1
@@ -301,6 +314,28 @@ def refresh(cache: CompletionCache, client: Loops, kind: str) -> None:
             cache.add_frame(listing, fetch())
         except LoopsError:
             return
+
+
+def _of_instance_types(client: Loops) -> list[tuple[str, str]]:
+    return [(item.id, item.name or "instance type") for item in client.instance_types.list() if item.id]
+
+
+def _of_secrets(client: Loops) -> list[tuple[str, str]]:
+    return [(secret.name, _joined("secret", secret.team_name)) for secret in client.secrets.list()]
+
+
+def _of_models(client: Loops) -> list[tuple[str, str]]:
+    models = client.models.list()
+    named = [(model.name, f"model {model.id}") for model in models if model.name]
+    return [*named, *((model.id, model.name or "model") for model in models)]
+
+
+#: What `CompletionCache.names_of` lists.
+_NAMES: dict[str, Callable[[Loops], list[tuple[str, str]]]] = {
+    "instance_type": _of_instance_types,
+    "secret": _of_secrets,
+    "model": _of_models,
+}
 
 
 def _of_run(run: Run) -> Pairs:

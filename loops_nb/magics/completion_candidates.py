@@ -140,6 +140,16 @@ class Candidates:
     def _saved(self, run: str) -> list[Candidate]:
         return self._cache.checkpoints_of(self._cache.run_names().get(run, run), self._context.connection.current)
 
+    def deployed(self, typed: PartialLine) -> list[Candidate]:
+        """Return checkpoints, or models after ``status`` and ``stop``."""
+        if typed.positional[:1] in (["status"], ["stop"]):
+            return self.named("model", typed)
+        return self.checkpoints(typed)
+
+    def named(self, kind: str, _typed: PartialLine) -> list[Candidate]:
+        """Return what only the service knows of a deployment: instance types, secrets or models."""
+        return self._cache.names_of(kind, self._context.connection.current)
+
     def sampled(self, typed: PartialLine) -> list[Candidate]:
         """Return what completions can be compared with."""
         return [*self.listed("sampler"), *self.runs(typed), *self.checkpoints(typed)]
@@ -281,6 +291,9 @@ KINDS: dict[str, Callable[[Candidates, PartialLine], list[Candidate]]] = {
     "variable": Candidates.variables,
     "function": Candidates.functions,
     "watched": Candidates.watched,
+    "deployed": Candidates.deployed,
+    "instance_type": lambda candidates, typed: candidates.named("instance_type", typed),
+    "secret": lambda candidates, typed: candidates.named("secret", typed),
 }
 
 

@@ -64,7 +64,8 @@ _VERBS_BY_ANSWER = {
     "%loops cost shows what is held now, what was billed, and the size of checkpoints.": (
         "billing bill usage price prices pricing spend money costs quota du"
     ),
-    "%loops create sampler --path URI serves a checkpoint.": "deploy upload push publish",
+    "%loops deploy CHECKPOINT deploys one; %loops export-adapter CHECKPOINT -o DIR --push ORG/NAME publishes its "
+    "adapter.": "upload push publish serve",
 }
 _VERBS = {word: text for text, words in _VERBS_BY_ANSWER.items() for word in words.split()}
 

@@ -16,6 +16,8 @@ from loops_nb.client.responses import readable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.api.models import Model, ModelDeployment
+
 
 def _frames() -> ModuleType:
     # pandas takes 0.2 s to import.
@@ -111,6 +113,13 @@ def system_frame(
 
     with readable():
         return system_metrics.system_frame(parts, time_divisor_seconds=time_divisor_seconds)
+
+
+def served_models_frame(found: Sequence[tuple[Model, Sequence[ModelDeployment]]], notes: Sequence[str]) -> pd.DataFrame:
+    """Return the frame of models and their deployments."""
+    from loops_nb.frames import served_models  # pandas takes 0.2 s to import
+
+    return served_models.served_models_frame(found, notes)
 
 
 def with_origin(frame: pd.DataFrame, config: ClientConfig) -> pd.DataFrame:

@@ -18,12 +18,15 @@ from loops_nb.resources.blocking import run_evaluation
 from loops_nb.resources.capabilities import Capabilities
 from loops_nb.resources.checkpoints import Checkpoints
 from loops_nb.resources.deployments import Deployments
+from loops_nb.resources.instance_types import InstanceTypes
 from loops_nb.resources.legacy import Legacy
 from loops_nb.resources.logs import Logs
 from loops_nb.resources.metrics import RecordedMetrics
 from loops_nb.resources.model_deployments import ModelDeployments
+from loops_nb.resources.models import Models
 from loops_nb.resources.runs import Runs
 from loops_nb.resources.samplers import Samplers
+from loops_nb.resources.secrets import Secrets
 from loops_nb.resources.sessions import Sessions
 from loops_nb.resources.system import System
 from loops_nb.resources.teams import Teams
@@ -57,7 +60,7 @@ class Loops(BaseClient):
     Attributes
     ----------
     sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, billing, \
-system, model_deployments, legacy
+system, models, model_deployments, instance_types, secrets, legacy
         The resources of the API.
     metrics : RecordedMetrics
         What was recorded of runs on this machine; no request is made.
@@ -98,7 +101,10 @@ system, model_deployments, legacy
         self.teams: Teams = Teams(transport)
         self.system: System = System(transport)
         self.billing: Billing = Billing(transport)
+        self.models: Models = Models(transport)
         self.model_deployments: ModelDeployments = ModelDeployments(transport)
+        self.instance_types: InstanceTypes = InstanceTypes(transport)
+        self.secrets: Secrets = Secrets(transport)
         self.legacy: Legacy = Legacy(transport)
         # Without a network, so the same in both flavours.
         self.metrics: RecordedMetrics = RecordedMetrics()

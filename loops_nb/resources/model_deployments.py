@@ -1,18 +1,46 @@
-"""``loops.model_deployments``: the model deployments behind samplers."""
+"""``loops.model_deployments``: the deployments of models, behind samplers or made from checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from loops_nb.api.models import LogLine, ModelDeployment, ModelMetrics
 from loops_nb.client.operations import server
 from loops_nb.resources.base import Resource
+from loops_nb.sampling.blocking import sleep
+
+# Inside the class the name `list` is the method.
+LogLines: TypeAlias = list[LogLine]
 
 
 class ModelDeployments(Resource):
-    """The model deployments behind samplers, by ``sampler.model_id`` and ``sampler.deployment_id``."""
+    """The deployments of models, behind samplers or made from checkpoints, by model and deployment id."""
+
+    def list(self, model_id: str) -> list[ModelDeployment]:
+        """List the deployments of a model (``GET /v1/models/{model_id}/deployments``).
+
+        Parameters
+        ----------
+        model_id : str
+            As in a sampler, or as ``loops.checkpoints.deploy`` returned it.
+
+        Returns
+        -------
+        list of ModelDeployment
+            In the order of the service.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model.
+
+        Examples
+        --------
+        >>> [deployment.status for deployment in loops.model_deployments.list("mod_1")]
+        """
+        return self._transport.send(server.model_deployments(model_id))
 
     def get(self, model_id: str, deployment_id: str) -> ModelDeployment:
         """Fetch a model deployment (``GET /v1/models/{model_id}/deployments/{deployment_id}``).
@@ -39,6 +67,55 @@ class ModelDeployments(Resource):
         'ACTIVE'
         """
         return self._transport.send(server.model_deployment(model_id, deployment_id))
+
+    def wait(
+        self,
+        model_id: str,
+        deployment_id: str,
+        *,
+        timeout: float | None = None,
+        quiet: bool = False,
+    ) -> ModelDeployment:
+        """Wait until a deployment can be called (``GET /v1/models/{model_id}/deployments/{deployment_id}``).
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            As ``loops.checkpoints.deploy`` returned them.
+        timeout : float, optional
+            Seconds to wait at most; default is no limit.
+        quiet : bool, default False
+            Write nothing.
+
+        Returns
+        -------
+        ModelDeployment
+            Its ``status`` is ``ACTIVE``, or ``SCALED_TO_ZERO``, which the next call wakes.
+
+        Raises
+        ------
+        NeverReachedError
+            As soon as it has failed or ended.
+        WaitTimeoutError
+            If it took longer than ``timeout``; the deployment goes on.
+        NotFoundError
+            If there is no such deployment.
+
+        Examples
+        --------
+        >>> made = loops.checkpoints.deploy(...)
+        >>> loops.model_deployments.wait(made.model_id, made.deployment_id, timeout=1800).status
+        'ACTIVE'
+        """
+        from loops_nb.live.wait.model_deployment import ModelDeploymentWait
+
+        waiting = ModelDeploymentWait(model_id, deployment_id, timeout=timeout, quiet=quiet)
+        with waiting:
+            while True:
+                found = self._transport.send(server.model_deployment(model_id, deployment_id))
+                if waiting.is_over(found):
+                    return found
+                sleep(waiting.pause())
 
     def deactivate(self, model_id: str, deployment_id: str) -> dict[str, Any]:
         """End a model deployment (``POST /v1/models/{model_id}/deployments/{deployment_id}/deactivate``).
@@ -74,7 +151,7 @@ class ModelDeployments(Resource):
         direction: str | None = None,
         limit: int | None = 500,
         min_level: str | None = None,
-    ) -> list[LogLine]:
+    ) -> LogLines:
         """Fetch log lines (``GET /v1/models/{model_id}/deployments/{deployment_id}/logs``).
 
         Parameters
@@ -112,7 +189,7 @@ class ModelDeployments(Resource):
 
     def search_logs(
         self, model_id: str, deployment_id: str, *, start: datetime | None = None, end: datetime | None = None
-    ) -> list[LogLine]:
+    ) -> LogLines:
         """Fetch log lines by the older route (``POST /v1/models/{model_id}/deployments/{deployment_id}/logs``).
 
         Parameters

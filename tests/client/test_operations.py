@@ -186,6 +186,12 @@ CASES: list[Case] = [
         None,
     ),
     ("teams.list", {}, (), "GET", "/v1/teams", {}, None),
+    ("instance_types.list", {}, (), "GET", "/v1/instance_types", {}, None),
+    ("secrets.list", {}, (), "GET", "/v1/secrets", {}, None),
+    ("secrets.list", {"team_id": "t1"}, (), "GET", "/v1/teams/t1/secrets", {}, None),
+    ("models.list", {"name": "support"}, (), "GET", "/v1/models", {"name": "support"}, None),
+    ("models.get", {}, ("m1",), "GET", "/v1/models/m1", {}, None),
+    ("model_deployments.list", {}, ("m1",), "GET", "/v1/models/m1/deployments", {}, None),
     ("model_deployments.get", {}, ("m1", "d1"), "GET", "/v1/models/m1/deployments/d1", {}, None),
     ("model_deployments.deactivate", {}, ("m1", "d1"), "POST", "/v1/models/m1/deployments/d1/deactivate", {}, {}),
     (

@@ -117,7 +117,7 @@ def test_deploying_checkpoints_makes_a_model_each_time(
             "checkpoint_ids": ids,
             "model_name": "gsm8k",
             "instance_type_id": "local-h100-2",
-            "hf_secret_name": "hf",
+            "hf_secret_name": "hf_access_token",
             **more,
         }
         return sample.post("/v1/loops/checkpoints/deploy", json=body)

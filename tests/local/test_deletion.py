@@ -98,7 +98,7 @@ def test_deleted_checkpoint_is_gone_everywhere(work: httpx.Client, sampled: AnyS
         "checkpoint_ids": [sampler["id"]],
         "model_name": "m",
         "instance_type_id": "local-h100-2",
-        "hf_secret_name": "hf",
+        "hf_secret_name": "hf_access_token",
     }
     problem(work.post("/v1/loops/checkpoints/deploy", json=body), 404)
     good(delete(work, trainer))
@@ -138,7 +138,7 @@ def test_uses_are_refused_in_their_order_and_all_are_named(
         "checkpoint_ids": [found["sampler"]["id"]],
         "model_name": "m",
         "instance_type_id": "local-h100-2",
-        "hf_secret_name": "hf",
+        "hf_secret_name": "hf_access_token",
     }
     model = good(work.post("/v1/loops/checkpoints/deploy", json=body))
     answer = refused(delete(work, found["sampler"]), "DEPLOYED")

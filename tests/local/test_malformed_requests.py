@@ -43,7 +43,14 @@ def test_a_deployment_under_another_model_is_unknown_in_plain_words(api: httpx.C
 def test_a_model_made_of_checkpoints_is_not_found_under_another_model(sample: httpx.Client) -> None:
     listed = good(sample.get("/v1/loops/checkpoints", params={"base_model": "Qwen/Qwen3-8B"}))["checkpoints"]
     checkpoint = next(item for item in listed if item["target"] == "sampler" and item["sync_status"] != "SYNCING")
-    body = {"checkpoint_ids": [checkpoint["id"]], "model_name": "m", "instance_type_id": "i", "hf_secret_name": "s"}
+    body = {
+        "checkpoint_ids": [checkpoint["id"]],
+        "model_name": "m",
+        "instance_type_id": "local-h100-1",
+        "hf_secret_name": "hf_access_token",
+    }
+    problem(sample.post("/v1/loops/checkpoints/deploy", json={**body, "instance_type_id": "i"}), 400)
+    problem(sample.post("/v1/loops/checkpoints/deploy", json={**body, "hf_secret_name": "s"}), 400)
     made = good(sample.post("/v1/loops/checkpoints/deploy", json=body))
     answer = problem(sample.get(f"/v1/models/other12/deployments/{made['deployment_id']}"), 404)
     assert (

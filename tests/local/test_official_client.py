@@ -111,7 +111,7 @@ def test_validating_and_deploying(official: Any) -> None:
     uri = f"bt://loops:{sampler.run_id}/sampler_weights/{sampler.checkpoint_id}"
     official.post_loops_checkpoints_validate(request=managementapi.ValidateLoopsCheckpointRequest(checkpoint_path=uri))
     request = managementapi.DeployLoopsCheckpointRequest(
-        checkpoint_ids=[sampler.id], model_name="m", instance_type_id="local-h100-1", hf_secret_name="hf"
+        checkpoint_ids=[sampler.id], model_name="m", instance_type_id="local-h100-1", hf_secret_name="hf_access_token"
     )
     made = official.post_loops_checkpoints_deploy(request=request)
     assert (

@@ -43,7 +43,7 @@ def knowing(notebook: Notebook) -> Notebook:
         ("df = %loops ru", ["df = %loops runs", "df = %loops run"]),
         ("df=%loops sam", ["df=%loops samplers", "df=%loops samples", "df=%loops sampler"]),
         ("a, b = %loops capa", ["a, b = %loops capabilities"]),
-        ("    %loops dep", ["    %loops deployments", "    %loops deployment"]),
+        ("    %loops dep", ["    %loops deployments", "    %loops deploy", "    %loops deployment"]),
         (
             "%loops create ",
             ["%loops create session", "%loops create run", "%loops create sampler", "%loops create --help"],

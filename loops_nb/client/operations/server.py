@@ -7,8 +7,19 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from loops_nb.api.decoding import decode_dict, decode_many, decode_object, decode_one
-from loops_nb.api.models import USE_CASES, LogLine, ModelDeployment, ModelMetrics, SupportedModel, Team, UserConfig
+from loops_nb.api.decoding import decode_dict, decode_many, decode_object, decode_one, decode_parts
+from loops_nb.api.models import (
+    USE_CASES,
+    InstanceType,
+    LogLine,
+    Model,
+    ModelDeployment,
+    ModelMetrics,
+    SecretName,
+    SupportedModel,
+    Team,
+    UserConfig,
+)
 from loops_nb.client import checks
 from loops_nb.client.operations.deployments import log_query
 from loops_nb.client.operations.paths import loops_path
@@ -68,6 +79,37 @@ def update_user_config(**fields: Sequence[str] | Unchanged | None) -> Request[Us
 def teams() -> Request[list[Team]]:
     """``GET /v1/teams``."""
     return Request("GET", "/v1/teams", partial(decode_many, key="teams", kind=Team), "list teams")
+
+
+def instance_types() -> Request[list[InstanceType]]:
+    """``GET /v1/instance_types``."""
+    decode = partial(decode_parts, key="instance_types", kind=InstanceType)
+    return Request("GET", "/v1/instance_types", decode, "list instance types")
+
+
+def secrets(*, team_id: str | None) -> Request[list[SecretName]]:
+    """``GET /v1/secrets``, or ``GET /v1/teams/{team_id}/secrets``."""
+    path = "/v1/secrets" if team_id is None else f"/v1/teams/{checks.path_part('team_id', team_id)}/secrets"
+    return Request("GET", path, partial(decode_many, key="secrets", kind=SecretName), "list the names of secrets")
+
+
+def models(*, name: str | None) -> Request[list[Model]]:
+    """``GET /v1/models``."""
+    query = {"name": checks.optional_text("name", name)}
+    return Request("GET", "/v1/models", partial(decode_many, key="models", kind=Model), "list models", query=query)
+
+
+def model(model_id: str) -> Request[Model]:
+    """``GET /v1/models/{model_id}``."""
+    path = f"/v1/models/{checks.path_part('model_id', model_id)}"
+    return Request("GET", path, partial(decode_object, kind=Model), f"get model {model_id}")
+
+
+def model_deployments(model_id: str) -> Request[list[ModelDeployment]]:
+    """``GET /v1/models/{model_id}/deployments``."""
+    path = f"/v1/models/{checks.path_part('model_id', model_id)}/deployments"
+    decode = partial(decode_many, key="deployments", kind=ModelDeployment)
+    return Request("GET", path, decode, f"list the deployments of model {model_id}")
 
 
 def model_deployment(model_id: str, deployment_id: str) -> Request[ModelDeployment]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loops_nb.local.http_errors import json_response
+from loops_nb.local import base_models
+from loops_nb.local.http_errors import json_response, not_found
 from loops_nb.local.routes.common import (
     HOLD_HEALTH_SECONDS,
     TRAINING_CLIENT,
@@ -22,7 +24,14 @@ from loops_nb.local.rules import logs, metrics, samplers
 from loops_nb.local.rules.samplers import ServedModel
 from loops_nb.local.schemas import LogsQuery, ModelMetricsQuery, TimeRange
 from loops_nb.local.service import Service
-from loops_nb.local.store.records import SamplerRecord, timestamp
+from loops_nb.local.store.records import (
+    DEFAULT_TEAM,
+    ModelDeploymentRecord,
+    SamplerRecord,
+    SessionRecord,
+    TeamRecord,
+    timestamp,
+)
 
 
 async def get(request: Request) -> Response:
@@ -35,24 +44,29 @@ async def get(request: Request) -> Response:
     served = _served(request, service)
     if request.headers.get("user-agent", "").startswith(TRAINING_CLIENT):
         await _wait_until_up(service, served)
-    status = service.statuses.of(served)
-    sampler = isinstance(served, SamplerRecord)
-    return json_response(
-        {
-            "id": served.deployment_id if isinstance(served, SamplerRecord) else served.id,
-            "model_id": served.model_id,
-            "name": f"sampler-{served.id}" if isinstance(served, SamplerRecord) else served.model_name,
-            "created_at": timestamp(served.created_at),
-            "is_production": not sampler,
-            "is_development": False,
-            "status": status,
-            "active_replica_count": 1 if status in {"ACTIVE", "UPDATING"} else 0,
-            "autoscaling_settings": None,
-            "instance_type_name": instance_type(served.base_model)["name"],
-            "environment": None,
-            "request_backpressure_settings": {"policy": None},
-        }
-    )
+    return json_response(_deployment(service, served))
+
+
+async def list_models(request: Request) -> Response:
+    """List the models, the newest first: those behind samplers, and those made from checkpoints."""
+    service = service_of(request)
+    name = request.query_params.get("name") or None
+    listed = [_model(service, served) for served in samplers.served_models(service.store)]
+    return json_response({"models": [model for model in listed if name in {None, model["name"]}]})
+
+
+async def get_model(request: Request) -> Response:
+    """Return a model."""
+    service = service_of(request)
+    return json_response(_model(service, _of_model(request, service)))
+
+
+async def list_deployments(request: Request) -> Response:
+    """List the deployments of a model; each has one here."""
+    service = service_of(request)
+    deployment = _deployment(service, _of_model(request, service))
+    name = request.query_params.get("name") or None
+    return json_response({"deployments": [deployment] if name in {None, deployment["name"]} else []})
 
 
 async def deactivate(request: Request) -> Response:
@@ -111,6 +125,62 @@ async def _wait_until_up(service: Service, served: ServedModel) -> None:
         await asyncio.sleep(_PAUSE)
 
 
+def _deployment(service: Service, served: ServedModel) -> dict[str, Any]:
+    """Return a model deployment; its status is plain text."""
+    status = service.statuses.of(served)
+    is_sampler = isinstance(served, SamplerRecord)
+    return {
+        "id": served.deployment_id if isinstance(served, SamplerRecord) else served.id,
+        "model_id": served.model_id,
+        "name": _name(served),
+        "created_at": timestamp(served.created_at),
+        "is_production": not is_sampler,
+        "is_development": False,
+        "status": status,
+        "active_replica_count": 1 if status in {"ACTIVE", "UPDATING"} else 0,
+        "autoscaling_settings": None,
+        "instance_type_name": _instance_type_name(served),
+        "environment": None if is_sampler else "production",
+        "request_backpressure_settings": {"policy": None},
+    }
+
+
+def _model(service: Service, served: ServedModel) -> dict[str, Any]:
+    deployment_id = served.deployment_id if isinstance(served, SamplerRecord) else served.id
+    session = service.store.get(SessionRecord, served.session_id) if isinstance(served, SamplerRecord) else None
+    team = service.store.get(TeamRecord, DEFAULT_TEAM if session is None else session.team_id)
+    return {
+        "id": served.model_id,
+        "created_at": timestamp(served.created_at),
+        "name": _name(served),
+        "deployments_count": 1,
+        "production_deployment_id": None if isinstance(served, SamplerRecord) else deployment_id,
+        "development_deployment_id": None,
+        "instance_type_name": _instance_type_name(served),
+        "team_name": "" if team is None else team.name,
+    }
+
+
+def _name(served: ServedModel) -> str:
+    return f"sampler-{served.id}" if isinstance(served, SamplerRecord) else served.model_name
+
+
+def _instance_type_name(served: ServedModel) -> str:
+    if isinstance(served, ModelDeploymentRecord):
+        # Those of older versions of the service may have any text.
+        shape = base_models.HARDWARE.get(served.instance_type_id)
+        return served.instance_type_id if shape is None else shape.name
+    return str(instance_type(served.base_model)["name"])
+
+
+def _of_model(request: Request, service: Service) -> ServedModel:
+    model_id = path_id(request, "model_id", "model")
+    found = next((one for one in samplers.served_models(service.store) if one.model_id == model_id), None)
+    if found is None:
+        raise not_found("model", model_id)
+    return found
+
+
 def _served(request: Request, service: Service) -> ServedModel:
     model_id = path_id(request, "model_id", "model")
     return samplers.find_model_deployment(
@@ -122,6 +192,9 @@ _ON_THE_WAY = {"BUILDING", "DEPLOYING", "LOADING_MODEL", "UPDATING", "WAKING_UP"
 _PAUSE = 0.02
 _PATH = "/v1/models/{model_id}/deployments/{deployment_id}"
 ROUTES = [
+    Route("/v1/models", list_models, methods=["GET"]),
+    Route("/v1/models/{model_id}", get_model, methods=["GET"]),
+    Route("/v1/models/{model_id}/deployments", list_deployments, methods=["GET"]),
     Route(_PATH, get, methods=["GET"]),
     Route(_PATH + "/deactivate", deactivate, methods=["POST"]),
     Route(_PATH + "/logs", get_logs, methods=["GET"]),

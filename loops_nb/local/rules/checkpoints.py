@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from loops_nb.api.uri import CheckpointURI, Target, parse_uri
 from loops_nb.errors import InvalidURIError
+from loops_nb.local import base_models
 from loops_nb.local.http_errors import conflict, invalid, not_found
 from loops_nb.local.rules.lookup import lookup
+from loops_nb.local.rules.secrets import SECRETS
 from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.schemas import DeployCheckpoints, ValidateCheckpoint
 from loops_nb.local.store.database import RecordStore
@@ -63,6 +65,15 @@ def validate(store: RecordStore, body: ValidateCheckpoint) -> None:
 
 def deploy(store: RecordStore, statuses: Statuses, body: DeployCheckpoints) -> ModelDeploymentRecord:
     """Make an inference model from sampler checkpoints; every call makes another one."""
+    if body.instance_type_id not in base_models.HARDWARE:
+        raise invalid(
+            "instance_type_id",
+            f"There is no instance type {body.instance_type_id[:200]!r}; there are {', '.join(base_models.HARDWARE)}.",
+        )
+    if body.hf_secret_name not in SECRETS:
+        raise invalid(
+            "hf_secret_name", f"There is no secret {body.hf_secret_name[:200]!r}; there are {', '.join(SECRETS)}."
+        )
     found = []
     for key in body.checkpoint_ids:
         checkpoint = lookup(store, CheckpointRecord, key, "checkpoint")

@@ -170,6 +170,13 @@ def deactivate(store: RecordStore, statuses: Statuses, sampler: SamplerRecord) -
             statuses.record(sampler, "deactivated", note="on request")
 
 
+def served_models(store: RecordStore) -> list[ServedModel]:
+    """Return everything that is a model, the newest first: engines of samplers, and models made from checkpoints."""
+    engines = [sampler for sampler in store.find(SamplerRecord) if sampler.model_id is not None]
+    found: list[ServedModel] = [*engines, *store.find(ModelDeploymentRecord)]
+    return sorted(found, key=lambda served: served.created_at, reverse=True)
+
+
 def find_model_deployment(store: RecordStore, model_id: str, deployment_id: str) -> ServedModel:
     """Return what a model deployment is: the engine of a sampler, or a model made from checkpoints."""
     for sampler in store.find(SamplerRecord, deployment_id=deployment_id):

@@ -17,7 +17,7 @@ _GROUPS = {
     "Live panels": "watch curves",
     "Experiments": "experiments track metrics samples best sweep params tag note archive delete export import_",
     "Checkpoints": "download verify export_adapter tensors compare drift prune",
-    "Sampling": "sample evaluate",
+    "Sampling": "sample evaluate deploy",
     "Single resources": "run sampler deployment logs system debug_archive",
     "Create and deactivate": "create deactivate",
     "Connection": "connect local login logout doctor",

@@ -17,11 +17,14 @@ from loops_nb.resources._async.billing import AsyncBilling
 from loops_nb.resources._async.capabilities import AsyncCapabilities
 from loops_nb.resources._async.checkpoints import AsyncCheckpoints
 from loops_nb.resources._async.deployments import AsyncDeployments
+from loops_nb.resources._async.instance_types import AsyncInstanceTypes
 from loops_nb.resources._async.legacy import AsyncLegacy
 from loops_nb.resources._async.logs import AsyncLogs
 from loops_nb.resources._async.model_deployments import AsyncModelDeployments
+from loops_nb.resources._async.models import AsyncModels
 from loops_nb.resources._async.runs import AsyncRuns
 from loops_nb.resources._async.samplers import AsyncSamplers
+from loops_nb.resources._async.secrets import AsyncSecrets
 from loops_nb.resources._async.sessions import AsyncSessions
 from loops_nb.resources._async.system import AsyncSystem
 from loops_nb.resources._async.teams import AsyncTeams
@@ -58,7 +61,7 @@ class AsyncLoops(BaseClient):
     Attributes
     ----------
     sessions, runs, trainers, samplers, checkpoints, deployments, logs, capabilities, user_config, teams, billing, \
-system, model_deployments, legacy
+system, models, model_deployments, instance_types, secrets, legacy
         The resources of the API.
     metrics : RecordedMetrics
         What was recorded of runs on this machine; no request is made.
@@ -99,7 +102,10 @@ system, model_deployments, legacy
         self.teams: AsyncTeams = AsyncTeams(transport)
         self.system: AsyncSystem = AsyncSystem(transport)
         self.billing: AsyncBilling = AsyncBilling(transport)
+        self.models: AsyncModels = AsyncModels(transport)
         self.model_deployments: AsyncModelDeployments = AsyncModelDeployments(transport)
+        self.instance_types: AsyncInstanceTypes = AsyncInstanceTypes(transport)
+        self.secrets: AsyncSecrets = AsyncSecrets(transport)
         self.legacy: AsyncLegacy = AsyncLegacy(transport)
         # Without a network, so the same in both flavours.
         self.metrics: RecordedMetrics = RecordedMetrics()
