@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_a_serverless_run_shows_its_tokens_in_place_of_gpus() -> None:
     controller, hand, _ = panel(FleetView(recorded=recorded.read))
     assert isinstance(hand, ManualPoller)
     listings = workspace()
-    shared = {"model_id": None, "deployment_id": None, "instance_type": None}
+    shared: dict[str, Any] = {"model_id": None, "deployment_id": None, "instance_type": None}
     alone = sampler("samp_shared", **shared)
     listings["runs"] += [
         run("r_shared", deployment_id=None, sampler=sampler("samp_r_shared", **shared)),
