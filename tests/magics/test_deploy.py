@@ -43,7 +43,7 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
         run = next(run for run in loops.runs.list() if run.name == "support-tone-r8")
         before = len(loops.models.list())
         line = f"%loops deploy {run.id}/final --instance-type local-h100-1 --name tone"
-        # Both targets have this name; the sampler's is meant.
+        # Both targets have this name; the sampler's is the one.
         refused = {
             f"%loops deploy {run.id}/final --name tone": "--instance-type TYPE is missing",
             f"%loops deploy {run.id}/final --instance-type local-h100-9 --name tone": "Did you mean local-h100",
