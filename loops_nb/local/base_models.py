@@ -87,6 +87,11 @@ class Hardware(Struct, frozen=True):
     millicpu_limit: int
     memory_limit_mib: int
 
+    @property
+    def gpu_memory(self) -> int:
+        """GPU memory of the node in MiB."""
+        return self.gpu_count * (self.gpu_memory_limit_mib or 0)
+
 
 class BaseModel(Struct, frozen=True):
     """A base model.
@@ -134,11 +139,18 @@ HARDWARE = {
         Hardware("local-h100-2", "H100 x 2", "H100", 2, 80 * GIB, 52_000, 468 * GIB),
         Hardware("local-h100-8", "H100 x 8", "H100", 8, 80 * GIB, 208_000, 1872 * GIB),
         Hardware("local-cpu-1", "One process of this machine", None, 0, None, 1_000, 256),
+        Hardware("local-a100-1", "A100 x 1", "A100", 1, 80 * GIB, 12_000, 144 * GIB),
+        Hardware("local-a100-2", "A100 x 2", "A100", 2, 80 * GIB, 24_000, 288 * GIB),
+        Hardware("local-a100-8", "A100 x 8", "A100", 8, 80 * GIB, 96_000, 1152 * GIB),
+        Hardware("local-h200-1", "H200 x 1", "H200", 1, 141 * GIB, 26_000, 234 * GIB),
+        Hardware("local-h200-2", "H200 x 2", "H200", 2, 141 * GIB, 52_000, 468 * GIB),
+        Hardware("local-h200-8", "H200 x 8", "H200", 8, 141 * GIB, 208_000, 1872 * GIB),
+        Hardware("local-b200-1", "B200 x 1", "B200", 1, 180 * GIB, 28_000, 250 * GIB),
         Hardware("local-b200-8", "B200 x 8", "B200", 8, 180 * GIB, 224_000, 2000 * GIB),
     )
 }
 #: Made-up prices, in US dollars a minute of one GPU: recognisable, and proportional to nothing real.
-_GPU_PRICES = {"H100": 0.1111, "B200": 0.2222}
+_GPU_PRICES = {"A100": 0.0999, "H100": 0.1111, "H200": 0.1555, "B200": 0.2222}
 PRICE_NOTE = "Made-up prices of the local service: nothing here costs anything."
 MODELS = {
     model.name: model

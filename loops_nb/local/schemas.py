@@ -173,6 +173,12 @@ class ScopeQuery(Struct):
     scope: str | None = None
 
 
+class TeamsQuery(Struct):
+    """Query of ``GET /v1/teams``."""
+
+    name: str | None = None
+
+
 class ListCheckpointsQuery(Struct):
     """Query of ``GET /v1/loops/checkpoints``."""
 

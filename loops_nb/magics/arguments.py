@@ -13,7 +13,7 @@ _LONGEST_AGE = timedelta(days=100 * 365)
 _TWO_DAYS = timedelta(days=2)
 
 SCOPE = option("--scope", "SCOPE", "'org' lists the whole organisation's, not only your own", choices=("org",))
-TEAM = option("--team", "TEAM_ID", "of this team (its id)", name="team_id", completes="team")
+TEAM = option("--team", "TEAM", "of this team (its name or id)", name="team_id", completes="team")
 BASE_MODEL = option("-m --base-model", "MODEL", "only of this base model, e.g. Qwen/Qwen3-8B", completes="base_model")
 SESSION = option(
     "--session",

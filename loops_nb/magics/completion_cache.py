@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 
     Pairs = tuple[tuple[str, str | None], ...]
 
-KINDS = ("run", "sampler", "deployment", "session", "checkpoint", "base_model", "team", "experiment", "metric")
+KINDS = (
+    "run",
+    "sampler",
+    "deployment",
+    "session",
+    "checkpoint",
+    "base_model",
+    "team",
+    "team_name",
+    "experiment",
+    "metric",
+)
 _logger = logging.getLogger(__name__)
 _MAX_IDS = 2000
 _REFRESH_SECONDS = 30.0
@@ -43,7 +54,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "sampler_id": "sampler",
         "owner": "owner",
     },
-    "samplers": {"id": "sampler", "base_model": "base_model", "owner": "owner"},
+    "samplers": {"id": "sampler", "base_model": "base_model", "owner": "owner", "gpu_type": "gpu_type"},
     "checkpoints": {
         "id": "checkpoint",
         "uri": "uri",
@@ -58,10 +69,11 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "latest_run_id": "run",
         "sampler_id": "sampler",
         "owner": "owner",
+        "gpu_type": "gpu_type",
     },
     "capabilities": {"model_name": "base_model"},
     "sessions": {"id": "session"},
-    "teams": {"id": "team"},
+    "teams": {"id": "team", "name": "team_name"},
     "experiments": {"id": "experiment", "name": "experiment", "run_id": "experiment"},
 }
 
@@ -282,6 +294,7 @@ class CompletionCache:
         with self._lock:
             if generation == self._generation:
                 self._add("team", [team.id for team in teams])
+                self._add("team_name", [team.name for team in teams])
                 self._descriptions.update((team.id, team.name) for team in teams if team.name)
 
     def _add(self, kind: str, values: Iterable[str | None]) -> None:

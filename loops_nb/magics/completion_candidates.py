@@ -213,6 +213,16 @@ class Candidates:
         given = before.split(",")
         return [(f"{before}{comma}{key}", about) for key, about in self.metrics(typed) if not comma or key not in given]
 
+    def teams(self, _typed: PartialLine) -> list[Candidate]:
+        """Return names of teams, then their ids."""
+        return [*self.listed("team_name"), *self.listed("team")]
+
+    def gpu_types(self, typed: PartialLine) -> list[Candidate]:
+        """Return GPU types to append to a comma-separated list."""
+        before, comma, _ = typed.word.rpartition(",")
+        given = before.split(",")
+        return [(f"{before}{comma}{gpu}", about) for gpu, about in self.listed("gpu_type") if gpu not in given]
+
     def tags(self, typed: PartialLine) -> list[Candidate]:
         """Return the tags of experiments."""
         del typed
@@ -270,9 +280,11 @@ def _listed(kind: str) -> Callable[[Candidates, PartialLine], list[Candidate]]:
 
 #: Candidates of each kind that `Argument.completes` can name.
 KINDS: dict[str, Callable[[Candidates, PartialLine], list[Candidate]]] = {
-    **{kind: _listed(kind) for kind in ("run_name", "sampler", "deployment", "session", "team", "base_model")},
+    **{kind: _listed(kind) for kind in ("run_name", "sampler", "deployment", "session", "base_model")},
     "run": Candidates.runs,
     "logged": Candidates.logged,
+    "team": Candidates.teams,
+    "gpu_types": Candidates.gpu_types,
     "uri": Candidates.uris,
     "checkpoint": Candidates.checkpoints,
     "compared": Candidates.compared,

@@ -23,7 +23,7 @@ _LOGIN = "%loops login stores an API key; %loops logout removes it. A key is nev
 _WHERE = "%loops alone shows the connection and what is active; %loops doctor shows what is wrong."
 _SAMPLE = "%%loops sample SAMPLER completes the prompt in the cell."
 _CURVES = "%loops curves {word} plots recorded metrics; %loops metrics {word} returns them."
-_SETTINGS = "%config LoopsMagics shows and changes the settings."
+_SETTINGS = "%config LoopsMagics shows and changes the settings; %loops config your GPU preferences in the service."
 _KEEP = "%loops note {word} TEXT and %loops tag {word} TAG annotate a run; its name in the service cannot be changed."
 _AGAIN = "%loops create run --path URI resumes from a checkpoint in a new run; an ended run cannot be restarted."
 _COMPARE = "%loops compare CHECKPOINT CHECKPOINT compares weights, %loops curves RUN RUN recorded metrics."
@@ -42,7 +42,7 @@ _VERBS_BY_ANSWER = {
     _WHERE: "status state whoami ping health about version --version -V -v",
     _SAMPLE: "generate complete prompt ask chat infer predict",
     _CURVES: "plot chart graph curve loss losses tensorboard history scalars draw",
-    _SETTINGS: "config settings set setting configure option options env",
+    _SETTINGS: "settings set setting configure option options env",
     _KEEP: "rename label annotate comment describe-run mv",
     _AGAIN: "resume restart continue retry rerun wake",
     _COMPARE: "diff cmp delta",

@@ -17,6 +17,7 @@ from loops_nb.api.gpus import (
 from loops_nb.api.pairing import deployments_of_runs, serves
 from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
+from loops_nb.client.teams import team_id_of
 from loops_nb.live import Query, stuck_spans
 from loops_nb.panels.columns import run_row, sampler_row
 from loops_nb.panels.listed_prices import ListedPrices, money_facts
@@ -261,7 +262,7 @@ class FleetPanel(Panel):
         **options: Any,
     ) -> None:
         model, whose = checks.optional_text("base_model", base_model), checks.optional_text("scope", scope)
-        team = checks.optional_identifier("team_id", team_id)
+        team = team_id_of(loops.config, team_id)
         recorded = RunRecords()
         self._prices = ListedPrices()
         view = FleetView(scope=whose, team_id=team, base_model=model, recorded=recorded.read, prices=self._prices.read)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.gpus import gpus_of, is_alive, is_serverless
 from loops_nb.client import checks
+from loops_nb.client.teams import team_id_of
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.live import Query
 from loops_nb.panels.columns import checkpoint_row, deployment_row, sampler_row
@@ -174,7 +175,7 @@ class SamplersPanel(Panel):
     def __init__(
         self, loops: HasConfig, *, scope: str | None = None, team_id: str | None = None, **options: Any
     ) -> None:
-        whose, team = checks.optional_text("scope", scope), checks.optional_identifier("team_id", team_id)
+        whose, team = checks.optional_text("scope", scope), team_id_of(loops.config, team_id)
         super().__init__(loops, SamplersView(scope=whose, team_id=team), **options)
 
 

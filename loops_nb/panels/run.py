@@ -9,6 +9,7 @@ from loops_nb.api.gpus import gpus_of, is_alive, is_serverless_run, run_is_finis
 from loops_nb.api.pairing import deployment_of_run
 from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
+from loops_nb.client.teams import team_id_of
 from loops_nb.live import Query, stuck_spans
 from loops_nb.panels.columns import checkpoint_row
 from loops_nb.panels.curves.tab import CurvesInside
@@ -237,7 +238,7 @@ class RunPanel(Panel):
         self, loops: HasConfig, run_id: str, *, scope: str | None = None, team_id: str | None = None, **options: Any
     ) -> None:
         checks.path_part("run_id", run_id)
-        whose, team = checks.optional_text("scope", scope), checks.optional_identifier("team_id", team_id)
+        whose, team = checks.optional_text("scope", scope), team_id_of(loops.config, team_id)
         self._failure = RunFailure(loops.config, options.get("time_zone", "local"))
         view = RunView(run_id, scope=whose, team_id=team, failure=self._failure)
         super().__init__(loops, view, curves=CurvesInside(run_id), **options)

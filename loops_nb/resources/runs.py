@@ -51,7 +51,7 @@ class Runs(Resource):
         scope : {"org"}, optional
             Runs of the whole organisation; default is the caller's own.
         team_id : str, optional
-            Only this team's.
+            Only this team's, given by id or name.
 
         Returns
         -------
@@ -67,7 +67,9 @@ class Runs(Resource):
         --------
         >>> active = [run for run in loops.runs.list() if run.status.name == "ACTIVE"]
         """
-        return self._transport.send(runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=team_id))
+        return self._transport.send(
+            runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=self._team_id(team_id))
+        )
 
     def frame(
         self,
@@ -101,7 +103,7 @@ class Runs(Resource):
         --------
         >>> df = loops.runs.frame(base_model="Qwen/Qwen3-8B")
         """
-        listing = runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=team_id)
+        listing = runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=self._team_id(team_id))
         body = self._transport.send(listing.with_decoder(bytes))
         capacity: bytes | None = None
         with suppress(PermissionDeniedError, NotFoundError):
@@ -186,7 +188,7 @@ class Runs(Resource):
         sampler_num_replicas : int, optional
             Copies of the sampler, at least 1.
         team_id : str, optional
-            Create it in this team.
+            Create it in this team, given by id or name; default is ``LOOPS_TEAM``, or else your default team.
 
         Returns
         -------
@@ -221,7 +223,7 @@ class Runs(Resource):
                 reuse_from_run_id=reuse_from_run_id,
                 reuse_from_session_id=reuse_from_session_id,
                 sampler_num_replicas=sampler_num_replicas,
-                team_id=team_id,
+                team_id=self._team_id(team_id, creates=True),
             )
         )
 

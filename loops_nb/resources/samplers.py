@@ -30,7 +30,7 @@ class Samplers(Resource):
         scope : {"org"}, optional
             Samplers of the whole organisation; default is the caller's own.
         team_id : str, optional
-            Only this team's.
+            Only this team's, given by id or name.
 
         Returns
         -------
@@ -41,7 +41,7 @@ class Samplers(Resource):
         --------
         >>> [sampler.id for sampler in loops.samplers.list(scope="org")]
         """
-        return self._transport.send(samplers.list_(scope=scope, team_id=team_id))
+        return self._transport.send(samplers.list_(scope=scope, team_id=self._team_id(team_id)))
 
     def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a DataFrame (``GET /v1/loops/samplers``).
@@ -60,7 +60,7 @@ class Samplers(Resource):
         --------
         >>> df = loops.samplers.frame()
         """
-        return self._frame(samplers.list_(scope=scope, team_id=team_id), "samplers")
+        return self._frame(samplers.list_(scope=scope, team_id=self._team_id(team_id)), "samplers")
 
     def get(self, sampler_id: str) -> Sampler:
         """Fetch a sampler (``GET /v1/loops/samplers/{sampler_id}``).
@@ -128,7 +128,7 @@ class Samplers(Resource):
         num_replicas : int, optional
             Number of copies, at least 1.
         team_id : str, optional
-            Create it in this team.
+            Create it in this team, given by id or name; default is ``LOOPS_TEAM``, or else your default team.
 
         Returns
         -------
@@ -158,7 +158,7 @@ class Samplers(Resource):
                 model_path=model_path,
                 reuse_from_session_id=reuse_from_session_id,
                 num_replicas=num_replicas,
-                team_id=team_id,
+                team_id=self._team_id(team_id, creates=True),
             )
         )
 

@@ -16,7 +16,7 @@ class Secrets(Resource):
         Parameters
         ----------
         team_id : str, optional
-            Only those of this team.
+            Only those of this team, given by id or name.
 
         Returns
         -------
@@ -32,4 +32,4 @@ class Secrets(Resource):
         --------
         >>> [secret.name for secret in loops.secrets.list()]
         """
-        return self._transport.send(server.secrets(team_id=team_id))
+        return self._transport.send(server.secrets(team_id=self._team_id(team_id)))

@@ -23,7 +23,7 @@ class Sessions(Resource):
         training_project_id : str, optional
             Project of the older API; default is the organisation's default project.
         team_id : str, optional
-            Create it in this team.
+            Create it in this team, given by id or name; default is ``LOOPS_TEAM``, or else your default team.
 
         Returns
         -------
@@ -39,7 +39,9 @@ class Sessions(Resource):
         --------
         >>> session = loops.sessions.create()
         """
-        return self._transport.send(sessions.create(training_project_id=training_project_id, team_id=team_id))
+        return self._transport.send(
+            sessions.create(training_project_id=training_project_id, team_id=self._team_id(team_id, creates=True))
+        )
 
     def get(self, session_id: str) -> Session:
         """Fetch a session (``GET /v1/loops/sessions/{session_id}``).

@@ -60,7 +60,7 @@ class Trainers(Resource):
             Reuse the deployment of that run or session, if possible; default is ``LOOPS_REUSE_FROM_RUN_ID``, then
             ``LOOPS_REUSE_FROM_SESSION_ID``.
         team_id : str, optional
-            Create it in this team.
+            Create it in this team, given by id or name; default is ``LOOPS_TEAM``, or else your default team.
 
         Returns
         -------
@@ -93,6 +93,6 @@ class Trainers(Resource):
                 replicas=replicas,
                 reuse_from_run_id=reuse_from_run_id,
                 reuse_from_session_id=reuse_from_session_id,
-                team_id=team_id,
+                team_id=self._team_id(team_id, creates=True),
             )
         )

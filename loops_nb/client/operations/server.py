@@ -76,9 +76,16 @@ def update_user_config(**fields: Sequence[str] | Unchanged | None) -> Request[Us
     )
 
 
-def teams() -> Request[list[Team]]:
+def teams(*, name: str | None = None) -> Request[list[Team]]:
     """``GET /v1/teams``."""
-    return Request("GET", "/v1/teams", partial(decode_many, key="teams", kind=Team), "list teams")
+    decode = partial(decode_many, key="teams", kind=Team)
+    return Request("GET", "/v1/teams", decode, "list teams", query={"name": checks.optional_text("name", name)})
+
+
+def team(team_id: str) -> Request[Team]:
+    """``GET /v1/teams/{team_id}``; the team stands bare in the answer."""
+    path = f"/v1/teams/{checks.path_part('team_id', team_id)}"
+    return Request("GET", path, partial(decode_object, kind=Team), f"get team {team_id}")
 
 
 def instance_types() -> Request[list[InstanceType]]:

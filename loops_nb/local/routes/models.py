@@ -19,8 +19,8 @@ from loops_nb.local.routes.common import (
     read_query,
     service_of,
 )
-from loops_nb.local.routes.views import instance_type
 from loops_nb.local.rules import logs, metrics, samplers
+from loops_nb.local.rules.hardware import hardware_of
 from loops_nb.local.rules.samplers import ServedModel
 from loops_nb.local.schemas import LogsQuery, ModelMetricsQuery, TimeRange
 from loops_nb.local.service import Service
@@ -139,7 +139,7 @@ def _deployment(service: Service, served: ServedModel) -> dict[str, Any]:
         "status": status,
         "active_replica_count": 1 if status in {"ACTIVE", "UPDATING"} else 0,
         "autoscaling_settings": None,
-        "instance_type_name": _instance_type_name(served),
+        "instance_type_name": _instance_type_name(service, served),
         "environment": None if is_sampler else "production",
         "request_backpressure_settings": {"policy": None},
     }
@@ -156,7 +156,7 @@ def _model(service: Service, served: ServedModel) -> dict[str, Any]:
         "deployments_count": 1,
         "production_deployment_id": None if isinstance(served, SamplerRecord) else deployment_id,
         "development_deployment_id": None,
-        "instance_type_name": _instance_type_name(served),
+        "instance_type_name": _instance_type_name(service, served),
         "team_name": "" if team is None else team.name,
     }
 
@@ -165,12 +165,12 @@ def _name(served: ServedModel) -> str:
     return f"sampler-{served.id}" if isinstance(served, SamplerRecord) else served.model_name
 
 
-def _instance_type_name(served: ServedModel) -> str:
+def _instance_type_name(service: Service, served: ServedModel) -> str:
     if isinstance(served, ModelDeploymentRecord):
         # Those of older versions of the service may have any text.
         shape = base_models.HARDWARE.get(served.instance_type_id)
         return served.instance_type_id if shape is None else shape.name
-    return str(instance_type(served.base_model)["name"])
+    return hardware_of(service.store, served).name
 
 
 def _of_model(request: Request, service: Service) -> ServedModel:

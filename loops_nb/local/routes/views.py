@@ -8,7 +8,9 @@ import msgspec
 
 from loops_nb.api.states import RUN_TERMINAL
 from loops_nb.local import base_models
+from loops_nb.local.base_models import Hardware
 from loops_nb.local.presigned_urls import PresignedURLs
+from loops_nb.local.rules.hardware import hardware_of
 from loops_nb.local.rules.lookup import runs_on, sampler_of
 from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.store.database import RecordStore
@@ -62,7 +64,7 @@ class Views:
             "deployment_id": record.deployment_id,
             "status": {"name": self._statuses.of(record)},
             "user": {"email": record.owner},
-            "instance_type": instance_type(record.base_model) if record.model_id else None,
+            "instance_type": instance_type(hardware_of(self._store, record)) if record.model_id else None,
             "node_count": 1,
             "base_checkpoint": None,
         }
@@ -83,7 +85,7 @@ class Views:
             "user": {"email": record.owner},
             "created_at": timestamp(record.created_at),
             "availability_model": record.availability_model,
-            "instance_type": instance_type(record.base_model),
+            "instance_type": instance_type(hardware_of(self._store, record)),
             "node_count": record.node_count,
             "sampler": self.sampler(sampler) if sampler else None,
         }
@@ -107,9 +109,9 @@ class Views:
         }
 
 
-def instance_type(base_model: str) -> dict[str, Any]:
-    """Return the hardware of a model's trainer or sampler."""
-    found: dict[str, Any] = msgspec.to_builtins(base_models.hardware(base_model))
+def instance_type(shape: Hardware) -> dict[str, Any]:
+    """Return hardware as the API has it."""
+    found: dict[str, Any] = msgspec.to_builtins(shape)
     return found
 
 

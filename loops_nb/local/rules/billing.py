@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from loops_nb.api.states import DEPLOYMENT_ALIVE, SAMPLER_ALIVE
 from loops_nb.local import base_models
 from loops_nb.local.http_errors import invalid
+from loops_nb.local.rules.hardware import hardware_of
 from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.schemas import UsageQuery
 from loops_nb.local.store.database import RecordStore
@@ -59,7 +60,7 @@ def summary(store: RecordStore, statuses: Statuses, start: datetime, end: dateti
     """Return the usage of a range as the API answers it: trainers under training, all that serves under dedicated."""
     first = round(start.timestamp() * 1000)
     last = min(round(end.timestamp() * 1000), statuses.now())
-    trainers = [_trainer(statuses, record, first, last) for record in store.find(DeploymentRecord)]
+    trainers = [_trainer(store, statuses, record, first, last) for record in store.find(DeploymentRecord)]
     served = [_sampler(store, statuses, found, first, last) for found in store.find(SamplerRecord) if found.model_id]
     served += [_model(store, statuses, record, first, last) for record in store.find(ModelDeploymentRecord)]
     return {
@@ -113,22 +114,22 @@ def _by_day(start: int, end: int) -> Iterator[tuple[int, int]]:
         start = until
 
 
-def _trainer(statuses: Statuses, record: DeploymentRecord, first: int, last: int) -> _Billed:
-    shape = base_models.hardware(record.base_model)
+def _trainer(store: RecordStore, statuses: Statuses, record: DeploymentRecord, first: int, last: int) -> _Billed:
+    shape = hardware_of(store, record)
     resource = _resource(record.id, "LOOPS_TRAINER", shape.name, base_model=record.base_model)
     spans = _spans(statuses, record, DEPLOYMENT_ALIVE, first, last)
     return _Billed(resource, base_models.price(shape) * record.node_count, spans, [])
 
 
 def _sampler(store: RecordStore, statuses: Statuses, record: SamplerRecord, first: int, last: int) -> _Billed:
-    shape = base_models.hardware(record.base_model)
+    shape = hardware_of(store, record)
     resource = _resource(record.id, "LOOPS_SAMPLER", shape.name, base_model=record.base_model, model_id=record.model_id)
     spans = _spans(statuses, record, SAMPLER_ALIVE, first, last)
     return _Billed(resource, base_models.price(shape), spans, _requests(store, record, first, last))
 
 
 def _model(store: RecordStore, statuses: Statuses, record: ModelDeploymentRecord, first: int, last: int) -> _Billed:
-    shape = base_models.HARDWARE.get(record.instance_type_id, base_models.hardware(record.base_model))
+    shape = hardware_of(store, record)
     resource = _resource(record.id, "MODEL_DEPLOYMENT", shape.name, model_id=record.model_id)
     resource["name"] = record.model_name
     spans = _spans(statuses, record, SAMPLER_ALIVE, first, last)

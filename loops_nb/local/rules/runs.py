@@ -6,7 +6,7 @@ import msgspec
 
 from loops_nb.local import base_models
 from loops_nb.local.http_errors import invalid
-from loops_nb.local.rules import placement, samplers
+from loops_nb.local.rules import hardware, placement, samplers
 from loops_nb.local.rules.checkpoints import need_by_uri
 from loops_nb.local.rules.lookup import deployment_of, lookup, runs_on, sampler_of
 from loops_nb.local.rules.statuses import Statuses
@@ -152,5 +152,6 @@ def _new_deployment(
         node_count=base_models.model(body.base_model).nodes * body.replicas,
     )
     store.insert(deployment)
+    hardware.assign(store, deployment, "trainer")
     statuses.record(deployment, "created", note=body.base_model, idle_after_seconds=body.scale_down_delay_seconds)
     return deployment

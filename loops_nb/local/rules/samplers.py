@@ -6,7 +6,7 @@ import msgspec
 
 from loops_nb.local import base_models
 from loops_nb.local.http_errors import conflict, invalid, not_found
-from loops_nb.local.rules import placement
+from loops_nb.local.rules import hardware, placement
 from loops_nb.local.rules.checkpoints import need_by_uri
 from loops_nb.local.rules.lookup import deployment_of, lookup, sampler_of
 from loops_nb.local.rules.statuses import Statuses
@@ -113,6 +113,8 @@ def make(
         model_path=model_path,
     )
     store.insert(sampler)
+    if not is_serverless:
+        hardware.assign(store, sampler, "sampler")
     statuses.record(sampler, "created", note=note, idle_after_seconds=idle_after_seconds)
     return sampler
 

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 #: Headings of the help, and the modules of the verbs below them, in the order of the help.
 _GROUPS = {
-    "Listings": "runs samplers checkpoints files deployments sessions capabilities find cost",
+    "Listings": "runs samplers checkpoints files deployments sessions teams capabilities find cost",
     "Live panels": "watch curves",
     "Experiments": "experiments track metrics samples best sweep params tag note archive delete export import_",
     "Checkpoints": "download verify export_adapter tensors compare drift prune",
     "Sampling": "sample evaluate deploy",
     "Single resources": "run sampler deployment logs system debug_archive",
     "Create and deactivate": "create deactivate",
-    "Connection": "connect local login logout doctor",
+    "Connection": "connect local login logout config doctor",
 }
 
 

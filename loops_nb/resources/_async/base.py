@@ -7,9 +7,13 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import CheckpointFile
+from loops_nb.client import checks
 from loops_nb.client._async.transport import AsyncTransport
+from loops_nb.client.operations import server
 from loops_nb.client.pagination import PageWalk
 from loops_nb.client.request import Request
+from loops_nb.client.teams import checked_team, team_directory, team_of_creation
+from loops_nb.errors import NotFoundError, PermissionDeniedError
 from loops_nb.resources.frames import frame_decoder
 
 if TYPE_CHECKING:
@@ -32,6 +36,22 @@ class AsyncResource:
         async for page in self._transport.pages(walk):
             for file in page.files:
                 yield file
+
+    async def _team_id(self, team_id: str | None, *, creates: bool = False) -> str | None:
+        """Return the id of a team given by id or name; teams are listed once a connection."""
+        wanted = team_of_creation(team_id) if creates else checked_team(team_id)
+        if wanted is None:
+            return None
+        directory = team_directory(self._transport.config)
+        found = directory.find(wanted)
+        if found is not None:
+            return found
+        try:
+            directory.add(await self._transport.send(server.teams()))
+        except (PermissionDeniedError, NotFoundError):
+            # Who may not list teams knows the id.
+            return checks.identifier("team_id", wanted)
+        return directory.need(wanted)
 
     async def _frame(self, request: Request[Any], kind: str) -> pd.DataFrame:
         return await self._transport.send(request.with_decoder(frame_decoder(kind)))

@@ -52,7 +52,7 @@ class AsyncRuns(AsyncResource):
         scope : {"org"}, optional
             Runs of the whole organisation; default is the caller's own.
         team_id : str, optional
-            Only this team's.
+            Only this team's, given by id or name.
 
         Returns
         -------
@@ -69,7 +69,7 @@ class AsyncRuns(AsyncResource):
         >>> active = [run for run in await loops.runs.list() if run.status.name == "ACTIVE"]
         """
         return await self._transport.send(
-            runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=team_id)
+            runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=await self._team_id(team_id))
         )
 
     async def frame(
@@ -104,7 +104,7 @@ class AsyncRuns(AsyncResource):
         --------
         >>> df = await loops.runs.frame(base_model="Qwen/Qwen3-8B")
         """
-        listing = runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=team_id)
+        listing = runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=await self._team_id(team_id))
         body = await self._transport.send(listing.with_decoder(bytes))
         capacity: bytes | None = None
         with suppress(PermissionDeniedError, NotFoundError):
@@ -189,7 +189,7 @@ class AsyncRuns(AsyncResource):
         sampler_num_replicas : int, optional
             Copies of the sampler, at least 1.
         team_id : str, optional
-            Create it in this team.
+            Create it in this team, given by id or name; default is ``LOOPS_TEAM``, or else your default team.
 
         Returns
         -------
@@ -224,7 +224,7 @@ class AsyncRuns(AsyncResource):
                 reuse_from_run_id=reuse_from_run_id,
                 reuse_from_session_id=reuse_from_session_id,
                 sampler_num_replicas=sampler_num_replicas,
-                team_id=team_id,
+                team_id=await self._team_id(team_id, creates=True),
             )
         )
 

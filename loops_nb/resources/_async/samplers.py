@@ -31,7 +31,7 @@ class AsyncSamplers(AsyncResource):
         scope : {"org"}, optional
             Samplers of the whole organisation; default is the caller's own.
         team_id : str, optional
-            Only this team's.
+            Only this team's, given by id or name.
 
         Returns
         -------
@@ -42,7 +42,7 @@ class AsyncSamplers(AsyncResource):
         --------
         >>> [sampler.id for sampler in await loops.samplers.list(scope="org")]
         """
-        return await self._transport.send(samplers.list_(scope=scope, team_id=team_id))
+        return await self._transport.send(samplers.list_(scope=scope, team_id=await self._team_id(team_id)))
 
     async def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
         """List samplers as a DataFrame (``GET /v1/loops/samplers``).
@@ -61,7 +61,7 @@ class AsyncSamplers(AsyncResource):
         --------
         >>> df = await loops.samplers.frame()
         """
-        return await self._frame(samplers.list_(scope=scope, team_id=team_id), "samplers")
+        return await self._frame(samplers.list_(scope=scope, team_id=await self._team_id(team_id)), "samplers")
 
     async def get(self, sampler_id: str) -> Sampler:
         """Fetch a sampler (``GET /v1/loops/samplers/{sampler_id}``).
@@ -129,7 +129,7 @@ class AsyncSamplers(AsyncResource):
         num_replicas : int, optional
             Number of copies, at least 1.
         team_id : str, optional
-            Create it in this team.
+            Create it in this team, given by id or name; default is ``LOOPS_TEAM``, or else your default team.
 
         Returns
         -------
@@ -159,7 +159,7 @@ class AsyncSamplers(AsyncResource):
                 model_path=model_path,
                 reuse_from_session_id=reuse_from_session_id,
                 num_replicas=num_replicas,
-                team_id=team_id,
+                team_id=await self._team_id(team_id, creates=True),
             )
         )
 

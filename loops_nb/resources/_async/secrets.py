@@ -17,7 +17,7 @@ class AsyncSecrets(AsyncResource):
         Parameters
         ----------
         team_id : str, optional
-            Only those of this team.
+            Only those of this team, given by id or name.
 
         Returns
         -------
@@ -33,4 +33,4 @@ class AsyncSecrets(AsyncResource):
         --------
         >>> [secret.name for secret in await loops.secrets.list()]
         """
-        return await self._transport.send(server.secrets(team_id=team_id))
+        return await self._transport.send(server.secrets(team_id=await self._team_id(team_id)))

@@ -24,7 +24,7 @@ class AsyncSessions(AsyncResource):
         training_project_id : str, optional
             Project of the older API; default is the organisation's default project.
         team_id : str, optional
-            Create it in this team.
+            Create it in this team, given by id or name; default is ``LOOPS_TEAM``, or else your default team.
 
         Returns
         -------
@@ -40,7 +40,9 @@ class AsyncSessions(AsyncResource):
         --------
         >>> session = await loops.sessions.create()
         """
-        return await self._transport.send(sessions.create(training_project_id=training_project_id, team_id=team_id))
+        return await self._transport.send(
+            sessions.create(training_project_id=training_project_id, team_id=await self._team_id(team_id, creates=True))
+        )
 
     async def get(self, session_id: str) -> Session:
         """Fetch a session (``GET /v1/loops/sessions/{session_id}``).

@@ -3,16 +3,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from loops_nb.api.models import Team
 from loops_nb.client.operations import server
+from loops_nb.client.teams import team_directory
 from loops_nb.resources._async.base import AsyncResource
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class AsyncTeams(AsyncResource):
     """The teams of the organisation."""
 
-    async def list(self) -> list[Team]:
+    async def list(self, *, name: str | None = None) -> list[Team]:
         """List the teams (``GET /v1/teams``).
+
+        Parameters
+        ----------
+        name : str, optional
+            Only the team with exactly this name.
 
         Returns
         -------
@@ -23,4 +34,46 @@ class AsyncTeams(AsyncResource):
         --------
         >>> {team.name: team.id for team in await loops.teams.list()}
         """
-        return await self._transport.send(server.teams())
+        found = await self._transport.send(server.teams(name=name))
+        if name is None:
+            team_directory(self._transport.config).add(found)
+        # A service that does not know the filter answers all.
+        return [team for team in found if name is None or team.name == name]
+
+    async def frame(self) -> pd.DataFrame:
+        """List the teams as a DataFrame (``GET /v1/teams``).
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a team; columns of the kind ``teams`` in `loops_nb.frames`.
+
+        Examples
+        --------
+        >>> df = await loops.teams.frame()
+        """
+        return await self._frame(server.teams(), "teams")
+
+    async def get(self, team_id: str) -> Team:
+        """Fetch a team (``GET /v1/teams/{team_id}``).
+
+        Parameters
+        ----------
+        team_id : str
+            Id of the team, or its name, which costs a listing once a connection.
+
+        Returns
+        -------
+        Team
+            With its ``id`` and ``name``.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such team.
+
+        Examples
+        --------
+        >>> (await loops.teams.get("research")).id
+        """
+        return await self._transport.send(server.team(await self._team_id(team_id) or team_id))

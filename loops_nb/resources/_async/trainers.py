@@ -61,7 +61,7 @@ class AsyncTrainers(AsyncResource):
             Reuse the deployment of that run or session, if possible; default is ``LOOPS_REUSE_FROM_RUN_ID``, then
             ``LOOPS_REUSE_FROM_SESSION_ID``.
         team_id : str, optional
-            Create it in this team.
+            Create it in this team, given by id or name; default is ``LOOPS_TEAM``, or else your default team.
 
         Returns
         -------
@@ -94,6 +94,6 @@ class AsyncTrainers(AsyncResource):
                 replicas=replicas,
                 reuse_from_run_id=reuse_from_run_id,
                 reuse_from_session_id=reuse_from_session_id,
-                team_id=team_id,
+                team_id=await self._team_id(team_id, creates=True),
             )
         )
