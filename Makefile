@@ -11,13 +11,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How often a failed test may be tried again; the report counts those that needed it. None but for submissions.
 RERUNS ?= 0
 
-.PHONY: help demo lab test test-sdk test-trackers check bench clean test-page test-pythons prepare-browser prepare-pythons prepare-sdk
+.PHONY: help demo lab test test-sdk test-recipes test-trackers check bench clean test-page test-pythons prepare-browser prepare-pythons prepare-sdk
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
 	@echo "make lab       opens the notebooks in JupyterLab"
 	@echo "make test      checks format, lint and types, and runs every test"
 	@echo "make test-sdk  runs the official SDK against the embedded service, where a Python 3.12 or newer is on the machine"
+	@echo "make test-recipes  trains with the official recipes on the embedded service; installs PyTorch, some minutes"
 	@echo "make test-trackers  reads files that TensorBoard, W&B, MLflow and Trackio wrote; installs these, some minutes"
 	@echo "make bench     prints every speed that this project claims, as a ratio against a named peer"
 	@echo "make clean     removes what these commands made"
@@ -56,6 +57,9 @@ prepare-sdk:
 
 test-sdk: $(VENV)/.test
 	$(BIN)/python -m tests.sdk
+
+test-recipes: $(VENV)/.test
+	$(BIN)/python -m tests.recipes
 
 test-trackers: $(VENV)/.test
 	$(BIN)/python -m tests.trackers

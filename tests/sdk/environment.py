@@ -1,4 +1,4 @@
-"""A virtual environment of its own for the official SDK, which needs Python 3.12 and pins other versions."""
+"""Virtual environments for the official SDK and the recipes, which need Python 3.12 and pin other versions."""
 
 # ruff: noqa: T201 - what takes minutes says so
 
@@ -37,18 +37,34 @@ def interpreter() -> tuple[str, str] | None:
     return None
 
 
-def prepare(version: str, base: str) -> Path:
-    """Make the environment, unless it is there and made of the same packages; return its interpreter."""
-    venv = ROOT / f".venv-sdk-{version}"
+def prepare(
+    version: str, base: str, *, name: str = "sdk", packages: tuple[str, ...] = SDK, last: tuple[str, ...] = ()
+) -> Path:
+    """Make the environment, unless it is there and made of the same packages; return its interpreter.
+
+    Parameters
+    ----------
+    version, base : str
+        Of the Python to make it of, see `interpreter`.
+    name : str, default "sdk"
+        Part of the folder's name.
+    packages : tuple of str, optional
+        What is installed beside this package and pytest.
+    last : tuple of str, default ()
+        Those of them whose files must win over the files of others.
+    """
+    venv = ROOT / f".venv-{name}-{version}"
     python, stamp = venv / "bin" / "python", venv / "made-of.txt"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = "\n".join([*project["dependencies"], *project["optional-dependencies"]["local"], *SDK, *TOOLS])
+    wanted = "\n".join([*project["dependencies"], *project["optional-dependencies"]["local"], *packages, *TOOLS, *last])
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
-        print(f"making {venv.name} ({', '.join(SDK)}): once, some minutes", flush=True)
+        print(f"making {venv.name} ({', '.join(packages)}): once, some minutes", flush=True)
         subprocess.run([base, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         subprocess.run([*pip, "pip>=25.1"], check=True, cwd=ROOT)
-        subprocess.run([*pip, "--editable", ".[local]", *SDK, *TOOLS], check=True, cwd=ROOT)
+        subprocess.run([*pip, "--editable", ".[local]", *packages, *TOOLS], check=True, cwd=ROOT)
+        if last:
+            subprocess.run([*pip, "--force-reinstall", "--no-deps", *last], check=True, cwd=ROOT)
         stamp.write_text(wanted, "utf-8")
     return python
 
