@@ -135,19 +135,31 @@ class NotebookOpener:
         self._shared = shared or SharedPage()
         self._own_page = own_page
 
-    def notebook(self, *cells: str, kernel: str = "python3", environment: dict[str, str] | None = None) -> Notebook:
-        """Write a notebook, open it, and set variables of its kernel's environment."""
+    def notebook(
+        self,
+        *cells: str,
+        kernel: str = "python3",
+        environment: dict[str, str] | None = None,
+        after: Notebook | None = None,
+    ) -> Notebook:
+        """Write a notebook, open it as `open` does, and set variables of its kernel's environment."""
         self._made += 1
         path = self.server.root / f"{self._name}-{self._made}.ipynb"
         path.write_text(written(cells, kernel), encoding="utf-8")
-        found = self.open(path)
+        found = self.open(path, after=after)
         if environment:
             found.insist(f"import os; os.environ.update({environment!r})")
         return found
 
-    def open(self, path: Path, *, kernel: bool = True) -> Notebook:
-        """Open a notebook that is there."""
+    def open(self, path: Path, *, kernel: bool = True, after: Notebook | None = None) -> Notebook:
+        """Open a notebook that is there; ``after`` another one, it takes its place where that is possible."""
         shared = None if self._own_page or self.opened else self._shared.page
+        if after is not None:
+            if after.leave_page():
+                shared = after.page
+            else:
+                after.page.close()
+                self.server.end_kernels()
         notebook = Notebook(shared or self._context.new_page(), path, KEY)
         self.opened.append(notebook)
         if shared:

@@ -10,6 +10,7 @@ import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
+from loops_nb.api.models import Run
 from tests.browser.cells import fleet, one
 from tests.browser.conftest import KEY, NotebookOpener
 from tests.browser.notebook import Notebook
@@ -46,12 +47,22 @@ def shows_the_report(notebook: Notebook, text: str) -> None:
             expect(found).to_be_hidden()
 
 
-@pytest.mark.parametrize("frozen", [False, True], ids=["left live", "frozen"])
-def test_reopened(
-    *, frozen: bool, keeps_state: bool, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
-) -> None:
+def test_reopened(*, keeps_state: bool, opener: NotebookOpener, state: ServiceState, connected: dict[str, str]) -> None:
     run = state.run("kept in the file")
-    notebook = opener.notebook(fleet(), "panel.freeze()", environment=connected)
+    left_live = saved_and_opened_again(opener, run, connected, keeps_state=keeps_state)
+    saved_and_opened_again(opener, run, connected, keeps_state=keeps_state, frozen=True, after=left_live)
+
+
+def saved_and_opened_again(
+    opener: NotebookOpener,
+    run: Run,
+    connected: dict[str, str],
+    *,
+    keeps_state: bool,
+    frozen: bool = False,
+    after: Notebook | None = None,
+) -> Notebook:
+    notebook = opener.notebook(fleet(), "panel.freeze()", environment=connected, after=after)
     notebook.run(0)
     panel = Panel(notebook.page).shown()
     expect(panel.row(run.id)).to_contain_text("kept in the file")
@@ -63,10 +74,8 @@ def test_reopened(
     saved = json.dumps(notebook.save())
     assert ("application/vnd.jupyter.widget-state+json" in saved) is keeps_state
     assert KEY not in saved
-    notebook.page.close()
-    opener.server.end_kernels()
 
-    trusted = opener.open(notebook.path)
+    trusted = opener.open(notebook.path, after=notebook)
     if keeps_state and not frozen:
         trusted.reload_until_visible(Panel(trusted.page).root)
         Panel(trusted.page).stands("saved")
@@ -75,9 +84,8 @@ def test_reopened(
     else:
         shows_the_report(trusted, run.id)
         expect(trusted.page.locator(LIVE)).to_have_count(0)
-    trusted.page.close()
 
-    distrusted = opener.open(untrusted(notebook.path))
+    distrusted = opener.open(untrusted(notebook.path), after=trusted)
     assert distrusted.page.evaluate("() => driver.cell(0).trusted") is False
     shows_the_report(distrusted, run.id)
 
@@ -88,20 +96,19 @@ def test_reopened(
     page.goto(exported.as_uri())
     expect(page.locator(REPORT)).to_be_visible()
     expect(page.locator(REPORT)).to_contain_text(run.id)
+    page.close()
+    return distrusted
 
 
 @pytest.mark.parametrize("keeps_state", ["state saved"], indirect=True)
-# Five times the page code, of at most 70 kB, and the reports.
-@pytest.mark.parametrize(("frozen", "most"), [(False, 410_000), (True, 40_000)], ids=["left live", "frozen"])
 def test_a_notebook_with_five_panels_stays_small(
     *,
-    frozen: bool,
-    most: int,
     keeps_state: bool,
     opener: NotebookOpener,
     state: ServiceState,
     connected: dict[str, str],
 ) -> None:
+    assert keeps_state
     for number in range(12):
         state.run(f"run number {number}")
     run = state.run("the last", up=True)
@@ -119,12 +126,15 @@ def test_a_notebook_with_five_panels_stays_small(
         notebook.run(index)
     for number in range(5):
         Panel(notebook.page, number).shown()
-    if frozen:
-        notebook.run(6)
-        expect(notebook.page.locator(LIVE)).to_have_count(0)
     saved = notebook.save()
     assert len(saved["cells"][1]["outputs"]) == 2
-    assert notebook.path.stat().st_size < most
+    # Five times the page code, of at most 70 kB, and the reports.
+    assert notebook.path.stat().st_size < 410_000
+    notebook.run(6)
+    expect(notebook.page.locator(LIVE)).to_have_count(0)
+    saved = notebook.save()
+    assert len(saved["cells"][1]["outputs"]) == 2
+    assert notebook.path.stat().st_size < 40_000
 
 
 @pytest.mark.parametrize("opener", ["notebook"], indirect=True)
