@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from loops_nb.client.address import Address
 from loops_nb.client.request import Request
+from loops_nb.sampling.chat import ChatMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class ShowStatus:
 
 @dataclass(frozen=True, slots=True)
 class Encode:
-    """Encode the prompt with a model's tokenizer; the result is the list of token ids."""
+    """Encode the prompt, a text or a chat, with a model's tokenizer; the result is the list of token ids."""
 
-    text: str
+    prompt: str | tuple[ChatMessage, ...]
     base_model: str | None
     base_checkpoint: str | None
 

@@ -9,6 +9,7 @@ from loops_nb.client.transport import Transport
 from loops_nb.sampling.action_iterator import ActionIterator
 from loops_nb.sampling.actions import Action, Encode, Send, SendOnce, ShowStatus, Sleep
 from loops_nb.sampling.blocking import load_tokenizer, sleep
+from loops_nb.sampling.chat import encode_prompt
 from loops_nb.sampling.tokenizers import Tokenizer
 
 T = TypeVar("T")
@@ -48,10 +49,10 @@ def _perform(action: Action, transport: Transport, tokenizer: Tokenizer | None) 
             return transport.for_host(address).send_once(request)
         case Sleep(seconds):
             sleep(seconds)
-        case Encode(text, base_model, base_checkpoint):
+        case Encode(prompt, base_model, base_checkpoint):
             if tokenizer is None:
                 tokenizer = load_tokenizer(base_model, base_checkpoint)
-            return tokenizer.encode(text)
+            return encode_prompt(tokenizer, prompt)
         case ShowStatus():
             pass
     return None

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from loops_nb.client import checks
 from loops_nb.errors import InvalidArgumentError
+from loops_nb.sampling.chat import ChatMessage, checked_messages, is_chat
 
 #: The default limit of vLLM, which the hosted samplers run.
 MOST_PROMPT_LOGPROBS = 20
@@ -24,14 +25,17 @@ class SamplingParams:
     text : str or None
         The prompt as text; None where ``tokens`` are given.
     tokens : tuple of int
-        The prompt as token ids; empty where ``text`` is given.
+        The prompt as token ids; empty where ``text`` or ``messages`` are given.
     body : dict
         All other fields of the request's body.
+    messages : tuple of ChatMessage, default ()
+        The prompt as a chat.
     """
 
     text: str | None
     tokens: tuple[int, ...]
     body: dict[str, Any]
+    messages: tuple[ChatMessage, ...] = ()
 
     @classmethod
     def checked(
@@ -55,8 +59,9 @@ class SamplingParams:
             If one cannot be used; the text names it.
         """
         text = prompt if isinstance(prompt, str) else None
-        tokens = () if text is not None else _token_ids("prompt", prompt)
-        if not text and not tokens:
+        messages = checked_messages(prompt) if is_chat(prompt) else ()
+        tokens = () if text is not None or messages else _token_ids("prompt", prompt)
+        if not text and not tokens and not messages:
             raise InvalidArgumentError("prompt is empty; a sampler needs at least one token.", argument="prompt")
         body: dict[str, Any] = {
             "n": checks.whole("n", n, least=1),
@@ -78,7 +83,7 @@ class SamplingParams:
         if stop is not None:
             name, value = _stop(stop)
             body[name] = value
-        return cls(text, tokens, body)
+        return cls(text, tokens, body, messages)
 
 
 def _token_ids(argument: str, value: Any) -> tuple[int, ...]:

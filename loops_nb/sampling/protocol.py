@@ -166,8 +166,9 @@ def sampling(
     if not selected.is_serverless and found.status is not None:
         # Before anything else is asked for: with one that has ended, no tokenizer helps.
         _check_alive(found.id, str(found.status.name))
-    if params.text is not None:
-        ids = yield Encode(params.text, found.base_model, found.base_checkpoint)
+    prompt = params.messages or params.text
+    if prompt is not None:
+        ids = yield Encode(prompt, found.base_model, found.base_checkpoint)
         params = replace(params, tokens=tuple(ids))
     body = {"prompt": list(params.tokens), **params.body}
     if selected.is_serverless:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from loops_nb.api.models import Checkpoint, Run, Sampler
@@ -26,7 +26,7 @@ class SampleRequest:
     def __init__(
         self,
         sampler: str | Sampler | Run,
-        prompt: str | Sequence[int],
+        prompt: str | Sequence[int] | Sequence[Mapping[str, str]],
         *,
         checkpoint: str | Checkpoint | CheckpointRef | None,
         min_policy_version: int | None,

@@ -169,3 +169,41 @@ def test_unloading_removes_both_magics(notebook: Notebook) -> None:
     notebook.shell.extension_manager.unload_extension("loops_nb")
     assert not any("loops" in magics[kind] for kind in ("line", "cell"))
     notebook.run("%load_ext loops_nb")
+
+
+def test_chat_goes_on_over_cells(asking: Notebook, server: SamplerServer) -> None:
+    server.answers = [completions(choice("Hi.\n")), completions(choice("Fine"))]
+    line = f"%%loops sample {RUN} --chat --messages talk"
+    asking.run(f"{line} --system 'Be terse.' --record chats\nHello\n")
+    assert bytes(server.asked[-1].json["prompt"]).decode() == "[system] Be terse.\n[user] Hello\n[assistant] "
+    kept = [
+        {"role": "system", "content": "Be terse."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi."},
+    ]
+    assert asking.shell.user_ns["talk"] == kept
+    ran = asking.run(f"{line}\nHow are you?")
+    prompt = "[system] Be terse.\n[user] Hello\n[assistant] Hi.\n[user] How are you?\n[assistant] "
+    assert bytes(server.asked[-1].json["prompt"]).decode() == prompt
+    assert ran.value[0].prompt == prompt
+    assert asking.shell.user_ns["talk"][3:] == [
+        {"role": "user", "content": "How are you?"},
+        {"role": "assistant", "content": "Fine"},
+    ]
+    samples = asking.run("%loops samples chats").value
+    assert samples["prompt"].tolist() == ["[system] Be terse.\n[user] Hello\n[assistant] "]
+
+    asking.run(f"%%loops sample {RUN} --chat\nuser: a\nb: c\nassistant: d\nuser: e")
+    assert bytes(server.asked[-1].json["prompt"]).decode() == "[user] a\nb: c\n[assistant] d\n[user] e\n[assistant] "
+    asked = len(server.asked)
+    asking.shell.user_ns["number"] = 5
+    for wrong, says in {
+        f"%%loops sample {RUN} --system x\na": "--system is for --chat",
+        f"{line} --system x\na": "talk has a system prompt already",
+        f"{line} --n 2\na": "--messages keeps one answer",
+        f"%%loops sample {RUN} --chat --messages number\na": "number is a int",
+        f"%%loops sample {RUN} --chat --messages 1x\na": "--messages takes a variable name",
+        f"%%loops sample {RUN} --chat\nuser: a\nassistant: b": "A chat ends with what the model answers",
+    }.items():
+        assert says in asking.run(wrong, fails=True).out, wrong
+    assert len(server.asked) == asked

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import loops_nb
 from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.sampling.tokenizers import ByteLevel, find_tokenizer, need_tokenizer, pieces_of, wrap_tokenizer
+from loops_nb.sampling.tokenizers.chat_template import template_of
 from tests.client.scripted_server import closed_port
 
 ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -189,3 +190,79 @@ def test_a_file_of_the_package_tokenizers() -> None:
     text = "naïve 😀 text\n"
     assert tokenizer.encode(text) == ByteLevel().encode(text)
     assert [piece.text for piece in pieces_of([*tokenizer.encode(text), 256], tokenizer)] == [*text, "<|endoftext|>"]
+
+
+CHAT = [{"role": "system", "content": "Be terse."}, {"role": "user", "content": "<Hello> {{ 7 * 7 }}"}]
+
+
+def test_chat_of_local_models_follows_their_shipped_template() -> None:
+    config = json.loads((SHIPPED / "tokenizer_config.json").read_text("utf-8"))
+    template = template_of("loops-local/tiny", None, config)
+    assert template is not None
+    assert ByteLevel().decode(ByteLevel().encode_chat(CHAT)) == template.render(CHAT)
+
+
+def test_chat_template_comes_from_the_files_of_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = {
+        "tokenizer.json": "{}",
+        "tokenizer_config.json": json.dumps(
+            {
+                "bos_token": {"content": "<s>"},
+                "chat_template": [
+                    {"name": "tool_use", "template": "no"},
+                    {
+                        "name": "default",
+                        "template": "{{ bos_token }}{% for m in messages %}\n"
+                        "{% if m.role == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}\n"
+                        "<{{ m.role }}>{{ m.content | tojson }}{% endfor %}<assistant>",
+                    },
+                ],
+            }
+        ),
+    }
+    encoded = []
+
+    class Library:
+        """Stands for ``tokenizers`` and ``huggingface_hub``, with the files of a model in the cache."""
+
+        Tokenizer: Any
+
+        def hf_hub_download(self, name: str, file: str, **how: Any) -> str:
+            (tmp_path / file).write_text(files[file], "utf-8")
+            return str(tmp_path / file)
+
+        def from_file(self, _: str) -> Any:
+            return self
+
+        def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+            encoded.append((text, add_special_tokens))
+            return [1]
+
+        def decode(self, tokens: Sequence[int]) -> str:
+            return str(tokens)
+
+    Library.Tokenizer = Library()
+    monkeypatch.setattr("loops_nb.sampling.tokenizers.loader._package", lambda _: Library.Tokenizer)
+    for model in ("org/chat", "org/other"):
+        tokenizer = need_tokenizer(model)
+        if model == "org/other":
+            del files["tokenizer_config.json"]
+            with pytest.raises(LoopsError, match="has no chat template"):
+                tokenizer.encode_chat(CHAT)
+            continue
+        assert tokenizer.encode_chat(CHAT) == [1]
+        # The template has the special token, so the tokenizer adds none; texts are data, not template.
+        assert encoded == [('<s><system>"Be terse."<user>"<Hello> {{ 7 * 7 }}"<assistant>', False)]
+        with pytest.raises(LoopsError, match="refuses these messages: no tools here"):
+            tokenizer.encode_chat([{"role": "tool", "content": "x"}])
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ messages.__class__.__mro__ }}", "{% for i in range(10**9) %}x{% endfor %}", "{{ missing.x }}", "{%"],
+)
+def test_templates_are_not_trusted(template: str) -> None:
+    found = template_of("org/model", template, None)
+    assert found is not None
+    with pytest.raises(LoopsError, match="The chat template of org/model refuses these messages"):
+        found.render(CHAT)

@@ -12,7 +12,7 @@ from loops_nb.client.run_names import run_named
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from loops_nb.magics.arguments import int_option, to_float
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Argument, Values, Verb, option
+from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def _run(context: MagicContext, values: Values) -> SideBySide:
     if not prompt.strip():
         raise InvalidArgumentError("The cell is empty: it must contain the prompt.", argument="cell")
     _check_name(values.output)
+    chat = _chat(context, values, prompt)
     if values.step is not None and values.record is None:
         raise InvalidArgumentError(
             "--step is the step of recorded samples.", argument="step", hint="Add --record NAME, or leave --step out."
@@ -45,12 +46,61 @@ def _run(context: MagicContext, values: Values) -> SideBySide:
     sources = _sources(context, values)
     wanted = {name: getattr(values, name) for name in _PARAMETERS if getattr(values, name) is not None}
     wanted["stop"] = [_unescaped(text) for text in values.stop] or None
-    found = SideBySide([_sample(context, source, prompt, wanted) for source in sources])
+    found = SideBySide([_sample(context, source, chat or prompt, wanted) for source in sources])
+    if values.messages is not None:
+        _keep_messages(context, values.messages, chat, found)
     if values.output is not None:
         context.shell.user_ns[values.output] = found.frame
     if values.record is not None:
         _record(context, found, values.record, values.step)
     return found
+
+
+def _chat(context: MagicContext, values: Values, prompt: str) -> list[dict[str, str]]:
+    """Return the messages of a chat: those kept before, the system prompt, and the turns of the cell; none without."""
+    from loops_nb.sampling.chat import checked_messages, turns
+
+    if not values.chat:
+        for flag, value in (("--system", values.system), ("--messages", values.messages)):
+            if value is not None:
+                raise InvalidArgumentError(f"{flag} is for --chat.", argument=flag.lstrip("-"), hint="Add --chat.")
+        return []
+    if values.messages is not None and (values.compare or (values.n or 1) != 1):
+        raise InvalidArgumentError(
+            "--messages keeps one answer, so --compare and --n cannot be given with it.", argument="messages"
+        )
+    earlier = _kept_messages(context, values.messages)
+    first = [{"role": "system", "content": values.system}] if values.system is not None else []
+    if first and any(message.get("role") == "system" for message in earlier):
+        raise InvalidArgumentError(
+            f"{values.messages} has a system prompt already; --system begins a chat.",
+            argument="system",
+            hint="Leave it out, or take another name with --messages.",
+        )
+    return list(checked_messages([*first, *earlier, *turns(prompt)], "the chat"))
+
+
+def _kept_messages(context: MagicContext, name: str | None) -> list[dict[str, str]]:
+    if name is None:
+        return []
+    _check_name(name, "--messages")
+    kept = context.shell.user_ns.get(name, [])
+    if not isinstance(kept, list) or not all(isinstance(message, dict) for message in kept):
+        raise InvalidArgumentError(
+            f"--messages takes a new name or a list of messages, and {name} is a {type(kept).__name__}. Nothing was"
+            " asked.",
+            argument="messages",
+        )
+    return kept
+
+
+def _keep_messages(context: MagicContext, name: str, chat: list[dict[str, str]], found: SideBySide) -> None:
+    """Assign the chat with the answer, so that the next cell goes on with it."""
+    answer = found[0][0].text
+    if answer is None:
+        context.say(f"The answer is known as token ids only, so {name} was not changed.")
+        return
+    context.shell.user_ns[name] = [*chat, {"role": "assistant", "content": answer.strip()}]
 
 
 def _record(context: MagicContext, shown: SideBySide, name: str, step: int | None) -> None:
@@ -106,7 +156,9 @@ def _step_of(context: MagicContext, completions: Completions) -> int | None:
     return None if newest is None else step_of(newest.checkpoint_id or "")
 
 
-def _sample(context: MagicContext, source: _Source, prompt: str, wanted: dict[str, Any]) -> Completions:
+def _sample(
+    context: MagicContext, source: _Source, prompt: str | list[dict[str, str]], wanted: dict[str, Any]
+) -> Completions:
     with context.explain_unknown_id("sampler", source.word):
         found = context.loops.samplers.sample(source.sampler, prompt, checkpoint=source.checkpoint, **wanted)
     found.source = source.word
@@ -167,10 +219,12 @@ def _standalone(context: MagicContext) -> list[str]:
         return []
 
 
-def _check_name(name: str | None) -> None:
+def _check_name(name: str | None, flag: str = "-o") -> None:
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+        what = "the DataFrame, such as df" if flag == "-o" else "the messages, such as talk"
         raise InvalidArgumentError(
-            f"-o takes a variable name for the DataFrame, such as df, not {safe_repr(name)}.", argument="output"
+            f"{flag} takes a variable name for {what}, not {safe_repr(name)}.",
+            argument="output" if flag == "-o" else flag.lstrip("-"),
         )
 
 
@@ -209,6 +263,14 @@ VERB = Verb(
         int_option("--top-k", "sample from the k most likely tokens"),
         int_option("--seed", "random seed for reproducible completions"),
         option("--stop", "TEXT", r"stop sequence; \n is a newline; can be repeated", free_text=True, repeated=True),
+        switch("--chat", "the cell is a turn of a chat: apply the base model's chat template"),
+        option("--system", "TEXT", "with --chat: the system prompt", free_text=True),
+        option(
+            "--messages",
+            "NAME",
+            "with --chat: variable for the list of messages, which the next cell goes on with",
+            completes="variable",
+        ),
         option(
             "--record",
             "NAME",
@@ -219,13 +281,16 @@ VERB = Verb(
         option("-o", "NAME", "variable for the DataFrame, one row per completion", name="output", completes="variable"),
     ),
     notes="The prompt is the text of the cell without its last newline; nothing is expanded, and no chat template is "
-    "applied. A sampler scaled to zero is woken up. Tokens that the model found unlikely are underlined in the "
-    "completions. In Python: loops.samplers.sample(SAMPLER, prompt).",
+    "applied without --chat. With it the cell is what the user says, or several turns, each from a line that begins "
+    "with 'system:', 'user:' or 'assistant:'. A sampler scaled to zero is woken up. Tokens that the model found "
+    "unlikely are underlined in the completions. In Python: loops.samplers.sample(SAMPLER, prompt), with a list of "
+    "messages for a chat.",
     when_interrupted="Nothing was changed.",
     examples=(
         "%%loops sample k4q95w5 --max-tokens 64 -o df",
         "%%loops sample samp_def789 --temperature 0 --compare step-50 --compare step-100",
         "%%loops sample k4q95w5 --compare step-50 --temperature 0 --record probes",
+        "%%loops sample k4q95w5 --chat --system 'You are terse.' --messages talk",
         r"%%loops sample math-1 --n 4 --seed 7 --stop '\n'",
     ),
 )

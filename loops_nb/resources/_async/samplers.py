@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import Checkpoint, Deactivated, Run, Sampler
@@ -192,7 +192,7 @@ class AsyncSamplers(AsyncResource):
     async def sample(
         self,
         sampler: str | Sampler | Run,
-        prompt: str | Sequence[int],
+        prompt: str | Sequence[int] | Sequence[Mapping[str, str]],
         *,
         n: int = 1,
         max_tokens: int = MAX_TOKENS,
@@ -210,16 +210,18 @@ class AsyncSamplers(AsyncResource):
     ) -> Completions:
         """Complete a prompt (``POST {base_url}/sample`` of the sampler).
 
-        A sampler that is scaled to zero is woken, and one that is starting is waited for.  No chat template is applied
-        to the prompt.
+        A sampler that is scaled to zero is woken, and one that is starting is waited for.  The base model's chat
+        template is applied to messages, and to nothing else.
 
         Parameters
         ----------
         sampler : str, Sampler or Run
             A sampler or a run, or the id of one; of a run, its paired sampler.
-        prompt : str or sequence of int
-            A text or token ids.  A text needs the tokenizer of the base model: that of the ``loops-local`` models is
-            built in, others come from the package ``tokenizers`` and the cache or the hub of Hugging Face.
+        prompt : str, sequence of int or sequence of mapping
+            A text, token ids, or the messages of a chat: ``{"role": "user", "content": "Hello"}``, with the roles
+            ``system``, ``user``, ``assistant`` and ``tool``.  A text or a chat needs the tokenizer of the base model:
+            that of the ``loops-local`` models is built in, others come from the package ``tokenizers`` and the cache or
+            the hub of Hugging Face.
         n : int, default 1
             Number of completions.
         max_tokens : int, default 128

@@ -10,6 +10,7 @@ from loops_nb.client._async.transport import AsyncTransport
 from loops_nb.sampling.action_iterator import ActionIterator
 from loops_nb.sampling.actions import Action, Encode, Send, SendOnce, ShowStatus, Sleep
 from loops_nb.sampling.blocking import load_tokenizer_async, sleep_async
+from loops_nb.sampling.chat import encode_prompt
 from loops_nb.sampling.tokenizers import Tokenizer
 
 T = TypeVar("T")
@@ -51,10 +52,10 @@ async def _perform(action: Action, transport: AsyncTransport, tokenizer: Tokeniz
             return await transport.for_host(address).send_once(request)
         case Sleep(seconds):
             await sleep_async(seconds)
-        case Encode(text, base_model, base_checkpoint):
+        case Encode(prompt, base_model, base_checkpoint):
             if tokenizer is None:
                 tokenizer = await load_tokenizer_async(base_model, base_checkpoint)
-            return tokenizer.encode(text)
+            return encode_prompt(tokenizer, prompt)
         case ShowStatus():
             pass
     return None

@@ -5,7 +5,7 @@ Equivalent to the tokenizer files of the local service, but without any other pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 #: Prefix of the names of its models.
 LOCAL_MODELS = "loops-local/"
@@ -19,6 +19,11 @@ class ByteLevel:
     def encode(self, text: str) -> list[int]:
         """Return the UTF-8 bytes of a text; lone surrogates become the replacement character."""
         return list(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode())
+
+    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Return the ids of a chat: each turn is a line that begins with its role in brackets."""
+        lines = [f"[{message['role']}] {message['content']}\n" for message in messages]
+        return self.encode("".join([*lines, "[assistant] "]))
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens; invalid UTF-8 becomes the replacement character, a special token its name."""

@@ -6,20 +6,26 @@ Loading from an unreachable hub can hang for minutes, so a connection is tried f
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import os
 import socket
 import threading
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from loops_nb.errors import LoopsError, one_line
 from loops_nb.sampling.tokenizers.byte_level import LOCAL_MODELS, ByteLevel
+from loops_nb.sampling.tokenizers.chat_template import ChatTemplate, template_of
 from loops_nb.sampling.tokenizers.wrapper import Tokenizer, wrap_tokenizer
 
 logger: logging.Logger = logging.getLogger(__name__)
+T = TypeVar("T")
 _FILE = "tokenizer.json"
+_TEMPLATE_FILE, _CONFIG_FILE = "chat_template.jinja", "tokenizer_config.json"
 _CONNECT_SECONDS = 3.0
 _FETCH_SECONDS = 30.0
 _HUB = "https://huggingface.co"
@@ -103,7 +109,7 @@ def _cached(name: str, revision: str | None) -> Tokenizer:
         raise _Missing(package=True)
     try:
         place = hub.hf_hub_download(name, _FILE, revision=revision, local_files_only=True)
-        return wrap_tokenizer(tokenizers.Tokenizer.from_file(place))
+        return wrap_tokenizer(tokenizers.Tokenizer.from_file(place), partial(find_chat_template, name, revision))
     except Exception:
         logger.debug("No tokenizer of %s in the cache.", name, exc_info=True)
         raise _Missing from None
@@ -119,28 +125,70 @@ def _downloaded(name: str, revision: str | None) -> Tokenizer:
         raise _none(
             f"The tokenizer of {name} is not on this machine, and its hub ({host}) cannot be reached.", ""
         ) from None
-    done: list[Any] = []
+
+    def fetch() -> Tokenizer:
+        hub = importlib.import_module("huggingface_hub")
+        place = hub.hf_hub_download(name, _FILE, revision=revision, etag_timeout=_CONNECT_SECONDS)
+        own = importlib.import_module("tokenizers").Tokenizer.from_file(place)
+        return wrap_tokenizer(own, partial(find_chat_template, name, revision))
+
+    found, why = _within_time(fetch)
+    if found is None:
+        raise _none(f"The tokenizer of {name} could not be fetched from {host} ({one_line(why)}).", "")
+    _cached.cache_clear()
+    return found
+
+
+@lru_cache(maxsize=16)
+def find_chat_template(name: str, revision: str | None) -> ChatTemplate | None:
+    """Return the chat template of a model from the cache of this machine, else from the hub; None if there is none."""
+    hub = _package("huggingface_hub")
+    if hub is None:
+        return None
+
+    def read(file: str, **how: Any) -> str | None:
+        try:
+            place = hub.hf_hub_download(name, file, revision=revision, **how)
+            return Path(place).read_text("utf-8")
+        except Exception:
+            logger.debug("No %s of %s.", file, name, exc_info=True)
+            return None
+
+    def both(**how: Any) -> tuple[str | None, str | None]:
+        return read(_TEMPLATE_FILE, **how), read(_CONFIG_FILE, **how)
+
+    found = template_of(name, *_decoded(*both(local_files_only=True)))
+    if found is not None or os.environ.get("HF_HUB_OFFLINE", "").lower() in _YES:
+        return found
+    fetched, _ = _within_time(lambda: both(etag_timeout=_CONNECT_SECONDS))
+    return None if fetched is None else template_of(name, *_decoded(*fetched))
+
+
+def _decoded(template: str | None, config: str | None) -> tuple[str | None, Any]:
+    try:
+        return template, json.loads(config or "null")
+    except ValueError:
+        return template, None
+
+
+def _within_time(fetch: Callable[[], T]) -> tuple[T | None, str]:
+    """Return what a function returns, or None and why it is not there: the packages of the hub have no time limit."""
+    done: list[T] = []
     failed: list[BaseException] = []
 
-    def fetch() -> None:
+    def work() -> None:
         try:
-            hub = importlib.import_module("huggingface_hub")
-            place = hub.hf_hub_download(name, _FILE, revision=revision, etag_timeout=_CONNECT_SECONDS)
-            done.append(wrap_tokenizer(importlib.import_module("tokenizers").Tokenizer.from_file(place)))
+            done.append(fetch())
         except Exception as error:
-            logger.debug("The tokenizer of %s could not be fetched.", name, exc_info=True)
+            logger.debug("Nothing could be fetched from the hub.", exc_info=True)
             failed.append(error)
 
-    # These packages have no time limit for all their waits and retries together.
-    thread = threading.Thread(target=fetch, name="loops-nb-tokenizer", daemon=True)
+    thread = threading.Thread(target=work, name="loops-nb-tokenizer", daemon=True)
     thread.start()
     thread.join(_FETCH_SECONDS)
     if done:
-        _cached.cache_clear()
-        found: Tokenizer = done[0]
-        return found
-    why = type(failed[0]).__name__ if failed else f"it took longer than {_FETCH_SECONDS:g} s"
-    raise _none(f"The tokenizer of {name} could not be fetched from {host} ({one_line(why)}).", "")
+        return done[0], ""
+    return None, type(failed[0]).__name__ if failed else f"it took longer than {_FETCH_SECONDS:g} s"
 
 
 def _hub_place() -> tuple[str, int]:
