@@ -40,6 +40,8 @@ SAMPLER_ALIVE = frozenset(
 RUN_TERMINAL = frozenset({"INACTIVE"})
 DEPLOYMENT_TERMINAL = frozenset({"FAILED", "STOPPED", "PREEMPTED"})
 SAMPLER_TERMINAL = frozenset({"INACTIVE", "BUILD_FAILED", "BUILD_STOPPED", "DEPLOY_FAILED", "FAILED"})
+#: The same by the kind of a listing; whatever is in another state, an unknown one included, is alive.
+TERMINAL = {"runs": RUN_TERMINAL, "deployments": DEPLOYMENT_TERMINAL, "samplers": SAMPLER_TERMINAL}
 
 #: States of anything that lead to another one by themselves.
 IN_TRANSITION = frozenset(

@@ -84,8 +84,8 @@ def name(argument: str, value: Any) -> str | None:
     return None if value is None else text(argument, value, longest=_LONGEST_NAME)
 
 
-def whole(argument: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
-    """Return a whole number within bounds."""
+def whole(argument: str, value: Any, *, least: int | None = None, most: int | None = None, hint: str = "") -> int:
+    """Return a whole number within bounds; ``hint`` is for one outside of them."""
     # numpy's integers have __index__; bool has it too but is never a number here.
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidArgumentError(f"{argument} must be a whole number, not {value!r}.", argument=argument)
@@ -95,13 +95,15 @@ def whole(argument: str, value: Any, *, least: int | None = None, most: int | No
         raise InvalidArgumentError(f"{argument} must be a whole number of at most 64 bits.", argument=argument)
     if (least is not None and number < least) or (most is not None and number > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise InvalidArgumentError(f"{argument} must be {bounds}, not {number}.", argument=argument)
+        raise InvalidArgumentError(f"{argument} must be {bounds}, not {number}.", argument=argument, hint=hint)
     return number
 
 
-def optional_whole(argument: str, value: Any, *, least: int | None = None, most: int | None = None) -> int | None:
+def optional_whole(
+    argument: str, value: Any, *, least: int | None = None, most: int | None = None, hint: str = ""
+) -> int | None:
     """Return a whole number within bounds, or None."""
-    return None if value is None else whole(argument, value, least=least, most=most)
+    return None if value is None else whole(argument, value, least=least, most=most, hint=hint)
 
 
 def one_of(argument: str, value: Any, choices: Sequence[str]) -> str:

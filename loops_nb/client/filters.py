@@ -1,4 +1,4 @@
-"""Filters of ``loops.runs.find``, which the listing route does not have."""
+"""Filters of listings that their routes do not have."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from loops_nb.api.models import Run
-from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES, status_name
+from loops_nb.api.models import Deployment, Run, Sampler
+from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES, TERMINAL, status_name
 from loops_nb.client import checks
 
 _KNOWN = tuple(dict.fromkeys(RUN_STATUSES + DEPLOYMENT_STATUSES + SAMPLER_STATUSES))
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
+T = TypeVar("T", bound=Run | Deployment | Sampler)
+
+
+def alive_only(listed: list[T], kind: str, *, alive: bool) -> list[T]:
+    """Return what has not ended of a listing of a kind; with ``alive=False`` all of it."""
+    return [one for one in listed if status_name(one) not in TERMINAL[kind]] if alive else listed
 
 
 @dataclass(frozen=True, slots=True)

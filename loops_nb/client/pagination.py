@@ -25,6 +25,30 @@ class Page(NamedTuple):
     total: int | None
 
 
+class FilesPage(NamedTuple):
+    """One page of the files of a checkpoint or of a debug archive, as ``files_page`` returns it.
+
+    Parameters
+    ----------
+    files : list of CheckpointFile
+        Each with its presigned URL, which a repr does not show.
+    next_page_token : int, str or None
+        What ``page_token`` of the next page is; None on the last.
+    total_count : int or None
+        Files on all pages; None where the route does not say.
+    """
+
+    files: list[CheckpointFile]
+    next_page_token: PageToken
+    total_count: int | None
+
+
+def files_page(body: bytes) -> FilesPage:
+    """Decode one page for a user; raises what `page` raises."""
+    found = page(body)
+    return FilesPage(found.files, None if found.next_token == "" else found.next_token, found.total)
+
+
 def page(body: bytes) -> Page:
     """Decode one page.
 

@@ -13,6 +13,7 @@ _LONGEST_AGE = timedelta(days=100 * 365)
 _TWO_DAYS = timedelta(days=2)
 
 SCOPE = option("--scope", "SCOPE", "'org' lists the whole organisation's, not only your own", choices=("org",))
+ALIVE = switch("--alive", "leave out what has ended")
 TEAM = option("--team", "TEAM", "of this team (its name or id)", name="team_id", completes="team")
 BASE_MODEL = option("-m --base-model", "MODEL", "only of this base model, e.g. Qwen/Qwen3-8B", completes="base_model")
 SESSION = option(
@@ -40,8 +41,9 @@ REUSE_SESSION = option(
 
 
 def describe_filters(*pairs: tuple[str, object]) -> str:
-    """Return the filters of a listing for a message: "--base-model M and --team T"."""
-    return " and ".join(f"{flag} {value}" for flag, value in pairs if value is not None)
+    """Return the filters of a listing for a message: "--base-model M and --alive"."""
+    given = [(flag, value) for flag, value in pairs if value is not None and value is not False]
+    return " and ".join(flag if value is True else f"{flag} {value}" for flag, value in given)
 
 
 def int_option(flags: str, text: str, *, name: str = "", default: int | None = None, repeated: bool = False) -> Option:

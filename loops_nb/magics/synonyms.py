@@ -81,7 +81,8 @@ _OPTIONS_BY_ANSWER = {
         "--limit -n --rows --max --page --page-size"
     ),
     "%loops watch shows it live.": "--watch --follow -f --live --refresh",
-    "%loops find --status STATE finds runs by state.": "--status --state --active",
+    "%loops find --status STATE finds runs by state; --alive of runs, samplers and deployments leaves out what has "
+    "ended.": "--status --state --active --running --live-only",
     "%loops find --newer-than 2d finds runs by age.": ("--since --until --after --before --newer --older --created"),
     "%loops find --name NAME finds runs by part of their name.": "--name --filter --search --grep",
     "An API key is never part of the line: %loops login prompts for it.": "--api-key --key --token --password --secret",

@@ -11,6 +11,7 @@ from loops_nb.api.models import Checkpoint, CheckpointFile, CheckpointSource, De
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.service import CONNECTIONS, FOLDER, CheckpointSelection, Patterns, verify_all
 from loops_nb.client.operations import checkpoints as routes
+from loops_nb.client.pagination import FilesPage
 from loops_nb.resources.base import Resource
 from loops_nb.resources.blocking import run_blocking
 from loops_nb.resources.frames import files_frame, with_origin
@@ -117,6 +118,40 @@ class Checkpoints(Resource):
         ...     print(file.relative_file_name, file.size_bytes)
         """
         return self._files(routes.files(checkpoint_id, page_size=page_size))
+
+    def files_page(self, checkpoint_id: str, *, page_size: int = 1000, page_token: int = 0) -> FilesPage:
+        """Fetch one page of the files of a checkpoint (``GET /v1/loops/checkpoints/{checkpoint_id}/files``).
+
+        `files` follows the pages by itself; this is for those who keep a place in them.
+
+        Parameters
+        ----------
+        checkpoint_id : str
+            The checkpoint's ``id`` (not its name).
+        page_size : int, default 1000
+            Files of the page, at least 1.
+        page_token : int, default 0
+            ``next_page_token`` of the page before: the number of files before this page.
+
+        Returns
+        -------
+        FilesPage
+            ``files`` with presigned URLs, ``next_page_token`` (None on the last page) and ``total_count``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument is out of bounds; nothing was sent.
+        NotFoundError
+            If there is no such checkpoint.
+
+        Examples
+        --------
+        >>> page = loops.checkpoints.files_page("c0ffee1", page_size=100)
+        >>> page.total_count, page.next_page_token
+        (250, 100)
+        """
+        return self._transport.send(routes.one_page(checkpoint_id, page_size=page_size, page_token=page_token))
 
     def files_frame(self, checkpoint_id: str, *, page_size: int = 1000, urls: bool = False) -> pd.DataFrame:
         """List all files of a checkpoint as a DataFrame (``GET /v1/loops/checkpoints/{checkpoint_id}/files``).

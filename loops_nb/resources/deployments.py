@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from loops_nb.api.models import CheckpointFile, Deactivated, Deployment, DeploymentMetrics, LogLine
+from loops_nb.client.filters import alive_only
 from loops_nb.client.logs import find_target
 from loops_nb.client.operations import deployments
+from loops_nb.client.pagination import FilesPage
 from loops_nb.resources.base import Resource
 from loops_nb.resources.blocking import run_blocking
-from loops_nb.resources.frames import system_frame
+from loops_nb.resources.frames import alive_rows, system_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,13 +28,15 @@ LogLines: TypeAlias = list[LogLine]
 class Deployments(Resource):
     """Loops deployments: list, inspect, wait for, watch and end them."""
 
-    def list(self, *, scope: str | None = None) -> list[Deployment]:
+    def list(self, *, scope: str | None = None, alive: bool = False) -> list[Deployment]:
         """List deployments (``GET /v1/loops/deployments``).
 
         Parameters
         ----------
         scope : {"org"}, optional
             Deployments of the whole organisation; default is the caller's own.
+        alive : bool, default False
+            Leave out what has ended: STOPPED, FAILED and PREEMPTED.
 
         Returns
         -------
@@ -43,14 +47,14 @@ class Deployments(Resource):
         --------
         >>> running = [one for one in loops.deployments.list() if one.status.name == "RUNNING"]
         """
-        return self._transport.send(deployments.list_(scope=scope))
+        return alive_only(self._transport.send(deployments.list_(scope=scope)), "deployments", alive=alive)
 
-    def frame(self, *, scope: str | None = None) -> pd.DataFrame:
+    def frame(self, *, scope: str | None = None, alive: bool = False) -> pd.DataFrame:
         """List deployments as a DataFrame (``GET /v1/loops/deployments``).
 
         Parameters
         ----------
-        scope : {"org"}, optional
+        scope, alive
             As in `list`.
 
         Returns
@@ -62,7 +66,8 @@ class Deployments(Resource):
         --------
         >>> df = loops.deployments.frame(scope="org")
         """
-        return self._frame(deployments.list_(scope=scope), "deployments")
+        frame = self._frame(deployments.list_(scope=scope), "deployments")
+        return alive_rows(frame, "deployments") if alive else frame
 
     def get(self, deployment_id: str) -> Deployment:
         """Fetch a deployment (``GET /v1/loops/deployments/{deployment_id}``).
@@ -309,6 +314,42 @@ class Deployments(Resource):
         ...     print(file.relative_file_name)
         """
         return self._files(deployments.debug_files(deployment_id, page_size=page_size))
+
+    def debug_files_page(
+        self, deployment_id: str, *, page_size: int = 1000, page_token: str | None = None
+    ) -> FilesPage:
+        """Fetch one page of the files of the debug archive.
+
+        Route: ``GET /v1/loops/deployments/{deployment_id}/debug_archive/files``.  `debug_files` follows the pages by
+        itself.
+
+        Parameters
+        ----------
+        deployment_id : str
+            Id of the Loops deployment.
+        page_size : int, default 1000
+            Files of the page, 1 to 1000.
+        page_token : str, optional
+            ``next_page_token`` of the page before; default is the first page.
+
+        Returns
+        -------
+        FilesPage
+            ``files`` with presigned URLs and ``next_page_token`` (None on the last page); ``total_count`` is None, for
+            this route has none.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such deployment.
+
+        Examples
+        --------
+        >>> loops.deployments.debug_files_page("dep_1").next_page_token
+        """
+        return self._transport.send(
+            deployments.one_debug_page(deployment_id, page_size=page_size, page_token=page_token)
+        )
 
     def debug_archive(self, target: str, into: str | os.PathLike[str], *, quiet: bool = False) -> pd.DataFrame:
         """Download the debug archive of a deployment as of now, with the checks of a download of checkpoints.

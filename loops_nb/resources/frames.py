@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import Checkpoint, DeploymentMetrics, ModelMetrics, Run, UsageSummary
+from loops_nb.api.states import TERMINAL
 from loops_nb.client.config import ClientConfig
 from loops_nb.client.frame_connections import CONNECTION_ATTR, token_of
 from loops_nb.client.logs import LogReading
@@ -34,6 +35,11 @@ def frame_decoder(kind: str) -> Callable[[bytes], pd.DataFrame]:
         return build(body)
 
     return decode
+
+
+def alive_rows(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Return the rows of a listing whose state is not a last one."""
+    return frame[~frame["status"].isin(list(TERMINAL[kind]))].reset_index(drop=True)
 
 
 def runs_frame(runs: bytes, deployments: bytes | None) -> pd.DataFrame:

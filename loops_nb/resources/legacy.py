@@ -102,8 +102,10 @@ class Legacy(Resource):
             Session of the run.
         model : str
             Hugging Face id of the base model.
-        max_seq_len, lora_rank, seed, scale_down_delay_seconds : int, optional
+        max_seq_len, lora_rank, seed : int, optional
             As in ``loops.runs.create``.
+        scale_down_delay_seconds : int, optional
+            Idle seconds before it scales to zero, at least 1; this route has no largest one.
         checkpoint_path : str, optional
             ``bt://loops:<run_id>/weights/<name>``: resume from this trainer checkpoint.
 

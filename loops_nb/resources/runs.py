@@ -10,13 +10,13 @@ from loops_nb.api.models import Deactivated, DeletedRun, Run
 from loops_nb.api.states import status_name
 from loops_nb.client import checks
 from loops_nb.client.diagnosis import Diagnosis, deployment_of, diagnose
-from loops_nb.client.filters import run_filter
+from loops_nb.client.filters import alive_only, run_filter
 from loops_nb.client.operations import deployments, runs
 from loops_nb.client.waiting import HalfState, half_states
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from loops_nb.resources.base import Resource
 from loops_nb.resources.blocking import run_blocking
-from loops_nb.resources.frames import runs_frame, with_origin
+from loops_nb.resources.frames import alive_rows, runs_frame, with_origin
 from loops_nb.tracking.deleted_runs import mark_deleted_runs
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Runs(Resource):
         base_model: str | None = None,
         scope: str | None = None,
         team_id: str | None = None,
+        alive: bool = False,
     ) -> list[Run]:
         """List runs (``GET /v1/loops/runs``).
 
@@ -52,6 +53,8 @@ class Runs(Resource):
             Runs of the whole organisation; default is the caller's own.
         team_id : str, optional
             Only this team's, given by id or name.
+        alive : bool, default False
+            Leave out what has ended: INACTIVE.
 
         Returns
         -------
@@ -67,9 +70,8 @@ class Runs(Resource):
         --------
         >>> active = [run for run in loops.runs.list() if run.status.name == "ACTIVE"]
         """
-        return self._transport.send(
-            runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=self._team_id(team_id))
-        )
+        listing = runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=self._team_id(team_id))
+        return alive_only(self._transport.send(listing), "runs", alive=alive)
 
     def frame(
         self,
@@ -78,6 +80,7 @@ class Runs(Resource):
         base_model: str | None = None,
         scope: str | None = None,
         team_id: str | None = None,
+        alive: bool = False,
     ) -> pd.DataFrame:
         """List runs as a DataFrame (``GET /v1/loops/runs``, ``GET /v1/loops/deployments``).
 
@@ -85,7 +88,7 @@ class Runs(Resource):
 
         Parameters
         ----------
-        run_id, base_model, scope, team_id : str, optional
+        run_id, base_model, scope, team_id, alive
             As in `list`.
 
         Returns
@@ -108,7 +111,8 @@ class Runs(Resource):
         capacity: bytes | None = None
         with suppress(PermissionDeniedError, NotFoundError):
             capacity = self._transport.send(deployments.list_(scope=scope).with_decoder(bytes))
-        return with_origin(runs_frame(body, capacity), self._transport.config)
+        frame = with_origin(runs_frame(body, capacity), self._transport.config)
+        return alive_rows(frame, "runs") if alive else frame
 
     def get(self, run_id: str) -> Run:
         """Fetch a run (``GET /v1/loops/runs/{run_id}``).

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import Checkpoint, Deactivated, Run, Sampler
 from loops_nb.api.references import CheckpointRef
+from loops_nb.client.filters import alive_only
 from loops_nb.client.operations import samplers
 from loops_nb.resources.base import Resource
+from loops_nb.resources.frames import alive_rows
 from loops_nb.sampling.completions import Completions
 from loops_nb.sampling.executor import execute
 from loops_nb.sampling.request import MAX_TOKENS, TIMEOUT_SECONDS, SampleRequest
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class Samplers(Resource):
     """Sampling servers: list, create, sample from, wait for, watch and end them."""
 
-    def list(self, *, scope: str | None = None, team_id: str | None = None) -> list[Sampler]:
+    def list(self, *, scope: str | None = None, team_id: str | None = None, alive: bool = False) -> list[Sampler]:
         """List samplers, newest first (``GET /v1/loops/samplers``).
 
         Parameters
@@ -31,6 +33,8 @@ class Samplers(Resource):
             Samplers of the whole organisation; default is the caller's own.
         team_id : str, optional
             Only this team's, given by id or name.
+        alive : bool, default False
+            Leave out what has ended: INACTIVE, FAILED and what failed to start.
 
         Returns
         -------
@@ -41,14 +45,15 @@ class Samplers(Resource):
         --------
         >>> [sampler.id for sampler in loops.samplers.list(scope="org")]
         """
-        return self._transport.send(samplers.list_(scope=scope, team_id=self._team_id(team_id)))
+        listed = self._transport.send(samplers.list_(scope=scope, team_id=self._team_id(team_id)))
+        return alive_only(listed, "samplers", alive=alive)
 
-    def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
+    def frame(self, *, scope: str | None = None, team_id: str | None = None, alive: bool = False) -> pd.DataFrame:
         """List samplers as a DataFrame (``GET /v1/loops/samplers``).
 
         Parameters
         ----------
-        scope, team_id : str, optional
+        scope, team_id, alive
             As in `list`.
 
         Returns
@@ -60,7 +65,8 @@ class Samplers(Resource):
         --------
         >>> df = loops.samplers.frame()
         """
-        return self._frame(samplers.list_(scope=scope, team_id=self._team_id(team_id)), "samplers")
+        frame = self._frame(samplers.list_(scope=scope, team_id=self._team_id(team_id)), "samplers")
+        return alive_rows(frame, "samplers") if alive else frame
 
     def get(self, sampler_id: str) -> Sampler:
         """Fetch a sampler (``GET /v1/loops/samplers/{sampler_id}``).

@@ -38,7 +38,7 @@ BAD: list[tuple[str, Callable[[Loops], object], str]] = [
     ("id with %2f", lambda n: n.deployments.get("a%2fb"), "deployment_id"),
     ("id ..", lambda n: n.checkpoints.source(".."), "checkpoint_id"),
     ("id with newline", lambda n: n.runs.deactivate("a\nb"), "run_id"),
-    ("team", lambda n: n.runs.list(team_id="a/b"), "team_id"),
+    ("team", lambda n: n.runs.list(team_id=" "), "team_id"),
     ("rank 0", lambda n: n.runs.create(**RUN, lora_rank=0), "lora_rank must be at least 1, not 0"),
     ("rank True", lambda n: n.runs.create(**RUN, lora_rank=True), "lora_rank must be a whole number"),
     ("rank text", lambda n: n.runs.create(**RUN, lora_rank="8"), "lora_rank"),  # type: ignore[arg-type]

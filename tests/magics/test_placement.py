@@ -41,3 +41,18 @@ def test_a_serverless_run_is_created_told_apart_and_samples(
         # It samples as any other, without a deployment.
         sampled = notebook.context.loops.samplers.sample(run.id, "Hello", max_tokens=4, quiet=True)
         assert 0 < len(sampled[0].tokens) <= 4
+        # What has ended is left out on request; the service lists it.
+        notebook.run("%loops deactivate run " + run.id + " -y")
+        dedicated = [one.id for one in notebook.context.loops.runs.list() if one.deployment_id]
+        notebook.run(f"%loops deactivate run {dedicated[0]} -y")
+        assert len(notebook.run("%loops runs").value) == 3
+        assert notebook.run("%loops runs --alive").value["id"].tolist() == dedicated[1:]
+        assert len(notebook.run("%loops deployments --alive").value) == 1
+        assert run.sampler.id not in notebook.run("%loops samplers --alive").value["id"].tolist()
+        assert [one.id for one in notebook.context.loops.runs.list(alive=True)] == dedicated[1:]
+        notebook.run(f"%loops deactivate run {dedicated[1]} -y")
+        empty = notebook.run("%loops deployments --alive").value
+        assert "No deployments match --alive." in notebook.html(empty)
+        too_long = notebook.run(f"{line} --scale-down-delay 7200", fails=True).out
+        assert "must be between 1 and 3600, not 7200" in too_long
+        assert "first documents" in too_long

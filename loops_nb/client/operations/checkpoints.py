@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from loops_nb.api.decoding import decode_dict, decode_many, decode_object, decode_one
 from loops_nb.api.models import Checkpoint, CheckpointSource, CheckpointTombstone, DeployedModel
 from loops_nb.client import checks
 from loops_nb.client.operations.paths import loops_path
-from loops_nb.client.pagination import Page, PageToken, PageWalk, page
+from loops_nb.client.pagination import FilesPage, PageToken, PageWalk, files_page, page
 from loops_nb.client.request import CREATE_SECONDS, DELETE_SECONDS, Request, sent
 
 
@@ -29,19 +29,21 @@ def list_(
 
 def files(checkpoint_id: str, *, page_size: int) -> PageWalk:
     """``GET /v1/loops/checkpoints/{checkpoint_id}/files``, page by page."""
+    checked = _files(checkpoint_id, page_size)
+    return PageWalk(lambda token: checked(token).with_decoder(page), first=0)
+
+
+def one_page(checkpoint_id: str, *, page_size: int, page_token: int) -> Request[FilesPage]:
+    """``GET /v1/loops/checkpoints/{checkpoint_id}/files``, one page; the token is an offset."""
+    token = checks.whole("page_token", page_token, least=0)
+    return _files(checkpoint_id, page_size)(token).with_decoder(files_page)
+
+
+def _files(checkpoint_id: str, page_size: int) -> Callable[[PageToken], Request[bytes]]:
     path = loops_path("checkpoints", checks.path_part("checkpoint_id", checkpoint_id), "files")
     size = checks.whole("page_size", page_size, least=1)
-
-    def request_for(token: PageToken) -> Request[Page]:
-        return Request(
-            "GET",
-            path,
-            page,
-            f"list the files of checkpoint {checkpoint_id}",
-            query={"page_size": size, "page_token": token},
-        )
-
-    return PageWalk(request_for, first=0)
+    description = f"list the files of checkpoint {checkpoint_id}"
+    return lambda token: Request("GET", path, bytes, description, query={"page_size": size, "page_token": token})
 
 
 def source(checkpoint_id: str) -> Request[CheckpointSource]:

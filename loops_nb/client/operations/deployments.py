@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -9,7 +10,7 @@ from loops_nb.api.decoding import decode_many, decode_object, decode_one
 from loops_nb.api.models import LOG_LEVELS, Deactivated, Deployment, DeploymentMetrics, LogLine
 from loops_nb.client import checks
 from loops_nb.client.operations.paths import loops_path
-from loops_nb.client.pagination import Page, PageToken, PageWalk, page
+from loops_nb.client.pagination import FilesPage, PageToken, PageWalk, files_page, page
 from loops_nb.client.request import Request, sent
 
 MOST_LOG_LINES = 1000
@@ -104,19 +105,21 @@ def metrics(
 
 def debug_files(deployment_id: str, *, page_size: int) -> PageWalk:
     """``GET /v1/loops/deployments/{deployment_id}/debug_archive/files``, page by page."""
+    checked = _debug_files(deployment_id, page_size)
+    return PageWalk(lambda token: checked(token).with_decoder(page), first=None)
+
+
+def one_debug_page(deployment_id: str, *, page_size: int, page_token: str | None) -> Request[FilesPage]:
+    """``GET /v1/loops/deployments/{deployment_id}/debug_archive/files``, one page; the token is opaque."""
+    token = checks.optional_text("page_token", page_token)
+    return _debug_files(deployment_id, page_size)(token).with_decoder(files_page)
+
+
+def _debug_files(deployment_id: str, page_size: int) -> Callable[[PageToken], Request[bytes]]:
     path = _path(deployment_id, "debug_archive", "files")
     size = checks.whole("page_size", page_size, least=1, most=MOST_FILES_A_PAGE)
-
-    def request_for(token: PageToken) -> Request[Page]:
-        return Request(
-            "GET",
-            path,
-            page,
-            f"list the debug files of deployment {deployment_id}",
-            query={"page_size": size, "page_token": token},
-        )
-
-    return PageWalk(request_for, first=None)
+    description = f"list the debug files of deployment {deployment_id}"
+    return lambda token: Request("GET", path, bytes, description, query={"page_size": size, "page_token": token})
 
 
 def _path(deployment_id: str, *more: str) -> str:

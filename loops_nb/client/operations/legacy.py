@@ -7,7 +7,6 @@ from functools import partial
 from loops_nb.api.decoding import decode_many, decode_one
 from loops_nb.api.models import LegacyCheckpoint, LegacySamplingServer, LegacyTrainer, LegacyTrainerServer, Session
 from loops_nb.client import checks
-from loops_nb.client.operations.runs import MAX_SCALE_DOWN_DELAY_SECONDS
 from loops_nb.client.pagination import Page, PageToken, PageWalk, page
 from loops_nb.client.request import CREATE_SECONDS, Request, sent
 
@@ -63,9 +62,8 @@ def create_trainer(
         max_seq_len=checks.optional_whole("max_seq_len", max_seq_len, least=1),
         lora_rank=checks.optional_whole("lora_rank", lora_rank, least=1),
         seed=checks.optional_whole("seed", seed),
-        scale_down_delay_seconds=checks.optional_whole(
-            "scale_down_delay_seconds", scale_down_delay_seconds, least=1, most=MAX_SCALE_DOWN_DELAY_SECONDS
-        ),
+        # Only the newer routes have a largest delay.
+        scale_down_delay_seconds=checks.optional_whole("scale_down_delay_seconds", scale_down_delay_seconds, least=1),
         checkpoint_path=checks.optional_checkpoint_uri("checkpoint_path", checkpoint_path, target="trainer"),
     )
     return Request(

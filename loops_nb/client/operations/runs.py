@@ -15,6 +15,10 @@ from loops_nb.client.placement import run_placement
 from loops_nb.client.request import CREATE_SECONDS, DELETE_SECONDS, Request, sent
 
 MAX_SCALE_DOWN_DELAY_SECONDS = 3600
+_DELAY_HINT = (
+    "The first documents of the API took any positive number; since 2026-07 an hour (3600) is the most. Each request "
+    "to the run begins the delay again."
+)
 _run = partial(decode_one, key="run", kind=Run)
 _runs = partial(decode_many, key="runs", kind=Run)
 
@@ -81,7 +85,11 @@ def _create(
         lora_rank=checks.optional_whole("lora_rank", lora_rank, least=1),
         seed=checks.optional_whole("seed", seed),
         scale_down_delay_seconds=checks.optional_whole(
-            "scale_down_delay_seconds", scale_down_delay_seconds, least=1, most=MAX_SCALE_DOWN_DELAY_SECONDS
+            "scale_down_delay_seconds",
+            scale_down_delay_seconds,
+            least=1,
+            most=MAX_SCALE_DOWN_DELAY_SECONDS,
+            hint=_DELAY_HINT,
         ),
         path=checks.optional_checkpoint_uri("path", path, target="trainer"),
         scope=placed.scope,

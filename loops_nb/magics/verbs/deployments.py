@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.arguments import SCOPE
+from loops_nb.magics.arguments import ALIVE, SCOPE, describe_filters
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 def _run(context: MagicContext, values: Values) -> pd.DataFrame:
     return context.listing(
         "deployments",
-        context.loops.deployments.frame(scope=values.scope),
+        context.loops.deployments.frame(scope=values.scope, alive=values.alive),
         nothing="No deployments yet. The first run on dedicated capacity creates one: %loops create run --help",
+        filters=describe_filters(("--alive", values.alive)),
+        no_match="%loops deployments lists those that have ended, too.",
     )
 
 
@@ -25,7 +27,7 @@ VERB = Verb(
     summary="your Loops deployments (trainer and sampler together), in every state",
     run=_run,
     returns_frame=True,
-    options=(SCOPE,),
+    options=(SCOPE, ALIVE),
     notes="Returns a DataFrame. %loops watch deployments updates live.",
-    examples=("%loops deployments", "df = %loops deployments"),
+    examples=("%loops deployments", "%loops deployments --alive", "df = %loops deployments"),
 )

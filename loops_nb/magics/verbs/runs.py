@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.arguments import BASE_MODEL, SCOPE, TEAM, describe_filters
+from loops_nb.magics.arguments import ALIVE, BASE_MODEL, SCOPE, TEAM, describe_filters
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def _run(context: MagicContext, values: Values) -> pd.DataFrame:
     run_id = None if values.run_id is None else context.resolve_run_id(values.run_id)
     frame = context.loops.runs.frame(
-        run_id=run_id, base_model=values.base_model, scope=values.scope, team_id=values.team_id
+        run_id=run_id, base_model=values.base_model, scope=values.scope, alive=values.alive, team_id=values.team_id
     )
     return context.listing(
         "runs",
@@ -23,7 +23,10 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
         nothing="No runs yet. Start one: s = %loops create session, then %loops create run --session {s.id} "
         "--base-model MODEL (%loops capabilities lists the models).",
         filters=describe_filters(
-            ("--run", values.run_id), ("--base-model", values.base_model), ("--team", values.team_id)
+            ("--run", values.run_id),
+            ("--base-model", values.base_model),
+            ("--team", values.team_id),
+            ("--alive", values.alive),
         ),
         no_match=context.suggest(("run", values.run_id), ("base_model", values.base_model))
         or "%loops runs lists all your runs.",
@@ -39,9 +42,15 @@ VERB = Verb(
         BASE_MODEL,
         option("--run", "RUN", "only this run, as a DataFrame of one row", name="run_id", completes="run"),
         SCOPE,
+        ALIVE,
         TEAM,
     ),
     notes="Returns a DataFrame with the accessor df.loops: latest(), timeline(), with_metrics() for recorded "
     "metrics, tags and notes. %loops watch updates live.",
-    examples=("%loops runs", "df = %loops runs --base-model Qwen/Qwen3-8B", "%loops runs --scope org"),
+    examples=(
+        "%loops runs",
+        "%loops runs --alive",
+        "df = %loops runs --base-model Qwen/Qwen3-8B",
+        "%loops runs --scope org",
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.arguments import SCOPE, TEAM, describe_filters
+from loops_nb.magics.arguments import ALIVE, SCOPE, TEAM, describe_filters
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def _run(context: MagicContext, values: Values) -> pd.DataFrame:
     return context.listing(
         "samplers",
-        context.loops.samplers.frame(scope=values.scope, team_id=values.team_id),
+        context.loops.samplers.frame(scope=values.scope, alive=values.alive, team_id=values.team_id),
         nothing="No samplers yet. Every run has one; create a standalone one with"
         " %loops create sampler --session SESSION --base-model MODEL",
-        filters=describe_filters(("--team", values.team_id)),
+        filters=describe_filters(("--team", values.team_id), ("--alive", values.alive)),
         no_match="%loops samplers lists all your samplers.",
     )
 
@@ -28,7 +28,7 @@ VERB = Verb(
     summary="your samplers, paired and standalone, newest first",
     run=_run,
     returns_frame=True,
-    options=(SCOPE, TEAM),
+    options=(SCOPE, ALIVE, TEAM),
     notes="Returns a DataFrame. %loops watch samplers updates live.",
-    examples=("%loops samplers", "df = %loops samplers --scope org"),
+    examples=("%loops samplers", "%loops samplers --alive", "df = %loops samplers --scope org"),
 )

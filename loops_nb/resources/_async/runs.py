@@ -11,13 +11,13 @@ from loops_nb.api.models import Deactivated, DeletedRun, Run
 from loops_nb.api.states import status_name
 from loops_nb.client import checks
 from loops_nb.client.diagnosis import Diagnosis, deployment_of, diagnose
-from loops_nb.client.filters import run_filter
+from loops_nb.client.filters import alive_only, run_filter
 from loops_nb.client.operations import deployments, runs
 from loops_nb.client.waiting import HalfState, half_states
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.resources.blocking import run_blocking_async
-from loops_nb.resources.frames import runs_frame, with_origin
+from loops_nb.resources.frames import alive_rows, runs_frame, with_origin
 from loops_nb.tracking.deleted_runs import mark_deleted_runs
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class AsyncRuns(AsyncResource):
         base_model: str | None = None,
         scope: str | None = None,
         team_id: str | None = None,
+        alive: bool = False,
     ) -> list[Run]:
         """List runs (``GET /v1/loops/runs``).
 
@@ -53,6 +54,8 @@ class AsyncRuns(AsyncResource):
             Runs of the whole organisation; default is the caller's own.
         team_id : str, optional
             Only this team's, given by id or name.
+        alive : bool, default False
+            Leave out what has ended: INACTIVE.
 
         Returns
         -------
@@ -68,9 +71,8 @@ class AsyncRuns(AsyncResource):
         --------
         >>> active = [run for run in await loops.runs.list() if run.status.name == "ACTIVE"]
         """
-        return await self._transport.send(
-            runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=await self._team_id(team_id))
-        )
+        listing = runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=await self._team_id(team_id))
+        return alive_only(await self._transport.send(listing), "runs", alive=alive)
 
     async def frame(
         self,
@@ -79,6 +81,7 @@ class AsyncRuns(AsyncResource):
         base_model: str | None = None,
         scope: str | None = None,
         team_id: str | None = None,
+        alive: bool = False,
     ) -> pd.DataFrame:
         """List runs as a DataFrame (``GET /v1/loops/runs``, ``GET /v1/loops/deployments``).
 
@@ -86,7 +89,7 @@ class AsyncRuns(AsyncResource):
 
         Parameters
         ----------
-        run_id, base_model, scope, team_id : str, optional
+        run_id, base_model, scope, team_id, alive
             As in `list`.
 
         Returns
@@ -109,7 +112,8 @@ class AsyncRuns(AsyncResource):
         capacity: bytes | None = None
         with suppress(PermissionDeniedError, NotFoundError):
             capacity = await self._transport.send(deployments.list_(scope=scope).with_decoder(bytes))
-        return with_origin(runs_frame(body, capacity), self._transport.config)
+        frame = with_origin(runs_frame(body, capacity), self._transport.config)
+        return alive_rows(frame, "runs") if alive else frame
 
     async def get(self, run_id: str) -> Run:
         """Fetch a run (``GET /v1/loops/runs/{run_id}``).

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import Checkpoint, Deactivated, Run, Sampler
 from loops_nb.api.references import CheckpointRef
+from loops_nb.client.filters import alive_only
 from loops_nb.client.operations import samplers
 from loops_nb.resources._async.base import AsyncResource
+from loops_nb.resources.frames import alive_rows
 from loops_nb.sampling._async.executor import execute
 from loops_nb.sampling.completions import Completions
 from loops_nb.sampling.request import MAX_TOKENS, TIMEOUT_SECONDS, SampleRequest
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class AsyncSamplers(AsyncResource):
     """Sampling servers: list, create, sample from, wait for, watch and end them."""
 
-    async def list(self, *, scope: str | None = None, team_id: str | None = None) -> list[Sampler]:
+    async def list(self, *, scope: str | None = None, team_id: str | None = None, alive: bool = False) -> list[Sampler]:
         """List samplers, newest first (``GET /v1/loops/samplers``).
 
         Parameters
@@ -32,6 +34,8 @@ class AsyncSamplers(AsyncResource):
             Samplers of the whole organisation; default is the caller's own.
         team_id : str, optional
             Only this team's, given by id or name.
+        alive : bool, default False
+            Leave out what has ended: INACTIVE, FAILED and what failed to start.
 
         Returns
         -------
@@ -42,14 +46,15 @@ class AsyncSamplers(AsyncResource):
         --------
         >>> [sampler.id for sampler in await loops.samplers.list(scope="org")]
         """
-        return await self._transport.send(samplers.list_(scope=scope, team_id=await self._team_id(team_id)))
+        listed = await self._transport.send(samplers.list_(scope=scope, team_id=await self._team_id(team_id)))
+        return alive_only(listed, "samplers", alive=alive)
 
-    async def frame(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
+    async def frame(self, *, scope: str | None = None, team_id: str | None = None, alive: bool = False) -> pd.DataFrame:
         """List samplers as a DataFrame (``GET /v1/loops/samplers``).
 
         Parameters
         ----------
-        scope, team_id : str, optional
+        scope, team_id, alive
             As in `list`.
 
         Returns
@@ -61,7 +66,8 @@ class AsyncSamplers(AsyncResource):
         --------
         >>> df = await loops.samplers.frame()
         """
-        return await self._frame(samplers.list_(scope=scope, team_id=await self._team_id(team_id)), "samplers")
+        frame = await self._frame(samplers.list_(scope=scope, team_id=await self._team_id(team_id)), "samplers")
+        return alive_rows(frame, "samplers") if alive else frame
 
     async def get(self, sampler_id: str) -> Sampler:
         """Fetch a sampler (``GET /v1/loops/samplers/{sampler_id}``).
