@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from loops_nb.charts.series import Axis
     from loops_nb.client.config import HasConfig
     from loops_nb.panels import CurvesPanel
+    from loops_nb.tracking.bands import BandKind
 
 #: In place of a kind in the frame of `LoopsAccessor.timeline`, which is displayed like a listing.
 TIMELINE = "timeline"
@@ -535,7 +536,18 @@ class LoopsAccessor:
         with ExperimentStore() as store:
             return with_metrics(self._frame, store, kind=kind, at=at or can[0], keys=keys)
 
-    def curves(self, key: str = "", *, axis: Axis = "step", smoothing: float = 0.0) -> CurvesPanel:
+    def curves(
+        self,
+        key: str = "",
+        *,
+        axis: Axis = "step",
+        smoothing: float = 0.0,
+        group_by: str | Sequence[str] | None = None,
+        band: BandKind = "std",
+        baseline: str | None = None,
+        against: Literal["difference", "ratio"] = "difference",
+        color_by: str | None = None,
+    ) -> CurvesPanel:
         """Show the training curves of exactly these experiments or runs in a live panel; no request is made.
 
         Parameters
@@ -546,11 +558,22 @@ class LoopsAccessor:
             What x is: ``elapsed`` is the time since an experiment began.
         smoothing : float, default 0.0
             Weight of the exponential moving average, from 0 (none) to 0.999.
+        group_by : str or sequence of str, optional
+            Draw the mean of groups with a band: by a parameter, several, ``tag``, ``project``, ``name`` or
+            ``seedless``, the name without its seed.
+        band : {"std", "minmax", "quartiles"}, default "std"
+            The band of a group.
+        baseline : str, optional
+            Draw differences to this experiment (name, id or run) or group (its label).
+        against : {"difference", "ratio"}, default "difference"
+            How lines are compared with the baseline.
+        color_by : str, optional
+            Color the lines by a parameter.
 
         Returns
         -------
         CurvesPanel
-            Shows itself as the last value of a cell.  ``plot.curves`` draws groups of them, and a file.
+            Shows itself as the last value of a cell.  ``plot.curves`` draws a picture, and a file.
 
         Raises
         ------
@@ -561,7 +584,7 @@ class LoopsAccessor:
         Examples
         --------
         >>> df = loops.metrics.experiments(where="lr < 1e-3")
-        >>> df.loops.curves("eval/loss")
+        >>> df.loops.curves("eval/loss", group_by="seedless", color_by="lr")
         """
         self._only("curves", "experiments", "runs")
         ids = self._frame[self._needs("id", "curves")].dropna().tolist()
@@ -569,7 +592,17 @@ class LoopsAccessor:
             raise InvalidArgumentError(f"There are no {self.kind} in this DataFrame: it has no rows.", argument="df")
         from loops_nb.panels import CurvesPanel  # widgets take 40 ms to import
 
-        return CurvesPanel(list(dict.fromkeys(ids)), key=key, axis=axis, smoothing=smoothing)
+        return CurvesPanel(
+            list(dict.fromkeys(ids)),
+            key=key,
+            axis=axis,
+            smoothing=smoothing,
+            group_by=group_by,
+            band=band,
+            baseline=baseline,
+            against=against,
+            color_by=color_by,
+        )
 
     def sweep(self, metric: str = "loss", *, mode: str | None = None, at: str = "best") -> pd.DataFrame:
         """Return which parameters of these experiments mattered for a metric; no request is made.

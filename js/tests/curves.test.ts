@@ -85,6 +85,7 @@ const METADATA: CurvesMetadata = {
     tags: [],
     began: 1_700_000_000_000,
     last_at: null,
+    color: "",
   })),
   keys: ["loss", "accuracy"],
   marks: [
@@ -109,6 +110,8 @@ const METADATA: CurvesMetadata = {
   missing: [],
   waiting: "",
   is_named: false,
+  color_by: "",
+  colors: [],
 };
 const HEALTH: Health = { state: "live", looked_at: null, every: 0, since: null, next_at: null, reason: "", hint: "" };
 const SLOW = [3, 2.5, 2, 1.5, 1.2, 1.1, 1, 1, 1];
@@ -245,6 +248,7 @@ function snapshot(more: Partial<CurvesSnapshot> = {}): CurvesSnapshot {
     metadata: METADATA,
     chart: curve([SLOW, FAST]),
     seq: 3,
+    spec: SPEC,
     enlarged: "loss",
     health: { ...HEALTH, state: "live", reason: "" },
     ...more,
@@ -818,7 +822,7 @@ describe("all metrics", () => {
     // A view that is opened again has its charts before the kernel answers.
     kernel.showAgain();
     await vi.waitFor(() => expect(kernel.all(".chart[data-lines='0 1']")).toHaveLength(KEYS.length));
-    expect(kernel.asked.length).toBeGreaterThan(KEYS.length);
+    await vi.waitFor(() => expect(kernel.asked.length).toBeGreaterThan(KEYS.length));
   });
 
   it("are drawn in several frames if they are many, the newest state of each", async () => {
@@ -931,7 +935,7 @@ describe("all metrics", () => {
     await choose("Band", "minmax");
     const times = await choose("Baseline", "ex-1");
     expect(kernel.asked.at(-1)).toMatchObject({ spec: { group_by: "lr", band: "minmax", baseline: "ex-1", against: "difference" } });
-    const compared = [{ id: "group:a", label: "lr=1: mean of 2", style: 0, members: ["ex-0", "ex-1"] }];
+    const compared = [{ id: "group:a", label: "lr=1: mean of 2", style: 0, members: ["ex-0", "ex-1"], color: "" }];
     const band = (by: number) => packed(SLOW.map((value) => value + by));
     for (const { stream, spec } of kernel.asked.slice(times)) {
       const chart = curve([SLOW], { spec, compared, notes: ["Values minus those of the baseline."] });
@@ -950,6 +954,19 @@ describe("all metrics", () => {
     const [x, y] = [canvas.width / 2, canvas.height / 2];
     const near = context?.getImageData(x, y - 30, 1, 60).data ?? [];
     expect([...near].filter((value, i) => i % 4 === 3 && value > 20 && value < 90).length).toBeGreaterThan(20);
+  });
+
+  it("open grouped and coloured by a parameter, also before anything is recorded", async () => {
+    const spec = { ...SPEC, key: "", group_by: "lr,rank", band: "quartiles" } as const;
+    const runs = METADATA.runs.map((run) => ({ ...run, color: "#275bd2" }));
+    const metadata = { ...METADATA, runs, keys: KEYS, color_by: "lr", colors: [["#275bd2", "0.001"]] as [string, string][] };
+    const kernel = new Kernel(snapshot({ enlarged: "", chart: null, spec, metadata }));
+    await vi.waitFor(() => expect(kernel.asked.length).toBeGreaterThanOrEqual(KEYS.length));
+    expect(kernel.asked.at(-1)).toMatchObject({ spec: { group_by: "lr,rank", band: "quartiles" } });
+    const select = kernel.all("label").find(({ textContent }) => textContent?.startsWith("Group by"));
+    expect(select?.querySelector("select")?.value).toBe("lr,rank");
+    expect(kernel.one("[data-colours]").textContent).toBe("Color is lr:  0.001");
+    expect(kernel.all<HTMLElement>(".swatch").map(({ style }) => style.getPropertyValue("--tone"))).toContain("#275bd2");
   });
 
   it("are saved as a picture with the names of charts and experiments", async () => {

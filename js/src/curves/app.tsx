@@ -94,6 +94,7 @@ export function App({ session, view }: { session: CurvesSession; view: string })
         />
       )}
       <ShownCount metadata={metadata} />
+      <ColorLegend metadata={metadata} />
       {isEnlarged ? (
         <Enlarged {...shared} chart={chart} message={message} />
       ) : (
@@ -263,6 +264,22 @@ function ShownCount({ metadata }: { metadata: CurvesMetadata }) {
           To see others, name them: <code>%loops curves "name"</code>
         </>
       )}
+    </p>
+  );
+}
+
+/** What the colours of the lines say, where a parameter gives them. */
+function ColorLegend({ metadata: { color_by: name, colors = [] } }: { metadata: CurvesMetadata }) {
+  if (!name) return null;
+  return (
+    <p class="soft colours" data-colours={name}>
+      Color is {name}:
+      {colors.map(([color, label]) => (
+        <span key={label}>
+          {" "}
+          <i style={`background:${color}`} /> {label}
+        </span>
+      ))}
     </p>
   );
 }

@@ -157,11 +157,10 @@ export function foregroundOf(line: Line): Points {
 /** What a chart shows in place of the experiments, where its lines are those of groups, or against a baseline. */
 export function metadataOf(chart: Chart | null, metadata: CurvesMetadata): CurvesMetadata {
   if (!chart?.compared) return metadata;
-  const runs = chart.compared.map(({ id, label, style }) => ({
-    id,
+  const runs = chart.compared.map(({ members: _, label, ...more }) => ({
+    ...more,
     name: label,
     label,
-    style,
     run_id: null,
     tags: [],
     began: 0,

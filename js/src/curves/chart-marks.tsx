@@ -81,5 +81,5 @@ function placeMark(mark: CurveMark, { runs }: CurvesMetadata, lines: readonly Li
   const position = `${positionText(axis, at)}${value === undefined ? "" : `, ${exact(value)}`}`;
   const label = `${what} of ${run.name} at ${position}: ${mark.name}. Copy its ${mark.uri ? "URI" : "text"}`;
   const shape = mark.kind === "note" ? NOTE : DIAMOND;
-  return { mark, shape, colour: lineStyle(run.style).colour, x: area.x(at), y: area.y(shown), label };
+  return { mark, shape, colour: lineStyle(run).colour, x: area.x(at), y: area.y(shown), label };
 }

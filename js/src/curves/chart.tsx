@@ -104,7 +104,7 @@ function useContent({ metadata, chart, lines, settings, width, highlighted, isSm
   const bounds = useMemo(() => valueBounds(lines, low, high, isLog, isCut), [lines, low, high, isLog, isCut]);
   const { runs } = metadata;
   const drawn = useMemo(
-    () => lines.map((line) => ({ line, style: lineStyle(runs[line.run]?.style ?? 0), name: runs[line.run]?.name ?? "" })),
+    () => lines.map((line) => ({ line, style: lineStyle(runs[line.run] ?? { style: 0 }), name: runs[line.run]?.name ?? "" })),
     [lines, runs],
   );
   return {

@@ -13,6 +13,7 @@ export interface CurveRun {
   tags: string[];
   began: number;
   last_at: number | null;
+  color: string;
 }
 
 export interface CurveMark {
@@ -45,6 +46,8 @@ export interface CurvesMetadata {
   missing: string[];
   waiting: string;
   is_named: boolean;
+  color_by: string;
+  colors: [string, string][];
 }
 
 export interface ChartSpec {
@@ -95,6 +98,7 @@ export interface ComparedName {
   label: string;
   style: number;
   members: string[];
+  color: string;
 }
 
 export interface ChartData {
@@ -119,6 +123,7 @@ export interface CurvesSnapshot {
   chart: ChartData | null;
   seq: number;
   health: Health;
+  spec: ChartSpec;
   enlarged: string;
 }
 

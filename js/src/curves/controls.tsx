@@ -115,6 +115,8 @@ function CompareControls({ settings: { spec }, change, metadata: { runs, params 
     </label>
   );
   const groups = [["", "no groups"], ["seedless", "name without seed"], ["tag", "tag"], ...params.map(({ name }) => [name, name])];
+  // A panel may open with several parameters, or one that is the same everywhere.
+  if (!groups.some(([value]) => value === spec.group_by)) groups.push([spec.group_by, spec.group_by]);
   const bases = [["", "none"], ...runs.map(({ id, name }) => [id, name])];
   return (
     <span class="tools together">

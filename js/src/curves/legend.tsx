@@ -95,7 +95,7 @@ function RunButton({ run, isHidden, onToggle, onHighlight }: Pick<RowProps, "run
       onFocus={() => onHighlight(run.id)}
       onBlur={() => onHighlight(null)}
     >
-      <Swatch style={lineStyle(run.style)} />
+      <Swatch style={lineStyle(run)} />
       {run.name}
     </button>
   );

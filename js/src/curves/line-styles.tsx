@@ -21,9 +21,10 @@ export interface LineStyle {
   readonly dash: string;
 }
 
-export function lineStyle(index: number): LineStyle {
-  const pick = (from: readonly string[]) => from[index % from.length] as string;
-  return { colour: pick(COLOURS), shape: pick(SHAPES), dash: pick(DASHES) };
+/** That of an experiment or a group; a parameter may colour it. */
+export function lineStyle({ style, color }: { style: number; color?: string | undefined }): LineStyle {
+  const pick = (from: readonly string[]) => from[style % from.length] as string;
+  return { colour: color || pick(COLOURS), shape: pick(SHAPES), dash: pick(DASHES) };
 }
 
 /** The custom properties of an element that is drawn in a style. */

@@ -20,7 +20,7 @@ export function ParamTable({ metadata }: { metadata: CurvesMetadata }) {
               <th scope="col">Parameter</th>
               {runs.map((run) => (
                 <th key={run.id} scope="col">
-                  <Swatch style={lineStyle(run.style)} /> {run.name}
+                  <Swatch style={lineStyle(run)} /> {run.name}
                 </th>
               ))}
             </tr>

@@ -43,12 +43,12 @@ export function pictureOf(panel: Element, title: string, runs: readonly Named[])
   context.font = `600 ${font}`;
   context.fillText(title, 0, ROW - 5, width);
   context.font = font;
-  runs.forEach(({ name, style }, i) => {
+  runs.forEach((run, i) => {
     const place = places[i] as { x: number; y: number };
-    context.fillStyle = lineStyle(style).colour;
+    context.fillStyle = lineStyle(run).colour;
     context.fillRect(place.x, ROW + GAP + place.y + 6, 12, 3);
     context.fillStyle = color;
-    context.fillText(name, place.x + 16, ROW + GAP + place.y + 12);
+    context.fillText(run.name, place.x + 16, ROW + GAP + place.y + 12);
   });
   charts.forEach((chart, i) => {
     const box = boxes[i] as DOMRect;

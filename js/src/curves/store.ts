@@ -45,6 +45,8 @@ const NO_METADATA: CurvesMetadata = {
   missing: [],
   waiting: "",
   is_named: false,
+  color_by: "",
+  colors: [],
 };
 
 export class CurvesStore implements Store<CurvesToPage> {
@@ -60,6 +62,8 @@ export class CurvesStore implements Store<CurvesToPage> {
   readonly #found = new Map<string, FoundKeys>();
   /** What a new view starts with. */
   #initial: { chart: Chart | null; seq: number } = { chart: null, seq: -1 };
+  /** What a new view plots before there is a chart. */
+  #spec: ChartSpec | null = null;
   /** The key of the one chart that a new view shows; empty for all metrics side by side. */
   enlarged = "";
 
@@ -68,7 +72,7 @@ export class CurvesStore implements Store<CurvesToPage> {
   }
 
   get initialSpec(): ChartSpec | null {
-    return this.#initial.chart?.spec ?? null;
+    return this.#initial.chart?.spec ?? this.#spec;
   }
 
   chart(stream: string): Chart | null {
@@ -151,7 +155,8 @@ export class CurvesStore implements Store<CurvesToPage> {
     }
   }
 
-  #onSnapshot({ title, line, metadata, health, chart, seq, enlarged }: CurvesSnapshot): Applied {
+  #onSnapshot({ title, line, metadata, health, chart, seq, spec, enlarged }: CurvesSnapshot): Applied {
+    this.#spec = spec ?? null;
     Object.assign(this, { title, line, metadata, health, enlarged: enlarged ?? "" });
     this.#initial = { chart: chart && decodeChart(chart), seq };
     return { whole: [ALL_VIEWS] };

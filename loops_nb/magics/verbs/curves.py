@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import InvalidArgumentError, LoopsError, TrackingError
 from loops_nb.magics.arguments import age_or_time
@@ -28,13 +28,19 @@ AGAINST = ("difference", "ratio")
 
 
 def show(
-    context: MagicContext, runs: Sequence[str], *, key: str = "", axis: str = "step", smoothing: float = 0.0
+    context: MagicContext,
+    runs: Sequence[str],
+    *,
+    key: str = "",
+    axis: str = "step",
+    smoothing: float = 0.0,
+    **groups: Any,
 ) -> CurvesPanel | None:
     """Show a panel of curves at once in a notebook; print a summary elsewhere."""
     from loops_nb.panels import CurvesPanel  # widgets take 40 ms to import
     from loops_nb.panels.cells import is_notebook
 
-    panel = CurvesPanel(list(dict.fromkeys(runs)) or None, key=key, axis=axis, smoothing=smoothing)  # type: ignore[arg-type]
+    panel = CurvesPanel(list(dict.fromkeys(runs)) or None, key=key, axis=axis, smoothing=smoothing, **groups)  # type: ignore[arg-type]
     if is_notebook():
         # At once, not as the cell's result: the line often comes before a training loop.
         panel.show()
@@ -58,15 +64,18 @@ def are_recorded(words: Sequence[str]) -> bool:
     return all(word in known for word in words)
 
 
-def _refuse_unknown(context: MagicContext, words: Sequence[str], key: str | None) -> None:
+def _refuse_unknown(context: MagicContext, words: Sequence[str], key: str | None, values: Values) -> None:
     """Raise for a name that is neither recorded nor a run of the service: a panel would wait for it for ever.
+
+    So for a metric, and for a parameter to group or to color by.
 
     If nothing at all is recorded, any name is accepted as one that will be.
     """
     from loops_nb.charts.number_format import nothing_recorded  # numpy
     from loops_nb.panels.curves.metric_keys import in_order
-    from loops_nb.panels.curves.model import MOST_NEWEST
+    from loops_nb.panels.curves.model import MOST_NAMED, MOST_NEWEST
     from loops_nb.tracking import ExperimentStore  # sqlite
+    from loops_nb.tracking.groups import group_experiments, parameter_values
 
     with ExperimentStore(read_only=True) as store:
         rows = sorted(store.experiments(archived=True), key=lambda row: (row.created_at, row.id), reverse=True)
@@ -74,11 +83,15 @@ def _refuse_unknown(context: MagicContext, words: Sequence[str], key: str | None
         unknown = [word for word in words if word not in known and not _is_run(context, word)] if rows else []
         if unknown:
             raise _refused(nothing_recorded(unknown, known), "runs", did_you_mean(unknown[0], known))
-        if key is None:
-            return
         shown_rows = [row for row in rows if {row.name, row.run_id, row.id} & set(words)]
         if not words:
-            shown_rows = [row for row in rows if not row.archived][:MOST_NEWEST]
+            shown_rows = [row for row in rows if not row.archived][: MOST_NAMED if values.group_by else MOST_NEWEST]
+        if shown_rows and values.group_by:
+            group_experiments(shown_rows, values.group_by)
+        if shown_rows and values.color_by:
+            parameter_values(shown_rows, values.color_by)
+        if key is None:
+            return
         keys = in_order(one.key for row in shown_rows for one in store.keys(row.id))
     if keys and key not in keys:
         raise _refused(nothing_recorded([key], keys), "key", did_you_mean(key, keys))
@@ -142,9 +155,20 @@ def _run(context: MagicContext, values: Values) -> CurvesPanel | Plot | None:
         return _picture(context, values, runs)
     key = values.keys[0] if values.keys else None
     if not values.wait:
-        _refuse_unknown(context, runs, key)
+        _refuse_unknown(context, runs, key, values)
     _report_missing_metrics(context, runs)
-    return show(context, runs, key=key or "", axis=values.axis, smoothing=values.smoothing)
+    return show(
+        context,
+        runs,
+        key=key or "",
+        axis=values.axis,
+        smoothing=values.smoothing,
+        group_by=values.group_by,
+        band=values.band or "std",
+        baseline=values.baseline,
+        against=values.against or "difference",
+        color_by=values.color_by,
+    )
 
 
 def _picture_options(values: Values) -> list[str]:
@@ -155,6 +179,7 @@ def _picture_options(values: Values) -> list[str]:
     InvalidArgumentError
         If one needs another one, or ``--wait`` is given beside them.
     """
+    from loops_nb.panels.cells import is_notebook
     from loops_nb.tracking.metrics import is_pattern  # sqlite
 
     if values.band and not values.group_by:
@@ -167,13 +192,13 @@ def _picture_options(values: Values) -> list[str]:
         )
     several = len(values.keys or ()) > 1 or any(is_pattern(key) for key in values.keys or ())
     asked = {
-        "--group-by": values.group_by,
-        "--baseline": values.baseline,
-        "--color-by": values.color_by,
         "--save": values.save,
         "--static": values.static,
         "several --metric": several,
     }
+    if not is_notebook():
+        # No panel is live there, and its text knows no groups.
+        asked |= {"--group-by": values.group_by, "--baseline": values.baseline, "--color-by": values.color_by}
     found = [name for name, value in asked.items() if value]
     if found and values.wait:
         raise InvalidArgumentError(
@@ -329,10 +354,11 @@ VERB = Verb(
     notes="The panel is shown at once, so the line can be the first of a cell that trains. Metrics are recorded by"
     " loops_nb.track(training_client) or loops_nb.experiment(...). Checkpoints are marked on the curves; a click "
     "copies the URI. A static picture is saved with the notebook; p = %loops curves returns the panel, "
-    "p.picture.save('curves.svg') saves the picture. With --group-by, --baseline, --color-by, --save, --static or "
-    "several metrics the line draws a picture of what is recorded now (all experiments unless some are chosen, each "
-    "metric in axes of its own): p = %loops curves ... returns it, with p.table, p.data and p.save('curves.pdf'). "
-    "The live panel groups and compares, too, by its controls.",
+    "p.picture.save('curves.svg') saves the picture. With --group-by, --baseline or --color-by the panel opens "
+    "grouped, compared or colored, with groups of all experiments unless some are chosen; its controls change that. "
+    "With --save, --static or several metrics the line draws a picture of what is recorded now (all experiments unless "
+    "some are chosen, each metric in axes of its own), as outside of notebooks: p = %loops curves ... returns it, with "
+    "p.table, p.data and p.save('curves.pdf').",
     examples=(
         "%loops curves",
         "%loops curves 'lr-*' --tag baseline",
@@ -340,5 +366,6 @@ VERB = Verb(
         "p = %loops curves lr-sweep --by tokens",
         '%loops curves --where "lora.rank == 16" --metric loss --group-by lr --color-by lr --save loss.pdf',
         "%loops curves 'sft-*' --group-by seedless --band quartiles --baseline sft-lr1e-4",
+        "%loops curves 'sft-*' --group-by lr --static",
     ),
 )

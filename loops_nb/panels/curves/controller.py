@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from loops_nb.errors import InvalidArgumentError
 from loops_nb.live import Health
 from loops_nb.panels.curves.messages import (
     ChartUpdate,
@@ -18,7 +19,7 @@ from loops_nb.panels.curves.messages import (
     SetChart,
     ShowNewest,
 )
-from loops_nb.panels.curves.model import MOST_BYTES, ClientView, CurveModel
+from loops_nb.panels.curves.model import MOST_BYTES, MOST_NEWEST, ClientView, CurveModel
 from loops_nb.panels.protocol import ALL_VIEWS, as_dict
 from loops_nb.panels.store_controller import StoreController
 
@@ -50,10 +51,19 @@ class CurvesController(StoreController[CurvesFromPage]):
         Sends a message to the pages.
     visibility : Visibility
         Which views are visible.
-    title, line : str
+    title : str or callable
+        As in `CurvesSnapshot`; or what makes it of the metadata that are read first.
+    line : str
         As in `CurvesSnapshot`.
     spec : ChartSpec
-        What a new view plots first.
+        What a new view plots first; its baseline may be a name.
+    newest, color_by
+        As of `CurveModel`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If there is no such baseline.
     """
 
     def __init__(
@@ -63,27 +73,46 @@ class CurvesController(StoreController[CurvesFromPage]):
         send: Callable[[dict[str, Any]], None],
         visibility: Visibility,
         *,
-        title: str,
+        title: str | Callable[[CurvesMetadata], str],
         line: str,
         spec: ChartSpec,
+        newest: int = MOST_NEWEST,
+        color_by: str = "",
     ) -> None:
         super().__init__(
             send,
             visibility,
             CurvesFromPage,
-            title=title,
+            title=title if isinstance(title, str) else "",
             line=line,
             thread_name="loops-nb-curves",
             reading="reading what was recorded",
         )
         self.first_spec: ChartSpec = spec
         self._source = source
-        self._model = CurveModel(source, wanted)
+        self._model = CurveModel(source, wanted, newest=newest, color_by=color_by)
         #: By the name of the stream.
         self._views: dict[str, ClientView] = {ALL_VIEWS: ClientView(spec)}
         #: Whether the store was read since the messages that are being handled came.
         self._is_fresh = False
         self._version: int | None = None
+        self.update()
+        if not isinstance(title, str):
+            self.title = title(self._model.metadata)
+        if spec.baseline and self._health.state == "live":
+            self._find_baseline(spec)
+
+    def _find_baseline(self, spec: ChartSpec) -> None:
+        found = self._model.baseline(spec.baseline, spec.group_by)
+        if found is None:
+            raise InvalidArgumentError(
+                f"The baseline {spec.baseline!r:.60} is neither a group here nor an experiment on this machine.",
+                argument="baseline",
+                hint="%loops experiments lists what is recorded.",
+            )
+        self.first_spec = msgspec.structs.replace(spec, baseline=found)
+        self._views[ALL_VIEWS] = ClientView(self.first_spec)
+        self._version = None
         self.update()
 
     # Called from any thread.
@@ -118,6 +147,7 @@ class CurvesController(StoreController[CurvesFromPage]):
                 chart=chart,
                 seq=view.seq,
                 health=self._health,
+                spec=self.first_spec,
                 enlarged=self.first_spec.key,
             )
 

@@ -39,6 +39,8 @@ class CurveRun(Struct, kw_only=True, frozen=True):
         What it was tagged with.
     began, last_at : float
         Epoch milliseconds of its beginning and of its newest point.
+    color : str, default ""
+        Its color by a parameter, as ``#rrggbb``; empty for that of its style.
     """
 
     id: str
@@ -49,6 +51,7 @@ class CurveRun(Struct, kw_only=True, frozen=True):
     tags: list[str]
     began: float
     last_at: float | None
+    color: str = ""
 
 
 class CurveMark(Struct, kw_only=True, frozen=True):
@@ -110,6 +113,10 @@ class CurvesMetadata(Struct, kw_only=True, frozen=True):
         What is missing, and what exists instead, in words.
     is_named : bool
         Whether the experiments were named; otherwise they are the newest.
+    color_by : str
+        The parameter that colors the lines; empty if none does.
+    colors : list of tuple
+        The legend of these colors: each as ``#rrggbb``, with its value.
     """
 
     runs: list[CurveRun]
@@ -125,6 +132,8 @@ class CurvesMetadata(Struct, kw_only=True, frozen=True):
     missing: list[str] = field(default_factory=list)
     waiting: str = ""
     is_named: bool = False
+    color_by: str = ""
+    colors: list[tuple[str, str]] = field(default_factory=list)
 
 
 class ChartSpec(Struct, kw_only=True, frozen=True):
@@ -239,12 +248,15 @@ class ComparedName(Struct, kw_only=True, frozen=True):
         Index of its line style.
     members : list of str
         Ids of its experiments.
+    color : str, default ""
+        Its color by a parameter; empty for that of its style.
     """
 
     id: str
     label: str
     style: int
     members: list[str]
+    color: str = ""
 
 
 class ChartData(Struct, kw_only=True):
@@ -301,6 +313,8 @@ class CurvesSnapshot(Struct, kw_only=True, tag_field="type", tag="snapshot"):
         Sequence number of the chart in the stream `ALL_VIEWS`.
     health : Health
         ``live``; ``failing`` while the store cannot be read; ``over`` after the panel was closed.
+    spec : ChartSpec
+        What a new view plots, also before there is a chart.
     enlarged : str, default ""
         The key of the one chart that a new view shows; empty for all metrics side by side.
     """
@@ -312,6 +326,7 @@ class CurvesSnapshot(Struct, kw_only=True, tag_field="type", tag="snapshot"):
     chart: ChartData | None
     seq: int
     health: Health
+    spec: ChartSpec
     enlarged: str = ""
 
 

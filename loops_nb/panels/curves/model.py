@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,9 +15,11 @@ from loops_nb.charts.downsample import downsample
 from loops_nb.charts.ema import MAX_WEIGHT
 from loops_nb.charts.floats import ignore_float_errors
 from loops_nb.charts.history_cache import HISTORIES
-from loops_nb.charts.number_format import nothing_recorded
+from loops_nb.charts.number_format import nothing_recorded, number
 from loops_nb.charts.param_diff import compare_params
+from loops_nb.charts.parameter_colors import MISSING_COLOR, parameter_colors
 from loops_nb.charts.series import AXES, MetricHistory, span_of
+from loops_nb.errors import InvalidArgumentError
 from loops_nb.panels.curves.best import both_bests
 from loops_nb.panels.curves.comparison import compared_lines, is_compared
 from loops_nb.panels.curves.messages import (
@@ -34,6 +37,7 @@ from loops_nb.panels.curves.messages import (
 from loops_nb.panels.curves.metric_keys import first_of, found_in, in_order
 from loops_nb.tracking import without_archived
 from loops_nb.tracking.bands import MOST_PLACES
+from loops_nb.tracking.groups import group_experiments, parameter_values
 from loops_nb.tracking.metric_mode import infer_mode
 
 if TYPE_CHECKING:
@@ -56,6 +60,8 @@ _FEWEST_BYTES_A_LINE = 800
 MOST_UNPLOTTED = 5_000_000
 #: Experiments that are drawn, when they are named and when they are not.
 MOST_NAMED, MOST_NEWEST = 1000, 8
+#: Values of a parameter in the legend of colors.
+_MOST_COLORS = 12
 #: A hundred of these would hide the curves.
 MOST_MARKS = 60
 _FEWEST_COLUMNS, _MOST_COLUMNS = 50, 4000
@@ -139,14 +145,29 @@ class CurveModel:
         Where they are stored.
     wanted
         Ids of experiments or of runs, or names; None for the newest.
+    newest
+        How many of the newest.
+    color_by
+        A parameter that colors the lines; empty: none does.
     """
 
-    def __init__(self, source: MetricSource, wanted: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        source: MetricSource,
+        wanted: Sequence[str] | None,
+        *,
+        newest: int = MOST_NEWEST,
+        color_by: str = "",
+    ) -> None:
         self.metadata: CurvesMetadata = CurvesMetadata(runs=[], keys=[], marks=[], params=[])
         #: Checkpoints that the service lists.
         self.listed: Sequence[ListedCheckpoint] = ()
-        self._source = source
+        self.source: MetricSource = source
         self._wanted = None if wanted is None else list(dict.fromkeys(wanted))
+        self._most_newest = newest
+        self._color_by = color_by
+        #: By the experiment's id.
+        self._colors: dict[str, str] = {}
         #: Ids of the newest experiments, as they were chosen; and whether there were none when the panel was opened.
         self._pinned: list[str] = []
         self._opened_empty: bool | None = None
@@ -174,18 +195,19 @@ class CurveModel:
         self._by_id = {row.id: row for row in rows}
         for row in rows:
             self._styles.setdefault(row.id, len(self._styles))
-        keys_of = {row.id: self._source.keys(row.id) for row in rows}
+        keys_of = {row.id: self.source.keys(row.id) for row in rows}
         self._counts = {run: {str(one.key): int(one.count) for one in found} for run, found in keys_of.items()}
-        store = self._source.identity
+        store = self.source.identity
         if store is not None:
             self._shared_as = {(run, str(one.key)): (store, run, one.seq) for run, of in keys_of.items() for one in of}
         self._keys = in_order(key for counts in self._counts.values() for key in counts)
         keys, more_keys = first_of(self._keys)
         names = Counter(_name(row) for row in rows)
-        self._recorded = [(mark, row.id) for row in rows for mark in self._source.marks(row.id)]
+        self._recorded = [(mark, row.id) for row in rows for mark in self.source.marks(row.id)]
         marks, more_marks = self._marks()
         params = compare_params([row.params or {} for row in rows])
         known = self.names() if missing else []
+        legend = self._color()
         head = CurvesMetadata(
             runs=[self._run(row, is_one_of_many=names[_name(row)] > 1) for row in rows],
             keys=keys,
@@ -200,10 +222,62 @@ class CurveModel:
             missing=missing,
             waiting=nothing_recorded(missing, known) if missing and known else "",
             is_named=self._wanted is not None,
+            color_by=self._color_by if legend else "",
+            colors=legend,
         )
         is_other = bool(_without_times(head) != _without_times(self.metadata))
         self.metadata = head
         return is_other
+
+    def baseline(self, name: str, group_by: str) -> str | None:
+        """Return the id of the experiment of a baseline, which is shown from the next reading on.
+
+        Parameters
+        ----------
+        name
+            Label of a group, or name, id or run of an experiment.
+        group_by
+            What experiments are grouped by; empty if they are not.
+        """
+        if group_by:
+            with suppress(InvalidArgumentError):
+                for group in group_experiments(self._rows, group_by).groups:
+                    if group.label == name:
+                        return group.ids[0]
+        rows = list(self.source.experiments(archived=True))
+        found = [row for row in rows if row.id == name] or [row for row in rows if name in (row.run_id, row.name)]
+        shown = [row.id for row in found if row.id in self._by_id]
+        if shown or not found:
+            return shown[-1] if shown else None
+        newest: str = max(without_archived(found), key=_age).id
+        if self._wanted is None:
+            self._pinned.append(newest)
+        else:
+            self._wanted.append(newest)
+        return newest
+
+    def _color(self) -> list[tuple[str, str]]:
+        """Color the experiments by a parameter, and return the legend."""
+        self._colors = {}
+        if not self._color_by or not self._rows:
+            return []
+        try:
+            values = parameter_values(self._rows, self._color_by)
+        except InvalidArgumentError:
+            # The first experiment that has it may be still to come.
+            return []
+        scale = parameter_colors(values)
+        self._colors = {row.id: color for row, color in zip(self._rows, scale.colors, strict=True)}
+        is_scale = scale.kind != "categories"
+        # Along a scale a value needs no digits that a color cannot tell.
+        legend = [
+            (tick.color, number(float(tick.label)) if is_scale else tick.label) for tick in scale.ticks[:_MOST_COLORS]
+        ]
+        return [*legend, (MISSING_COLOR, "none")] if scale.has_missing else legend
+
+    def _color_of(self, members: Sequence[str]) -> str:
+        found = {self._colors.get(one, "") for one in members}
+        return found.pop() if len(found) == 1 else MISSING_COLOR
 
     def place_marks(self) -> bool:
         """Locate checkpoints and notes again, and return whether any has moved."""
@@ -236,7 +310,7 @@ class CurveModel:
 
     def names(self) -> list[str]:
         """Return what people can ask for, the newest first: names, and runs that something was recorded of."""
-        rows = sorted(self._source.experiments(archived=False), key=_age, reverse=True)
+        rows = sorted(self.source.experiments(archived=False), key=_age, reverse=True)
         return list(dict.fromkeys(name for row in rows for name in (row.name, row.run_id) if name))
 
     def history(self, run: str, key: str) -> MetricHistory:
@@ -246,7 +320,7 @@ class CurveModel:
         found = of_run.get(key)
         if found is not None:
             if count != len(found):
-                found.extend(self._source.series(run, key, after=found.mark))
+                found.extend(self.source.series(run, key, after=found.mark))
             return found
         shared = self._shared_as.get((run, key)) if count else None
         found = None if shared is None else HISTORIES.get(shared)
@@ -254,14 +328,14 @@ class CurveModel:
             found = MetricHistory(int(self._by_id[run].created_at))
         of_run[key] = found
         if count != len(found):
-            found.extend(self._source.series(run, key, after=found.mark))
+            found.extend(self.source.series(run, key, after=found.mark))
         if shared is not None:
             HISTORIES.put(shared, found)
         return found
 
     def series(self, run: str, key: str) -> SeriesLike | None:
         """Return all points of a key as they are stored; None if the experiment has none."""
-        return self._source.series(run, key) if self._counts[run].get(key) else None
+        return self.source.series(run, key) if self._counts[run].get(key) else None
 
     def keep_only(self, keys: Iterable[str]) -> None:
         """Forget the points of experiments that are gone, and of keys that no view plots, beyond those plotted last."""
@@ -361,7 +435,16 @@ class CurveModel:
             lines=[_compared_line(place, one, view.origin, places) for place, one in enumerate(found)],
             unknown=len(rows) - len({run for one in found for run in one.members}) if not spans else 0,
             mode=infer_mode(spec.key) if not spec.baseline else None,
-            compared=[ComparedName(id=one.id, label=one.label, style=one.style, members=one.members) for one in found],
+            compared=[
+                ComparedName(
+                    id=one.id,
+                    label=one.label,
+                    style=one.style,
+                    members=one.members,
+                    color=self._color_of(one.members),
+                )
+                for one in found
+            ],
             notes=notes,
         )
 
@@ -407,7 +490,7 @@ class CurveModel:
         """Return experiments, oldest first, how many are beyond them, how many are newer, and which were not found."""
         if self._wanted is None:
             return *self._newest(), []
-        rows = list(self._source.experiments(archived=True))
+        rows = list(self.source.experiments(archived=True))
         found: dict[str, Any] = {}
         missing = []
         for word in self._wanted:
@@ -421,7 +504,7 @@ class CurveModel:
 
     def _newest(self) -> tuple[list[Any], int, int]:
         """Return the experiments that were the newest when they were chosen: what is on the page stays there."""
-        everything = sorted(self._source.experiments(archived=True), key=_age)
+        everything = sorted(self.source.experiments(archived=True), key=_age)
         rows = [row for row in everything if not row.archived]
         if self._opened_empty is None:
             self._opened_empty = not rows
@@ -429,10 +512,10 @@ class CurveModel:
         self._pinned = [one for one in self._pinned if one in there]
         fresh = [row.id for row in rows if row.id not in self._pinned]
         if not self._pinned:
-            self._pinned = fresh[-MOST_NEWEST:]
+            self._pinned = fresh[-self._most_newest :]
         elif self._opened_empty:
             # Opened before anything was recorded, it takes in what comes as long as nothing has to go for it.
-            self._pinned += fresh[: MOST_NEWEST - len(self._pinned)]
+            self._pinned += fresh[: self._most_newest - len(self._pinned)]
         chosen = [row for row in everything if row.id in self._pinned]
         others = [row for row in rows if row.id not in self._pinned]
         newer = sum(_age(row) > _age(chosen[-1]) for row in others)
@@ -449,6 +532,7 @@ class CurveModel:
             tags=[*(row.tags or ()), *(["archived"] if row.archived else ())],
             began=float(row.created_at),
             last_at=None if row.last_at is None else float(row.last_at),
+            color=self._colors.get(row.id, ""),
         )
 
     def _marks(self) -> tuple[list[CurveMark], int]:

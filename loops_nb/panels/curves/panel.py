@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -12,9 +12,11 @@ from loops_nb.errors import InvalidArgumentError
 from loops_nb.panels.bundle import page_code
 from loops_nb.panels.curves.controller import CurvesController
 from loops_nb.panels.curves.messages import ChartSpec
-from loops_nb.panels.curves.report import plot_of, report_of, text_report_of
+from loops_nb.panels.curves.model import MOST_NAMED, MOST_NEWEST
+from loops_nb.panels.curves.report import grid_of, plot_of, report_of, text_report_of
 from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
 from loops_nb.render.formatting import many
+from loops_nb.tracking.metrics import is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
     from loops_nb.charts import Plot
     from loops_nb.charts.metric_source import MetricSource
     from loops_nb.charts.series import Axis
-    from loops_nb.panels.curves.messages import CurvesSnapshot
+    from loops_nb.panels.curves.messages import CurvesMetadata, CurvesSnapshot
     from loops_nb.panels.curves.model import ListedCheckpoint
     from loops_nb.panels.visibility import Visibility
     from loops_nb.tracking import ExperimentStore
+    from loops_nb.tracking.bands import BandKind
 
 
 _MOST_IN_TITLE = 4
@@ -51,6 +54,18 @@ class CurvesPanel(LiveWidget):
         Along what: ``step``, ``tokens``, ``elapsed`` (seconds since the experiment began) or ``clock``.
     smoothing
         How much of the former average stays at each value, from 0 (none) to 0.999.
+    group_by
+        Draw the mean of groups with a band: by a parameter, by several (``"lr,rank"`` or a list), or by ``tag``,
+        ``project``, ``name`` or ``seedless``, the name without its seed. Of all experiments, where none are named. The
+        panel can change this, the band and the baseline.
+    band
+        ``std`` (mean and standard deviation), ``minmax`` (mean, lowest to highest) or ``quartiles`` (with the median).
+    baseline
+        Draw differences to this one: name, id or run of an experiment, or label of a group such as ``lr=0.0001``.
+    against
+        ``difference``, or ``ratio`` to the baseline.
+    color_by
+        Color the lines by a parameter: a scale for numbers, else a color for each value.
     store
         Where the points are; None for the store that ``loops_nb`` writes to.
     inside
@@ -71,11 +86,17 @@ class CurvesPanel(LiveWidget):
         key: str = "",
         axis: Axis = "step",
         smoothing: float = 0.0,
+        group_by: str | Sequence[str] | None = None,
+        band: BandKind = "std",
+        baseline: str | None = None,
+        against: Literal["difference", "ratio"] = "difference",
+        color_by: str | None = None,
         store: MetricSource | None = None,
         inside: bool = False,
     ) -> None:
         wanted = _names(runs)
-        spec = _spec(key, axis, smoothing)
+        spec = _compared(_spec(key, axis, smoothing), group_by, band, baseline, against)
+        color = _text(color_by, "color_by")
         self._reported_seq: object = None
         self._own_store: ExperimentStore | None = None
         page = page_code("curves.js")
@@ -84,8 +105,23 @@ class CurvesPanel(LiveWidget):
             source = self._own_store = _store()
 
         def made(tell: Callable[[dict[str, Any]], None], visibility: Visibility) -> CurvesController:
-            line = "" if inside else " ".join(["%loops curves", *map(shlex.quote, wanted or ())])
-            return CurvesController(source, wanted, tell, visibility, title=_title(wanted), line=line, spec=spec)
+            line = (
+                ""
+                if inside
+                else " ".join(["%loops curves", *map(shlex.quote, [*(wanted or ()), *_options(spec, color)])])
+            )
+            newest = MOST_NAMED if spec.group_by else MOST_NEWEST
+            return CurvesController(
+                source,
+                wanted,
+                tell,
+                visibility,
+                title=lambda metadata: _title(wanted, metadata),
+                line=line,
+                spec=spec,
+                newest=newest,
+                color_by=color,
+            )
 
         super().__init__(made, page)
         self._controller.start()
@@ -113,13 +149,14 @@ class CurvesPanel(LiveWidget):
         self._controller.update()
         return self._controller.read(lambda model: plot_of(model, self._controller.first_spec))
 
-    def figure(self, key: str = "") -> Figure:
-        """Draw a metric of the shown experiments with matplotlib.
+    def figure(self, key: str | Sequence[str] = "") -> Figure:
+        """Draw metrics of the shown experiments with matplotlib, grouped and compared as the panel was opened.
 
         Parameters
         ----------
-        key : str, default ""
-            The metric; empty for the one that the panel opens with.
+        key : str or sequence of str, default ""
+            The metric; of several, or of a pattern (``eval/*``), each has axes of its own.  Empty for the one that the
+            panel opens with.
 
         Returns
         -------
@@ -134,9 +171,12 @@ class CurvesPanel(LiveWidget):
         Examples
         --------
         >>> panel.figure("eval/loss").savefig("eval-loss.pdf")
+        >>> panel.figure(["loss", "eval/*"]).savefig("all.pdf")
         """
         self._controller.update()
         spec = self._controller.first_spec
+        if not isinstance(key, str) or is_pattern(key):
+            return self._controller.read(lambda model: grid_of(model, spec, key)).figure
         spec = msgspec.structs.replace(spec, key=key) if key else spec
         return self._controller.read(lambda model: plot_of(model, spec)).figure
 
@@ -214,11 +254,14 @@ class CurvesPanel(LiveWidget):
             self._own_store.close()
 
 
-def _title(wanted: Sequence[str] | None) -> str:
+def _title(wanted: Sequence[str] | None, metadata: CurvesMetadata) -> str:
     if wanted is None:
         return "Curves"
-    # A pattern or a filter gives ids, a row of which says nothing; the legend has the names.
-    return f"Curves of {len(wanted)} experiments" if len(wanted) > _MOST_IN_TITLE else f"Curves of {', '.join(wanted)}"
+    if len(wanted) > _MOST_IN_TITLE:
+        return f"Curves of {len(wanted)} experiments"
+    # A pattern, a filter or a table gives ids, which say nothing.
+    label_of = {run.id: run.label for run in metadata.runs}
+    return f"Curves of {', '.join(dict.fromkeys(label_of.get(word, word) for word in wanted))}"
 
 
 def _names(runs: Any) -> list[str] | None:
@@ -245,6 +288,41 @@ def _spec(key: Any, axis: Any, smoothing: Any) -> ChartSpec:
     if not isinstance(smoothing, int | float) or not 0 <= smoothing <= MAX_WEIGHT:
         raise InvalidArgumentError(f"smoothing is from 0 to {MAX_WEIGHT}, not {smoothing!r}.", argument="smoothing")
     return ChartSpec(key=key, axis=axis, smoothing=float(smoothing))
+
+
+def _text(given: Any, name: str) -> str:
+    if given is not None and not isinstance(given, str):
+        raise InvalidArgumentError(f"{name} is a text, not {given!r:.40}.", argument=name)
+    return (given or "").strip()
+
+
+def _compared(spec: ChartSpec, group_by: Any, band: Any, baseline: Any, against: Any) -> ChartSpec:
+    from loops_nb.tracking.bands import band_kind  # numpy
+    from loops_nb.tracking.groups import group_names
+
+    if against not in ("difference", "ratio"):
+        raise InvalidArgumentError(f"against is difference or ratio, not {against!r:.40}.", argument="against")
+    return msgspec.structs.replace(
+        spec,
+        group_by=",".join(group_names(group_by)) if group_by else "",
+        band=band_kind(band),
+        baseline=_text(baseline, "baseline"),
+        against=against,
+    )
+
+
+def _options(spec: ChartSpec, color_by: str) -> list[str]:
+    """Return the options of the line that opens a panel with these groups."""
+    has_band = spec.group_by and spec.band != "std"
+    is_ratio = spec.baseline and spec.against == "ratio"
+    options = {
+        "--group-by": spec.group_by,
+        "--band": spec.band if has_band else "",
+        "--baseline": spec.baseline,
+        "--against": spec.against if is_ratio else "",
+        "--color-by": color_by,
+    }
+    return [word for option, value in options.items() if value for word in (option, value)]
 
 
 def _store() -> ExperimentStore:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 from loops_nb.charts.curves import CurvePoint, CurveSeries, curves
+from loops_nb.charts.ema import ExponentialMovingAverage
 from loops_nb.charts.number_format import nothing_recorded
+from loops_nb.errors import LoopsError
 from loops_nb.panels.curves.best import told_best
+from loops_nb.panels.curves.comparison import is_compared
 from loops_nb.panels.report.html import ONE_OF_TWO, REPORT_CLASS
 from loops_nb.render.formatting import MISSING, many
 from loops_nb.render.tables import Field, Table, as_text, page, rows_html, sentence
 from loops_nb.tracking.metric_mode import infer_mode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loops_nb.charts import Plot
     from loops_nb.charts.series import Axis
     from loops_nb.panels.curves.controller import CurvesController
     from loops_nb.panels.curves.messages import ChartSpec, CurveMark, CurveRun, CurvesMetadata
     from loops_nb.panels.curves.model import CurveModel
+    from loops_nb.tracking import ExperimentStore
 
 _WIDTH = 120
 _MOST_PARAMS = 20
@@ -26,11 +33,42 @@ _MOST_PARAMS = 20
 def plot_of(model: CurveModel, spec: ChartSpec) -> Plot:
     """Draw what a panel shows as a picture that needs no page."""
     key = model.key(spec.key)
+    if key in model.all_keys() and (is_compared(spec) or model.metadata.color_by):
+        # A parameter that nothing has yet: the page says so.
+        with suppress(LoopsError):
+            return grid_of(model, spec, [key])
     drawn = [_drawn(model, run, key, spec.axis) for run in model.metadata.runs] if key else []
     lines = [line for line in drawn if len(line.history)]
     return curves(
         lines, key=key, axis=spec.axis, smoothing=spec.smoothing, notes=_instead(model, key, is_empty=not lines)
     )
+
+
+def grid_of(model: CurveModel, spec: ChartSpec, keys: str | Sequence[str] | None) -> Plot:
+    """Draw metrics, each in axes of its own, grouped and compared; keys may be patterns.
+
+    Raises
+    ------
+    TrackingError
+        If nothing is recorded of one.
+    """
+    from loops_nb.charts.curve_grid import curve_grid  # matplotlib
+    from loops_nb.tracking.curve_groups import grouped_curves
+
+    weight = spec.smoothing
+    found = grouped_curves(
+        # It is asked for what every source has.
+        cast("ExperimentStore", model.source),
+        [run.id for run in model.metadata.runs],
+        keys,
+        group_by=spec.group_by or None,
+        kind=spec.band,
+        axis=spec.axis,
+        baseline=spec.baseline or None,
+        smooth=(lambda values: ExponentialMovingAverage(weight).extend(values)) if weight else None,
+    )
+    color_by = model.metadata.color_by or None
+    return curve_grid(found, color_by=color_by, against=spec.against, smoothing=weight)
 
 
 def report_of(controller: CurvesController, *, live: bool) -> dict[str, str]:

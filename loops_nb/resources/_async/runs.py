@@ -21,6 +21,8 @@ from loops_nb.resources.frames import alive_rows, runs_frame, with_origin
 from loops_nb.tracking.deleted_runs import mark_deleted_runs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from loops_nb.checkpoints.deletion import DeletionPlan
@@ -590,19 +592,35 @@ class AsyncRuns(AsyncResource):
         key: str = "",
         axis: Literal["step", "tokens", "elapsed", "clock"] = "step",
         smoothing: float = 0.0,
+        group_by: str | Sequence[str] | None = None,
+        band: Literal["std", "minmax", "quartiles"] = "std",
+        baseline: str | None = None,
+        against: Literal["difference", "ratio"] = "difference",
+        color_by: str | None = None,
     ) -> CurvesPanel:
         """Show metrics recorded on this machine as curves in a panel that updates live; no request is made.
 
         Parameters
         ----------
         *runs : str
-            Ids of runs or experiments, or names of experiments; default is the newest.
+            Ids of runs or experiments, or names of experiments; default is the newest, or all if they are grouped.
         key : str, default ""
             The metric to show first.
         axis : {"step", "tokens", "elapsed", "clock"}, default "step"
             The horizontal axis.
         smoothing : float, default 0.0
             Weight of the exponential moving average, from 0 to below 1.
+        group_by : str or sequence of str, optional
+            Draw the mean of groups with a band: by a parameter, several, ``tag``, ``project``, ``name`` or
+            ``seedless``, the name without its seed.
+        band : {"std", "minmax", "quartiles"}, default "std"
+            The band of a group.
+        baseline : str, optional
+            Draw differences to this experiment (name, id or run) or group (its label).
+        against : {"difference", "ratio"}, default "difference"
+            How lines are compared with the baseline.
+        color_by : str, optional
+            Color the lines by a parameter.
 
         Returns
         -------
@@ -617,10 +635,21 @@ class AsyncRuns(AsyncResource):
         Examples
         --------
         >>> loops.runs.curves("k4q95w5", key="loss", smoothing=0.9)
+        >>> loops.runs.curves(group_by="seedless", band="quartiles", color_by="lr")
         """
         from loops_nb import panels  # widgets take 40 ms to import
 
-        return panels.CurvesPanel([*runs] or None, key=key, axis=axis, smoothing=smoothing)
+        return panels.CurvesPanel(
+            [*runs] or None,
+            key=key,
+            axis=axis,
+            smoothing=smoothing,
+            group_by=group_by,
+            band=band,
+            baseline=baseline,
+            against=against,
+            color_by=color_by,
+        )
 
     async def drift(self, run_id: str, *, target: str | None = None, by: str = "module") -> pd.DataFrame:
         """Compute how the weights of a run changed over its steps, from its checkpoints.

@@ -137,7 +137,7 @@ class MemoryStore:
         """Return the points of a key."""
         self._note("series")
         with self._lock:
-            points = self._points[experiment_id, key]
+            points = self._points.get((experiment_id, key), _Points())
             return Series(
                 np.array(points.step[after:], dtype=np.int64),
                 np.array(points.at[after:], dtype=np.int64),

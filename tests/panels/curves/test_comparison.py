@@ -101,9 +101,43 @@ def test_a_panel_has_its_values_as_a_frame_and_a_figure(store: MemoryStore, monk
         assert panel.frame("reward")["value"].tolist() == [1.0]
         assert panel.figure("reward").axes
         assert panel.figure().axes[0].get_lines()
+        assert [ax.get_ylabel() for ax in panel.figure(["loss", "rew*"]).axes] == ["loss", "reward"]
         with pytest.raises(InvalidArgumentError, match="rewards"):
             panel.frame(["rewards"])
         with pytest.raises(InvalidArgumentError, match="no picture"):
             panel.figure("rewards")
     finally:
         panel.close()
+
+
+def test_a_panel_opens_grouped_compared_and_colored(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loops_nb.panels.curves.panel.page_code", lambda _: "export default { render() {} }")
+    for seed in range(2, 8):
+        store.log(store.begin(f"lr2-s{seed}", params={"lr": 2, "seed": seed}), "loss", [20.0])
+    panel = CurvesPanel(store=store, group_by="lr", band="minmax", baseline="lr=1", against="ratio", color_by="lr")
+    try:
+        shown = panel.snapshot_now()
+        assert len(shown.metadata.runs) == 10, "groups are of all experiments"
+        spec = shown.spec
+        assert (spec.group_by, spec.band, spec.baseline, spec.against) == ("lr", "minmax", "ex-0", "ratio")
+        assert shown.chart is not None
+        assert shown.chart.compared is not None
+        assert [one.color for one in shown.chart.compared] == [color for color, _ in shown.metadata.colors]
+        assert [label for _, label in shown.metadata.colors] == ["1", "2"]
+        line = "%loops curves --group-by lr --band minmax --baseline lr=1 --against ratio --color-by lr"
+        assert shown.line == line
+        assert "Baseline: lr=1" in str(panel.picture.notes) or "lr=1" in panel.picture.table["group"].tolist()
+    finally:
+        panel.close()
+    named = CurvesPanel(["ex-0", "lr1-s1"], store=store, baseline="lr2-s0", color_by="no such parameter")
+    try:
+        shown = named.snapshot_now()
+        assert [run.label for run in shown.metadata.runs] == ["lr1-s0", "lr1-s1", "lr2-s0"], "the baseline is shown"
+        assert shown.title == "Curves of lr1-s0, lr1-s1"
+        assert (shown.metadata.color_by, shown.metadata.colors) == ("", [])
+    finally:
+        named.close()
+    with pytest.raises(InvalidArgumentError, match="neither a group here nor an experiment"):
+        CurvesPanel(store=store, baseline="lr3")
+    with pytest.raises(InvalidArgumentError, match="band is one of"):
+        CurvesPanel(store=store, group_by="lr", band="iqr")  # type: ignore[arg-type]
