@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "loops_nb" / "static"
 BUNDLE = STATIC / "panels.js"
-BUNDLES = (BUNDLE, STATIC / "curves.js", STATIC / "experiments.js", STATIC / "samples.js")
+BUNDLES = (BUNDLE, STATIC / "curves.js", STATIC / "experiments.js", STATIC / "samples.js", STATIC / "logs.js")
 #: The licences of the packages in the bundles, which have to go with every copy.
 NOTICES = STATIC / "THIRD-PARTY-NOTICES.txt"
 _SETTINGS = ("package.json", "package-lock.json", "build.mjs", "tsconfig.json")

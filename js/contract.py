@@ -1,7 +1,8 @@
 """Generate the TypeScript types of the messages between kernel and page from the Python structs.
 
 ``python js/contract.py`` writes ``src/protocol.ts`` (what every panel shares), ``src/contract.ts`` (tables),
-and ``contract.ts`` in ``src/curves``, ``src/experiments`` and ``src/samples``; a test fails when that was forgotten.
+and ``contract.ts`` in ``src/curves``, ``src/experiments``, ``src/logs`` and ``src/samples``; a test fails when that was
+forgotten.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from loops_nb.live import Health
 from loops_nb.panels import columns, messages, protocol
 from loops_nb.panels.curves import messages as curves_messages
 from loops_nb.panels.experiments import messages as experiments_messages
+from loops_nb.panels.logs import messages as logs_messages
 from loops_nb.panels.samples import messages as samples_messages
 
 SOURCES = Path(__file__).parent / "src"
@@ -62,6 +64,11 @@ _SAMPLES = (
     samples_messages.SampleGridData,
     *get_args(samples_messages.SamplesToPage),
     *get_args(samples_messages.SamplesFromPage),
+)
+_LOGS = (
+    logs_messages.LogRow,
+    *get_args(logs_messages.LogToPage),
+    *get_args(logs_messages.LogFromPage),
 )
 _EXPERIMENTS = (
     experiments_messages.ExperimentColumn,
@@ -140,6 +147,15 @@ def samples_contract() -> str:
     return "\n".join(parts)
 
 
+def logs_contract() -> str:
+    """Return the text of ``src/logs/contract.ts``."""
+    parts = [_heading("loops_nb/panels/logs/messages.py"), _import_shared("../protocol")]
+    parts += _own_interfaces(_LOGS)
+    parts += [_message_union(name, getattr(logs_messages, name)) for name in ("LogToPage", "LogFromPage")]
+    parts.append(_traits("LogSnapshot"))
+    return "\n".join(parts)
+
+
 def experiments_contract() -> str:
     """Return the text of ``src/experiments/contract.ts``."""
     parts = [_heading("loops_nb/panels/experiments/messages.py"), 'import type { Cell } from "../contract";\n']
@@ -160,6 +176,7 @@ CONTRACTS = {
     SOURCES / "contract.ts": contract,
     SOURCES / "curves" / "contract.ts": curves_contract,
     SOURCES / "experiments" / "contract.ts": experiments_contract,
+    SOURCES / "logs" / "contract.ts": logs_contract,
     SOURCES / "samples" / "contract.ts": samples_contract,
 }
 

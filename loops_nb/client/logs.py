@@ -198,7 +198,8 @@ def read_target(target: LogTarget, query: LogQuery) -> Generator[Request[Any], A
     notes: list[str] = []
     for source in target.sources:
         lines, left_out = yield from _walk(source, query, target.since)
-        found += lines
+        # The oldest first, also of equal times, whose order the sorting keeps.
+        found += reversed(lines)
         notes += left_out
     found.sort(key=lambda line: line.nanos)
     if len(found) > query.limit:
@@ -363,6 +364,8 @@ class LogTail:
         self._query = query
         self._recent: dict[tuple[str, str, str, str | None], int] = {}
         self._newest = 0
+        #: Lines up to here were left out of the first reading, and are not new.
+        self._left_out = -1
 
     def steps(self) -> Generator[Request[Any], Any, LogReading]:
         """Return the lines that came since the last reading, oldest first."""
@@ -370,6 +373,8 @@ class LogTail:
         if self._newest:
             query = replace(query, since=_time(self._newest // _NANOS_PER_MILLI) - _LATE, until=None, limit=MOST_LINES)
         reading = yield from read_target(self._target, query)
+        if not self._newest and len(reading.lines) == query.limit:
+            self._left_out = reading.lines[0].nanos - 1
         self._newest = max([self._newest, *(line.nanos for line in reading.lines)])
         oldest = self._newest - _LATE // timedelta(microseconds=1) * 1000
         counts: Counter[tuple[str, str, str, str | None]] = Counter()
@@ -377,7 +382,7 @@ class LogTail:
         for line in reading.lines:
             key = (line.half, *_key(line.line))
             counts[key] += 1
-            if counts[key] > self._recent.get(key, 0):
+            if counts[key] > self._recent.get(key, 0) and line.nanos > self._left_out:
                 new.append(line)
                 self._recent[key] = counts[key]
         self._recent = {key: count for key, count in self._recent.items() if int(key[1]) >= oldest}

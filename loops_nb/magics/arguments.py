@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from loops_nb.api.models import AVAILABILITY_MODELS, SAMPLER_SCOPES
-from loops_nb.config.time_text import EXAMPLES, age_of_text, time_of_text
+from loops_nb.config.time_text import EXAMPLES, age_of_text, text_of_age, time_of_text
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.grammar import Argument, Option, option, switch
 
 _LONGEST_AGE = timedelta(days=100 * 365)
-_TWO_DAYS = timedelta(days=2)
 
 SCOPE = option("--scope", "SCOPE", "'org' lists the whole organisation's, not only your own", choices=("org",))
 ALIVE = switch("--alive", "leave out what has ended")
@@ -89,6 +88,4 @@ def format_age_or_time(value: timedelta | datetime | None) -> str | None:
         return None
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
-    if value >= _TWO_DAYS:
-        return f"{value / timedelta(days=1):g}d"
-    return f"{value / timedelta(hours=1):g}h"
+    return text_of_age(value)

@@ -180,6 +180,8 @@ class Candidates:
         """Return what can follow the keyword of a panel: experiments with samples, or runs."""
         if typed.positional[:1] == ["samples"]:
             return [(name, about) for name, about in self.experiments(typed) if about.startswith("experiment ")]
+        if typed.positional[:1] == ["logs"]:
+            return self.logged(typed)
         return self.runs(typed)
 
     def functions(self, typed: PartialLine) -> list[Candidate]:

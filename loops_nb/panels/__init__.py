@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from loops_nb.panels.experiments.panel import ExperimentsPanel
     from loops_nb.panels.fleet import FleetPanel
     from loops_nb.panels.listings import CheckpointsPanel, DeploymentsPanel, SamplersPanel
+    from loops_nb.panels.logs.panel import LogsPanel
     from loops_nb.panels.panel import Panel
     from loops_nb.panels.panel_registry import open_panels
     from loops_nb.panels.run import RunPanel
@@ -30,6 +31,7 @@ _MODULES = {
     "DeploymentsPanel": "listings",
     "ExperimentsPanel": "experiments.panel",
     "FleetPanel": "fleet",
+    "LogsPanel": "logs.panel",
     "Panel": "panel",
     "RunPanel": "run",
     "SamplersPanel": "listings",
@@ -42,6 +44,7 @@ __all__ = [
     "DeploymentsPanel",
     "ExperimentsPanel",
     "FleetPanel",
+    "LogsPanel",
     "Panel",
     "RunPanel",
     "SamplersPanel",

@@ -30,4 +30,6 @@ WATCHED: dict[str, PanelKind] = {
     # Recorded on this machine: no listings of the service.
     "experiments": PanelKind("metrics", ("tags", "where", "project", "since", "sort", "limit", "metric", "archived")),
     "samples": PanelKind("metrics", ("steps",)),
+    # Log lines of one run, deployment or sampler, which no listing has.
+    "logs": PanelKind("logs", ("half", "since", "grep", "min_level", "limit")),
 }

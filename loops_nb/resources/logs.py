@@ -17,6 +17,8 @@ from loops_nb.sampling.blocking import sleep
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.panels import LogsPanel
+
 
 class Logs(Resource):
     """Log lines by run, deployment or sampler, as far back as the service has them."""
@@ -156,6 +158,53 @@ class Logs(Resource):
             for line in reading.lines:
                 yield line.line
             sleep(seconds)
+
+    def watch(
+        self,
+        target: str,
+        *,
+        half: str | None = None,
+        since: timedelta | datetime | None = None,
+        grep: str | re.Pattern[str] | None = None,
+        min_level: str | None = None,
+        limit: int | None = None,
+        time_zone: str = "local",
+    ) -> LogsPanel:
+        """Show log lines in a panel that updates live: search, levels, pause, copy.
+
+        Parameters
+        ----------
+        target, half, since, grep, min_level, limit
+            As in `list`; the limit is that of the lines to begin with.
+        time_zone : str, default "local"
+            Zone of the times in the static report.
+
+        Returns
+        -------
+        LogsPanel
+            A widget.
+
+        Raises
+        ------
+        NotFoundError, InvalidArgumentError
+            As `list`.
+
+        Examples
+        --------
+        >>> loops.logs.watch("k4q95w5", half="both")
+        """
+        from loops_nb.panels import LogsPanel  # widgets take 40 ms to import
+
+        return LogsPanel(
+            self._transport,
+            target,
+            half=half,
+            since=since,
+            grep=grep,
+            min_level=min_level,
+            limit=limit,
+            time_zone=time_zone,
+        )
 
     def _read(self, target: str, query: LogQuery) -> LogReading:
         return self._transport.send_each(read_logs(target, query))

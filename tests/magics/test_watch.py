@@ -111,10 +111,11 @@ def test_completion_of_watch(notebook: Notebook) -> None:
         "checkpoints",
         "experiments",
         "samples",
-        "k4q95w5",
+        "logs",
     ]
     assert notebook.completions("%loops watch k") == ["%loops watch k4q95w5"]
     assert notebook.completions("%loops watch ch") == ["%loops watch checkpoints"]
+    assert notebook.completions("%loops watch logs k") == ["%loops watch logs k4q95w5"]
     assert notebook.completions("%loops watch checkpoints z") == ["%loops watch checkpoints zz9"]
     assert notebook.completions("%loops watch checkpoints --base-model Q") == [
         "%loops watch checkpoints --base-model Qwen/Qwen3-8B"
@@ -126,7 +127,7 @@ def test_watch_help_has_examples(notebook: Notebook) -> None:
     out = " ".join(notebook.run("%loops watch -h").out.split())
     for expected in (
         "%loops watch [WHAT] [--run RUN]",
-        "samplers, deployments, checkpoints RUN, experiments [PATTERN ...], or samples EXPERIMENT ...",
+        "samplers, deployments, checkpoints RUN, experiments [PATTERN ...], samples EXPERIMENT ... or logs RUN",
         "--notify",
         "%loops watch k4q95w5 --notify",
         "p.freeze()",

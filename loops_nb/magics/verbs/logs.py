@@ -18,15 +18,16 @@ from loops_nb.render.log_lines import text_line
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.panels import LogsPanel
+
 _CONDITIONS = ("half", "since", "until", "grep", "min_level", "limit")
 _PAUSE_SECONDS = 2.0
 
 
-def _run(context: MagicContext, values: Values) -> pd.DataFrame | None:
+def _run(context: MagicContext, values: Values) -> pd.DataFrame | LogsPanel | None:
     wanted = {name: getattr(values, name) for name in _CONDITIONS}
     if values.follow:
-        _follow(context, values.target, wanted)
-        return None
+        return _follow(context, values.target, wanted)
     with context.explain_unknown_id("run", values.target):
         frame = context.loops.logs.frame(values.target, **wanted)
     conditions = [name for name in ("grep", "min_level", "since", "until") if wanted[name] is not None]
@@ -38,12 +39,21 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame | None:
     return context.listing("logs", frame, nothing=nothing)
 
 
-def _follow(context: MagicContext, target: str, wanted: dict[str, object]) -> None:
+def _follow(context: MagicContext, target: str, wanted: dict[str, object]) -> LogsPanel | None:
+    from loops_nb.panels.cells import is_notebook  # only with a panel
+
     if wanted["until"] is not None:
         raise InvalidArgumentError("--follow has no end; leave --until out.", argument="until")
     query = log_query(**wanted)  # type: ignore[arg-type]  # checked there
     with context.explain_unknown_id("run", target):
+        if is_notebook():
+            del wanted["until"]
+            panel = context.loops.logs.watch(target, **wanted, time_zone=context.settings.time_zone)  # type: ignore[arg-type]
+            # At once, not as the cell's result: the line often comes before a training loop.
+            panel.show()
+            return panel
         _print_new_lines(context, target, query)
+    return None
 
 
 def _print_new_lines(context: MagicContext, target: str, query: LogQuery) -> None:
@@ -85,7 +95,7 @@ VERB = Verb(
         option("--grep", "RE", "only lines in which this regular expression is found", free_text=True),
         option("--level", "LEVEL", "minimum log level", name="min_level", choices=LOG_LEVELS),
         int_option("--limit", "the newest N lines; default 500, or with --since all up to 100,000"),
-        switch("-f --follow", "show new lines as they come, until the cell is interrupted"),
+        switch("-f --follow", "live panel of the lines as they come; in a terminal they are printed until Ctrl-C"),
     ),
     notes="Oldest line first. A service answers 1,000 lines at a time: as many requests are sent as are needed. "
     "A sampler's lines are those of its model deployment. --level leaves out lines without a level.",

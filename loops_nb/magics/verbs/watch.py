@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from loops_nb.api.models import LOG_LEVELS
+from loops_nb.client.logs import HALVES
 from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.magics.arguments import BASE_MODEL, SCOPE, TEAM, age_or_time, int_option
 from loops_nb.magics.context import MagicContext
@@ -15,9 +17,9 @@ from loops_nb.magics.suggest import did_you_mean, safe_repr
 from loops_nb.panels.panel_kinds import WATCHED
 
 if TYPE_CHECKING:
-    from loops_nb.panels import ExperimentsPanel, Panel, SamplesPanel
+    from loops_nb.panels import ExperimentsPanel, LogsPanel, Panel, SamplesPanel
 
-_CHECKPOINTS, _EXPERIMENTS, _SAMPLES = "checkpoints", "experiments", "samples"
+_CHECKPOINTS, _EXPERIMENTS, _SAMPLES, _LOGS = "checkpoints", "experiments", "samples", "logs"
 _KEYWORDS = tuple(word for word in WATCHED if word not in {"", "run"})
 # Words that users try for all runs.
 _ALL = ("runs", "fleet", "all", "*")
@@ -38,15 +40,20 @@ _FLAGS = {
     "limit": "--limit",
     "metric": "--metric",
     "archived": "--archived",
+    "half": "--half",
+    "grep": "--grep",
+    "min_level": "--level",
 }
 
 
-def _run(context: MagicContext, values: Values) -> Panel | ExperimentsPanel | SamplesPanel | None:
+def _run(context: MagicContext, values: Values) -> Panel | ExperimentsPanel | SamplesPanel | LogsPanel | None:
     what = _checked(context, values)
     if what == _EXPERIMENTS:
         return _experiments(context, values)
     if what == _SAMPLES:
         return _samples(context, values)
+    if what == _LOGS:
+        return _logs(context, values)
     loops = context.loops
     run_id = None
     if what == "run":
@@ -76,6 +83,21 @@ def _experiments(context: MagicContext, values: Values) -> ExperimentsPanel | No
         context.say(panel.told(shutil.get_terminal_size().columns))
     finally:
         panel.close()
+    return None
+
+
+def _logs(context: MagicContext, values: Values) -> LogsPanel | None:
+    from loops_nb.panels.cells import is_notebook  # only with a panel
+
+    (target,) = values.of
+    wanted = {name: getattr(values, name) for name in WATCHED[_LOGS].options}
+    with context.explain_unknown_id("run", target):
+        panel = context.loops.logs.watch(target, **wanted, time_zone=context.settings.time_zone)
+    # In a terminal its report is printed.
+    panel.show()
+    if is_notebook():
+        return panel
+    panel.close()
     return None
 
 
@@ -164,7 +186,9 @@ def _checked(context: MagicContext, values: Values) -> str:
         near = did_you_mean(word, _KEYWORDS, cutoff=_KEYWORD_CUTOFF)
         if near and word not in context.cache.known("run_name"):
             raise _refused(f"There is no run {safe_repr(word)}.", near)
-    if values.of and what not in {_EXPERIMENTS, _SAMPLES}:
+    if what == _LOGS:
+        _check_one_target(values)
+    elif values.of and what not in {_EXPERIMENTS, _SAMPLES}:
         if what != _CHECKPOINTS or len(values.of) > 1:
             raise _refused(
                 f"A panel watches one run or listing, so {safe_repr(values.of[-1])} is one too many.",
@@ -175,6 +199,15 @@ def _checked(context: MagicContext, values: Values) -> str:
         (values.run_id,) = values.of
     _check_options(values, what)
     return what
+
+
+def _check_one_target(values: Values) -> None:
+    if len(values.of) != 1:
+        given = "none was" if not values.of else f"{len(values.of)} were"
+        raise _refused(
+            f"%loops watch logs takes one run, deployment or sampler; {given} given.",
+            "For example: %loops watch logs k4q95w5.",
+        )
 
 
 def _check_options(values: Values, what: str) -> None:
@@ -206,8 +239,8 @@ VERB = Verb(
         Argument(
             "what",
             "WHAT",
-            "a run's id or name, samplers, deployments, checkpoints RUN, experiments [PATTERN ...], or samples "
-            "EXPERIMENT ...; default all runs and standalone samplers",
+            "a run's id or name, samplers, deployments, checkpoints RUN, experiments [PATTERN ...], samples "
+            "EXPERIMENT ... or logs RUN; default all runs and standalone samplers",
             completes="run",
             keywords=_KEYWORDS,
         ),
@@ -215,7 +248,7 @@ VERB = Verb(
         Argument(
             "of",
             "",
-            "run of the checkpoints, patterns of experiments, experiments of the samples",
+            "run of the checkpoints or the logs, patterns of experiments, experiments of the samples",
             completes="watched",
             repeated=True,
         ),
@@ -247,7 +280,7 @@ VERB = Verb(
         option(
             "--since",
             "AGE",
-            "with experiments: began since then, an age (36h, 2d) or an ISO time",
+            "with experiments: began since then; with logs: start; an age (36h, 2d) or an ISO time",
             free_text=True,
             convert=age_or_time,
         ),
@@ -257,9 +290,12 @@ VERB = Verb(
             "with experiments: sort by a column, a parameter or a metric; -COLUMN for descending order",
             completes="leaderboard_column",
         ),
-        int_option("--limit", "with experiments: only the first N"),
+        int_option("--limit", "with experiments: only the first N; with logs: the newest N to begin with"),
         option("--metric", "KEY", "with experiments: metric of the sparklines; default the loss", completes="metric"),
         switch("--archived", "with experiments: include archived experiments"),
+        option("--half", "HALF", "with logs: trainer, sampler, or both, merged", choices=HALVES),
+        option("--grep", "RE", "with logs: only lines in which this regular expression is found", free_text=True),
+        option("--level", "LEVEL", "with logs: minimum level", name="min_level", choices=LOG_LEVELS),
     ),
     notes="The panel is shown at once, so the line can be the first of a cell that trains. Running the cell again "
     "replaces it. The panel of a run has tabs for its recorded curves and for plots of its checkpoints. A static "
@@ -273,5 +309,6 @@ VERB = Verb(
         "%loops watch samplers --scope org",
         "%loops watch experiments 'sweep-*' --where \"lr < 1e-3\" --sort best.loss",
         "%loops watch samples grpo-1 --step 0 --step 100",
+        "%loops watch logs k4q95w5 --half both",
     ),
 )
