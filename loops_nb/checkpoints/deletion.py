@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from loops_nb.api.models import Run
 from loops_nb.api.references import CheckpointRef
 from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL
+from loops_nb.checkpoints.deployed import deployment_uses
 from loops_nb.checkpoints.transfer.parallel import map_in_threads
 from loops_nb.client.operations import checkpoints, runs
 from loops_nb.errors import APIError, InvalidArgumentError, LoopsError, NotFoundError
@@ -204,7 +205,8 @@ class _Progress:
 def plan_checkpoints(transport: Transport, refs: Sequence[CheckpointRef], notes: Sequence[str] = ()) -> DeletionPlan:
     """Return the plan to delete checkpoints, with their uses as far as listings of runs tell."""
     listed = {run.id: run for run in transport.send(runs.list_())}
-    return DeletionPlan(tuple(_checkpoint_item(ref, listed) for ref in refs), tuple(notes))
+    deployed = deployment_uses(transport, (ref.id for ref in refs))
+    return DeletionPlan(tuple(_checkpoint_item(ref, listed, deployed.get(ref.id, ())) for ref in refs), tuple(notes))
 
 
 def plan_without_uses(refs: Sequence[CheckpointRef]) -> DeletionPlan:
@@ -223,7 +225,9 @@ def plan_runs(transport: Transport, found: Sequence[Run]) -> DeletionPlan:
         refs = [CheckpointRef.of(saved) for saved in transport.send(checkpoints.list_(run_id=run.id))]
         sizes = [ref.size_bytes for ref in refs]
         total = None if None in sizes else sum(filter(None, sizes))
-        used = ["it is active: its trainer and sampler stop first"] if _is_active(run) else []
+        used = [_ending(run)] if _is_active(run) else []
+        deployed = deployment_uses(transport, (ref.id for ref in refs))
+        used += [f"{words} ({ref.label})" for ref in refs for words in deployed.get(ref.id, ())]
         used += [
             f"run {other.id} started from {ref.label}"
             for ref in refs
@@ -317,8 +321,9 @@ def _summary(results: Sequence[DeletionResult]) -> str:
     return text + "."
 
 
-def _checkpoint_item(ref: CheckpointRef, listed: dict[str, Run]) -> DeletionItem:
-    used = [f"run {run.id} started from it" for run in listed.values() if _starts_from(run, ref)]
+def _checkpoint_item(ref: CheckpointRef, listed: dict[str, Run], deployed: Sequence[str] = ()) -> DeletionItem:
+    used = [*deployed]
+    used += [f"run {run.id} started from it" for run in listed.values() if _starts_from(run, ref)]
     if ref.sync_status == "SYNCING":
         used.insert(0, "it is still being written")
     run = listed.get(ref.run_id or "")
@@ -382,6 +387,12 @@ def _interrupted(plan: DeletionPlan, progress: _Progress) -> str:
     if left:
         text += f" {left:,} {'was' if left == 1 else 'were'} not sent."
     return f"{text} %loops runs and %loops checkpoints RUN list what is left."
+
+
+def _ending(run: Run) -> str:
+    if run.deployment_id is None:
+        return "it is active: its trainer and sampler stop first"
+    return f"it is active: its deployment {run.deployment_id} stops first, with its sampler"
 
 
 def _is_active(run: Run) -> bool:

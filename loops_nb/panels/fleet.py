@@ -22,7 +22,7 @@ from loops_nb.live import Query, stuck_spans
 from loops_nb.panels.columns import run_row, sampler_row
 from loops_nb.panels.listed_prices import ListedPrices, money_facts
 from loops_nb.panels.messages import Fact
-from loops_nb.panels.notices import Announcement, run_announcement, sampler_announcement
+from loops_nb.panels.notices import Announcement, deletion_announcement, run_announcement, sampler_announcement
 from loops_nb.panels.panel import Panel
 from loops_nb.panels.recorded_runs import RunRecords
 from loops_nb.panels.view import envelope, frames
@@ -108,6 +108,8 @@ class FleetView:
         self.line: str = "%loops watch" + "".join(f" --{flag} {value}" for flag, value in options if value is not None)
         self._runs, self._samplers = Memo(_run_entry), Memo(_sampler_entry)
         self._announcements: dict[str, Announcement] = {}
+        self._listed: dict[str, Run] = {}
+        self._deleted: dict[str, Announcement] = {}
 
     def compose(self, snapshot: Snapshot, now: float) -> ViewModel:
         """Return the rows and the summary."""
@@ -117,7 +119,8 @@ class FleetView:
         recorded = self._recorded() if self._recorded is not None else {}
         of_runs = self._runs.of(runs, paired, snapshot.newest_checkpoints, recorded)
         alone = self._samplers.of(samplers)
-        self._announcements = {
+        self._note_deletions(snapshot, runs)
+        self._announcements = self._deleted | {
             key: entry.announcement for entries in (of_runs, alone) for key, entry in entries.items()
         }
         facts = [_count_of_alive("runs alive", of_runs)]
@@ -147,6 +150,15 @@ class FleetView:
             envelope("runs", runs), deployments=envelope("deployments", deployments)
         )
         return frame
+
+    def _note_deletions(self, snapshot: Snapshot, runs: Mapping[str, Run]) -> None:
+        """Take note of runs that were listed and are in a complete listing no more: only their deletion does that."""
+        listing = self.queries[0]
+        if not snapshot.is_known(listing) or snapshot.is_refused(listing):
+            return
+        gone = {key: deletion_announcement(run) for key, run in self._listed.items() if key not in runs}
+        self._deleted = {key: said for key, said in (self._deleted | gone).items() if key not in runs}
+        self._listed = dict(runs)
 
     def _things(self, snapshot: Snapshot) -> tuple[Mapping[str, Run], Mapping[str, Deployment], dict[str, Sampler]]:
         runs, deployments, samplers = snapshot.runs, snapshot.deployments, snapshot.samplers

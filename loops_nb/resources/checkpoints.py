@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from loops_nb.api.models import Checkpoint, CheckpointFile, CheckpointSource, DeployedModel
 from loops_nb.api.references import CheckpointRef
+from loops_nb.checkpoints.deployed import remember_deployed
 from loops_nb.checkpoints.service import CONNECTIONS, FOLDER, CheckpointSelection, Patterns, verify_all
 from loops_nb.client.operations import checkpoints as routes
 from loops_nb.client.pagination import FilesPage
@@ -228,7 +229,8 @@ class Checkpoints(Resource):
     ) -> DeployedModel:
         """Create an inference model from sampler checkpoints (``POST /v1/loops/checkpoints/deploy``).
 
-        It is billed, and not idempotent.
+        It is billed, and not idempotent.  Which checkpoints it was made of is noted on this machine, for plans of
+        deletions: the service does not tell.
 
         Parameters
         ----------
@@ -257,7 +259,7 @@ class Checkpoints(Resource):
         ...     checkpoint_ids=["c0ffee1"], model_name="support", instance_type_id="H100", hf_secret_name="hf_token"
         ... )
         """
-        return self._transport.send(
+        model = self._transport.send(
             routes.deploy(
                 checkpoint_ids=checkpoint_ids,
                 model_name=model_name,
@@ -265,6 +267,10 @@ class Checkpoints(Resource):
                 hf_secret_name=hf_secret_name,
             )
         )
+        remember_deployed(
+            self._transport.config.address.url, model, model_name=model_name, checkpoint_ids=checkpoint_ids
+        )
+        return model
 
     def resolve(
         self, checkpoints: CheckpointSelection = None, *, run_id: str | None = None, target: str | None = None

@@ -421,6 +421,23 @@ def test_a_run_panel_shows_a_deletion_as_the_end() -> None:
     assert hand.wanted() is Priority.NONE
 
 
+def test_the_panel_of_all_runs_notices_a_deletion() -> None:
+    controller, hand, _ = panel(FleetView())
+    controller.receive({"type": "view_opened", "view": "v", "have": None})
+    listings = workspace()
+    hand.answer(listings)
+    gone = listings["runs"].pop(0)
+    hand.answer(listings)
+    (notice,) = notices_of(controller)
+    assert (notice.tone, notice.about) == ("over", "r_live")
+    assert "was deleted." in notice.text
+    assert "r_live" not in controller.state.content.tables["runs"]
+    hand.answer(listings)
+    listings["runs"].append(gone)
+    hand.answer(listings)
+    assert notices_of(controller) == (notice,), "once"
+
+
 def test_a_run_that_was_never_listed_is_not_called_deleted() -> None:
     controller, hand, _ = panel(RunView("elsewhere"))
     controller.receive({"type": "view_opened", "view": "v", "have": None})

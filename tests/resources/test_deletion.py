@@ -158,6 +158,30 @@ def test_plan_says_what_goes_and_changes_nothing(loops: Loops) -> None:
     assert loops.checkpoints.list(run_id=run.id) == saved
 
 
+def test_plan_names_the_deployments_that_were_made_on_this_machine(loops: Loops) -> None:
+    run = run_called(loops, "support-tone-r8")
+    newest = next(one for one in loops.checkpoints.list(run_id=run.id) if one.target == "sampler")
+
+    def used() -> tuple[str, ...]:
+        plan = loops.checkpoints.plan_deletion(newest.uri)
+        return tuple(words for item in plan.items for words in item.in_use if "deployment" in words)
+
+    assert used() == ()
+    made = loops.checkpoints.deploy(
+        checkpoint_ids=[newest.id],
+        model_name="support",
+        instance_type_id="local-h100-1",
+        hf_secret_name="hf_access_token",
+    )
+    (words,) = used()
+    assert words.startswith(f"model deployment {made.deployment_id} of support (")
+    assert f"{made.deployment_id} of support" in loops.runs.plan_deletion(run).question
+    kept = loops.checkpoints.delete(newest.uri)
+    assert kept["result"].tolist() == ["kept"]
+    loops.model_deployments.deactivate(made.model_id, made.deployment_id)
+    assert used() == ()
+
+
 def test_rows_of_frames_are_deleted(loops: Loops) -> None:
     frame = loops.checkpoints.frame(run_id=run_called(loops, "gsm8k-grpo").id)
     old = frame[frame["checkpoint_id"].isin(["step-20", "step-40"])]

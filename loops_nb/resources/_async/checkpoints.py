@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from loops_nb.api.models import Checkpoint, CheckpointFile, CheckpointSource, DeployedModel
 from loops_nb.api.references import CheckpointRef
+from loops_nb.checkpoints.deployed import remember_deployed
 from loops_nb.checkpoints.service import CONNECTIONS, FOLDER, CheckpointSelection, Patterns, verify_all
 from loops_nb.client.operations import checkpoints as routes
 from loops_nb.client.pagination import FilesPage
@@ -231,7 +232,8 @@ class AsyncCheckpoints(AsyncResource):
     ) -> DeployedModel:
         """Create an inference model from sampler checkpoints (``POST /v1/loops/checkpoints/deploy``).
 
-        It is billed, and not idempotent.
+        It is billed, and not idempotent.  Which checkpoints it was made of is noted on this machine, for plans of
+        deletions: the service does not tell.
 
         Parameters
         ----------
@@ -260,7 +262,7 @@ class AsyncCheckpoints(AsyncResource):
         ...     checkpoint_ids=["c0ffee1"], model_name="support", instance_type_id="H100", hf_secret_name="hf_token"
         ... )
         """
-        return await self._transport.send(
+        model = await self._transport.send(
             routes.deploy(
                 checkpoint_ids=checkpoint_ids,
                 model_name=model_name,
@@ -268,6 +270,10 @@ class AsyncCheckpoints(AsyncResource):
                 hf_secret_name=hf_secret_name,
             )
         )
+        remember_deployed(
+            self._transport.config.address.url, model, model_name=model_name, checkpoint_ids=checkpoint_ids
+        )
+        return model
 
     async def resolve(
         self, checkpoints: CheckpointSelection = None, *, run_id: str | None = None, target: str | None = None
