@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from loops_nb.api.models import Deactivated, DeletedRun, Run
+from loops_nb.api.serving import run_page
 from loops_nb.api.states import status_name
 from loops_nb.client import checks
 from loops_nb.client.diagnosis import Diagnosis, deployment_of, diagnose
@@ -232,6 +233,26 @@ class Runs(Resource):
                 team_id=self._team_id(team_id, creates=True),
             )
         )
+
+    def page(self, run_id: str) -> str | None:
+        """Return the address of a run's page in the dashboard of the hosted service; no request is made.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+
+        Returns
+        -------
+        str or None
+            None for a service that is not the hosted one.
+
+        Examples
+        --------
+        >>> loops.runs.page("k4q95w5")
+        'https://app.baseten.co/training/loop/k4q95w5'
+        """
+        return run_page(checks.identifier("run_id", run_id), self._transport.config.address.url)
 
     def deactivate(self, run_id: str) -> Deactivated:
         """End a run, its trainer and its sampler (``POST /v1/loops/runs/{run_id}/deactivate``); checkpoints stay.

@@ -141,6 +141,7 @@ class MarkEntry(NamedTuple):
     uri: str | None = None
     target: str | None = None
     attempt: int | None = None
+    expires_at: int | None = None
 
 
 class SampleEntry(NamedTuple):

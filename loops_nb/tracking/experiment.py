@@ -48,6 +48,9 @@ _LONGEST_PROJECT = 200
 # While another process has the file locked, an experiment begins without waiting for the lock.
 _BEGIN_SECONDS = 2.0
 
+#: A longer lifetime is none; a number of milliseconds has to fit into the file.
+_LONGEST_TTL = 100 * 365 * 86_400
+
 
 class Experiment:
     """An experiment that values are recorded to; `loops_nb.experiment` makes one.
@@ -213,7 +216,15 @@ class Experiment:
             )
         self._add(MarkEntry(self._session, "note", None if step is None else as_step(step), now(), kept_text(text)))
 
-    def saved(self, name: str, *, step: int | None = None, uri: str | None = None, target: str | None = None) -> None:
+    def saved(
+        self,
+        name: str,
+        *,
+        step: int | None = None,
+        uri: str | None = None,
+        target: str | None = None,
+        ttl_seconds: float | None = None,
+    ) -> None:
         """Record that a checkpoint was saved, so that tables and curves show it at its step.
 
         Parameters
@@ -227,6 +238,8 @@ class Experiment:
             Its ``bt://`` URI.
         target : {"trainer", "sampler"}, optional
             What can load it.
+        ttl_seconds : float, optional
+            Lifetime that was asked for when it was saved, so that listings say when it vanishes.
 
         Raises
         ------
@@ -248,9 +261,23 @@ class Experiment:
                 argument="name",
                 hint="For example exp.saved('step-100')",
             )
-        at_step = self._step_of_save(name) if step is None else as_step(step)
+        at_step, at = self._step_of_save(name) if step is None else as_step(step), now()
+        until = _end_of_life(at, ttl_seconds)
+        if ttl_seconds is not None and until is None:
+            raise InvalidArgumentError(
+                f"ttl_seconds must be a number of seconds above 0, not {ttl_seconds!r:.40}.", argument="ttl_seconds"
+            )
         self._add(
-            MarkEntry(self._session, "save", at_step, now(), kept_text(name), _kept_text(uri), _kept_text(target))
+            MarkEntry(
+                self._session,
+                "save",
+                at_step,
+                at,
+                kept_text(name),
+                _kept_text(uri),
+                _kept_text(target),
+                expires_at=until,
+            )
         )
 
     def sample(
@@ -350,9 +377,20 @@ class Experiment:
             values = self._usable(values)
         self._add(ValuesEntry(self._session, step, at, tokens_seen, values, attempt))
 
-    def saved_in_attempt(self, name: str, *, step: int, attempt: int, uri: str | None, target: str, at: int) -> None:
+    def saved_in_attempt(
+        self,
+        name: str,
+        *,
+        step: int,
+        attempt: int,
+        uri: str | None,
+        target: str,
+        at: int,
+        ttl_seconds: float | None = None,
+    ) -> None:
         """Record a checkpoint of a known attempt; parameters as in `saved` and `log_in_attempt`."""
-        self._add(MarkEntry(self._session, "save", step, at, kept_text(name), _kept_text(uri), target, attempt))
+        until = _end_of_life(at, ttl_seconds)
+        self._add(MarkEntry(self._session, "save", step, at, kept_text(name), _kept_text(uri), target, attempt, until))
 
     def add_sink(self, name: str) -> None:
         """Give what is logged from now on to another tracker, too; `loops_nb.experiment` calls it."""
@@ -801,6 +839,13 @@ def _fits_float(number: float) -> bool:
     except OverflowError:
         return False
     return True
+
+
+def _end_of_life(at: int, ttl_seconds: Any) -> int | None:
+    """Return when a checkpoint vanishes; None without a lifetime, or with one that the service refuses."""
+    if isinstance(ttl_seconds, bool) or not isinstance(ttl_seconds, int | float) or not 0 < ttl_seconds < _LONGEST_TTL:
+        return None
+    return at + round(ttl_seconds * 1000)
 
 
 def _kept_text(text: str | None) -> str | None:

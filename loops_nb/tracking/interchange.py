@@ -38,11 +38,13 @@ _POINT_COLUMNS = ("key", "step", "value", "tokens", "attempt", "at")
 #: Columns of samples, which are rows in JSON lines only.
 _SAMPLE_COLUMNS = ("step", "prompt", "completion", "reward", "fields", "cut", "attempt", "at")
 _MARK_COLUMNS = ("kind", "step", "text", "uri", "target", "attempt", "at")
+#: When a checkpoint vanishes; exports of earlier versions have no such column.
+_EXPIRES_AT = "expires_at"
 #: Columns that exports of earlier versions have, and those that were added at the end since.
 _FIRST_COLUMNS = ("record", "experiment", *dict.fromkeys((*_EXPERIMENT_COLUMNS, *_POINT_COLUMNS, *_MARK_COLUMNS)))
-_LATER_COLUMNS = ("project", "summary", "environments")
+_LATER_COLUMNS = ("project", "summary", "environments", "expires_at")
 COLUMNS = (*_FIRST_COLUMNS, *_LATER_COLUMNS)
-_INT_COLUMNS = {"created_at", "last_at", "step", "attempt", "at"}
+_INT_COLUMNS = {"created_at", "last_at", "step", "attempt", "at", _EXPIRES_AT}
 _FLOAT_COLUMNS = {"value", "tokens", "reward"}
 _JSON_COLUMNS = {"tags", "params", "fields", "summary", "environments"}
 # Spreadsheets evaluate texts that begin with one of these; a leading apostrophe itself is escaped, too.
@@ -268,7 +270,11 @@ def _rows_parts_of(store: ExperimentStore, experiment_id: str, *, with_samples: 
                 "at": at,
             }
     for mark in store.marks(row.id):
-        yield {"record": "mark", "experiment": row.id, **{name: getattr(mark, name) for name in _MARK_COLUMNS}}
+        yield {
+            "record": "mark",
+            "experiment": row.id,
+            **{name: getattr(mark, name) for name in (*_MARK_COLUMNS, _EXPIRES_AT)},
+        }
     for one in store.samples(row.id) if with_samples else ():
         yield {"record": "sample", "experiment": row.id, **{name: getattr(one, name) for name in _SAMPLE_COLUMNS}}
 
@@ -307,7 +313,14 @@ def _add_row(found: dict[str, _ExperimentParts], row: Row) -> None:
             raise ValueError(f"a mark of kind {row['kind']!r:.40}")
         step = None if row["step"] is None else _int64(row["step"])
         mark = ExperimentMark(
-            row["kind"], step, _int64(row["at"]), _text(row["text"]), row["uri"], row["target"], _int64(row["attempt"])
+            row["kind"],
+            step,
+            _int64(row["at"]),
+            _text(row["text"]),
+            row["uri"],
+            row["target"],
+            _int64(row["attempt"]),
+            None if row.get(_EXPIRES_AT) is None else _int64(row[_EXPIRES_AT]),
         )
         _parts_of(found, key).marks.append(mark)
     elif record == "sample":

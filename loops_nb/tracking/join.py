@@ -159,6 +159,10 @@ def with_metrics(
         values = [{key: one.value for key, one in of.items()} for _, of in found]
         at_steps = [{key: one.step for key, one in of.items()} for _, of in found]
         added = {"step": pd.array(steps, dtype="Int64")}
+        lifetimes = store.lifetimes()
+        if lifetimes.keys() & set(uris):
+            ends = [lifetimes.get(uri or "") for uri in uris]
+            added["expires_at"] = pd.to_datetime(pd.array(ends, dtype="Int64"), unit="ms", utc=True).as_unit("us")
     logged = dict.fromkeys(key for of in values for key in of)
     _warn_of_missing(recorded, run_ids, kind, logged)
     notes = []

@@ -406,10 +406,10 @@ class _ReplayHook(SdkHook):
         if not self._log.is_known:
             super().record(position, values)
 
-    def mark(self, position: Any, name: str, uri: str | None, target: str) -> None:
+    def mark(self, position: Any, name: str, uri: str | None, target: str, *, ttl_seconds: Any = None) -> None:
         # A save without a URI is one whose result has not been read yet.
         if not self._log.is_known and uri is not None:
-            super().mark(position, name, uri, target)
+            super().mark(position, name, uri, target, ttl_seconds=ttl_seconds)
 
 
 def _decode_body(line: RequestLogLine) -> RequestBody:

@@ -9,7 +9,7 @@ import msgspec
 
 #: Parameters of a run that are recorded.
 RUN_PARAMS = ("base_model", "lora_rank", "max_seq_len")
-_ARGUMENTS = ("data", "adam_params", "name", "path")
+_ARGUMENTS = ("data", "adam_params", "name", "path", "ttl_seconds")
 
 
 class RequestLogLine(msgspec.Struct):
@@ -57,6 +57,7 @@ class RequestBody(msgspec.Struct):
     adam_params: _AdamParams | None = None
     name: str | None = None
     path: str | None = None
+    ttl_seconds: Any = None
     run_id: str | None = None
     base_model: Any = None
     lora_rank: Any = None

@@ -97,6 +97,8 @@ class ExperimentMark(NamedTuple):
         What can load the checkpoint; None for notes.
     attempt : int
         Attempt, as in `Series`.
+    expires_at : int or None, default None
+        When the checkpoint vanishes, in milliseconds since 1970; None if no lifetime was asked for.
     """
 
     kind: Literal["save", "note"]
@@ -106,6 +108,7 @@ class ExperimentMark(NamedTuple):
     uri: str | None
     target: str | None
     attempt: int
+    expires_at: int | None = None
 
 
 class LogFingerprint(NamedTuple):

@@ -86,6 +86,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
         # How many samples were dropped to keep an experiment in its bounds.
         "CREATE TABLE samples_dropped (experiment INTEGER PRIMARY KEY, count INTEGER NOT NULL)",
     ),
+    # When a checkpoint vanishes that was saved with a lifetime; no listing of the service says it.
+    ("ALTER TABLE marks ADD COLUMN expires_at INTEGER",),
 )
 #: Version whose upgrade fills the summaries of the series from their points.
 _SUMMARIES = 3

@@ -222,9 +222,15 @@ class ExperimentStore(ForkAware):
 
     def marks(self, experiment_id: str) -> list[ExperimentMark]:
         """Return the saved checkpoints and the notes of an experiment, oldest first."""
-        sql = """SELECT kind, step, at, text, uri, target, attempt FROM marks
+        sql = """SELECT kind, step, at, text, uri, target, attempt, expires_at FROM marks
             WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
         return [ExperimentMark(*row) for row in self._rows(sql, (experiment_id,))]
+
+    def lifetimes(self) -> dict[str, int]:
+        """Return by URI when a checkpoint vanishes, in milliseconds since 1970; a later save of it counts."""
+        sql = """SELECT uri, expires_at FROM marks WHERE kind = 'save'
+            AND uri IN (SELECT uri FROM marks WHERE expires_at IS NOT NULL) ORDER BY seq"""
+        return {uri: at for uri, at in dict(self._rows(sql, ())).items() if at is not None}
 
     def environments(self, experiment_id: str) -> list[EnvironmentRow]:
         """Return what each process ran in that began or resumed an experiment, oldest first."""

@@ -76,7 +76,8 @@ _UPSERT_OFFSET = """
     INSERT INTO followed (log, offset) VALUES (?, ?)
     ON CONFLICT (log) DO UPDATE SET offset = max(offset, excluded.offset)"""
 _INSERT_MARK = """
-    INSERT INTO marks (experiment, kind, step, at, text, uri, target, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+    INSERT INTO marks (experiment, kind, step, at, text, uri, target, attempt, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 class _SessionEntries:
@@ -280,8 +281,8 @@ def _write_session(connection: sqlite3.Connection, of: _SessionEntries) -> None:
             connection, experiment, key, points._replace(attempt=[numbers[attempt] for attempt in points.attempt])
         )
     for mark, attempt in of.marks:
-        values = (experiment, mark.kind, mark.step, mark.at, mark.text, mark.uri, mark.target, numbers[attempt])
-        connection.execute(_INSERT_MARK, values)
+        kept = mark._replace(attempt=numbers[attempt])
+        connection.execute(_INSERT_MARK, (experiment, *kept[1:]))
     samples = [NewSample(one.step, one.at, numbers[attempt], one.texts, one.reward) for one, attempt in of.samples]
     write_samples(connection, experiment, samples)
 
@@ -481,9 +482,6 @@ def _restore(
     )
     connection.executemany(
         _INSERT_MARK,
-        [
-            (experiment, mark.kind, mark.step, mark.at, kept_text(mark.text), mark.uri, mark.target, mark.attempt)
-            for mark in marks
-        ],
+        [(experiment, *mark._replace(text=kept_text(mark.text))) for mark in marks],
     )
     return experiment

@@ -79,6 +79,27 @@ def test_export_adapter_writes_a_folder_and_completes(live: Notebook, run_id: st
     assert any(one.endswith("--merge") for one in live.completions(f"{line} --me"))
 
 
+def test_checkpoints_say_when_they_vanish(live: Notebook, run_id: str) -> None:
+    line = f"df = %loops checkpoints {run_id}"
+    assert "Vanishing" not in live.run(f"{line}\ndf").out
+    uri = f"bt://loops:{run_id}/sampler_weights/step-525"
+    live.run(
+        "import loops_nb, datetime\n"
+        f"with loops_nb.experiment('saved', run='{run_id}') as exp:\n"
+        f"    exp.saved('step-525', uri='{uri}', target='sampler', ttl_seconds=86400)\n"
+    )
+    said = live.run(f"{line}\ndf").out
+    assert "Vanishing, by the lifetime asked for when they were saved (local" in said
+    assert f"): {run_id}/sampler_weights/step-525 20" in said
+    ends = live.run("df.loops.with_metrics(at='save').set_index('uri')['expires_at'].dropna()").value
+    assert list(ends.index) == [uri]
+    assert str(ends.dtype) == "datetime64[us, UTC]"
+    assert "ttl_seconds must be" in live.run("exp.saved('x', ttl_seconds=-1)", fails=True).out
+    # Saved again without one, it stays.
+    live.run(f"with loops_nb.experiment('again', run='{run_id}') as exp:\n    exp.saved('step-525', uri='{uri}')\n")
+    assert "Vanishing" not in live.run(f"{line}\ndf").out
+
+
 def test_verify_without_manifest_fails(live: Notebook) -> None:
     ran = live.run("%loops verify nowhere", fails=True)
     assert isinstance(ran.error, InvalidArgumentError)

@@ -113,4 +113,6 @@ def test_addresses_are_those_of_the_hosted_service() -> None:
     )
     assert run_page("k4q95w5", hosted) == "https://app.baseten.co/training/loop/k4q95w5"
     assert run_page("a/../b?c", hosted) == "https://app.baseten.co/training/loop/a%2F..%2Fb%3Fc"
+    with Loops("key", hosted) as loops:
+        assert loops.runs.page("k4q95w5") == run_page("k4q95w5", hosted)
     assert openai_base_url("abc123", "dep456", "http://127.0.0.1:8787") is run_page("k", "https://a.example") is None

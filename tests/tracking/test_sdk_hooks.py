@@ -81,7 +81,7 @@ def test_asynchronous_methods_are_recorded(store: ExperimentStore) -> None:
 def test_saves_are_marks_with_the_uri_of_the_answer(store: ExperimentStore) -> None:
     client = track(Client())
     client.optim_step(adam(0.1))
-    client.save_state("a").result()
+    client.save_state("a", ttl_seconds=3600).result()
     client.save_weights_for_sampler("b").result()
     client.save_weights_and_get_sampling_client("c")
     client.save_state("not-awaited")
@@ -94,6 +94,8 @@ def test_saves_are_marks_with_the_uri_of_the_answer(store: ExperimentStore) -> N
         (1, "c", "bt://loops:abc1234/sampler_weights/c", "sampler"),
         (1, "not-awaited", None, "trainer"),
     ]
+    first = store.marks(row.id)[0]
+    assert store.lifetimes() == {"bt://loops:abc1234/weights/a-0123": first.at + 3_600_000}
 
 
 def test_loaded_state_begins_a_new_attempt_at_its_step(store: ExperimentStore) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.arguments import BASE_MODEL, describe_filters
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Argument, Values, Verb, option
+from loops_nb.render.formatting import first_and_more, moment, zone_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MOST_LISTED = 5
 
 
 def _run(context: MagicContext, values: Values) -> pd.DataFrame:
@@ -37,6 +42,7 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
             frame,
             nothing=(f"Run {run_id} has saved no checkpoints yet. They appear here once the training code saves one."),
         )
+    _add_lifetimes(context, frame)
     near = context.suggest(("base_model", values.base_model), ("uri", path))
     return context.listing(
         "checkpoints",
@@ -45,6 +51,29 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
         filters=describe_filters(("--base-model", values.base_model), ("--path", path)),
         no_match=near or "%loops runs lists the runs, %loops checkpoints RUN the checkpoints of one.",
     )
+
+
+def _add_lifetimes(context: MagicContext, frame: pd.DataFrame) -> None:
+    """Note below a listing which checkpoints vanish when: the service does not say it, what is recorded here does."""
+    from loops_nb.errors import TrackingError
+    from loops_nb.frames.computed import NOTES_ATTR
+    from loops_nb.tracking import ExperimentStore
+
+    try:
+        with ExperimentStore(read_only=True) as store:
+            known = store.lifetimes()
+    except TrackingError:
+        # Another verb says what is wrong with the file; the listing needs none.
+        return
+    listed = {uri: known[uri] for uri in frame["uri"] if uri in known}
+    if not listed:
+        return
+    zone = display_zone(context.settings.time_zone)
+    ends = {uri: datetime.fromtimestamp(at / 1000, UTC) for uri, at in sorted(listed.items(), key=lambda one: one[1])}
+    named = [f"{uri.removeprefix('bt://loops:')} {moment(at, zone)}" for uri, at in ends.items()]
+    where = zone_name(context.settings.time_zone, zone, ends.values())
+    said = first_and_more(named, _MOST_LISTED)
+    frame.attrs[NOTES_ATTR] = [f"Vanishing, by the lifetime asked for when they were saved ({where}): {said}."]
 
 
 def _not_one(how_many: str) -> InvalidArgumentError:

@@ -14,6 +14,9 @@ def _run(context: MagicContext, values: Values) -> Run:
     with context.explain_unknown_id("run", values.id):
         run = context.loops.runs.get(context.resolve_run_id(values.id))
     _say_why(context, run)
+    page = context.loops.runs.page(run.id)
+    if page is not None:
+        context.say(f"Dashboard: {page}")
     return run
 
 

@@ -172,16 +172,21 @@ class SdkHook:
     def _save(self, folder: str, target: str) -> HookFactory:
         def factory(arguments: dict[str, Any]) -> CallHook:
             with self.swallow_errors():
-                name = str(arguments.get("name", "default"))
+                name, ttl = str(arguments.get("name", "default")), arguments.get("ttl_seconds")
                 position = self._position()
 
                 def on_result(result: Any) -> None:
-                    self.mark(position, name, self.uri(folder, name, getattr(result, "path", None)), target)
+                    uri = self.uri(folder, name, getattr(result, "path", None))
+                    self.mark(position, name, uri, target, ttl_seconds=ttl)
                     self.record(position, {"save_seconds": position.seconds})
 
                 # A save that is not waited for gets its mark too, without the URI that only the answer has.
                 return _RecordedCall(
-                    self, position, on_result, {}, on_drop=lambda: self.mark(position, name, None, target)
+                    self,
+                    position,
+                    on_result,
+                    {},
+                    on_drop=lambda: self.mark(position, name, None, target, ttl_seconds=ttl),
                 )
             return _IgnoredCall()
 
@@ -276,7 +281,9 @@ class SdkHook:
                 at=self._clock.millis(),
             )
 
-    def mark(self, position: TrainingPosition, name: str, uri: str | None, target: str) -> None:
+    def mark(
+        self, position: TrainingPosition, name: str, uri: str | None, target: str, *, ttl_seconds: Any = None
+    ) -> None:
         """Mark a checkpoint, under the name in its URI if there is one: services may extend the requested name."""
         named = _LAST_PART.search(uri) if uri else None
         self.experiment.saved_in_attempt(
@@ -286,6 +293,7 @@ class SdkHook:
             uri=uri,
             target=target,
             at=self._clock.millis(),
+            ttl_seconds=ttl_seconds,
         )
 
     def swallow_errors(self) -> _SwallowErrors:
