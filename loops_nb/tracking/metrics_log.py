@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loops_nb.errors import TrackingError
-from loops_nb.tracking.entries import MarkEntry, OpenEntry, ValuesEntry, WriteSession
+from loops_nb.tracking.entries import MarkEntry, OpenEntry, RequestLogChunk, ValuesEntry, WriteSession
 from loops_nb.tracking.experiment import Experiment
 from loops_nb.tracking.params import kept_params
 from loops_nb.tracking.recipe_log import (
@@ -27,6 +27,7 @@ from loops_nb.tracking.recipe_log import (
 )
 from loops_nb.tracking.request_log import ChunkCollector
 from loops_nb.tracking.request_log_file import LogFile, try_open
+from loops_nb.tracking.rows import LogContinuation
 from loops_nb.tracking.store import ExperimentStore
 from loops_nb.tracking.values import kept_text
 from loops_nb.tracking.writer import writer_for
@@ -35,8 +36,9 @@ from loops_nb.tracking.writer import writer_for
 class MetricsLog:
     """A recipe's metrics, read as far as they have grown; what any process has read before is not recorded twice.
 
-    A step that goes backwards begins a new attempt.  A file that was replaced or written again is another experiment;
-    of the one before, nothing is lost.
+    A step that goes backwards begins a new attempt.  A file that was replaced or written again goes on with the
+    experiment if its steps and its configuration do, as where the log is rotated; otherwise it is another one.  Of the
+    one before, nothing is lost.
 
     Parameters
     ----------
@@ -75,6 +77,8 @@ class MetricsLog:
         self._collector = ChunkCollector(self._writer)
         self._file: LogFile | None = None
         self._training: _Training | None = None
+        #: That of the file that was at the path before.
+        self._former: _Training | None = None
 
     def read(self) -> int:
         """Read the lines written since the last call; 0 while the file does not exist.
@@ -119,6 +123,7 @@ class MetricsLog:
         return count + self._read_file()
 
     def _open(self, other_than: str = "") -> None:
+        self._former = self._training or self._former
         self._file, self._training = try_open(self.log, self._store, other_than=other_than), None
 
     def _read_file(self) -> int:
@@ -158,6 +163,8 @@ class MetricsLog:
 
     def _begin(self, file: LogFile, first: RecipeLine, offset: int) -> _Training:
         config = read_config(self.log.with_name(CONFIG))
+        if (state := self._continued(file, first, config)) is not None:
+            return self._continue(state, config)
         identity = recipe_id(config, first)
         if not file.known and any(row.id == identity for row in self._store.experiments(archived=True)):
             raise TrackingError(
@@ -165,20 +172,42 @@ class MetricsLog:
                 hint=f"%loops delete experiment {identity} removes what was imported; then follow the file again.",
             )
         at = int(self.log.stat().st_mtime * 1000) if self.log.exists() else 0
-        session = WriteSession(
-            id=identity,
-            name=kept_text(self._name or recipe_name(self.log)),
-            run_id=None,
-            session_id=None,
-            created_at=max(0, at - int(first.seconds * 1000)),
-            params=kept_params(config),
-            token=hashlib.blake2b(f"{file.identity}/{identity}".encode(), digest_size=8).hexdigest(),
-        )
+        session = self._session(identity, file.identity, max(0, at - int(first.seconds * 1000)), config)
         experiment = self.experiments[identity] = Experiment(self._collector, session)
         if not file.known:
             self._collector.offset = offset
             self._collector.add(OpenEntry(session, session.created_at))
-        return _Training(self, experiment, session, file)
+        return _Training(self, experiment, session, file.identity, config)
+
+    def _session(self, experiment: str, root: str, created_at: int, config: dict[str, Any]) -> WriteSession:
+        """Return the session of a training, the same in each process, whose log began with the file ``root``."""
+        return WriteSession(
+            id=experiment,
+            name=kept_text(self._name or recipe_name(self.log)),
+            run_id=None,
+            session_id=None,
+            created_at=created_at,
+            params=kept_params(config),
+            token=hashlib.blake2b(f"{root}/{experiment}".encode(), digest_size=8).hexdigest(),
+        )
+
+    def _continued(self, file: LogFile, first: RecipeLine, config: dict[str, Any]) -> LogContinuation | None:
+        """Return the state of the training that a file goes on with; None if it begins one."""
+        known = self._store.log_continuation(file.identity)
+        if known is not None or file.known or self._former is None or not self._former.goes_on_with(first, config):
+            return known
+        found = self._former.state()
+        # For other processes, and for this one when it follows the log again.
+        self._writer.add(RequestLogChunk(found.row_of(file.identity), 0, []))
+        return found
+
+    def _continue(self, state: LogContinuation, config: dict[str, Any]) -> _Training:
+        former = self._former
+        if former is not None and former.state() == state:
+            return former
+        session = self._session(state.experiment, state.root, 0, config)
+        experiment = self.experiments.setdefault(state.experiment, Experiment(self._collector, session))
+        return _Training(self, experiment, session, state.root, config, state)
 
     # What `_Training` needs
 
@@ -187,9 +216,9 @@ class MetricsLog:
         """Collects entries until they are written with the offset of their file."""
         return self._collector
 
-    def open_checkpoints(self, metrics: LogFile) -> LogFile | None:
-        """Return the file of checkpoints beside a file of metrics; None if there is none."""
-        return try_open(self.log.with_name(CHECKPOINTS), self._store, belongs_to=metrics.identity)
+    def open_checkpoints(self, root: str) -> LogFile | None:
+        """Return the file of checkpoints beside the log that began with a file; None if there is none."""
+        return try_open(self.log.with_name(CHECKPOINTS), self._store, belongs_to=root)
 
     def rows(self, file: LogFile) -> Iterator[tuple[dict[str, Any], int]]:
         """Yield the new rows of a file, each with its end."""
@@ -197,20 +226,38 @@ class MetricsLog:
 
 
 class _Training:
-    """State of the training that one file of metrics tells of."""
+    """State of the training that a log tells of, in one file or several that were rotated."""
 
-    def __init__(self, log: MetricsLog, experiment: Experiment, session: WriteSession, file: LogFile) -> None:
+    def __init__(
+        self,
+        log: MetricsLog,
+        experiment: Experiment,
+        session: WriteSession,
+        root: str,
+        config: dict[str, Any],
+        state: LogContinuation | None = None,
+    ) -> None:
         self.lines = 0
         self._log = log
         self._experiment = experiment
         self._session = session
-        self._file = file
+        self._root = root
+        self._config = config
         self._checkpoints: LogFile | None = None
-        self._attempt = 0
-        self._last_step: int | None = None
-        self._tokens = math.nan
+        self._attempt = 0 if state is None else state.attempt
+        self._last_step: int | None = None if state is None else state.last_step
+        self._tokens = math.nan if state is None or state.tokens is None else state.tokens
         self._at = session.created_at
         self._places: dict[int, tuple[int, int]] = {}
+
+    def goes_on_with(self, first: RecipeLine, config: dict[str, Any]) -> bool:
+        """Whether a file that begins with a line is the next part of the same log."""
+        return self._last_step is not None and first.step > self._last_step and config == self._config
+
+    def state(self) -> LogContinuation:
+        """Return what another process needs to go on."""
+        tokens = None if math.isnan(self._tokens) else self._tokens
+        return LogContinuation(self._root, self._session.id, self._attempt, self._last_step or 0, tokens)
 
     def add_lines(self, lines: list[tuple[RecipeLine, int]], end: int | None) -> None:
         """Add lines that end at a time; each is placed by the durations of those after it."""
@@ -234,7 +281,7 @@ class _Training:
     def read_checkpoints(self) -> None:
         """Read the checkpoints saved since the last call."""
         if self._checkpoints is None:
-            self._checkpoints = self._log.open_checkpoints(self._file)
+            self._checkpoints = self._log.open_checkpoints(self._root)
         if self._checkpoints is None or self._last_step is None:
             return
         found = False

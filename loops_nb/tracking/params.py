@@ -17,6 +17,7 @@ _MAX_DEPTH = 8
 # The address of an object differs from run to run although the parameter does not.
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _LOCALS = "<locals>."
+_LEAVES = frozenset({str, int, float, bool, list, type(None)})
 
 
 def kept_params(params: Mapping[str, Any] | None) -> str:
@@ -47,8 +48,8 @@ def flat_params(params: Mapping[str, Any]) -> dict[str, Any]:
     ``{"optimizer": {"lr": 0.1}}`` becomes ``{"optimizer.lr": 0.1}``.  Empty dictionaries and lists are values.  If
     several paths give the same name, the shortest one gets it and the others are numbered (``a.b (2)``).
     """
-    if not params:
-        return {}
+    if _LEAVES.issuperset(map(type, params.values())):
+        return dict(params)
     leaves = list(_leaves(params, ()))
     found = {".".join(path): value for path, value in leaves}
     if len(found) == len(leaves):
@@ -72,7 +73,8 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 def _leaves(params: Mapping[str, Any], parents: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, value in params.items():
-        if isinstance(value, Mapping) and value:
+        # The test for any mapping takes half of the time of a listing of thousands of experiments.
+        if type(value) not in _LEAVES and isinstance(value, Mapping) and value:
             yield from _leaves(value, (*parents, name))
         else:
             yield (*parents, name), value

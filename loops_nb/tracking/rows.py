@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -109,6 +110,39 @@ class ExperimentMark(NamedTuple):
     target: str | None
     attempt: int
     expires_at: int | None = None
+
+
+class LogContinuation(NamedTuple):
+    """The state of a training's log at the begin of a file that goes on with it, after the log was rotated.
+
+    Parameters
+    ----------
+    root : str
+        Identity of the first file of the log.
+    experiment : str
+        Id of the experiment.
+    attempt : int
+        Attempt of the last line before the file, counted from 0.
+    last_step : int
+        Step of that line.
+    tokens : float or None
+        Tokens until then; None if the log has no tokens.
+    """
+
+    root: str
+    experiment: str
+    attempt: int
+    last_step: int
+    tokens: float | None
+
+    def row_of(self, identity: str) -> str:
+        """Return the row that stores it for a file; earlier versions ignore it."""
+        return f"{identity}~{json.dumps(self)}"
+
+    @classmethod
+    def of_row(cls, row: str) -> LogContinuation:
+        """Return what `row_of` stored."""
+        return cls(*json.loads(row.partition("~")[2]))
 
 
 class LogFingerprint(NamedTuple):

@@ -24,6 +24,7 @@ from loops_nb.tracking.rows import (
     ExperimentMark,
     ExperimentRow,
     KeyRow,
+    LogContinuation,
     LogFingerprint,
     Series,
     SeriesSummary,
@@ -294,6 +295,11 @@ class ExperimentStore(ForkAware):
         """Return the fingerprint of a request log; None if it is unknown."""
         rows = self._rows("SELECT log, offset FROM followed WHERE log LIKE ?", (f"{log}/%",))
         return LogFingerprint(rows[0][1], *rows[0][0].split("/")[1:]) if rows else None
+
+    def log_continuation(self, log: str) -> LogContinuation | None:
+        """Return what a file of a rotated log goes on with; None if it is the first."""
+        rows = self._rows("SELECT log FROM followed WHERE log LIKE ?", (f"{log}~%",))
+        return LogContinuation.of_row(rows[0][0]) if rows else None
 
     def version(self) -> int:
         """Return a number that grows whenever any process has written to the file; cheap.

@@ -117,6 +117,41 @@ def test_replaced_file_is_another_experiment_and_nothing_is_lost(path: Path, how
     assert sorted(len(Metrics().frame(row, keys=["loss"])) for row in Metrics().experiments()["id"]) == [2, 3]
 
 
+@pytest.mark.parametrize("how", ["renamed", "truncated"])
+def test_rotated_log_goes_on_in_the_same_experiment(path: Path, how: str) -> None:
+    log = MetricsLog(path)
+    append(path, line(0) + line(1) + line(1))
+    append(path.with_name("checkpoints.jsonl"), '{"name": "000001", "batch": 1}\n')
+    log.read()
+    if how == "renamed":
+        append(path, line(2))
+        path.rename(path.with_name("metrics.jsonl.1"))
+        path.write_text(line(3), encoding="utf-8")
+    else:
+        append(path, line(2))
+        log.read()
+        # In place, as logrotate's copytruncate does.
+        path.write_text("", encoding="utf-8")
+        append(path, line(3))
+    log.read()
+    log.read()
+    assert log.flush()
+    append(path, line(4) + line(2))
+    log.read()
+    log.flush()
+    # Another process, which has not seen the first file.
+    append(path, line(3))
+    later = MetricsLog(path)
+    later.read()
+    assert later.flush()
+    (row,) = Metrics().experiments()["id"]
+    frame = Metrics().frame(row, keys=["loss"])
+    assert frame["step"].tolist() == [0, 1, 1, 2, 3, 4, 2, 3]
+    assert frame["attempt"].tolist() == [1, 1, 1, 1, 1, 1, 2, 2]
+    assert frame["tokens"].tolist() == [100.0 * (number + 1) for number in range(8)]
+    assert len(Metrics().marks()) == 1
+
+
 def test_import_after_following_adds_nothing_and_following_after_import_is_refused(path: Path, tmp_path: Path) -> None:
     append(path, line(0) + line(1))
     log = MetricsLog(path)

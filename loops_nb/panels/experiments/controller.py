@@ -126,7 +126,10 @@ class ExperimentsController(StoreController[ExperimentsFromPage]):
         self._read_at = 0.0
         self._unrequested: list[float] = []
         self._initial_seq: int | None = None
+        # Before reading: what is written meanwhile is read by the panel's thread, and nothing is read twice.
+        self._version = source.version()
         self.model.read()
+        self._read_at = self._clock()
         if selection.sort is not None:
             is_down = selection.sort.strip().startswith("-")
             column = self.model.board.column(selection.sort.strip().removeprefix("-").strip())
