@@ -1,4 +1,4 @@
-"""Live panels: from a change to the pixel, cost of a poll, ten thousand rows, curves, size of a saved notebook."""
+"""Live panels: from a change to the pixel, cost of a poll, thousands of rows, curves, size of a saved notebook."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
         Changes a case, and looks or updates a figure; as many as the goals are meant for by default.
     """
     # Here, because the measured kernel imports this package too, and has no browser to drive.
-    from benchmarks.panels import curves, latency, polls, rows, sizes
+    from benchmarks.panels import curves, experiments, latency, polls, rows, sizes
     from benchmarks.panels.jupyterlab import jupyterlab
 
     with jupyterlab() as opened:
@@ -25,4 +25,6 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
         yield curves.run(opened, rounds or curves.STEPS)
         yield polls.run(opened, rounds or polls.LOOKS)
         yield rows.run(opened, min(rounds or rows.OPENINGS, rows.OPENINGS), rounds or rows.UPDATES)
+        openings = min(rounds or experiments.OPENINGS, experiments.OPENINGS)
+        yield experiments.run(opened, openings, rounds or experiments.UPDATES)
         yield latency.run(opened, rounds or latency.CHANGES)

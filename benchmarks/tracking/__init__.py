@@ -1,4 +1,4 @@
-"""Cost of ``log`` against other local trackers, of a million points, of 5,000 experiments, and of beginning one.
+"""Cost of ``log`` against other local trackers, of a million points, of 5,000 experiments, of a begin, of an answer.
 
 The overhead for a loop of the official SDK is measured too, alone with ``python -m benchmarks.tracking``.
 """
@@ -53,7 +53,7 @@ print("FIGURES", json.dumps(figures))
 def run(rounds: int | None = None) -> Iterator[str]:
     """Yield the tables."""
     # The workers load this package too, without what a service needs.
-    from benchmarks.tracking import leaderboard, overhead, start
+    from benchmarks.tracking import answers, leaderboard, overhead, start
 
     yield from _logs_and_reads(rounds or 5)
     command = [sys.executable, "-m", "benchmarks.tracking.leaderboard"]
@@ -64,6 +64,7 @@ def run(rounds: int | None = None) -> Iterator[str]:
     figures = [_answer(command, folder=ROOT) for _ in range(min(rounds or 5, 3))]
     yield table("tracking: begin of an experiment", start.NOTE, start.lines(figures))
     yield from overhead.run(rounds)
+    yield from answers.run(min(rounds or answers.ROUNDS, answers.ROUNDS))
 
 
 def _logs_and_reads(count: int) -> Iterator[str]:

@@ -87,5 +87,6 @@ def lines(figures: list[dict[str, float]]) -> list[Ratio]:
 
 
 if __name__ == "__main__":
-    fill(int(sys.argv[1]) if len(sys.argv) > 1 else EXPERIMENTS)
-    print("FIGURES", json.dumps(measure()))
+    fill()
+    if "--fill" not in sys.argv:
+        print("FIGURES", json.dumps(measure()))

@@ -17,7 +17,7 @@ _RESERVED = frozenset({"project", "run", "timestamp", "step", "time", "metrics"}
 class TrackioSink:
     """Writes the entries of one experiment to a run of Trackio; used on one thread.
 
-    Trackio has no tags, notes or summaries: they are in the run's config, which its table of runs shows.
+    Trackio has no tags, notes or summaries: they are in the run's config, which its comparison of runs shows.
 
     Parameters
     ----------
