@@ -164,6 +164,8 @@ def _evenly_spaced_array(first: int, stride: int, total: int, dtype: type[np.int
 def _spacing(columns: Sequence[Any], counts: Sequence[int]) -> tuple[int, int] | None:
     """Return the first number and the stride of a column that is evenly spaced through all chunks; None if not."""
     stride = next((column[1] for column, count in zip(columns, counts, strict=True) if count > 1), 0)
+    if isinstance(stride, bytes):
+        return None
     due = None
     for column, count in zip(columns, counts, strict=True):
         if isinstance(column, bytes) or isinstance(column[1], bytes) or (count > 1 and column[1] != stride):
