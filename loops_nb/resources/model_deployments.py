@@ -141,6 +141,94 @@ class ModelDeployments(Resource):
         """
         return self._transport.send(server.deactivate_model_deployment(model_id, deployment_id))
 
+    def activate(self, model_id: str, deployment_id: str) -> dict[str, Any]:
+        """Start a model deployment that was ended, or wake one that sleeps.
+
+        Route: ``POST /v1/models/{model_id}/deployments/{deployment_id}/activate``.
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            The deployment.
+
+        Returns
+        -------
+        dict
+            ``success``, and ``no_op`` if it was up already.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such deployment.
+        ConflictError
+            If it is the engine of a run's sampler, which lives and ends with that run.
+        OutcomeUnknownError
+            If the answer was lost; the request is not sent twice.
+
+        Examples
+        --------
+        >>> loops.model_deployments.activate("mod_1", "dep_1")
+        """
+        return self._transport.send(server.activate_model_deployment(model_id, deployment_id))
+
+    def retry(self, model_id: str, deployment_id: str) -> dict[str, Any]:
+        """Start a model deployment again that failed.
+
+        Route: ``POST /v1/models/{model_id}/deployments/{deployment_id}/retry``.
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            The deployment.
+
+        Returns
+        -------
+        dict
+            ``retried``, ``reason`` if it was not, and the ``deployment``.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such deployment.
+        ConflictError
+            If it is the engine of a run's sampler, which lives and ends with that run.
+        OutcomeUnknownError
+            If the answer was lost; the request is not sent twice.
+
+        Examples
+        --------
+        >>> loops.model_deployments.retry("mod_1", "dep_1")
+        """
+        return self._transport.send(server.retry_model_deployment(model_id, deployment_id))
+
+    def delete(self, model_id: str, deployment_id: str) -> dict[str, Any]:
+        """Delete a model deployment for good (``DELETE /v1/models/{model_id}/deployments/{deployment_id}``).
+
+        Parameters
+        ----------
+        model_id, deployment_id : str
+            The deployment.
+
+        Returns
+        -------
+        dict
+            ``id``, ``model_id`` and ``deleted``.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such deployment.
+        ConflictError
+            If it is the engine of a run's sampler, which lives and ends with that run.
+        OutcomeUnknownError
+            If the answer was lost each time; one that is gone at a repetition counts as deleted.
+
+        Examples
+        --------
+        >>> loops.model_deployments.delete("mod_1", "dep_1")
+        """
+        return self._transport.send(server.delete_model_deployment(model_id, deployment_id))
+
     def logs(
         self,
         model_id: str,

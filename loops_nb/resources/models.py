@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import Model, ModelDeployment
 from loops_nb.client.operations import samplers, server
@@ -99,3 +99,33 @@ class Models(Resource):
             deployments = self._transport.send(server.model_deployments(one.id))
             found += [(one, deployments)]
         return served_models_frame(found, chosen.notes)
+
+    def delete(self, model_id: str) -> dict[str, Any]:
+        """Delete a model with its deployments for good (``DELETE /v1/models/{model_id}``).
+
+        The checkpoints that it was made of stay, and are in use by it no more.
+
+        Parameters
+        ----------
+        model_id : str
+            Id of the model.
+
+        Returns
+        -------
+        dict
+            ``id`` and ``deleted``.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model.
+        ConflictError
+            If it is the engine of a run's sampler, which ends with that run.
+        OutcomeUnknownError
+            If the answer was lost each time; a model that is gone at a repetition counts as deleted.
+
+        Examples
+        --------
+        >>> loops.models.delete("mod_1")
+        """
+        return self._transport.send(server.delete_model(model_id))

@@ -214,6 +214,10 @@ CASES: list[Case] = [
     ("teams.frame", {}, (), "GET", "/v1/teams", {}, None),
     ("teams.get", {}, ("t1",), "GET", "/v1/teams/t1", {}, None),
     ("model_deployments.get", {}, ("m1", "d1"), "GET", "/v1/models/m1/deployments/d1", {}, None),
+    ("models.delete", {}, ("m1",), "DELETE", "/v1/models/m1", {}, None),
+    ("model_deployments.delete", {}, ("m1", "d1"), "DELETE", "/v1/models/m1/deployments/d1", {}, None),
+    ("model_deployments.activate", {}, ("m1", "d1"), "POST", "/v1/models/m1/deployments/d1/activate", {}, {}),
+    ("model_deployments.retry", {}, ("m1", "d1"), "POST", "/v1/models/m1/deployments/d1/retry", {}, {}),
     ("model_deployments.deactivate", {}, ("m1", "d1"), "POST", "/v1/models/m1/deployments/d1/deactivate", {}, {}),
     (
         "model_deployments.logs",

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from loops_nb.api.decoding import decode_dict, decode_many, decode_object, decode_one, decode_parts
 from loops_nb.api.models import (
     USE_CASES,
@@ -23,7 +25,7 @@ from loops_nb.api.models import (
 from loops_nb.client import checks
 from loops_nb.client.operations.deployments import log_query
 from loops_nb.client.operations.paths import loops_path
-from loops_nb.client.request import Request, sent
+from loops_nb.client.request import DELETE_SECONDS, Request, sent
 from loops_nb.errors import InvalidArgumentError
 
 METRIC_MODES = ("CURRENT", "SUMMARY", "SERIES")
@@ -139,6 +141,54 @@ def deactivate_model_deployment(model_id: str, deployment_id: str) -> Request[di
         body={},
         safe=False,
         recovery=f"See its state: loops.model_deployments.get({model_id!r}, {deployment_id!r})",
+    )
+
+
+def activate_model_deployment(model_id: str, deployment_id: str) -> Request[dict[str, Any]]:
+    """``POST /v1/models/{model_id}/deployments/{deployment_id}/activate``."""
+    return _start(model_id, deployment_id, "activate")
+
+
+def retry_model_deployment(model_id: str, deployment_id: str) -> Request[dict[str, Any]]:
+    """``POST /v1/models/{model_id}/deployments/{deployment_id}/retry``."""
+    return _start(model_id, deployment_id, "retry")
+
+
+def _start(model_id: str, deployment_id: str, verb: str) -> Request[dict[str, Any]]:
+    return Request(
+        "POST",
+        f"{_model_path(model_id, deployment_id)}/{verb}",
+        decode_dict,
+        f"{verb} model deployment {deployment_id}",
+        body={},
+        safe=False,
+        recovery=f"See its state: loops.model_deployments.get({model_id!r}, {deployment_id!r})",
+    )
+
+
+def delete_model_deployment(model_id: str, deployment_id: str) -> Request[dict[str, Any]]:
+    """``DELETE /v1/models/{model_id}/deployments/{deployment_id}``; one that is gone at a repetition was deleted."""
+    gone = {"id": deployment_id, "deleted": True, "model_id": model_id}
+    return _deletion(_model_path(model_id, deployment_id), f"delete model deployment {deployment_id}", gone)
+
+
+def delete_model(model_id: str) -> Request[dict[str, Any]]:
+    """``DELETE /v1/models/{model_id}``; one that is gone at a repetition was deleted by the attempt before."""
+    path = f"/v1/models/{checks.path_part('model_id', model_id)}"
+    return _deletion(path, f"delete model {model_id}", {"id": model_id, "deleted": True})
+
+
+def _deletion(path: str, description: str, gone: dict[str, Any]) -> Request[dict[str, Any]]:
+    return Request(
+        "DELETE",
+        path,
+        decode_dict,
+        description,
+        safe=False,
+        repeatable=True,
+        if_gone=msgspec.json.encode(gone),
+        recovery="See whether it is still there: loops.models.list()",
+        seconds=DELETE_SECONDS,
     )
 
 

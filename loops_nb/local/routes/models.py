@@ -19,7 +19,7 @@ from loops_nb.local.routes.common import (
     read_query,
     service_of,
 )
-from loops_nb.local.rules import logs, metrics, samplers
+from loops_nb.local.rules import logs, metrics, model_deployments, samplers
 from loops_nb.local.rules.hardware import hardware_of
 from loops_nb.local.rules.samplers import ServedModel
 from loops_nb.local.schemas import LogsQuery, ModelMetricsQuery, TimeRange
@@ -80,6 +80,39 @@ async def deactivate(request: Request) -> Response:
         with service.store.transaction():
             service.statuses.record(served, "deactivated", note="on request")
     return json_response({"success": True, "no_op": before})
+
+
+async def activate(request: Request) -> Response:
+    """Start a model deployment that has ended, or wake one that sleeps."""
+    service = service_of(request)
+    done = model_deployments.activate(service.store, service.statuses, _served(request, service))
+    return json_response({"success": True, "no_op": not done})
+
+
+async def retry(request: Request) -> Response:
+    """Start a model deployment again that failed."""
+    service = service_of(request)
+    served = _served(request, service)
+    done = model_deployments.retry(service.store, service.statuses, served)
+    deployment = _deployment(service, served)
+    return json_response({"retried": done.started, "reason": done.reason, "deployment": deployment})
+
+
+async def delete_deployment(request: Request) -> Response:
+    """Delete a model deployment."""
+    service = service_of(request)
+    served = _served(request, service)
+    key = request.path_params["deployment_id"]
+    model_deployments.delete(service.store, service.statuses, served)
+    return json_response({"id": key, "deleted": True, "model_id": served.model_id})
+
+
+async def delete_model(request: Request) -> Response:
+    """Delete a model with its deployment."""
+    service = service_of(request)
+    served = _of_model(request, service)
+    model_deployments.delete(service.store, service.statuses, served)
+    return json_response({"id": served.model_id, "deleted": True})
 
 
 async def get_logs(request: Request) -> Response:
@@ -195,7 +228,11 @@ ROUTES = [
     Route("/v1/models", list_models, methods=["GET"]),
     Route("/v1/models/{model_id}", get_model, methods=["GET"]),
     Route("/v1/models/{model_id}/deployments", list_deployments, methods=["GET"]),
+    Route("/v1/models/{model_id}", delete_model, methods=["DELETE"]),
     Route(_PATH, get, methods=["GET"]),
+    Route(_PATH, delete_deployment, methods=["DELETE"]),
+    Route(_PATH + "/activate", activate, methods=["POST"]),
+    Route(_PATH + "/retry", retry, methods=["POST"]),
     Route(_PATH + "/deactivate", deactivate, methods=["POST"]),
     Route(_PATH + "/logs", get_logs, methods=["GET"]),
     Route(_PATH + "/metrics", get_metrics, methods=["GET"]),

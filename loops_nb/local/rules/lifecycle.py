@@ -57,7 +57,7 @@ class StateMachine(Struct, frozen=True, kw_only=True):
     ends : mapping
         Event kind to the steps it takes and the last state.
     terminal : set of str
-        States that no event leaves.
+        States that no event leaves but "started".
     """
 
     boot: tuple[Step, ...]
@@ -232,6 +232,11 @@ class _Replay:
 
     def take(self, event: Event) -> None:
         machine = self.machine
+        if self.state in machine.terminal and event.kind == "started":
+            self.pace = event.pace
+            self.plan(event.at, machine.boot, machine.up, event.note)
+            self.pass_time(event.at)
+            return
         if self.state in machine.terminal or event.kind in REMARKS:
             return
         self.queued = event.kind == "queued"

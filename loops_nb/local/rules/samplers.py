@@ -174,7 +174,11 @@ def deactivate(store: RecordStore, statuses: Statuses, sampler: SamplerRecord) -
 
 def served_models(store: RecordStore) -> list[ServedModel]:
     """Return everything that is a model, the newest first: engines of samplers, and models made from checkpoints."""
-    engines = [sampler for sampler in store.find(SamplerRecord) if sampler.model_id is not None]
+    engines = [
+        sampler
+        for sampler in store.find(SamplerRecord)
+        if sampler.model_id is not None and not _is_forgotten(store, sampler)
+    ]
     found: list[ServedModel] = [*engines, *store.find(ModelDeploymentRecord)]
     return sorted(found, key=lambda served: served.created_at, reverse=True)
 
@@ -182,12 +186,25 @@ def served_models(store: RecordStore) -> list[ServedModel]:
 def find_model_deployment(store: RecordStore, model_id: str, deployment_id: str) -> ServedModel:
     """Return what a model deployment is: the engine of a sampler, or a model made from checkpoints."""
     for sampler in store.find(SamplerRecord, deployment_id=deployment_id):
-        if sampler.model_id == model_id:
+        if sampler.model_id == model_id and not _is_forgotten(store, sampler):
             return sampler
     found = lookup(store, ModelDeploymentRecord, deployment_id, "model deployment")
     if found.model_id != model_id:
         raise not_found(f"deployment of the model {model_id}, with the id", deployment_id)
     return found
+
+
+def forget_engine(store: RecordStore, sampler: SamplerRecord) -> None:
+    """Let the model behind a sampler be gone, inside a transaction of the caller's; the sampler's record stays."""
+    store.set_setting(_forgotten(sampler), "1")
+
+
+def _is_forgotten(store: RecordStore, sampler: SamplerRecord) -> bool:
+    return store.setting(_forgotten(sampler)) is not None
+
+
+def _forgotten(sampler: SamplerRecord) -> str:
+    return f"deleted model {sampler.model_id}"
 
 
 def check_team(session: SessionRecord, team_id: str | None) -> None:
