@@ -71,7 +71,7 @@ def test_export_adapter_writes_a_folder_and_completes(live: Notebook, run_id: st
     line = f"%loops export-adapter {run_id}/step-525 --target sampler -o adapters/tone"
     exported = live.run(line).value
     assert Path("adapters/tone/README.md").exists()
-    assert "README.md has hashes" in live.plain(exported)
+    assert "README.md has the hashes" in live.plain(exported)
     assert "adapters/tone exists already" in live.run(line, fails=True).out
     assert "--output DIR is missing" in live.run("%loops export-adapter VqKXRGB", fails=True).out
     assert "--public is for --push" in live.run(f"{line}2 --public", fails=True).out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loops_nb.checkpoints.transfer.frames import shown_path
 from loops_nb.frames.columns import Column, Dtype, Kind
 from loops_nb.frames.computed import NOTES_ATTR, computed_frame, register_kind
 from loops_nb.render.formatting import many, size
@@ -21,7 +22,12 @@ EXPORTS = register_kind(
         many=(),
         one=(),
         columns=(
-            Column("path", Dtype.STRING, (), "Folder of the adapter, or of the merged model."),
+            Column(
+                "path",
+                Dtype.STRING,
+                (),
+                "Folder of the adapter, or of the merged model; from the working folder on, where it lies below.",
+            ),
             Column("checkpoint", Dtype.STRING, (), "Checkpoint, as run/weights/name or by its id."),
             Column("id", Dtype.STRING, (), "Global id of the checkpoint."),
             Column("base_model", Dtype.STRING, (), "Base model of the adapter."),
@@ -46,7 +52,7 @@ def exports_frame(exported: Sequence[ExportedAdapter]) -> pd.DataFrame:
     frame = computed_frame(
         EXPORTS,
         {
-            "path": [str(one.path) for one in exported],
+            "path": [shown_path(one.path) for one in exported],
             "checkpoint": [one.ref.label for one in exported],
             "id": [one.ref.id for one in exported],
             "base_model": [one.layout.config.get("base_model_name_or_path") for one in exported],
@@ -59,9 +65,7 @@ def exports_frame(exported: Sequence[ExportedAdapter]) -> pd.DataFrame:
     )
     total = sum(one.size_bytes for one in exported)
     what = "merged model" if any(one.sha256 is None for one in exported) else "adapter"
-    notes = [
-        f"Exported {many(len(exported), what)}, {size(total)}: downloaded files were verified, README.md has hashes."
-    ]
+    notes = [f"Exported {many(len(exported), what)}, {size(total)}: whole and checked. README.md has the hashes."]
     notes += dict.fromkeys(note for one in exported for note in one.layout.notes)
     notes += [f"Pushed to {one.url}." for one in exported if one.url]
     frame.attrs[NOTES_ATTR] = notes

@@ -93,7 +93,7 @@ def archive_frame(plan: DownloadPlan) -> pd.DataFrame:
         {
             "relative_file_name": [file.file.name for file in files],
             "size_bytes": sizes,
-            "path": [_shown(file.path) for file in files],
+            "path": [shown_path(file.path) for file in files],
         },
     )
     frame.attrs[NOTES_ATTR] = [
@@ -120,7 +120,7 @@ def plan_frame(plan: DownloadPlan) -> pd.DataFrame:
             "state": [file.state for _, file in rows],
             "size_bytes": [file.file.size for _, file in rows],
             "there_bytes": [file.there_bytes for _, file in rows],
-            "path": [_shown(file.path) for _, file in rows],
+            "path": [shown_path(file.path) for _, file in rows],
         },
     )
     frame.attrs[NOTES_ATTR] = [_plan_summary(plan), *_troubles(plan)]
@@ -139,7 +139,7 @@ def downloads_frame(download: Download) -> pd.DataFrame:
     frame = computed_frame(
         DOWNLOADS,
         {
-            "path": [_shown(one.path) for one in found],
+            "path": [shown_path(one.path) for one in found],
             "checkpoint": [one.ref.label for one in found],
             "id": [one.ref.id for one in found],
             "files": [one.files for one in found],
@@ -174,7 +174,7 @@ def _troubles(plan: DownloadPlan) -> list[str]:
     """Return notes about files on disk that cannot be fetched or have to be checked."""
     files = [file for checkpoint in plan.checkpoints for file in checkpoint.files]
     blocked = [file for file in files if file.trouble]
-    notes = [f"{_shown(file.path)}: {file.trouble}." for file in blocked[:_NAMED]]
+    notes = [f"{shown_path(file.path)}: {file.trouble}." for file in blocked[:_NAMED]]
     if len(blocked) > _NAMED:
         notes.append(f"The same holds for {many(len(blocked) - _NAMED, 'more file')}.")
     unsure = [file for file in files if not file.is_sure]
@@ -198,7 +198,7 @@ def _download_summary(done: Download) -> str:
     return f"{words} Fetched {size(done.fetched_bytes)} in {seconds}.{rest} %loops verify checks it later."
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """Return a path relative to the working folder, where it is below that."""
     try:
         return str(path.relative_to(Path.cwd()))

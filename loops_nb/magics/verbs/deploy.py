@@ -75,6 +75,13 @@ def _check_refs(refs: list[CheckpointRef]) -> None:
             argument="checkpoints",
             hint="%loops checkpoints RUN lists both.",
         )
+    writing = next((ref for ref in refs if ref.sync_status == "SYNCING"), None)
+    if writing is not None:
+        raise InvalidArgumentError(
+            f"{writing.label} is still being saved. Nothing was deployed.",
+            argument="checkpoints",
+            hint="Try again when it is COMPLETE: %loops checkpoints RUN shows it.",
+        )
     models = sorted({ref.base_model for ref in refs if ref.base_model})
     if len(models) > 1:
         raise InvalidArgumentError(
