@@ -87,3 +87,12 @@ def test_a_failed_deployment_is_retried_and_a_deleted_one_is_gone(tmp_path: Path
     model_deployments.delete(store, statuses, record)
     assert samplers.served_models(store) == []
     store.close()
+
+
+def test_graphql_is_refused_in_its_own_form(sample: httpx.Client) -> None:
+    for path in ("/graphql", "/graphql/"):
+        answer = good(sample.post(path, json={"query": "{ model_s3_upload_credentials { s3_bucket } }"}))
+        (error,) = answer["errors"]
+        assert answer["data"] is None
+        assert "%loops deploy" in error["message"]
+        problem(sample.post(path, headers={"Authorization": ""}), 401)

@@ -20,6 +20,7 @@ from loops_nb.local.routes import (
     data_plane,
     deployments,
     downloads,
+    graphql,
     health,
     instance_types,
     legacy,
@@ -58,6 +59,7 @@ ROUTES: list[Route] = [
     *legacy.ROUTES,
     *data_plane.ROUTES,
     *downloads.ROUTES,
+    *graphql.ROUTES,
 ]
 
 
