@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { page as viewport } from "vitest/browser";
 import bundle from "../../loops_nb/static/curves.js?raw";
-import { appendPoints, decodeChart, floats, nearest } from "../src/curves/chart-data";
+import { appendPoints, decodeChart, floats, metadataOf, nearest } from "../src/curves/chart-data";
 import type {
   ChartData,
   ChartSpec,
@@ -301,11 +301,31 @@ describe("points", () => {
     expect(after.last).toBe(9);
   });
 
+  it("take the place of the end of a line with its band, where the kernel has computed it again", () => {
+    const band = { lo: packed([1, 2, 3]), hi: packed([5, 6, 7]) };
+    const line = { run: 0, x: packed([0, 1, 2]), y: packed([3, 4, 5]), ...band, stats: stats([3, 4, 5]) };
+    const before = decodeChart(curve([], { lines: [line] }));
+    const more = { run: 0, keep: 2, x: packed([3, 4]), y: packed([8, 9]), lo: packed([7, 8]), hi: packed([9, 10]), stats: stats([9]) };
+    const [after] = appendPoints(before, [more], 4).lines;
+    expect(after?.raw).toEqual({ x: [0, 1, 3, 4], y: [3, 4, 8, 9] });
+    expect(after?.band).toEqual({ low: { x: [0, 1, 3, 4], y: [1, 2, 7, 8] }, high: { x: [0, 1, 3, 4], y: [5, 6, 9, 10] } });
+    expect(after?.stats).toEqual(stats([9]));
+    expect(before.lines[0]?.raw.x).toEqual([0, 1, 2]);
+  });
+
+  it("of groups have the marks of their members", () => {
+    const compared = [{ id: "group:a", label: "lr=1: mean of 2", style: 0, members: ["ex-0", "ex-1"], color: "" }];
+    const chart = decodeChart(curve([SLOW], { compared, spec: { ...SPEC, axis: "elapsed" } }));
+    expect(metadataOf(chart, METADATA).marks).toMatchObject([{ run: "group:a", step: 4, at: 4000, name: "fast, step-4" }]);
+  });
+
   it("that come to the end are counted where the kernel does not", () => {
     const before = decodeChart(curve([SLOW, FAST]));
     const after = appendPoints(before, [{ run: 1, x: packed([9, 10]), y: packed([0.0625, 0.5]) }], 10);
     expect(after.lines[1]?.stats).toMatchObject({ count: 11, last: 0.5, last_step: 10, low: 0.0625, low_step: 9, high: 5, high_step: 5 });
     expect(after.lines[0]?.stats).toBe(before.lines[0]?.stats);
+    const [, line] = appendPoints(after, [{ run: 1, x: packed([12.5]), y: packed([0.25]), step: 11 }], 12.5).lines;
+    expect(line?.stats).toMatchObject({ count: 12, last: 0.25, last_step: 11 });
   });
 
   it("are found by where they are; of two as near the later one", () => {

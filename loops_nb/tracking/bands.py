@@ -6,6 +6,7 @@ and last point, nor across a value that is no number.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -35,6 +36,8 @@ BAND_WORDS: dict[BandKind, str] = {
 #: Places of a grid.
 MOST_PLACES = 1000
 _LEAST_PLACES = 2
+#: Up to it floats tell whole numbers apart.
+_WHOLE = 2.0**52
 #: Numbers beyond it are summed in a larger unit.
 _LARGE, _UNIT = 1e280, 2.0**200
 
@@ -168,7 +171,12 @@ def _newest(x: Floats, piece: Counts) -> Flags:
 
 
 def common_grid(
-    curves: Sequence[MemberCurve], *, low: float | None = None, high: float | None = None, most: int = MOST_PLACES
+    curves: Sequence[MemberCurve],
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    most: int = MOST_PLACES,
+    is_growing: bool = False,
 ) -> Floats:
     """Return places along the x axis that curves can be compared at.
 
@@ -180,6 +188,9 @@ def common_grid(
         The range; by default from the first to the last finite point of any.
     most : int, default 1000
         Number of places at most; at least 2.
+    is_growing : bool, default False
+        Whether places other than the first and the last are to stay where they are while the curves grow, until there
+        would be too many: their distance is then a power of 2, and they may be half as many.
 
     Returns
     -------
@@ -201,9 +212,22 @@ def common_grid(
         if len(every) <= most:
             return every
     first, last = min(part[0] for part in parts if len(part)), max(part[-1] for part in parts if len(part))
+    distance = _growing_distance(float(first), float(last), most) if is_growing else 0.0
+    if distance:
+        inside = np.arange(np.floor(first / distance) + 1, np.ceil(last / distance)) * distance
+        return np.unique(np.r_[first, inside, last])
     # Halves: the difference of the largest floats would overflow.
     share = np.linspace(0.0, 1.0, most)
     return np.unique(first * (1 - share) + last * share)
+
+
+def _growing_distance(first: float, last: float, most: int) -> float:
+    """Return the power of 2 that is the distance of places which stay; 0 where floats are too coarse for one."""
+    wanted = (last - first) / max(1, most - 3)
+    # Places must be whole numbers of distances.
+    if not 0 < wanted < math.inf or max(abs(first), abs(last)) / wanted > _WHOLE:
+        return 0.0
+    return 2.0 ** math.ceil(math.log2(wanted))
 
 
 class GridValues(NamedTuple):

@@ -43,6 +43,7 @@ def against_baseline(
     low: float | None = None,
     high: float | None = None,
     most: int = MOST_PLACES,
+    is_growing: bool = False,
     grid: Floats | None = None,
 ) -> BaselineCurve:
     """Return the differences and ratios of a curve to a baseline, in the range that both have.
@@ -55,6 +56,8 @@ def against_baseline(
         The range of x; by default all that both have.
     most : int, default 1000
         Number of places at most, as in `loops_nb.tracking.bands.common_grid`.
+    is_growing : bool, default False
+        As in `loops_nb.tracking.bands.common_grid`.
     grid : numpy.ndarray of float64, optional
         The places, in place of ``low``, ``high`` and ``most``: places outside the range of either are NaN.
 
@@ -76,7 +79,7 @@ def against_baseline(
             return BaselineCurve(np.empty(0), np.empty(0), np.empty(0))
         first = both[0] if low is None else max(low, both[0])
         last = both[1] if high is None else min(high, both[1])
-        grid = common_grid([curve, baseline], low=first, high=last, most=most)
+        grid = common_grid([curve, baseline], low=first, high=last, most=most, is_growing=is_growing)
     with np.errstate(all="ignore"):
         return _compared(on_grid(curve, grid).mean, on_grid(baseline, grid).mean, grid)
 

@@ -250,3 +250,21 @@ def test_members_that_are_all_the_same_have_no_band(values: list[float], times: 
     found: Band = band([curve(range(len(values)), values)] * times, kind=kind)
     np.testing.assert_allclose(found.center, values, rtol=1e-12, atol=1e-9)
     np.testing.assert_allclose(found.low, found.high, rtol=1e-9, atol=1e-6)
+
+
+def test_places_of_a_growing_grid_stay_until_they_would_be_too_many() -> None:
+    def grid(last: int) -> list[float]:
+        x = np.arange(3.0, last + 1)
+        found: list[float] = common_grid([MemberCurve(x, x)], most=50, is_growing=True).tolist()
+        return found
+
+    former = grid(1_000)
+    assert 24 <= len(former) <= 50
+    for last in (1_001, 1_010, 1_100):
+        assert grid(last)[: len(former) - 1] == former[:-1]
+        assert grid(last)[-1] == last
+    assert set(grid(2_000)[1:-1]) <= set(np.arange(0.0, 2_000, former[2] - former[1]))
+    assert len(grid(2_000)) <= 50
+    # Where the largest floats are too far apart, places are evenly spaced as ever.
+    far = MemberCurve(2 * np.linspace(-0.8e308, 0.8e308, 99), np.zeros(99))
+    assert common_grid([far], most=50, is_growing=True).tolist() == common_grid([far], most=50).tolist()

@@ -93,23 +93,25 @@ export function appendPoints(chart: Chart, added: readonly CurveLine[], last: nu
   const lines = chart.lines.map((line) => {
     const more = added.find(({ run }) => run === line.run);
     if (!more) return line;
-    const { raw, smooth, nonFinite, stats } = lineOf(more, origin, line.smooth !== null);
+    const { raw, smooth, band, nonFinite, stats } = lineOf(more, origin, line.smooth !== null);
+    const edge = (side: "low" | "high") => concat(line.band?.[side] ?? raw, band?.[side] ?? raw, more.keep);
     return {
       ...line,
-      raw: concat(line.raw, raw),
+      raw: concat(line.raw, raw, more.keep),
       smooth: line.smooth && smooth && concat(line.smooth, smooth),
+      band: line.band && { low: edge("low"), high: edge("high") },
       nonFinite: [...line.nonFinite, ...nonFinite],
-      stats: more.stats ? stats : counted(line.stats, raw),
+      stats: more.stats ? stats : counted(line.stats, raw, more.step),
     };
   });
   return { ...chart, lines, best, last: Math.max(chart.last ?? Number.NEGATIVE_INFINITY, last ?? Number.NEGATIVE_INFINITY) };
 }
 
 /** Statistics with the points that came to the end; the kernel sends them itself where points are not all that is new. */
-function counted(stats: LineStats, { x, y }: Points): LineStats {
+function counted(stats: LineStats, { x, y }: Points, at?: number | null): LineStats {
   let { count, last, last_step, low, low_step, high, high_step } = stats;
   for (let i = 0; i < x.length; i++) {
-    const [value, step] = [y[i] as number, Math.round(x[i] as number)];
+    const [value, step] = [y[i] as number, at ?? Math.round(x[i] as number)];
     if (Number.isNaN(value)) continue;
     count++;
     [last, last_step] = [value, step];
@@ -131,8 +133,11 @@ export function reindex(chart: Chart, before: readonly CurveRun[], after: readon
   return { ...chart, lines, best: [] };
 }
 
-function concat(before: Points, more: Points): Points {
-  return more.x.length ? { x: [...before.x, ...more.x], y: [...before.y, ...more.y] } : before;
+/** Points with others after them, or in place of all but the first ones. */
+function concat(before: Points, more: Points, keep?: number | null): Points {
+  const kept = keep ?? before.x.length;
+  if (!more.x.length && kept === before.x.length) return before;
+  return { x: before.x.slice(0, kept).concat(more.x), y: before.y.slice(0, kept).concat(more.y) };
 }
 
 /** The place of the point next to where one looks; of two as near the later one.  -1 where there is none. */
@@ -157,7 +162,16 @@ export function foregroundOf(line: Line): Points {
 /** What a chart shows in place of the experiments, where its lines are those of groups, or against a baseline. */
 export function metadataOf(chart: Chart | null, metadata: CurvesMetadata): CurvesMetadata {
   if (!chart?.compared) return metadata;
-  const runs = chart.compared.map(({ members: _, label, ...more }) => ({
+  const { compared, spec } = chart;
+  // Marks of the members stand on the line of their group, each with the name of its experiment.
+  const marks = metadata.marks.flatMap((mark) => {
+    const line = compared.find(({ members }) => members.includes(mark.run));
+    const run = metadata.runs.find(({ id }) => id === mark.run);
+    if (!line || !run) return [];
+    const since = spec.axis === "elapsed" ? run.began : 0;
+    return { ...mark, run: line.id, at: mark.at - since, name: line.members.length > 1 ? `${run.name}, ${mark.name}` : mark.name };
+  });
+  const runs = compared.map(({ members: _, label, ...more }) => ({
     ...more,
     name: label,
     label,
@@ -166,5 +180,5 @@ export function metadataOf(chart: Chart | null, metadata: CurvesMetadata): Curve
     began: 0,
     last_at: null,
   }));
-  return { ...metadata, runs, marks: [] };
+  return { ...metadata, runs, marks };
 }

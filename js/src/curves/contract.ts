@@ -85,6 +85,8 @@ export interface CurveLine {
   wide?: boolean;
   odd?: [number, number, number][];
   stats?: LineStats | null;
+  step?: number | null;
+  keep?: number | null;
 }
 
 export interface BestRuns {

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from loops_nb.charts.downsample import downsample
 from loops_nb.charts.series import MetricSummary
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.tracking.bands import Band, MemberCurve, band, band_label, member_curve, on_grid
+from loops_nb.tracking.bands import Band, MemberCurve, band, band_label, common_grid, member_curve, on_grid
 from loops_nb.tracking.baseline import against_baseline
 from loops_nb.tracking.groups import group_experiments
 
@@ -88,7 +89,7 @@ def compared_lines(
     styles: Mapping[str, int],
     spec: ChartSpec,
     history_of: Callable[[str], MetricHistory],
-    most: int,
+    most_of: Callable[[int], int],
 ) -> tuple[list[ComparedLine], list[str]]:
     """Return the lines of a chart of groups, or against a baseline, and sentences about them.
 
@@ -102,8 +103,8 @@ def compared_lines(
         What is plotted.
     history_of : callable
         Returns the points of an experiment by its id.
-    most : int
-        Places of a line at most.
+    most_of : callable
+        Returns how many places a line has at most, by the number of lines.
     """
     curves = {row.id: found for row in rows if (found := _curve(history_of(row.id), spec)) is not None}
     notes: list[str] = []
@@ -114,13 +115,20 @@ def compared_lines(
         except InvalidArgumentError as error:
             return [], [error.message]
         notes += grouped.notes
-        for style, group in enumerate(grouped.groups):
-            members = [one for one in group.ids if one in curves]
+        known = [
+            (style, group, [one for one in group.ids if one in curves]) for style, group in enumerate(grouped.groups)
+        ]
+        most = most_of(sum(bool(members) for _, _, members in known))
+        for style, group, members in known:
             if members:
-                made = band([curves[one] for one in members], kind=spec.band, low=spec.low, high=spec.high, most=most)
+                ones = [curves[one] for one in members]
+                # A new point of a member must not move all of the line, which would be sent whole.
+                grid = common_grid(ones, low=spec.low, high=spec.high, most=most, is_growing=True)
+                made = band(ones, kind=spec.band, grid=grid)
                 label = band_label(group.label, made)
                 sources.append(_Source(f"group:{group.label}", label, style, members, made, made.curve))
     else:
+        most = most_of(len(curves))
         for row in rows:
             if row.id in curves:
                 name = str(row.name or row.run_id or row.id)
@@ -132,19 +140,24 @@ def compared_lines(
         return [_against(one, base, spec, most) for one in sources], notes
     if spec.baseline:
         notes.append("The baseline has no values of this metric: the values are as they were recorded.")
-    return [_as_it_is(one) for one in sources], notes
+    return [_as_it_is(one, spec, most) for one in sources], notes
 
 
-def _as_it_is(source: _Source) -> ComparedLine:
+def _as_it_is(source: _Source, spec: ChartSpec, most: int) -> ComparedLine:
     made = source.band
-    low, high = (None, None) if made is None else (made.low, made.high)
-    return ComparedLine(
-        source.id, source.label, source.style, source.members, source.curve.x, source.curve.y, low, high
-    )
+    if made is not None:
+        return ComparedLine(
+            source.id, source.label, source.style, source.members, made.x, made.center, made.low, made.high
+        )
+    x, y = source.curve
+    low = x[0] if spec.low is None else spec.low
+    high = x[-1] if spec.high is None else spec.high
+    found = downsample(x, y, low=low, high=high, most=most)
+    return ComparedLine(source.id, source.label, source.style, source.members, found.x, found.y, None, None)
 
 
 def _against(source: _Source, base: _Source, spec: ChartSpec, most: int) -> ComparedLine:
-    found = against_baseline(source.curve, base.curve, low=spec.low, high=spec.high, most=most)
+    found = against_baseline(source.curve, base.curve, low=spec.low, high=spec.high, most=most, is_growing=True)
     is_ratio = spec.against == "ratio"
     low = high = None
     made = source.band

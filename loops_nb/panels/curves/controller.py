@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from loops_nb.panels.visibility import Visibility
 
 T = TypeVar("T")
+#: So many times as long as an update took there is none.
+_REST = 4
 #: Charts of views of pages that went away without a message are forgotten beyond these, the oldest first.
 _MOST_CHARTS = 400
 
@@ -216,6 +218,7 @@ class CurvesController(StoreController[CurvesFromPage]):
         version = self._source.version()
         if version == self._version and self._health.state == "live":
             return
+        start = self._clock()
         was_failing = self._health.state == "failing"
         has_changed = self._model.read()
         if was_failing:
@@ -228,6 +231,9 @@ class CurvesController(StoreController[CurvesFromPage]):
             self._send_new_points(stream)
         self._model.keep_only([view.spec.key for view in self._views.values()])
         self._version = version
+        # Groups of many experiments are computed again with each point: most of the processor is for the training.
+        now = self._clock()
+        self._next_read_at = now + _REST * (now - start)
 
     def _send_new_points(self, stream: str) -> None:
         view = self._views[stream]

@@ -205,6 +205,10 @@ class CurveLine(Struct, kw_only=True, omit_defaults=True):
         Values that are not finite: position, kind (0 NaN, 1 infinity, 2 minus infinity) and count.
     stats : LineStats or None
         Of the whole series; None where appended points are all that is new, so that the page can count them.
+    step : int or None, default None
+        Of the one point that is appended, where the page counts it and the x axis is another one.
+    keep : int or None, default None
+        So many points of the line stay before those that are appended; None for all.
     """
 
     run: int
@@ -217,6 +221,8 @@ class CurveLine(Struct, kw_only=True, omit_defaults=True):
     wide: bool = False
     odd: list[tuple[float, int, int]] = field(default_factory=list)
     stats: LineStats | None = None
+    step: int | None = None
+    keep: int | None = None
 
 
 class BestRuns(Struct, kw_only=True, omit_defaults=True):

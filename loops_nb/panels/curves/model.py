@@ -99,6 +99,8 @@ class ClientView:
         How many points came since the whole picture.
     charts
         How many charts share the bytes of the view.
+    compared
+        What it has of groups, or against a baseline.
     """
 
     spec: ChartSpec
@@ -109,6 +111,7 @@ class ClientView:
     grown: int = 0
     is_stale: bool = True
     charts: int = 1
+    compared: ChartData | None = None
 
 
 class _DrawnChart(NamedTuple):
@@ -418,21 +421,24 @@ class CurveModel:
         """Make the picture of groups, or of differences to a baseline."""
         rows = self._rows
         view.sent = {row.id: len(self.history(row.id, spec.key)) for row in rows}
-        found, notes = compared_lines(rows, self._styles, spec, lambda run: self.history(run, spec.key), MOST_PLACES)
+
+        def places(lines: int) -> int:
+            share = _room(room, lines, view.charts) / max(1, lines) - _LINE_BYTES
+            # A place has its value and the two edges of the band.
+            return max(4, int(min(spec.columns, MOST_PLACES, share / (2 * _POINT_BYTES))))
+
+        found, notes = compared_lines(rows, self._styles, spec, lambda run: self.history(run, spec.key), places)
         spans = [span for one in found if (span := span_of(one.x)) is not None]
         if not any(view.sent.values()):
             return None
         first, last = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else (None, None)
         view.origin = first or 0.0
-        room = _room(room, len(found), view.charts)
-        # A place has its value and the two edges of the band.
-        places = max(4, int(min(spec.columns, (room / max(1, len(found)) - _LINE_BYTES) / (2 * _POINT_BYTES))))
-        return ChartData(
+        view.compared = ChartData(
             spec=spec,
             origin=view.origin,
             first=first,
             last=last,
-            lines=[_compared_line(place, one, view.origin, places) for place, one in enumerate(found)],
+            lines=[_compared_line(place, one, view.origin) for place, one in enumerate(found)],
             unknown=len(rows) - len({run for one in found for run in one.members}) if not spans else 0,
             mode=infer_mode(spec.key) if not spec.baseline else None,
             compared=[
@@ -447,16 +453,28 @@ class CurveModel:
             ],
             notes=notes,
         )
+        return view.compared
+
+    def _append_compared(self, stream: str, view: ClientView, now: float) -> ChartAppend | None:
+        """Return what has changed of groups, or of differences to a baseline; None if the view needs all of them."""
+        sizes = {run.id: len(self.history(run.id, view.spec.key)) for run in self.metadata.runs}
+        if sizes == view.sent:
+            return None
+        before = view.compared
+        after = self._draw_compared(view, view.spec, None)
+        lines = None if before is None or after is None else _changed_lines(before, after)
+        if lines is None or after is None:
+            view.is_stale = True
+            return None
+        view.seq += 1
+        return ChartAppend(stream=stream, base=view.seq - 1, seq=view.seq, now=now, lines=lines, last=after.last)
 
     @ignore_float_errors
     def append(self, stream: str, view: ClientView, now: float) -> ChartAppend | None:
         """Return what is appended to a view's lines; None if nothing is, or if the view is stale and needs all."""
         spec, lines, last = view.spec, [], -math.inf
         if is_compared(spec):
-            # A new point of a member moves all of its line.
-            sizes = {run.id: len(self.history(run.id, spec.key)) for run in self.metadata.runs}
-            view.is_stale = sizes != view.sent
-            return None
+            return self._append_compared(stream, view, now)
         for place, run in enumerate(self.metadata.runs):
             history = self.history(run.id, spec.key)
             sent = view.sent.get(run.id, 0)
@@ -643,16 +661,51 @@ def _line(place: int, history: MetricHistory, spec: ChartSpec, view: ClientView,
     return line
 
 
-def _compared_line(place: int, line: ComparedLine, origin: float, most: int) -> CurveLine:
-    kept = slice(None)
+def _changed_lines(before: ChartData, after: ChartData) -> list[CurveLine] | None:
+    """Return what differs between two charts of the same groups: the ends of lines; None if the whole is needed."""
+    if _without_lines(before) != _without_lines(after) or len(before.lines) != len(after.lines):
+        return None
+    found, changed, total = [], 0, 0
+    for old, new in zip(before.lines, after.lines, strict=True):
+        if old.wide or new.wide or bool(old.lo) != bool(new.lo):
+            return None
+        count = len(new.x) // 4
+        kept = min(
+            _same_points(one, other)
+            for one, other in ((old.x, new.x), (old.y, new.y), (old.lo, new.lo), (old.hi, new.hi))
+            if other
+        )
+        total += count
+        if kept == count == len(old.x) // 4 and old.stats == new.stats:
+            continue
+        changed += count - kept
+        end = slice(4 * kept, None)
+        found.append(
+            CurveLine(
+                run=new.run, x=new.x[end], y=new.y[end], lo=new.lo[end], hi=new.hi[end], stats=new.stats, keep=kept
+            )
+        )
+    # Where most of it has moved the whole is hardly more.
+    return None if changed > total / 2 else found
+
+
+def _without_lines(chart: ChartData) -> ChartData:
+    return msgspec.structs.replace(chart, lines=[], last=None)
+
+
+def _same_points(one: bytes, other: bytes) -> int:
+    """Return how many numbers of 32 bits at the beginning are the same in both."""
+    count = min(len(one), len(other)) // 4
+    differs = np.frombuffer(one, "<u4", count) != np.frombuffer(other, "<u4", count)
+    return int(np.argmax(differs)) if differs.any() else count
+
+
+def _compared_line(place: int, line: ComparedLine, origin: float) -> CurveLine:
     x, y, low, high = line.x, line.y, line.low, line.high
-    if len(x) > most:
-        # The line and its band come from one grid, and stay on one.
-        kept = np.unique(np.linspace(0, len(x) - 1, most).astype(np.intp))  # type: ignore[assignment]
     wide = bool((np.abs(y) > _LARGEST).any())
-    found = CurveLine(run=place, x=_packed(x[kept] - origin), y=_packed(y[kept], wide=wide), wide=wide)
+    found = CurveLine(run=place, x=_packed(x - origin), y=_packed(y, wide=wide), wide=wide)
     if low is not None and high is not None:
-        found.lo, found.hi = _packed(low[kept], wide=wide), _packed(high[kept], wide=wide)
+        found.lo, found.hi = _packed(low, wide=wide), _packed(high, wide=wide)
     found.stats = _stats_of(line.summary)
     return found
 
@@ -685,9 +738,11 @@ def _added(
         )
         line.sx, line.sy = _packed(smooth.x[1:] - view.origin), _packed(smooth.y[1:], wide=line.wide)
     new = history.y(sent)
-    if spec.axis == "step" and len(found.x) - first == len(new) and bool((np.abs(new) < _COUNTED).all()):
+    is_step = spec.axis == "step"
+    if len(found.x) - first == len(new) and bool((np.abs(new) < _COUNTED).all()) and (is_step or len(new) == 1):
         # The page counts by itself what it gets as it is.
         line.stats = None
+        line.step = None if is_step else history.summary.last_step
     return line, len(line.x) // 4 + len(line.sx) // 4, span[1] if span is not None else -math.inf
 
 

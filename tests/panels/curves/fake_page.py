@@ -95,5 +95,7 @@ class Page:
             return
         self.seq = message["seq"]
         for line in message["lines"]:
-            self.lines[line["run"]]["x"] += [self.chart["origin"] + x for x in floats(line.get("x", ""))]
-            self.lines[line["run"]]["y"] += floats(line.get("y", ""), wide=line.get("wide", False))
+            known = self.lines[line["run"]]
+            end = slice(line.get("keep", len(known["x"])), None)
+            known["x"][end] = [self.chart["origin"] + x for x in floats(line.get("x", ""))]
+            known["y"][end] = floats(line.get("y", ""), wide=line.get("wide", False))

@@ -65,12 +65,49 @@ def test_groups_are_compared_with_the_group_of_the_baseline(page: Page) -> None:
     assert page.lines[1]["y"] == pytest.approx([10.0] * 5)
 
 
-def test_a_new_point_of_a_member_moves_its_group(store: MemoryStore, page: Page) -> None:
+def test_a_new_point_of_a_member_sends_the_end_of_its_group(store: MemoryStore, page: Page) -> None:
     page.plot(key="loss", group_by="lr")
-    store.log("ex-0", "loss", [100.0], first=5)
-    page.wait(lambda: page.lines[0]["x"][-1] == 5)
-    assert page.lines[0]["y"][-1] == 100.0
-    assert page.of("append") == []
+    other = list(page.lines[1]["y"])
+    for value in (16.0, 17.0):
+        # Where the number of members is another one at the end, the group is called otherwise, and the whole is sent.
+        for run in ("ex-0", "ex-1"):
+            store.log(run, "loss", [value], first=int(value) - 11)
+        page.wait(lambda value=value: page.lines[0]["y"][-1] == value)
+    assert page.lines[0]["y"] == [11, 12, 13, 14, 15, 16, 17]
+    assert page.lines[1]["y"] == other
+    # A new member changes what the group is called: the whole is sent.
+    store.log(store.begin("lr1-s9", params={"lr": 1, "seed": 9}), "loss", [1.0])
+    page.controller.show_newest()
+    page.wait(lambda: page.chart is not None and "3" in page.chart["compared"][0]["label"])
+
+
+@pytest.mark.parametrize(
+    "how", [{"group_by": "lr"}, {"baseline": "ex-0"}, {"group_by": "lr", "axis": "clock"}], ids=str
+)
+def test_pages_of_long_groups_are_those_of_a_new_view(how: dict[str, str], store: MemoryStore) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 9_000))
+    model = CurveModel(store, None)
+    shown = ClientView(ChartSpec(key="long", columns=60, **how))  # type: ignore[arg-type]
+    page: dict[int, bytes] = {}
+    sent = wholes = 0
+    for count in (3_000, 3_001, 3_007, 3_500, 3_501, 8_999):
+        for place, of in enumerate(values):
+            store.fill(f"ex-{place}", "long", of[:count])
+        model.read()
+        added = None if not page else model.append("v", shown, 0.0)
+        if added is None:
+            chart = model.draw(shown)
+            assert chart is not None
+            page, wholes = {line.run: line.y for line in chart.lines}, wholes + 1
+        for line in [] if added is None else added.lines:
+            assert line.keep is not None
+            page[line.run] = page[line.run][: 4 * line.keep] + line.y
+            sent += len(line.y)
+        fresh = model.draw(ClientView(shown.spec))
+        assert fresh is not None
+        assert page == {line.run: line.y for line in fresh.lines}
+    assert wholes <= 2, "at the beginning, and where places are further apart"
+    assert sent < 4 * len(page) * 4 * 20
 
 
 def test_a_parameter_that_nothing_has_is_said(page: Page) -> None:
