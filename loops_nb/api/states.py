@@ -36,6 +36,8 @@ DEPLOYMENT_ALIVE = frozenset(DEPLOYMENT_STARTUP)
 SAMPLER_ALIVE = frozenset(
     {"BUILDING", "DEPLOYING", "LOADING_MODEL", "WAKING_UP", "UPDATING", "ACTIVE", "UNHEALTHY", "DEACTIVATING"}
 )
+#: Large models take minutes to come up; a transitional state that lasts longer than this is stuck.
+STUCK_SECONDS = 15 * 60.0
 #: States that never change again by themselves.
 RUN_TERMINAL = frozenset({"INACTIVE"})
 DEPLOYMENT_TERMINAL = frozenset({"FAILED", "STOPPED", "PREEMPTED"})

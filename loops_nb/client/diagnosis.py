@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from loops_nb.api.models import Checkpoint, Deployment, Run
 from loops_nb.api.pairing import deployment_of_run, serves
-from loops_nb.api.states import FAILED, IN_TRANSITION, RUN_TERMINAL, SAMPLER_TERMINAL, status_name
+from loops_nb.api.states import FAILED, IN_TRANSITION, RUN_TERMINAL, SAMPLER_TERMINAL, STUCK_SECONDS, status_name
 from loops_nb.client.logs import HalfLine, find_target, log_query, read_target
 from loops_nb.client.operations import checkpoints, deployments
 from loops_nb.client.request import Request
+from loops_nb.client.waiting import state_since
 from loops_nb.errors import LoopsError, NotFoundError, one_line
 from loops_nb.render.log_lines import ShownLine, text_line
 
@@ -169,6 +170,19 @@ def waiting_half(run: Run, deployment: Deployment | None) -> tuple[str, str] | N
         if status in IN_TRANSITION:
             return half, str(status)
     return None
+
+
+def stuck_half(run: Run, deployment: Deployment | None) -> Generator[Request[Any], Any, tuple[str, str] | None]:
+    """Return the half of a run that has been on its way up for too long, by its log, and its state; None if none has.
+
+    An idle half that wakes up and an update of weights are ways up, too.
+    """
+    coming = waiting_half(run, deployment)
+    if coming is None or failed_half(run, deployment) is not None:
+        return None
+    since, _ = yield from state_since(run, *coming)
+    is_stuck = since is not None and (datetime.now(UTC) - since).total_seconds() > STUCK_SECONDS
+    return coming if is_stuck else None
 
 
 def deployment_of(run: Run) -> Generator[Request[Any], Any, Deployment | None]:

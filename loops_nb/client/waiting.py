@@ -91,7 +91,7 @@ def half_states(run: Run, deployment: Deployment | None) -> Generator[Request[An
         status = status_name(thing)
         if status is None or status_name(run) in RUN_TERMINAL:
             continue
-        since, source = yield from _since(run, half, status)
+        since, source = yield from state_since(run, half, status)
         waits_for = "" if status in _READY else _WAITS_FOR.get(status, "")
         usual = ""
         if waits_for and status != "SCALED_TO_ZERO":
@@ -100,7 +100,8 @@ def half_states(run: Run, deployment: Deployment | None) -> Generator[Request[An
     return found
 
 
-def _since(run: Run, half: str, status: str) -> Steps:
+def state_since(run: Run, half: str, status: str) -> Generator[Request[Any], Any, tuple[datetime | None, str]]:
+    """Return when the state of a half began and what tells it; None where nothing does."""
     lines: Sequence[HalfLine] = ()
     try:
         target = yield from find_target(run.id, half)

@@ -10,14 +10,12 @@ from msgspec.structs import replace
 
 from loops_nb.api.models import Deployment, Run
 from loops_nb.api.pairing import deployment_of_run
-from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
+from loops_nb.api.states import RUN_TERMINAL, STUCK_SECONDS, is_in_transition, status_name
 from loops_nb.live.queries import Kind
 
 Part = Literal["run", "deployment", "sampler"]
 #: A change that is found after a longer gap between two polls happened somewhere within it.
 EXACT_WITHIN_MS = 60_000.0
-#: Large models take minutes to come up; a transitional state that lasts longer than this is stuck.
-STUCK_SECONDS = 15 * 60.0
 _MAX_SPANS = 200
 
 

@@ -16,7 +16,8 @@ _LEVEL_WIDTH, _HALF_WIDTH = 7, 7
 _INDENT = "    "
 #: CSS rules of `html_lines`; the level is written out too, so the color is never all that tells it.
 STYLE = (
-    ".loops-nb .log{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.92em;line-height:1.45}"
+    ".loops-nb .log{margin:0;white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere}"
+    ".loops-nb .log{font-size:.92em;line-height:1.45}"
     ".loops-nb .log .ERROR{color:var(--jp-error-color1,#c62828);font-weight:600}"
     ".loops-nb .log .WARNING{color:var(--jp-warn-color0,#a65200)}"
     ".loops-nb .log .DEBUG{opacity:.7}"

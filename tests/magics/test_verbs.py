@@ -153,6 +153,7 @@ def test_why_a_run_is_not_running_is_said_with_what_to_do(live: Notebook, tmp_pa
     assert re.search(r"^Trainer: DEPLOYING since .+ \(\d+ min.*\), by its log\.$", waiting, re.MULTILINE)
     assert re.search(r"DEPLOYING usually takes \d+ s here \(median of \d+ times? in the logs of", waiting)
     assert "has been DEPLOYING for longer than a start takes" in waiting
+    assert "has been DEPLOYING for longer" in live.run("%loops run charts").out
     assert "It waits for nothing." in live.run("%loops doctor support-tone-dpo").out
     assert "ended and did not fail" in live.run("%loops doctor text-to-sql").out
     report = live.run("%loops watch text-to-sql-moe").out

@@ -119,6 +119,9 @@ function Header({ session, shown }: { session: LogSession; shown: readonly LogRo
   const { title, line, health } = session.store;
   const status = session.status();
   const isPaused = status === "paused";
+  // What a press asks for is on its way until the kernel did it.
+  const [isAsked, setAsked] = useState(false);
+  useEffect(() => setAsked(false), [isPaused]);
   const tone = { live: "", over: "over", paused: "over" }[status as string] ?? "bad";
   const fallback = status === "over" ? "The panel was closed." : "The lines may be old. Run the cell again for a live panel:";
   return (
@@ -133,9 +136,10 @@ function Header({ session, shown }: { session: LogSession; shown: readonly LogRo
           <button
             type="button"
             data-control={isPaused ? "resume" : "pause"}
-            onClick={() => session.send({ type: "set_following", paused: !isPaused })}
+            disabled={isAsked}
+            onClick={() => setAsked(session.send({ type: "set_following", paused: !isPaused }))}
           >
-            {isPaused ? "Resume" : "Pause"}
+            {isAsked ? "Asked the kernel" : isPaused ? "Resume" : "Pause"}
           </button>
         )}
         <CopyLines shown={shown} />

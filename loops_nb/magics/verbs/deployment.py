@@ -72,5 +72,6 @@ VERB = Verb(
         int_option("--limit", "maximum number of log lines (1 to 1000; default 500)"),
         option("--level", "LEVEL", "minimum log level", name="min_level", choices=LOG_LEVELS),
     ),
+    notes="%loops logs DEPLOYMENT shows its log lines as lines, also further back and of both halves.",
     examples=("%loops deployment dep_def456", "logs = %loops deployment dep_def456 --logs --since 6h --level WARNING"),
 )

@@ -16,7 +16,6 @@ from loops_nb.api.states import status_name
 from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import AuthenticationError, LoopsError, one_line
 from loops_nb.faults import record, recorded
-from loops_nb.live.history import STUCK_SECONDS
 from loops_nb.magics.connection import check_connection, redacted_url
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Argument, Values, Verb
@@ -65,8 +64,7 @@ def _diagnose_run(context: MagicContext, word: str) -> None:
         run = context.loops.runs.get(context.resolve_run_id(word))
         states = context.loops.runs.waiting(run)
         now = datetime.now(UTC)
-        stuck = next((state.half for state in states if state.waits_for and _is_long(state.since, now)), None)
-        found = context.loops.runs.diagnose(run, stuck=stuck)
+        found = context.loops.runs.diagnose(run)
     called = f"{run.name} ({run.id})" if run.name and run.name != run.id else run.id
     lines = [f"Run {called} of {run.base_model or 'an unknown base model'}: {status_name(run) or 'state not told'}."]
     lines += [state.text(moment(state.since, zone) if state.since else "", now) for state in states]
@@ -77,10 +75,6 @@ def _diagnose_run(context: MagicContext, word: str) -> None:
     elif not any(state.waits_for for state in states):
         lines.append("It waits for nothing.")
     context.say("\n".join(lines))
-
-
-def _is_long(since: datetime | None, now: datetime) -> bool:
-    return since is not None and (now - since).total_seconds() > STUCK_SECONDS
 
 
 def _without_key(text: str) -> str:

@@ -37,7 +37,7 @@ VERB = Verb(
     run=_run,
     arguments=(id_argument("run", "the run's id, as in %loops runs, or its name"),),
     notes="Returns an object with the fields as attributes; extra and to_dict() have fields newer than this package."
-    " A run that failed or was preempted says why, from its log. %loops watch ID updates live; %loops doctor ID says"
-    " what a run waits for.",
+    " A run that failed, was preempted or is stuck says why, from its log. %loops watch ID updates live;"
+    " %loops doctor ID says what a run waits for.",
     examples=("%loops run k4q95w5", "run = %loops run k4q95w5", "%loops checkpoints $run"),
 )

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from loops_nb.api.models import Deactivated, DeletedRun, Run
 from loops_nb.api.serving import run_page
-from loops_nb.api.states import status_name
 from loops_nb.client import checks
-from loops_nb.client.diagnosis import Diagnosis, deployment_of, diagnose
+from loops_nb.client.diagnosis import Diagnosis, deployment_of, diagnose, stuck_half
 from loops_nb.client.filters import alive_only, run_filter
 from loops_nb.client.operations import deployments, runs
 from loops_nb.client.waiting import HalfState, half_states
@@ -427,8 +426,8 @@ class AsyncRuns(AsyncResource):
             states = {one.id: one.status.name if one.status else None for one in capacity}
         return conditions.apply(listed, states)
 
-    async def diagnose(self, run: str | Run, *, stuck: str | None = None) -> Diagnosis | None:
-        """Say why a run failed or was preempted, from the last error lines of its trainer or sampler.
+    async def diagnose(self, run: str | Run) -> Diagnosis | None:
+        """Say why a run failed, was preempted or is stuck, from the last error lines of its trainer or sampler.
 
         Routes: ``GET /v1/loops/runs/{run_id}``, ``/v1/loops/deployments/{deployment_id}``, ``/v1/loops/checkpoints``
         and the logs of the half that failed.
@@ -437,21 +436,17 @@ class AsyncRuns(AsyncResource):
         ----------
         run : str or Run
             Id of the run, or the run as it was listed.
-        stuck : {"trainer", "sampler"}, optional
-            A half that has been on its way up for too long: its lines are looked at although it did not fail.
 
         Returns
         -------
         Diagnosis or None
             Cause, lines, advice, and a line that resumes it from its last trainer checkpoint; None for a run that
-            neither failed nor was preempted nor is stuck.
+            neither failed nor was preempted nor has been on its way up for more than 15 minutes.
 
         Raises
         ------
         NotFoundError
             If there is no such run.
-        InvalidArgumentError
-            If ``stuck`` is no half.
 
         Examples
         --------
@@ -460,11 +455,9 @@ class AsyncRuns(AsyncResource):
         'out_of_memory'
         """
         known = run if isinstance(run, Run) else await self._transport.send(runs.get(run))
-        half = checks.optional_one_of("stuck", stuck, ("trainer", "sampler"))
         deployment = await self._transport.send_each(deployment_of(known))
-        status = status_name(deployment if half == "trainer" else known.sampler)
-        coming = None if half is None or status is None else (half, status)
-        return await self._transport.send_each(diagnose(known, deployment, stuck=coming))
+        stuck = await self._transport.send_each(stuck_half(known, deployment))
+        return await self._transport.send_each(diagnose(known, deployment, stuck=stuck))
 
     async def waiting(self, run: str | Run) -> HalfStates:
         """Say what the trainer and the sampler of a run wait for, since when, and how long that usually takes.
