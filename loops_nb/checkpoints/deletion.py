@@ -328,7 +328,7 @@ def _checkpoint_item(ref: CheckpointRef, listed: dict[str, Run], deployed: Seque
         used.insert(0, "it is still being written")
     run = listed.get(ref.run_id or "")
     if run is not None and ref.target == "sampler" and _has_live_sampler(run):
-        used.append(f"run {run.id} has an active sampler, which may serve it")
+        used.append(f"may be served by the active sampler of run {run.id}")
     return DeletionItem("checkpoint", ref.id, ref.run_id, ref.name, ref.target, ref.size_bytes, tuple(used))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from loops_nb import Loops
 from loops_nb.api.serving import openai_base_url, run_page
 from loops_nb.errors import InvalidArgumentError, NeverReachedError, NotFoundError, WaitTimeoutError
+from loops_nb.magics.verbs import deploy
 from tests.client.scripted_server import Answer, Received, ScriptedServer
 from tests.magics.conftest import Notebook
 from tests.service import AnyService, running_service
@@ -96,6 +98,26 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
     }.items():
         found = notebook.completions(f"%loops deploy {typed}")
         assert any(one.endswith(completed) for one in found), (typed, found)
+
+
+def test_deploy_waits_for_a_checkpoint_that_is_being_written(
+    notebook: Notebook, own: AnyService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deploy, "time", SimpleNamespace(sleep=interrupted))
+    with Loops("key", own.url) as loops:
+        run = next(run for run in loops.runs.list() if run.name == "support-tone-dpo")
+        (newest,) = [
+            one.checkpoint_id
+            for one in loops.checkpoints.list(run_id=run.id)
+            if one.target == "sampler" and one.sync_status == "SYNCING"
+        ]
+        line = f"%loops deploy {run.id}/{newest} --instance-type local-h100-1 --name tone -y"
+        said = notebook.run(line, fails=True).out
+        assert f"Waiting until {run.id}/sampler_weights/{newest} is written. Ctrl-C: nothing is deployed." in said
+        assert "tone" not in [model.name for model in loops.models.list()]
 
 
 def test_wait_ends_where_a_deployment_fails_or_takes_too_long() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 from loops_nb.api.costs import MINUTES_AN_HOUR, price_list
@@ -26,6 +27,8 @@ _STATUS, _STOP = "status", "stop"
 #: The name that the guide of the hosted service uses.
 _SECRET = "hf_access_token"  # noqa: S105 - the name of a secret, no value
 _MOST_LISTED = 12
+_BEING_WRITTEN = "SYNCING"
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def _run(context: MagicContext, values: Values) -> DeployedModel | pd.DataFrame | None:
@@ -48,6 +51,7 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
     _check_refs(refs)
     shape = _instance_type(context, values.instance_type)
     secret = _secret(context, values.secret)
+    refs = _written(context, values, refs)
     for ref in refs:
         if ref.uri is not None:
             context.loops.checkpoints.validate(ref.uri)
@@ -65,6 +69,18 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
         context.loops.model_deployments.wait(made.model_id, made.deployment_id)
     _say_how_to_call(context, made, refs[0])
     return made
+
+
+def _written(context: MagicContext, values: Values, refs: list[CheckpointRef]) -> list[CheckpointRef]:
+    """Return the checkpoints when they are written: the service refuses one that was saved just now."""
+    said = False
+    while unwritten := [one_line(ref.label, limit=100) for ref in refs if ref.sync_status == _BEING_WRITTEN]:
+        if not said:
+            context.say(f"Waiting until {first_few(unwritten, _MOST_LISTED)} is written. Ctrl-C: nothing is deployed.")
+        said = True
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        refs = resolve_checkpoints(context, values)
+    return refs
 
 
 def _check_refs(refs: list[CheckpointRef]) -> None:
