@@ -44,12 +44,6 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
     with Loops("key", own.url) as loops:
         run = next(run for run in loops.runs.list() if run.name == "support-tone-r8")
         before = len(loops.models.list())
-        syncing = next(
-            one.uri
-            for other in loops.runs.list()
-            for one in loops.checkpoints.list(run_id=other.id)
-            if one.sync_status == "SYNCING" and one.target == "sampler"
-        )
         line = f"%loops deploy {run.id}/final --instance-type local-h100-1 --name tone"
         # Both targets have this name; the sampler's is the one.
         refused = {
@@ -60,7 +54,6 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
             f"%loops deploy bt://loops:{run.id}/weights/final --instance-type x --name y": "is a trainer checkpoint",
             "%loops deploy status --name x": "--name is for deploying a checkpoint",
             "%loops deploy stop": "needs the model",
-            f"%loops deploy {syncing} --instance-type x --name y": "is still being saved. Nothing was deployed.",
         }
         for wrong, says in refused.items():
             assert says in notebook.run(wrong, fails=True).out, wrong
@@ -116,7 +109,9 @@ def test_deploy_waits_for_a_checkpoint_that_is_being_written(
         ]
         line = f"%loops deploy {run.id}/{newest} --instance-type local-h100-1 --name tone -y"
         said = notebook.run(line, fails=True).out
-        assert f"Waiting until {run.id}/sampler_weights/{newest} is written. Ctrl-C: nothing is deployed." in said
+        assert f"Waiting until {run.id}/sampler_weights/{newest} is saved. Ctrl-C: nothing is deployed." in said
+        refused = notebook.run(f"{line} --no-wait", fails=True).out
+        assert "is still being saved. Nothing was deployed." in refused
         assert "tone" not in [model.name for model in loops.models.list()]
 
 

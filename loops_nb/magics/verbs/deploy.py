@@ -27,7 +27,7 @@ _STATUS, _STOP = "status", "stop"
 #: The name that the guide of the hosted service uses.
 _SECRET = "hf_access_token"  # noqa: S105 - the name of a secret, no value
 _MOST_LISTED = 12
-_BEING_WRITTEN = "SYNCING"
+_BEING_SAVED = "SYNCING"
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -51,7 +51,7 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
     _check_refs(refs)
     shape = _instance_type(context, values.instance_type)
     secret = _secret(context, values.secret)
-    refs = _written(context, values, refs)
+    refs = _saved(context, values, refs)
     for ref in refs:
         if ref.uri is not None:
             context.loops.checkpoints.validate(ref.uri)
@@ -71,12 +71,18 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
     return made
 
 
-def _written(context: MagicContext, values: Values, refs: list[CheckpointRef]) -> list[CheckpointRef]:
-    """Return the checkpoints when they are written: the service refuses one that was saved just now."""
+def _saved(context: MagicContext, values: Values, refs: list[CheckpointRef]) -> list[CheckpointRef]:
+    """Return the checkpoints when they are saved: the service refuses one that is still being written."""
     said = False
-    while unwritten := [one_line(ref.label, limit=100) for ref in refs if ref.sync_status == _BEING_WRITTEN]:
+    while saving := [one_line(ref.label, limit=100) for ref in refs if ref.sync_status == _BEING_SAVED]:
+        if values.no_wait:
+            raise InvalidArgumentError(
+                f"{saving[0]} is still being saved. Nothing was deployed.",
+                argument="checkpoints",
+                hint="Without --no-wait it is waited for. %loops checkpoints RUN shows when it is COMPLETE.",
+            )
         if not said:
-            context.say(f"Waiting until {first_few(unwritten, _MOST_LISTED)} is written. Ctrl-C: nothing is deployed.")
+            context.say(f"Waiting until {first_few(saving, _MOST_LISTED)} is saved. Ctrl-C: nothing is deployed.")
         said = True
         time.sleep(_SECONDS_BETWEEN_LOOKS)
         refs = resolve_checkpoints(context, values)
@@ -90,13 +96,6 @@ def _check_refs(refs: list[CheckpointRef]) -> None:
             f"{trainer.label} is a trainer checkpoint, and only sampler checkpoints can be deployed.",
             argument="checkpoints",
             hint="%loops checkpoints RUN lists both.",
-        )
-    writing = next((ref for ref in refs if ref.sync_status == "SYNCING"), None)
-    if writing is not None:
-        raise InvalidArgumentError(
-            f"{writing.label} is still being saved. Nothing was deployed.",
-            argument="checkpoints",
-            hint="Try again when it is COMPLETE: %loops checkpoints RUN shows it.",
         )
     models = sorted({ref.base_model for ref in refs if ref.base_model})
     if len(models) > 1:
