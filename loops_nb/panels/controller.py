@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from loops_nb.faults import Fault
     from loops_nb.live import Poller, Snapshot
     from loops_nb.panels.drift_measurement import Measure
-    from loops_nb.panels.messages import PlotStatus, Row
+    from loops_nb.panels.messages import PlotName, PlotStatus, Row
     from loops_nb.panels.view import View
     from loops_nb.panels.visibility import Visibility
 
@@ -86,8 +86,8 @@ class PanelController(BaseController[FromPage]):
         visible.
     measure : callable or None, default None
         Measures the drift of checkpoints; None where that is impossible.
-    curves : callable or None, default None
-        Marks checkpoints on the run's curves and returns their widget, on another thread; None where there are none.
+    inside : mapping of PlotName to callable, optional
+        Makes the widgets of the run's curves and samples on another thread; as of `Plots`.
     time_zone : str, default "local"
         Time zone of the plots.
     wall, clock : callable
@@ -103,7 +103,7 @@ class PanelController(BaseController[FromPage]):
         *,
         notify: bool = False,
         measure: Measure | None = None,
-        curves: Callable[[Mapping[str, Row]], PlotStatus] | None = None,
+        inside: Mapping[PlotName, Callable[[Mapping[str, Row]], PlotStatus]] | None = None,
         time_zone: str = "local",
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -141,7 +141,7 @@ class PanelController(BaseController[FromPage]):
             frame=self.frame,
             give=self._send,
             measure=measure,
-            curves=curves,
+            inside=inside or {},
             time_zone=time_zone,
             clock=clock,
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from loops_nb.panels.curves.tab import CurvesInside
     from loops_nb.panels.messages import PanelSnapshot
     from loops_nb.panels.recorded_runs import RunRecords
+    from loops_nb.panels.samples.tab import SamplesInside
     from loops_nb.panels.view import View
     from loops_nb.panels.visibility import Visibility
 
@@ -54,8 +55,8 @@ class Panel(LiveWidget):
         Zone of the times in the report: ``local``, ``UTC`` or a name such as ``Europe/Berlin``.
     interval
         Seconds between two looks while something changes; None leaves the connection's poller as it is.
-    curves
-        The curves of what is shown; None where there are none.
+    curves, samples
+        The curves and the samples of what is shown; None where there are none.
     recorded
         What is recorded of the runs on this machine; None where the panel does not show it.
     """
@@ -71,10 +72,12 @@ class Panel(LiveWidget):
         time_zone: str = "local",
         interval: float | None = None,
         curves: CurvesInside | None = None,
+        samples: SamplesInside | None = None,
         recorded: RunRecords | None = None,
     ) -> None:
         display_zone(time_zone)
         self._curves = curves
+        self._samples = samples
         self._recorded = recorded
         self._time_zone = time_zone
         self._report_due: Any = None
@@ -88,9 +91,9 @@ class Panel(LiveWidget):
 
         def made(tell: Callable[[dict[str, Any]], None], visibility: Visibility) -> PanelController:
             measure = over_the_network(loops.config)
-            of_run = None if curves is None else curves.picture
+            inside = {part.plot: part.picture for part in (curves, samples) if part is not None}
             controller = PanelController(
-                view, self._poller, tell, visibility, notify=notify, measure=measure, curves=of_run, time_zone=time_zone
+                view, self._poller, tell, visibility, notify=notify, measure=measure, inside=inside, time_zone=time_zone
             )
             if recorded is not None:
                 controller.has_local_news = recorded.has_news
@@ -212,7 +215,8 @@ class Panel(LiveWidget):
             self._report_due.cancel()
 
     def _let_go(self) -> None:
-        if self._curves is not None:
-            self._curves.close()
+        for part in (self._curves, self._samples):
+            if part is not None:
+                part.close()
         if self._recorded is not None:
             self._recorded.close()

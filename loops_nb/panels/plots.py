@@ -39,9 +39,9 @@ class Plots:
         Sends a plot to the pages.
     measure : callable or None
         Measures the drift of checkpoints; None where that is not possible.
-    curves : callable or None
-        Puts the checkpoints of rows on the curves and returns the status with the id of their widget; called on a
-        worker thread.  None where there are none.
+    inside : mapping of PlotName to callable
+        Curves and samples, which are widgets of their own: each takes the rows, whose checkpoints are marked on curves,
+        and returns the status with the id of its widget; called on a worker thread.
     time_zone : str
         Of the times in plots.
     clock : callable
@@ -56,7 +56,7 @@ class Plots:
         frame: Callable[[], pd.DataFrame | None],
         give: Callable[[PlotStatus], None],
         measure: Measure | None,
-        curves: Callable[[Mapping[str, Row]], PlotStatus] | None,
+        inside: Mapping[PlotName, Callable[[Mapping[str, Row]], PlotStatus]],
         time_zone: str,
         clock: Callable[[], float],
     ) -> None:
@@ -65,7 +65,7 @@ class Plots:
         self._frame = frame
         self._give = give
         self._measure = measure
-        self._curves = curves
+        self._inside = inside
         self._time_zone = time_zone
         self._clock = clock
         self._shown: dict[str, PlotName] = {}
@@ -85,8 +85,9 @@ class Plots:
         known = self._drawn.get(plot)
         if plot == "drift":
             self._tell_drift()
-        elif plot == "curves":
-            self._tell_curves()
+        elif plot in self._inside:
+            job = partial(self._inside[plot], self._rows())
+            self._poller.run_in_background(job, partial(self._is_there, plot))
         elif known is not None and known[1] is self._rows():
             self._give(known[0])
         else:
@@ -96,9 +97,9 @@ class Plots:
         """Redraw, since other rows are shown."""
         if "drift" in self._shown.values() and self._drift.state == "unmeasured":
             self._tell_drift()
-        if "curves" in self._shown.values() and self._curves is not None:
-            # The pages that show them know the widget already.
-            self._poller.run_in_background(partial(self._curves, self._rows()), lambda _: None)
+        for plot in self._inside.keys() & set(self._shown.values()):
+            # The pages that show it know the widget already.
+            self._poller.run_in_background(partial(self._inside[plot], self._rows()), lambda _: None)
         self._draw_soon()
 
     def measure(self) -> None:
@@ -127,13 +128,9 @@ class Plots:
             self._drift = PlotStatus(plot="drift", state="unmeasured", text=what_is_read(rows), can_measure=can)
         self._give(self._drift)
 
-    def _tell_curves(self) -> None:
-        if self._curves is not None:
-            self._poller.run_in_background(partial(self._curves, self._rows()), self._curves_are_there)
-
-    def _curves_are_there(self, outcome: PlotStatus | Exception) -> None:
+    def _is_there(self, plot: PlotName, outcome: PlotStatus | Exception) -> None:
         if isinstance(outcome, Exception):
-            outcome = PlotStatus(plot="curves", state="failed", text=_in_words(outcome))
+            outcome = PlotStatus(plot=plot, state="failed", text=_in_words(outcome))
         self._give(outcome)
 
     def _was_measured(self, outcome: tuple[str, str] | Exception) -> None:

@@ -18,6 +18,7 @@ from loops_nb.panels.messages import Fact, RunPart, RunSummary
 from loops_nb.panels.notices import Announcement, deletion_announcement, run_announcement
 from loops_nb.panels.panel import FIRST_LOOK_SECONDS, Panel
 from loops_nb.panels.run_failure import RunFailure
+from loops_nb.panels.samples.tab import SamplesInside
 from loops_nb.panels.view import envelope, frames
 from loops_nb.panels.view_model import Memo, ViewModel
 from loops_nb.render.formatting import many
@@ -217,10 +218,10 @@ def _facts(checkpoints: Mapping[str, Checkpoint], stuck: list[live.Span]) -> lis
 
 
 class RunPanel(Panel):
-    """One run: its halves, its states since it was first seen, its checkpoints, and its recorded curves.
+    """One run: its halves, its states since it was first seen, its checkpoints, and its recorded curves and samples.
 
-    Stands on ``GET /v1/loops/runs``, ``/deployments`` and ``/checkpoints``; for the curves nothing is asked of the
-    service.
+    Stands on ``GET /v1/loops/runs``, ``/deployments`` and ``/checkpoints``; for curves and samples nothing is asked of
+    the service.
 
     Parameters
     ----------
@@ -241,7 +242,7 @@ class RunPanel(Panel):
         whose, team = checks.optional_text("scope", scope), team_id_of(loops.config, team_id)
         self._failure = RunFailure(loops.config, options.get("time_zone", "local"))
         view = RunView(run_id, scope=whose, team_id=team, failure=self._failure)
-        super().__init__(loops, view, curves=CurvesInside(run_id), **options)
+        super().__init__(loops, view, curves=CurvesInside(run_id), samples=SamplesInside(run_id), **options)
         self._failure.on_found = self._controller.recompose
 
     def snapshot_now(self) -> PanelSnapshot:  # noqa: D102 - as in the base class

@@ -34,6 +34,7 @@ _RECORD = """
 with loops_nb.experiment("sweep", run={run!r}) as experiment:
     for step in range(300):
         experiment.log(step=step, loss=3 / (1 + step / 20))
+    experiment.sample(step=step, prompt="2 + 2 =", completion=" 4", reward=1.0)
 """
 
 
@@ -99,6 +100,9 @@ def test_words_become_a_curve(opener: NotebookOpener, state: ServiceState, recor
     curves.shown()
     expect(curves.row("sweep")).to_contain_text("300")
     expect(curves.root).not_to_contain_text("Nothing was recorded")
+    panel = Panel(notebook.page)
+    tab(panel, "Samples").click()
+    expect(panel.root.get_by_role("tabpanel").locator(LIVE)).to_contain_text("2 + 2 =")
 
 
 def test_wait_for_a_kernel_that_cannot_hear(

@@ -16,7 +16,7 @@ import loops_nb
 from loops_nb import Loops
 from loops_nb.api.step_names import step_of
 from loops_nb.errors import LoopsError
-from loops_nb.panels import CheckpointsPanel, CurvesPanel, RunPanel, open_panels
+from loops_nb.panels import CheckpointsPanel, CurvesPanel, RunPanel, SamplesPanel, open_panels
 from loops_nb.panels.curves.tab import CurvesInside
 from loops_nb.panels.panel import Panel
 from tests.panels.waiting import until
@@ -28,7 +28,7 @@ RUN = "p2syas8"
 
 @pytest.fixture
 def loops(service: AnyService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Loops]:
-    for name in ("panel", "curves.panel"):
+    for name in ("panel", "curves.panel", "samples.panel"):
         monkeypatch.setattr(f"loops_nb.panels.{name}.page_code", lambda *_: "export default { render() {} }")
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path))
     with Loops("key", service.url) as made:
@@ -47,10 +47,10 @@ class Page:
     def says(self, **message: Any) -> None:
         self.panel._heard(self.panel, message, [])
 
-    def opens_the_tab(self) -> dict[str, Any]:
+    def opens_the_tab(self, plot: str = "curves") -> dict[str, Any]:
         """Return the picture that it is answered with."""
         before = len(self.pictures)
-        self.says(type="select_plot", view="v", plot="curves", measure=False)
+        self.says(type="select_plot", view="v", plot=plot, measure=False)
         until(lambda: len(self.pictures) > before)
         return self.pictures[-1]
 
@@ -78,6 +78,21 @@ def widgets() -> dict[str, CurvesPanel]:
 
 def threads() -> int:
     return sum(thread.name == "loops-nb-curves" for thread in threading.enumerate())
+
+
+def test_samples_of_the_run_are_a_widget_that_is_made_once_and_ends_with_the_panel(page: Page) -> None:
+    with loops_nb.experiment("sampled", run=RUN) as exp:
+        exp.sample(step=1, prompt="2 + 2 =", completion=" 4", reward=1.0)
+    loops_nb.experiment("of another run", run="k4q95w5").sample(step=1, prompt="p", completion="c")
+    shown = page.opens_the_tab("samples")
+    assert f"%loops watch samples {RUN}" in shown["text"]
+    made = ipywidgets.widgets.widget._instances[shown["widget"]]
+    assert isinstance(made, SamplesPanel)
+    assert [run.name for run in made.snapshot_now().metadata.runs] == [f"sampled ({RUN})"]
+    assert page.opens_the_tab("samples")["widget"] == shown["widget"]
+    assert widgets() == {}
+    page.panel.close()
+    assert shown["widget"] not in ipywidgets.widgets.widget._instances
 
 
 def test_it_is_made_when_a_page_looks_and_only_once(page: Page) -> None:

@@ -45,7 +45,7 @@ class Shown:
             self._take,
             visibility,
             measure=measure,
-            curves=curves,
+            inside={"curves": curves} if curves else None,
             time_zone="UTC",
             wall=lambda: self.hand.wall,
             clock=lambda: self.hand.wall,

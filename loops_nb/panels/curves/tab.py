@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from loops_nb.panels.curves.model import ListedCheckpoint
     from loops_nb.panels.curves.panel import CurvesPanel
-    from loops_nb.panels.messages import Row
+    from loops_nb.panels.messages import PlotName, Row
 
 _NAMES = tuple(column.name for column in COLUMNS["checkpoints"])
 
@@ -32,6 +32,8 @@ class CurvesInside:
     run_id
         The run, whether anything was recorded of it or not.
     """
+
+    plot: PlotName = "curves"
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
