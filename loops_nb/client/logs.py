@@ -20,7 +20,7 @@ from loops_nb.client.operations import deployments, runs, samplers, server
 from loops_nb.client.operations.deployments import MOST_LOG_LINES
 from loops_nb.client.request import Request
 from loops_nb.client.run_names import run_named
-from loops_nb.errors import InvalidArgumentError, NotFoundError, UnreadableAnswerError
+from loops_nb.errors import BadRequestError, InvalidArgumentError, NotFoundError, UnreadableAnswerError
 from loops_nb.render.log_lines import ShownLine
 
 HALVES = ("trainer", "sampler", "both")
@@ -300,7 +300,8 @@ def _sampler_source(sampler: Sampler) -> Steps:
 def _or_none(request: Request[Any]) -> Steps:
     try:
         found = yield request
-    except NotFoundError:
+    except (NotFoundError, BadRequestError):
+        # An id of another kind may be malformed there.
         return None
     return found
 

@@ -56,7 +56,13 @@ def test_every_line_is_read_once_over_pages_weeks_and_equal_times(service: Any) 
 
         async def twin() -> list[str]:
             async with AsyncLoops("key", service.url) as other:
-                return [line.message for line in await other.logs.list(run.id, limit=5)]
+                followed = []
+                async for line in other.logs.follow(run.id, limit=5):
+                    followed.append(line.message)
+                    if len(followed) == 5:
+                        break
+                assert followed == [line.message for line in await other.logs.list(run.id, limit=5)]
+                return followed
 
         assert asyncio.run(twin()) == [line.message for line in loops.logs.list(run.id, limit=5)]
 

@@ -136,6 +136,17 @@ def test_logs_of_a_failed_run_are_lines_with_level_and_half(live: Notebook) -> N
     assert "Did you mean text-to-sql" in live.run("%loops logs text-to-sqk", fails=True).out
 
 
+def test_logs_are_followed_in_a_terminal_until_ctrl_c(live: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("loops_nb.magics.verbs.logs.time.sleep", interrupt)
+    ran = live.run("%loops logs text-to-sql-moe -f --level ERROR")
+    assert "is FAILED" in ran.out
+    assert "Stopped following the log of run" in ran.out
+    assert "leave --until out" in live.run("%loops logs text-to-sql-moe -f --until 1h", fails=True).out
+
+
 def test_why_a_run_is_not_running_is_said_with_what_to_do(live: Notebook, tmp_path: Path) -> None:
     failed = live.run("run = %loops run text-to-sql-moe")
     assert "is FAILED: it ran out of memory." in failed.out

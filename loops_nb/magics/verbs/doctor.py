@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from loops_nb import __version__
@@ -25,6 +25,8 @@ from loops_nb.render.formatting import many, moment, size
 _REQUIRED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpx", "msgspec")
 _OPTIONAL = ("ipykernel", "jupyterlab")
 _NOT_CONNECTED = "%loops local start (sample data, no key) or %loops login"
+_RECENT = timedelta(hours=1)
+_MOST_ERRORS = 3
 _logger = logging.getLogger(__name__)
 
 
@@ -74,7 +76,22 @@ def _diagnose_run(context: MagicContext, word: str) -> None:
         lines.append(f"It has ended and did not fail; %loops logs {run.id} shows the end of its log.")
     elif not any(state.waits_for for state in states):
         lines.append("It waits for nothing.")
+    if found is None:
+        lines += _recent_errors(context, run.id)
     context.say("\n".join(lines))
+
+
+def _recent_errors(context: MagicContext, run_id: str) -> list[str]:
+    """Return the last error lines of the last hour: a trainer that ended and was started again is RUNNING."""
+    try:
+        errors = context.loops.logs.list(run_id, min_level="ERROR", since=_RECENT, limit=_MOST_ERRORS)
+    except LoopsError:
+        # On shared capacity there are no lines to read.
+        return []
+    if not errors:
+        return []
+    texts = [f"  {one_line(line.message, limit=300)}" for line in errors]
+    return [f"Errors of its trainer in the last hour (%loops logs {run_id} --level ERROR):", *texts]
 
 
 def _without_key(text: str) -> str:
