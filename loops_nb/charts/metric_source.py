@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -52,3 +52,11 @@ class MetricSource(Protocol):
 
     def version(self) -> int:
         """Return a number that is another one when anything was written."""
+
+
+@runtime_checkable
+class CommonSpan(Protocol):
+    """A source whose charts share their bounds along an axis."""
+
+    def common_span(self, axis: Any) -> tuple[float, float] | None:
+        """Return the bounds that each chart has at least; None for no common ones."""

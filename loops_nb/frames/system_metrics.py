@@ -164,7 +164,7 @@ def _of_model(half: str, metrics: ModelMetrics) -> Iterator[SystemPoint]:
         at = datetime.fromtimestamp(step.start_epoch_millis / _MILLIS, UTC).isoformat()
         for descriptor, values in zip(metrics.metric_descriptors, step.values, strict=False):
             hint = descriptor.unit_hint or ""
-            unit = _HINTS.get(hint, hint.lower())
+            unit = _UNITS.get(descriptor.name) or _HINTS.get(hint, hint.lower())
             for labels, value in zip(descriptor.label_sets or [{}], values, strict=False):
                 if value is not None:
                     name = "_".join([descriptor.name, *map(_label, labels.items())])

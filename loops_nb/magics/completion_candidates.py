@@ -180,7 +180,7 @@ class Candidates:
         """Return what can follow the keyword of a panel: experiments with samples, or runs."""
         if typed.positional[:1] == ["samples"]:
             return [(name, about) for name, about in self.experiments(typed) if about.startswith("experiment ")]
-        if typed.positional[:1] == ["logs"]:
+        if typed.positional[:1] in (["logs"], ["system"]):
             return self.logged(typed)
         return self.runs(typed)
 

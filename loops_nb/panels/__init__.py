@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from loops_nb.panels.panel_registry import open_panels
     from loops_nb.panels.run import RunPanel
     from loops_nb.panels.samples.panel import SamplesPanel
+    from loops_nb.panels.system.panel import SystemPanel
 
 _MODULES = {
     "CheckpointsPanel": "listings",
@@ -36,6 +37,7 @@ _MODULES = {
     "RunPanel": "run",
     "SamplersPanel": "listings",
     "SamplesPanel": "samples.panel",
+    "SystemPanel": "system.panel",
     "open_panels": "panel_registry",
 }
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "RunPanel",
     "SamplersPanel",
     "SamplesPanel",
+    "SystemPanel",
     "open_panels",
 ]
 

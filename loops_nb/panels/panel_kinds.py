@@ -27,6 +27,7 @@ WATCHED: dict[str, PanelKind] = {
     "samplers": PanelKind("samplers", ("scope", "team_id", "notify")),
     "deployments": PanelKind("deployments", ("scope", "notify")),
     "checkpoints": PanelKind("checkpoints", ("run_id", "base_model")),
+    "system": PanelKind("system", ("since",)),
     # Recorded on this machine: no listings of the service.
     "experiments": PanelKind("metrics", ("tags", "where", "project", "since", "sort", "limit", "metric", "archived")),
     "samples": PanelKind("metrics", ("steps",)),

@@ -188,6 +188,9 @@ def _links(run: Run, deployment: Deployment | None) -> list[Fact]:
         facts.append(Fact(label="owner", value=run.user.email))
     if is_serverless_run(run, deployment):
         facts.append(Fact(label="capacity", value="serverless: no GPUs of its own, billed by tokens"))
+    elif deployment is not None:
+        line = f"%loops watch system {run.id}"
+        facts.append(Fact(label="system metrics", value=line, code=line))
     return facts
 
 

@@ -105,10 +105,11 @@ def test_completion_of_watch(notebook: Notebook) -> None:
     notebook.context.cache.add("run", ["k4q95w5", "zz9"])
     notebook.context.cache.add("base_model", ["Qwen/Qwen3-8B"])
     head = "p = %loops watch "
-    assert [line.removeprefix(head) for line in notebook.completions(head)][:6] == [
+    assert [line.removeprefix(head) for line in notebook.completions(head)][:7] == [
         "samplers",
         "deployments",
         "checkpoints",
+        "system",
         "experiments",
         "samples",
         "logs",
@@ -127,7 +128,7 @@ def test_watch_help_has_examples(notebook: Notebook) -> None:
     out = " ".join(notebook.run("%loops watch -h").out.split())
     for expected in (
         "%loops watch [WHAT] [--run RUN]",
-        "samplers, deployments, checkpoints RUN, experiments [PATTERN ...], samples EXPERIMENT ... or logs RUN",
+        "samplers, deployments, checkpoints RUN, system RUN, experiments [PATTERN ...], samples EXPERIMENT ... or logs",
         "--notify",
         "%loops watch k4q95w5 --notify",
         "p.freeze()",
@@ -191,3 +192,15 @@ def test_watch_experiments_needs_no_connection_and_prints_the_report_in_a_termin
     assert notebook.shell.user_ns["kept"] is None
     assert open_panels() == []
     assert "Did you mean lr?" in notebook.run("%loops watch experiments --sort lrr", fails=True).out
+
+
+def test_watch_system_needs_one_target_and_prints_the_curves_in_a_terminal(live: Notebook) -> None:
+    out = live.run("%loops watch system support-tone-dpo --since 20m").out
+    assert out.startswith("System of run p2syas8. Measured by the local service")
+    for line, words in (
+        ("%loops watch system", "takes one run, deployment or sampler; none was given"),
+        ("%loops watch system a b", "takes one run, deployment or sampler; 2 were given"),
+        ("%loops watch system support-tone-dpoo", "Did you mean"),
+        ("%loops watch system p2syas8 --notify", "takes no --notify"),
+    ):
+        assert words in live.run(line, fails=True).text, line

@@ -151,7 +151,7 @@ MODEL_METRICS = {
         lambda step: [step.latency(share) for share in _QUANTILES],
     ),
     "cpu_usage": _ModelMetric("COUNT", "GAUGE", ({},), lambda step: [step.mean(lambda one: one.cpu)]),
-    "memory_usage": _ModelMetric("BYTES", "GAUGE", ({},), lambda step: [step.mean(lambda one: one.memory)]),
+    "cpu_memory_usage_bytes": _ModelMetric("BYTES", "GAUGE", ({},), lambda step: [step.mean(lambda one: one.memory)]),
 }
 
 

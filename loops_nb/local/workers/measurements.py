@@ -64,8 +64,8 @@ class Measurements:
         if self._psutil is None:
             return "Nothing is measured: the local service needs psutil for it, which is not installed."
         return (
-            "Measured by the local service: CPU, memory and disk of its own processes on this machine, in the last two"
-            " hours at most and since its start. There are no GPUs."
+            "Measured by the local service of its own processes on this machine, and kept for two hours. There are no"
+            " GPUs."
         )
 
     def measure(self, processes: Mapping[str, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import LOG_LEVELS
@@ -17,9 +18,9 @@ from loops_nb.magics.suggest import did_you_mean, safe_repr
 from loops_nb.panels.panel_kinds import WATCHED
 
 if TYPE_CHECKING:
-    from loops_nb.panels import ExperimentsPanel, LogsPanel, Panel, SamplesPanel
+    from loops_nb.panels import ExperimentsPanel, LogsPanel, Panel, SamplesPanel, SystemPanel
 
-_CHECKPOINTS, _EXPERIMENTS, _SAMPLES, _LOGS = "checkpoints", "experiments", "samples", "logs"
+_CHECKPOINTS, _EXPERIMENTS, _SAMPLES, _LOGS, _SYSTEM = "checkpoints", "experiments", "samples", "logs", "system"
 _KEYWORDS = tuple(word for word in WATCHED if word not in {"", "run"})
 # Words that users try for all runs.
 _ALL = ("runs", "fleet", "all", "*")
@@ -46,7 +47,9 @@ _FLAGS = {
 }
 
 
-def _run(context: MagicContext, values: Values) -> Panel | ExperimentsPanel | SamplesPanel | LogsPanel | None:
+def _run(
+    context: MagicContext, values: Values
+) -> Panel | ExperimentsPanel | SamplesPanel | LogsPanel | SystemPanel | None:
     what = _checked(context, values)
     if what == _EXPERIMENTS:
         return _experiments(context, values)
@@ -54,6 +57,8 @@ def _run(context: MagicContext, values: Values) -> Panel | ExperimentsPanel | Sa
         return _samples(context, values)
     if what == _LOGS:
         return _logs(context, values)
+    if what == _SYSTEM:
+        return _system(context, values)
     loops = context.loops
     run_id = None
     if what == "run":
@@ -98,6 +103,26 @@ def _logs(context: MagicContext, values: Values) -> LogsPanel | None:
     if is_notebook():
         return panel
     panel.close()
+    return None
+
+
+def _system(context: MagicContext, values: Values) -> SystemPanel | None:
+    from loops_nb.client.system_metrics import DEFAULT_AGE
+    from loops_nb.panels.cells import is_notebook  # only with a panel
+
+    since = DEFAULT_AGE if values.since is None else values.since
+    if isinstance(since, datetime):
+        since = datetime.now(UTC) - since
+    (word,) = values.of
+    with context.explain_unknown_id("run", word):
+        panel = context.loops.system.watch(word, since=since)
+    if is_notebook():
+        panel.show()
+        return panel
+    try:
+        context.say(panel.told(shutil.get_terminal_size().columns))
+    finally:
+        panel.close()
     return None
 
 
@@ -186,7 +211,7 @@ def _checked(context: MagicContext, values: Values) -> str:
         near = did_you_mean(word, _KEYWORDS, cutoff=_KEYWORD_CUTOFF)
         if near and word not in context.cache.known("run_name"):
             raise _refused(f"There is no run {safe_repr(word)}.", near)
-    if what == _LOGS:
+    if what in {_LOGS, _SYSTEM}:
         _check_one_target(values)
     elif values.of and what not in {_EXPERIMENTS, _SAMPLES}:
         if what != _CHECKPOINTS or len(values.of) > 1:
@@ -205,8 +230,8 @@ def _check_one_target(values: Values) -> None:
     if len(values.of) != 1:
         given = "none was" if not values.of else f"{len(values.of)} were"
         raise _refused(
-            f"%loops watch logs takes one run, deployment or sampler; {given} given.",
-            "For example: %loops watch logs k4q95w5.",
+            f"%loops watch {values.what} takes one run, deployment or sampler; {given} given.",
+            f"For example: %loops watch {values.what} k4q95w5.",
         )
 
 
@@ -239,8 +264,8 @@ VERB = Verb(
         Argument(
             "what",
             "WHAT",
-            "a run's id or name, samplers, deployments, checkpoints RUN, experiments [PATTERN ...], samples "
-            "EXPERIMENT ... or logs RUN; default all runs and standalone samplers",
+            "a run's id or name, samplers, deployments, checkpoints RUN, system RUN, experiments [PATTERN ...], "
+            "samples EXPERIMENT ... or logs RUN; default all runs and standalone samplers",
             completes="run",
             keywords=_KEYWORDS,
         ),
@@ -248,7 +273,8 @@ VERB = Verb(
         Argument(
             "of",
             "",
-            "run of the checkpoints or the logs, patterns of experiments, experiments of the samples",
+            "run of the checkpoints, the system metrics or the logs, patterns of experiments, experiments of the "
+            "samples",
             completes="watched",
             repeated=True,
         ),
@@ -280,7 +306,7 @@ VERB = Verb(
         option(
             "--since",
             "AGE",
-            "with experiments: began since then; with logs: start; an age (36h, 2d) or an ISO time",
+            "with experiments: began since then; with logs and system: start; an age (36h, 2d) or an ISO time",
             free_text=True,
             convert=age_or_time,
         ),
@@ -299,15 +325,17 @@ VERB = Verb(
     ),
     notes="The panel is shown at once, so the line can be the first of a cell that trains. Running the cell again "
     "replaces it. The panel of a run has tabs for its recorded curves and for plots of its checkpoints. A static "
-    "report is saved with the notebook. The panel of samples shows recorded prompts down and steps across, differences "
-    "marked. p = %loops watch returns the panel: p.frame is the latest data as a "
-    "DataFrame, p.freeze() keeps only the report, p.close() stops it. In a terminal the report is printed once.",
+    "report is saved with the notebook. The panel of system metrics shows GPUs, CPU, memory, disk and requests on one "
+    "time axis with the training curve. The panel of samples shows recorded prompts down and steps across, differences "
+    "marked. p = %loops watch returns the panel: p.frame is the latest data as a DataFrame, p.freeze() keeps only the "
+    "report, p.close() stops it. In a terminal the report is printed once.",
     examples=(
         "%loops watch",
         "%loops watch k4q95w5 --notify",
         "p = %loops watch checkpoints --base-model Qwen/Qwen3-8B",
         "%loops watch samplers --scope org",
         "%loops watch experiments 'sweep-*' --where \"lr < 1e-3\" --sort best.loss",
+        "%loops watch system k4q95w5 --since 6h",
         "%loops watch samples grpo-1 --step 0 --step 100",
         "%loops watch logs k4q95w5 --half both",
     ),

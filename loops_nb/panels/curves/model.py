@@ -15,6 +15,7 @@ from loops_nb.charts.downsample import downsample
 from loops_nb.charts.ema import MAX_WEIGHT
 from loops_nb.charts.floats import ignore_float_errors
 from loops_nb.charts.history_cache import HISTORIES
+from loops_nb.charts.metric_source import CommonSpan
 from loops_nb.charts.number_format import nothing_recorded, number
 from loops_nb.charts.param_diff import compare_params
 from loops_nb.charts.parameter_colors import MISSING_COLOR, parameter_colors
@@ -388,6 +389,7 @@ class CurveModel:
             view.sent, view.origin, view.span = dict(sizes), known.chart.origin, known.span
             return known.chart
         spans = [span for _, _, history in histories if (span := history.span(spec.axis)) is not None]
+        spans += self._common_spans(spec)
         first, last = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else (None, None)
         low = (first or 0.0) if spec.low is None else spec.low
         high = (last or 0.0) if spec.high is None else spec.high
@@ -416,6 +418,11 @@ class CurveModel:
         while len(self._drawn) > _MOST_DRAWN:
             del self._drawn[next(iter(self._drawn))]
         return curve
+
+    def _common_spans(self, spec: ChartSpec) -> list[tuple[float, float]]:
+        """Return the bounds that all charts of the source share along an axis, if it has any."""
+        common = self.source.common_span(spec.axis) if isinstance(self.source, CommonSpan) else None
+        return [] if common is None else [common]
 
     def _draw_compared(self, view: ClientView, spec: ChartSpec, room: int | None) -> ChartData | None:
         """Make the picture of groups, or of differences to a baseline."""
@@ -485,7 +492,7 @@ class CurveModel:
                 return None
             line, points, end = _added(place, history, spec, view, sent)
             lines.append(line)
-            last = max(last, end)
+            last = max(last, end, *(high for _, high in self._common_spans(spec)))
             view.grown += points
             view.sent[run.id] = len(history)
         if view.grown > spec.columns * _GROWTH * max(1, len(view.sent)):

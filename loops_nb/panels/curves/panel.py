@@ -70,6 +70,8 @@ class CurvesPanel(LiveWidget):
         Where the points are; None for the store that ``loops_nb`` writes to.
     inside
         It stands in another panel, which says for both how they stand and how to open them.
+    title, line
+        Heading, and the line of code that opens it; empty for those of ``%loops curves``.
 
     Raises
     ------
@@ -93,6 +95,8 @@ class CurvesPanel(LiveWidget):
         color_by: str | None = None,
         store: MetricSource | None = None,
         inside: bool = False,
+        title: str = "",
+        line: str = "",
     ) -> None:
         wanted = _names(runs)
         spec = _compared(_spec(key, axis, smoothing), group_by, band, baseline, against)
@@ -105,19 +109,16 @@ class CurvesPanel(LiveWidget):
             source = self._own_store = _store()
 
         def made(tell: Callable[[dict[str, Any]], None], visibility: Visibility) -> CurvesController:
-            line = (
-                ""
-                if inside
-                else " ".join(["%loops curves", *map(shlex.quote, [*(wanted or ()), *_options(spec, color)])])
-            )
+            words = [*(wanted or ()), *_options(spec, color)]
+            code = line or " ".join(["%loops curves", *map(shlex.quote, words)])
             newest = MOST_NAMED if spec.group_by else MOST_NEWEST
             return CurvesController(
                 source,
                 wanted,
                 tell,
                 visibility,
-                title=lambda metadata: _title(wanted, metadata),
-                line=line,
+                title=lambda metadata: title or _title(wanted, metadata),
+                line="" if inside else code,
                 spec=spec,
                 newest=newest,
                 color_by=color,

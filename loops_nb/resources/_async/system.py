@@ -6,12 +6,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from loops_nb.client.system_metrics import read_system
+from loops_nb.client.system_metrics import DEFAULT_AGE, read_system
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.resources.frames import system_frame
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from loops_nb.panels import SystemPanel
 
 
 class AsyncSystem(AsyncResource):
@@ -62,3 +64,33 @@ class AsyncSystem(AsyncResource):
         """
         steps = read_system(target, half=half, since=since, until=until, step_seconds=step_seconds)
         return system_frame(await self._transport.send_each(steps))
+
+    def watch(self, target: str, *, since: timedelta = DEFAULT_AGE) -> SystemPanel:
+        """Show system metrics in a panel that updates live, on one time axis with the run's training curve.
+
+        Parameters
+        ----------
+        target : str
+            As in `frame`.
+        since : datetime.timedelta, default one hour
+            How far back it begins, up to seven days.
+
+        Returns
+        -------
+        SystemPanel
+            A widget; its ``frame()`` has the points that it shows.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such run, deployment or sampler.
+        InvalidArgumentError
+            If an argument cannot be used, or it is on shared (serverless) capacity.
+
+        Examples
+        --------
+        >>> loops.system.watch("k4q95w5", since=timedelta(hours=6))
+        """
+        from loops_nb import panels  # widgets take 40 ms to import
+
+        return panels.SystemPanel(self._transport, target, since=since)

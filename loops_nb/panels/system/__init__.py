@@ -1,0 +1,1 @@
+"""The panel of a run's system metrics beside its training curve: its source of points, and the panel."""
