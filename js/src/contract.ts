@@ -518,7 +518,8 @@ export const TONES: Record<string, Tone> = {
   "UNHEALTHY": "bad",
   "BUILD_STOPPED": "over",
   "INACTIVE": "over",
-  "STOPPED": "over"
+  "STOPPED": "over",
+  "SERVERLESS": "good"
 };
 
 export const LINES: Record<TableName, readonly (readonly [string, string])[]> = {

@@ -71,9 +71,9 @@ def runs_frame(body: bytes, *, deployments: bytes | None = None) -> pd.DataFrame
     Returns
     -------
     pandas.DataFrame
-        Columns id, name, base_model, status, deployment_status, sampler_status, created_at, session_id, deployment_id,
-        sampler_id, owner, gpu_type, gpu_count, serverless, lora_config_version and base_url; `loops_nb.frames.columns`
-        has their dtypes and meaning.
+        Columns id, name, base_model, status, deployment_status, sampler_status, serverless, created_at, session_id,
+        deployment_id, sampler_id, owner, gpu_type, gpu_count, lora_config_version and base_url;
+        `loops_nb.frames.columns` has their dtypes and meaning.
 
     Raises
     ------
@@ -101,8 +101,9 @@ def samplers_frame(body: bytes) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns id, base_model, status, created_at, model_id, deployment_id, owner, gpu_type, gpu_count, node_count,
-        instance_type, base_checkpoint, serverless and base_url; `loops_nb.frames.columns` has their dtypes and meaning.
+        Columns id, base_model, status, serverless, created_at, model_id, deployment_id, owner, gpu_type, gpu_count,
+        node_count, instance_type, base_checkpoint and base_url; `loops_nb.frames.columns` has their dtypes and
+        meaning.
 
     Raises
     ------

@@ -181,6 +181,12 @@ RUNS = Kind(
             "State of the sampler half.",
             SAMPLER_STATUSES,
         ),
+        Column(
+            "serverless",
+            _FLAG,
+            (),
+            "Whether the run is on shared capacity, which holds no GPUs and is billed by tokens.",
+        ),
         _CREATED,
         Column("session_id", _STRING, ("session_id",), "Session the run belongs to."),
         Column(
@@ -206,12 +212,6 @@ RUNS = Kind(
             "missing unless all halves are known. Runs that share a deployment each show all of it: sum over "
             "deployments, not over runs.",
         ),
-        Column(
-            "serverless",
-            _FLAG,
-            (),
-            "Whether the run is on shared capacity, which holds no GPUs and is billed by tokens.",
-        ),
         Column("lora_config_version", _STRING, ("lora_config_version",), "Frozen LoRA configuration."),
         _BASE_URL,
     ),
@@ -231,6 +231,9 @@ SAMPLERS = Kind(
         Column("id", _STRING, ("id",), "Sampler id.", required=True),
         _BASE_MODEL,
         Column("status", _STATE, ("status.name",), "State of the sampler.", SAMPLER_STATUSES),
+        Column(
+            "serverless", _FLAG, (), "Whether it is on shared capacity, which holds no GPUs and is billed by tokens."
+        ),
         _CREATED,
         Column("model_id", _STRING, ("model_id",), "Baseten model behind it; missing on serverless capacity."),
         Column("deployment_id", _STRING, ("deployment_id",), "Deployment of that model (not a Loops deployment)."),
@@ -241,9 +244,6 @@ SAMPLERS = Kind(
         _INSTANCE,
         Column(
             "base_checkpoint", _STRING, ("base_checkpoint",), "Checkpoint it started from, where the service says so."
-        ),
-        Column(
-            "serverless", _FLAG, (), "Whether it is on shared capacity, which holds no GPUs and is billed by tokens."
         ),
         _BASE_URL,
     ),

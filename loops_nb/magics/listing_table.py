@@ -16,8 +16,18 @@ if TYPE_CHECKING:
 
 # Columns to keep if not all fit, most important first; the others follow in the frame's order.
 _PRIORITY = {
-    "runs": ("id", "name", "status", "deployment_status", "sampler_status", "base_model", "created_at", "session_id"),
-    "samplers": ("id", "base_model", "status", "created_at", "gpu_type", "gpu_count"),
+    "runs": (
+        "id",
+        "name",
+        "status",
+        "deployment_status",
+        "sampler_status",
+        "base_model",
+        "serverless",
+        "created_at",
+        "session_id",
+    ),
+    "samplers": ("id", "base_model", "status", "serverless", "created_at", "gpu_type", "gpu_count"),
     "checkpoints": ("id", "checkpoint_id", "target", "size_bytes", "created_at", "run_id", "base_model", "lora_rank"),
     "deployments": ("id", "base_model", "status", "sampler_status", "active_run_id", "created_at"),
     "capabilities": ("model_name", "enabled", "serverless", "max_seq_len", "max_enabled_seq_len", "reason"),

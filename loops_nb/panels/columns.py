@@ -27,6 +27,7 @@ from loops_nb.api.states import (
     ENDED,
     FAILED,
     IN_TRANSITION,
+    RUN_TERMINAL,
     SAMPLER_TERMINAL,
     SLEEPING,
     WORKING,
@@ -155,6 +156,7 @@ TONES: dict[str, Tone] = {
     **dict.fromkeys(sorted(SLEEPING), "idle"),
     **dict.fromkeys(sorted(FAILED), "bad"),
     **dict.fromkeys(sorted(ENDED), "over"),
+    SERVERLESS: "good",
 }
 
 #: Lines that a row offers to copy: what they do, and the line, in which ``{column}`` stands for a cell of the row.
@@ -209,7 +211,8 @@ def run_row(
     )
     tokens: Cell = None
     if is_serverless_run(run, deployment):
-        deployment_status, gpu_type = SERVERLESS, SERVERLESS.lower()
+        gpu_type = SERVERLESS.lower()
+        deployment_status = None if status_name(run) in RUN_TERMINAL else SERVERLESS
         tokens = many(recorded.tokens, "token") if recorded and recorded.tokens else None
     return _row(
         "runs",

@@ -29,6 +29,10 @@ def test_a_serverless_run_is_created_told_apart_and_samples(
         refused = notebook.run("%loops create run --session {s.id} -m Qwen/Qwen3-4B-Instruct-2507", fails=True).out
         assert "BASETEN_LOOPS_SCOPE in the environment" in refused
         assert "not offered on serverless capacity" in refused
+        assert "New runs and samplers: BASETEN_LOOPS_SCOPE=serverless" in notebook.run("%loops doctor").out
+        monkeypatch.setenv("LOOPS_AVAILABILITY_MODEL", "cheap")
+        assert "LOOPS_AVAILABILITY_MODEL must be one of dedicated, spot" in notebook.run("%loops doctor").out
+        monkeypatch.delenv("LOOPS_AVAILABILITY_MODEL")
         notebook.run(f"{line} --scope deployment")
         runs = notebook.run("%loops runs").value
         assert runs["serverless"].tolist() == [False, False, True]

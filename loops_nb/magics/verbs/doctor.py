@@ -173,6 +173,23 @@ def _settings(context: MagicContext) -> CheckResult:
     return CheckResult([f"Settings: {source}"])
 
 
+def _creation(_context: MagicContext) -> CheckResult:
+    """Report the variables of the SDK that decide where runs and samplers are created."""
+    from loops_nb.client.placement import run_placement, sampler_placement
+    from loops_nb.config.creation_defaults import VARIABLES, creation_default
+
+    found = {name: value for name in VARIABLES if (value := creation_default(name)) is not None}
+    if not found:
+        return CheckResult([])
+    lines = [f"New runs and samplers: {one_line(', '.join(f'{name}={value}' for name, value in found.items()))}"]
+    try:
+        run_placement(scope=None, availability_model=None, reuse_from_run_id=None, reuse_from_session_id=None)
+        sampler_placement(scope=None, availability_model=None, reuse_from_session_id=None, run_id=None)
+    except LoopsError as error:
+        return CheckResult(lines, f"correct or unset the variable: {error.message}")
+    return CheckResult(lines)
+
+
 def _packages_fix(found: dict[str, str]) -> str:
     missing = [name for name in _REQUIRED if not found[name]]
     if missing:
@@ -268,6 +285,7 @@ _CHECKS: dict[str, Callable[[MagicContext], CheckResult]] = {
     "Settings": _settings,
     "Local service": _local,
     "Network": _network,
+    "New runs and samplers": _creation,
     "Service": _service,
     "Live panels": _panels,
     "Faults": _faults,
