@@ -20,6 +20,7 @@ from loops_nb.client.operations import deployments, runs, samplers, server
 from loops_nb.client.operations.deployments import MOST_LOG_LINES
 from loops_nb.client.request import Request
 from loops_nb.client.run_names import run_named
+from loops_nb.config.redaction import without_signatures
 from loops_nb.errors import BadRequestError, InvalidArgumentError, NotFoundError, UnreadableAnswerError
 from loops_nb.render.log_lines import ShownLine
 
@@ -322,7 +323,11 @@ def _walk(source: LogSource, query: LogQuery, created: datetime | None) -> Steps
         limit = MOST_LOG_LINES if query.pattern else min(MOST_LOG_LINES, query.limit + read.total())
         lines: list[LogLine] = yield source.request(start=start, end=end, limit=limit, min_level=query.min_level)
         lines = sorted(lines, key=nanos_of, reverse=True)
-        found += [HalfLine(nanos_of(line), source.half, line) for line in _unread(lines, read) if query.matches(line)]
+        found += [
+            HalfLine(nanos_of(line), source.half, _without_secrets(line))
+            for line in _unread(lines, read)
+            if query.matches(line)
+        ]
         if len(found) >= query.limit:
             return found[: query.limit], notes
         if len(lines) < limit:
@@ -338,6 +343,16 @@ def _walk(source: LogSource, query: LogQuery, created: datetime | None) -> Steps
         end, read = following, Counter(_key(line) for line in lines if nanos_of(line) <= _nanos(following))
         if end < floor:
             return found, notes
+
+
+def _without_secrets(line: LogLine) -> LogLine:
+    """Return a line without signatures of presigned URLs, which work without a key: its text is shown and saved."""
+    message = without_signatures(line.message)
+    if message == line.message:
+        return line
+    return LogLine(
+        timestamp=line.timestamp, message=message, replica=line.replica, request_id=line.request_id, level=line.level
+    )
 
 
 def _unread(lines: Iterable[LogLine], read: Counter[tuple[str, str, str | None]]) -> Iterator[LogLine]:

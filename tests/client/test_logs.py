@@ -45,6 +45,11 @@ def test_every_line_is_read_once_over_pages_weeks_and_equal_times(service: Any) 
         assert str(everything.timestamp.dtype) == "datetime64[ns, UTC]"
         assert everything.level.cat.ordered
 
+        url = "https://bucket.example/a.bin?X-Amz-Credential=AKIA1&X-Amz-Signature=0123456789abcdef"
+        store.logs.add(f"deployments/{run.deployment_id}", [ProcessLine(now, f"fetching {url}", "DEBUG")])
+        (secret,) = loops.logs.list(run.id, grep="fetching https://bucket.example")
+        assert "0123456789abcdef" not in f"{secret.message} {secret!r} {secret.to_dict()}"
+
         # By the name of the run, and by the deployment: the newest ones, of one level, by their text.
         assert loops.logs.frame("long-log", grep=r"line \d*7$", since=timedelta(days=17)).message.nunique() == 370
         newest = loops.logs.frame(run.deployment_id or "", limit=3, grep="^line")

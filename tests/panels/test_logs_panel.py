@@ -62,14 +62,19 @@ def test_panel_tails_a_log_pauses_reads_back_and_survives_the_service() -> None:
         assert [row.message for row in controller.rows[:2]] == ["line 0", "line 1"]
         controller.receive({"type": "set_following", "paused": True})
         until(lambda: controller.snapshot(0).health.state == "paused")
+        write("line while it is paused")
+        controller.update()
+        assert controller.rows[-1].message == "line new"
 
         report = report_of(controller, live=True, time_zone="UTC")
         assert "line 600 &lt;script&gt;" in report["text/html"]
         assert 'class="ERROR"' in report["text/html"]
+        controller.receive({"type": "set_following", "paused": False})
+        until(lambda: controller.rows[-1].message == "line while it is paused")
         service.stop()
         controller.update()
         assert controller.read_error
-        assert len(controller.rows) == 602
+        assert len(controller.rows) == 603
         controller.close("")
 
 

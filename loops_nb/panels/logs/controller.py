@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace as replace_fields
 
-from loops_nb.client.logs import LogQuery, LogTail, LogTarget, read_target
+from loops_nb.client.logs import LogQuery, LogReading, LogTail, LogTarget, read_target
 from loops_nb.live import Health
 from loops_nb.panels.logs.messages import (
     LogFromPage,
@@ -136,6 +136,11 @@ class LogsController(StoreController[LogFromPage]):
             self._inbox.append(SetFollowing(paused=paused))
             self._wake.notify()
 
+    def update(self) -> None:
+        """Read new lines now, unless the reading is paused, and send the views what is new."""
+        if not self._paused:
+            super().update()
+
     def close(self, reason: str) -> None:
         super().close(reason)
         self._transport.close()
@@ -170,7 +175,9 @@ class LogsController(StoreController[LogFromPage]):
 
     def _update(self) -> None:
         with self._unlocked(), self._reading_service:
-            reading = self._transport.send_each(self._tail.steps())
+            reading = self._read_tail()
+        if reading is None:
+            return
         before = self._health.state
         self._health = Health(state="live" if before != "paused" else before, looked_at=self._now())
         if reading.lines:
@@ -180,6 +187,15 @@ class LogsController(StoreController[LogFromPage]):
         slower = min(_QUIET_SECONDS, self._interval * _SLOWER)
         self._interval = _INTERVAL_SECONDS if reading.lines else slower
         self._next_read_at = self._clock() + self._interval
+
+    def _read_tail(self) -> LogReading | None:
+        """Return what is new; None when the panel was closed meanwhile, and its connection with it."""
+        try:
+            return self._transport.send_each(self._tail.steps())
+        except Exception:
+            if self._closed:
+                return None
+            raise
 
     def _add(self, lines: Iterable[HalfLine]) -> None:
         is_first = not self._rows
