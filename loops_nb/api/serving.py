@@ -1,4 +1,4 @@
-"""Addresses at the hosted service: where a deployed checkpoint answers, and the page of a run."""
+"""Addresses of a service: where a deployed checkpoint answers, and the page of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loops_nb.config.trusted_hosts import is_hosted
 _DASHBOARD = "https://app.baseten.co"
 
 
-def openai_base_url(model_id: str, deployment_id: str, service_url: str) -> str | None:
+def openai_base_url(model_id: str, deployment_id: str, service_url: str) -> str:
     """Return the address that OpenAI's client takes as ``base_url`` for a model deployment.
 
     Parameters
@@ -17,21 +17,17 @@ def openai_base_url(model_id: str, deployment_id: str, service_url: str) -> str 
     model_id, deployment_id : str
         The deployment.
     service_url : str
-        Address of the service.
-
-    Returns
-    -------
-    str or None
-        None if it is not the hosted service: the local one answers no calls of deployed models.
+        Address of the service; one that is not the hosted one answers below its own address, as the local one.
 
     Examples
     --------
     >>> openai_base_url("abc123", "dep456", "https://api.baseten.co")
     'https://model-abc123.api.baseten.co/deployment/dep456/sync/v1'
     """
-    if not _is_hosted_service(service_url):
-        return None
-    return f"https://model-{quote(model_id, safe='')}.api.baseten.co/deployment/{quote(deployment_id, safe='')}/sync/v1"
+    model, path = quote(model_id, safe=""), f"deployment/{quote(deployment_id, safe='')}/sync/v1"
+    if _is_hosted_service(service_url):
+        return f"https://model-{model}.api.baseten.co/{path}"
+    return f"{service_url.rstrip('/')}/models/{model}/{path}"
 
 
 def run_page(run_id: str, service_url: str) -> str | None:

@@ -44,8 +44,8 @@ def test_both_schemes_open(service: AnyService, header: str) -> None:
 
 
 def test_unknown_routes_need_a_key_too_and_answer_json(service: AnyService, api: httpx.Client) -> None:
-    problem(httpx.get(service.url + "/v1/secrets"), 401)
-    problem(api.get("/v1/secrets"), 404)
+    problem(httpx.get(service.url + "/v1/chains"), 401)
+    problem(api.get("/v1/chains"), 404)
     problem(api.get("/v1/loops/runs/"), 404)
     answer = api.delete("/v1/loops/runs")
     problem(answer, 405)

@@ -66,6 +66,8 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
         assert "It is billed until it is stopped." in questions[-1]
         model = notebook.shell.user_ns["model"]
         assert "is ACTIVE" in made
+        assert f'base_url="{own.url}/models/{model.model_id}/deployment/' in made
+        assert "sentinel-key" not in made
         assert f"%loops deploy stop {model.model_id}" in made
         assert loops.model_deployments.get(model.model_id, model.deployment_id).status == "ACTIVE"
 
@@ -139,4 +141,7 @@ def test_addresses_are_those_of_the_hosted_service() -> None:
     assert run_page("a/../b?c", hosted) == "https://app.baseten.co/training/loop/a%2F..%2Fb%3Fc"
     with Loops("key", hosted) as loops:
         assert loops.runs.page("k4q95w5") == run_page("k4q95w5", hosted)
-    assert openai_base_url("abc123", "dep456", "http://127.0.0.1:8787") is run_page("k", "https://a.example") is None
+    assert openai_base_url("abc123", "dep456", "http://127.0.0.1:8787/") == (
+        "http://127.0.0.1:8787/models/abc123/deployment/dep456/sync/v1"
+    )
+    assert run_page("k", "https://a.example") is None

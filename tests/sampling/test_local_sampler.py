@@ -6,11 +6,14 @@ import asyncio
 import math
 from pathlib import Path
 
+import httpx
 import pytest
 
 from loops_nb import AsyncLoops, Loops
+from loops_nb.api.serving import openai_base_url
 from loops_nb.errors import BadRequestError, NeverReachedError
 from loops_nb.sampling import Completions
+from tests.local.responses import good, problem
 from tests.sampling.conftest import EARLY, LATE, WORDS, Trained
 from tests.service import running_service
 
@@ -124,3 +127,34 @@ def test_sampler_scaled_to_zero_is_woken(tmp_path: Path) -> None:
         assert asleep.status is not None
         assert asleep.status.name == "SCALED_TO_ZERO"
         assert len(loops.samplers.sample(asleep, PROMPT, max_tokens=3, quiet=True)[0].tokens) == 3
+
+
+def test_deployed_checkpoint_answers_as_openai(trained: Trained) -> None:
+    chat = [{"role": "user", "content": "Hello"}]
+    with trained.client() as loops, httpx.Client(headers=trained.service.headers, timeout=60) as api:
+        made = loops.checkpoints.deploy(
+            checkpoint_ids=[ref.id for ref in loops.checkpoints.resolve(run_id=trained.run_id, target="sampler")],
+            model_name="fox",
+            instance_type_id="local-cpu-1",
+            hf_secret_name="hf_access_token",
+        )
+        loops.model_deployments.wait(made.model_id, made.deployment_id, quiet=True)
+        base = openai_base_url(made.model_id, made.deployment_id, loops.base_url)
+        served = [one["id"] for one in good(api.get(f"{base}/models"))["data"]]
+        assert set(served) == {f"step-{EARLY}", f"step-{LATE}", "loops-local/tiny"}
+        asked = {"messages": chat, "max_tokens": 12, "temperature": 0}
+        for step in (EARLY, LATE):
+            answer = good(api.post(f"{base}/chat/completions", json={**asked, "model": f"step-{step}"}))
+            wanted = loops.samplers.sample(
+                trained.run_id, chat, checkpoint=f"step-{step}", max_tokens=12, temperature=0, quiet=True
+            )
+            assert answer["choices"][0]["message"] == {"role": "assistant", "content": wanted[0].text}
+            assert answer["usage"]["prompt_tokens"] == len("[user] Hello\n[assistant] ")
+        refused = problem(api.post(f"{base}/chat/completions", json={**asked, "model": "step-1"}), 404)
+        assert "There is no model 'step-1'; there are step-" in refused["message"]
+        problem(api.post(f"{base}/chat/completions", json={**asked, "model": "step-10", "stream": True}), 400)
+        problem(api.post(f"{base}/chat/completions", json={"model": "step-10"}), 400, field="messages")
+        loops.model_deployments.deactivate(made.model_id, made.deployment_id)
+        sampler = loops.samplers.get(trained.sampler_id)
+        other = openai_base_url(str(sampler.model_id), str(sampler.deployment_id), loops.base_url)
+        problem(api.get(f"{other}/models"), 404)

@@ -10,7 +10,14 @@ from loops_nb.errors import one_line
 from loops_nb.local.rules import lifecycle
 from loops_nb.local.rules.lifecycle import StateChange, state_machine
 from loops_nb.local.store.database import RecordStore
-from loops_nb.local.store.records import DeploymentRecord, Event, SamplerRecord, StatefulRecord, subject
+from loops_nb.local.store.records import (
+    DeploymentRecord,
+    Event,
+    ModelDeploymentRecord,
+    SamplerRecord,
+    StatefulRecord,
+    subject,
+)
 
 #: Calls in quick succession are one activity; how quick follows from the idle delay.
 _RECENT_MS = 1_000
@@ -65,7 +72,7 @@ class Statuses:
         )
         self._store.add_event(subject(record), event)
 
-    def touch(self, record: DeploymentRecord | SamplerRecord, note: str) -> str:
+    def touch(self, record: DeploymentRecord | SamplerRecord | ModelDeploymentRecord, note: str) -> str:
         """Record activity, which wakes what sleeps but not what is queued; return the status after it."""
         events = self._store.events(subject(record))
         status = self._status(record)

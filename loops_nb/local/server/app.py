@@ -16,6 +16,7 @@ from loops_nb.local.http_errors import HTTPError, on_http_error, on_http_excepti
 from loops_nb.local.routes import (
     billing,
     capabilities,
+    chat,
     checkpoints,
     data_plane,
     deployments,
@@ -54,6 +55,7 @@ ROUTES: list[Route] = [
     *user_config.ROUTES,
     *teams.ROUTES,
     *models.ROUTES,
+    *chat.ROUTES,
     *billing.ROUTES,
     *instance_types.ROUTES,
     *legacy.ROUTES,

@@ -12,13 +12,20 @@ from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.settings import Settings
 from loops_nb.local.store.database import RecordStore
 from loops_nb.local.store.process_logs import ProcessLine
-from loops_nb.local.store.records import DeploymentRecord, RunRecord, SamplerRecord, StatefulRecord, subject
+from loops_nb.local.store.records import (
+    DeploymentRecord,
+    ModelDeploymentRecord,
+    RunRecord,
+    SamplerRecord,
+    StatefulRecord,
+    subject,
+)
 from loops_nb.local.weights.checkpoints import SavedCheckpoints
 from loops_nb.local.workers.measurements import Measurements
 from loops_nb.local.workers.operations import RunOperation
 from loops_nb.local.workers.output import OutputLine
 from loops_nb.local.workers.process import WORKER
-from loops_nb.local.workers.sampler import SamplerWorker
+from loops_nb.local.workers.sampler import DeployedModelWorker, SamplerWorker
 from loops_nb.local.workers.slots import ProcessSlots
 from loops_nb.local.workers.trainer import TrainerWorker
 
@@ -102,6 +109,13 @@ class WorkerPool:
         found = self._samplers.get(sampler.id)
         if found is None:
             found = self._samplers[sampler.id] = SamplerWorker(self, sampler.id)
+        return found
+
+    def deployed(self, model: ModelDeploymentRecord) -> DeployedModelWorker:
+        """Return the worker of a model that was made from checkpoints."""
+        found = self._samplers.get(model.id)
+        if not isinstance(found, DeployedModelWorker):
+            found = self._samplers[model.id] = DeployedModelWorker(self, model.id)
         return found
 
     def admit(self, run: RunRecord) -> None:
@@ -214,7 +228,7 @@ class WorkerPool:
 
     async def _check_sampler(self, sampler: SamplerWorker) -> None:
         sampler.queue.drop_expired()
-        record = self.store.get(SamplerRecord, sampler.sampler_id)
+        record = self.store.get(sampler.record_type, sampler.sampler_id)
         if record is None or self.statuses.has_ended(record):
             await sampler.close()
             del self._samplers[sampler.sampler_id]

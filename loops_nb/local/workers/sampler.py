@@ -12,7 +12,14 @@ from loops_nb.errors import InvalidURIError
 from loops_nb.local.http_errors import HTTPError
 from loops_nb.local.rules.checkpoints import find_by_uri
 from loops_nb.local.rules.lookup import lookup
-from loops_nb.local.store.records import CheckpointRecord, PublishedRecord, SamplerRecord, SaveRecord
+from loops_nb.local.rules.samplers import ServedModel
+from loops_nb.local.store.records import (
+    CheckpointRecord,
+    ModelDeploymentRecord,
+    PublishedRecord,
+    SamplerRecord,
+    SaveRecord,
+)
 from loops_nb.local.workers.context import WorkerContext
 from loops_nb.local.workers.operations import OperationTable
 from loops_nb.local.workers.process import OperationError, WorkerDiedError, WorkerProcess
@@ -33,6 +40,9 @@ class SamplerWorker:
     sampler_id : str
         The sampler.
     """
+
+    #: What it serves.
+    record_type: type[SamplerRecord | ModelDeploymentRecord] = SamplerRecord
 
     def __init__(self, context: WorkerContext, sampler_id: str) -> None:
         self.sampler_id = sampler_id
@@ -167,6 +177,10 @@ class SamplerWorker:
             raise HTTPError(422, "SAMPLER_ENDED", text, headers=headers)
         return sampler
 
+    def _served(self) -> ServedModel:
+        """Return the record of what answers, which must not have ended."""
+        return self._record()
+
     def _weights(self, wanted: SampleHeaders) -> ServedWeights | None:
         """Return what a request means now; None while the version that it asks for is still to come.
 
@@ -224,7 +238,7 @@ class SamplerWorker:
         try:
             await self._up()
             weights = await self.weights(wanted)
-            sampler = self._record()
+            sampler = self._served()
             process = await self._ready(sampler)
             answer = await process.call(
                 "sample",
@@ -243,7 +257,7 @@ class SamplerWorker:
         """Wait until the sampler is up by the clock."""
         deadline = asyncio.get_running_loop().time() + self._context.settings.hold_seconds
         while True:
-            sampler = self._record()
+            sampler = self._served()
             state = self._statuses.touch(sampler, "POST /sample")
             if state in {"ACTIVE", "UPDATING"}:
                 return
@@ -253,7 +267,7 @@ class SamplerWorker:
                 )
             await asyncio.sleep(_PAUSE)
 
-    async def _ready(self, sampler: SamplerRecord) -> WorkerProcess:
+    async def _ready(self, sampler: ServedModel) -> WorkerProcess:
         async with self._start:
             if self._process is None:
                 await self._slot()
@@ -286,7 +300,7 @@ class SamplerWorker:
             return
         self._process = None
         self._context.sampler_slots.release(self)
-        sampler = self._store.get(SamplerRecord, self.sampler_id)
+        sampler = self._store.get(self.record_type, self.sampler_id)
         if sampler is not None and not self._statuses.has_ended(sampler):
             self._remark(
                 sampler,
@@ -294,9 +308,44 @@ class SamplerWorker:
                 f"sampler process {process.pid} {process.exit_description()}; the next request starts another",
             )
 
-    def _remark(self, sampler: SamplerRecord, kind: str, note: str) -> None:
+    def _remark(self, sampler: ServedModel, kind: str, note: str) -> None:
         with self._store.transaction():
             self._statuses.record(sampler, kind, note=note)
+
+
+class DeployedModelWorker(SamplerWorker):
+    """The process of a model that was made from checkpoints; a request names one of them, or the base model."""
+
+    record_type = ModelDeploymentRecord
+
+    def served_names(self) -> list[str]:
+        """Return what a request can name: the checkpoints, then the base model."""
+        record = self._served()
+        return [*(checkpoint.name for checkpoint in self._checkpoints(record)), record.base_model]
+
+    def _served(self) -> ModelDeploymentRecord:
+        record = lookup(self._store, ModelDeploymentRecord, self.sampler_id, "model deployment")
+        if self._statuses.has_ended(record):
+            text = f"The deployment {record.id} is {self._statuses.of(record)}; it answers no more."
+            raise HTTPError(404, "MODEL_ENDED", text)
+        return record
+
+    def _weights(self, wanted: SampleHeaders) -> ServedWeights:
+        record = self._served()
+        found = next((one for one in self._checkpoints(record) if one.name == wanted.pin), None)
+        if found is not None:
+            saved = self._store.get(SaveRecord, found.id)
+            return ServedWeights(found.name, self._folders.checkpoint(found.id), saved.step if saved else None)
+        if wanted.pin != record.base_model:
+            names = ", ".join(self.served_names())
+            raise HTTPError(
+                404, "MODEL_NOT_FOUND", f"There is no model {(wanted.pin or '')[:200]!r}; there are {names}."
+            )
+        return ServedWeights(record.base_model)
+
+    def _checkpoints(self, record: ModelDeploymentRecord) -> list[CheckpointRecord]:
+        found = (self._store.get(CheckpointRecord, key) for key in record.checkpoint_ids.split())
+        return [one for one in found if one is not None]
 
 
 def _of(sampler: SamplerRecord) -> str:

@@ -167,18 +167,15 @@ def _question(refs: list[CheckpointRef], name: str, shape: InstanceType, price: 
 def _say_how_to_call(context: MagicContext, made: DeployedModel, ref: CheckpointRef) -> None:
     address = openai_base_url(made.model_id, made.deployment_id, context.loops.base_url)
     served = ref.name or ref.id
-    if address is None:
-        context.say(
-            "This service is not the hosted one: it keeps the state of the deployment, and answers no calls of it. "
-            "%%loops sample RUN --compare CHECKPOINT asks the same weights."
-        )
-    else:
-        context.say(
-            "Call it with OpenAI's client (pip install openai), once it is ACTIVE:\n"
-            "    import os, openai\n"
-            f'    client = openai.OpenAI(base_url="{address}", api_key=os.environ["BASETEN_API_KEY"])\n'
-            f"    client.chat.completions.create(model={served!r}, messages=[dict(role='user', content='Hello')])"
-        )
+    # The key of a local service is its token, which only its client knows.
+    key = "loops.reveal_key()" if context.loops.is_local else 'os.environ["BASETEN_API_KEY"]'
+    first = "loops = %loops connect" if context.loops.is_local else "import os"
+    context.say(
+        "Call it with OpenAI's client (pip install openai):\n"
+        f"    {first}\n"
+        f'    import openai; client = openai.OpenAI(base_url="{address}", api_key={key})\n'
+        f"    client.chat.completions.create(model={served!r}, messages=[dict(role='user', content='Hello')])"
+    )
     word = made.model_id if is_plain(made.model_id) else "MODEL"
     context.say(f"%loops deploy status {word} shows its state; %loops deploy stop {word} ends it and what it costs.")
 

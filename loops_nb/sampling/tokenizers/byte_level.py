@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from loops_nb.api.chat_text import chat_text
+
 #: Prefix of the names of its models.
 LOCAL_MODELS = "loops-local/"
 _BYTES = 256
@@ -22,8 +24,7 @@ class ByteLevel:
 
     def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """Return the ids of a chat: each turn is a line that begins with its role in brackets."""
-        lines = [f"[{message['role']}] {message['content']}\n" for message in messages]
-        return self.encode("".join([*lines, "[assistant] "]))
+        return self.encode(chat_text(messages))
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens; invalid UTF-8 becomes the replacement character, a special token its name."""
