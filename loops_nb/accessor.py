@@ -587,9 +587,7 @@ class LoopsAccessor:
         >>> df.loops.curves("eval/loss", group_by="seedless", color_by="lr")
         """
         self._only("curves", "experiments", "runs")
-        ids = self._frame[self._needs("id", "curves")].dropna().tolist()
-        if not ids:
-            raise InvalidArgumentError(f"There are no {self.kind} in this DataFrame: it has no rows.", argument="df")
+        ids = self._ids_for("curves")
         from loops_nb.panels import CurvesPanel  # widgets take 40 ms to import
 
         return CurvesPanel(
@@ -625,7 +623,8 @@ class LoopsAccessor:
         Raises
         ------
         InvalidArgumentError
-            If these are not experiments, the column ``id`` was dropped, or ``mode`` or ``at`` is invalid.
+            If these are not experiments, there are no rows, the column ``id`` was dropped, or ``mode`` or ``at`` is
+            invalid.
         TrackingError
             If nothing was logged under that key, or the file of experiments cannot be read.
 
@@ -635,10 +634,10 @@ class LoopsAccessor:
         >>> df[df["params.rank"] == 16].loops.sweep("eval/loss")
         """
         self._only("sweep", "experiments")
-        self._needs("id", "sweep")
+        ids = self._ids_for("sweep")
         from loops_nb.tracking.metrics import Metrics  # a listing alone needs no experiments
 
-        return Metrics().sweep(metric, self._frame["id"].tolist(), mode=mode, at=at)
+        return Metrics().sweep(metric, ids, mode=mode, at=at)
 
     def timeline(self, *others: pd.DataFrame) -> pd.DataFrame:
         """Return the events of one or several frames, oldest first.
@@ -706,6 +705,12 @@ class LoopsAccessor:
                 argument="df",
                 hint=f"Start from {' or '.join(_LINE_OF[name] for name in kinds)}",
             )
+
+    def _ids_for(self, method: str) -> list[str]:
+        ids = self._frame[self._needs("id", method)].dropna().tolist()
+        if not ids:
+            raise InvalidArgumentError(f"There are no {self.kind} in this DataFrame: it has no rows.", argument="df")
+        return ids
 
     def _needs(self, column: str, method: str, *, argument: str = "df") -> str:
         if column not in self._frame:

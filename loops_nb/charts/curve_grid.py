@@ -313,8 +313,10 @@ class _Grid:
         nothing = np.empty(0)
         if chart.against is not None:
             if is_baseline:
-                x = group.curve.x[np.isfinite(group.curve.y)][[0, -1]]
-                y = np.full(2, 1.0 if chart.against == "ratio" else 0.0)
+                # The ends of the curve; a baseline that was never finite has none.
+                x = group.curve.x[np.isfinite(group.curve.y)]
+                x = x[[0, -1]] if len(x) else nothing
+                y = np.full(len(x), 1.0 if chart.against == "ratio" else 0.0)
             else:
                 compared = group.against
                 x = nothing if compared is None else compared.x

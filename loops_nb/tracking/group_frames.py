@@ -104,16 +104,29 @@ def group_curves_frame(found: GroupedCurves) -> pd.DataFrame:
 
 
 def _incomplete(found: GroupedCurves) -> list[str]:
-    """Say which curves end with fewer members than they have: their last value is not that of all."""
+    """Say which curves end with fewer members than they have, and which have only values that are not finite."""
     keys_of: dict[str, list[str]] = {}
+    without: dict[str, list[str]] = {}
     for metric in found.metrics:
-        ends = [(group.label, int(group.band.counts[-1]), len(group.members)) for group in metric.groups]
+        key = one_line(metric.key, limit=60)
+        # A training that was NaN or infinite from its first step on is a curve without any place.
+        drawn = [group for group in metric.groups if len(group.band.x)]
+        ends = [(group.label, int(group.band.counts[-1]), len(group.members)) for group in drawn]
         fewer = [f"{one_line(label, limit=60)} ({count} of {most})" for label, count, most in ends if count < most]
         if fewer:
-            keys_of.setdefault(first_and_more(fewer, _MOST_NAMED), []).append(one_line(metric.key, limit=60))
+            keys_of.setdefault(first_and_more(fewer, _MOST_NAMED), []).append(key)
+        empty = [one_line(group.label, limit=60) for group in metric.groups if not len(group.band.x)]
+        if empty:
+            without.setdefault(first_and_more(empty, _MOST_NAMED), []).append(key)
     return [
-        f"Not all members have the last places of {first_and_more(keys, _MOST_NAMED)}: {groups}."
-        for groups, keys in keys_of.items()
+        *(
+            f"Not all members have the last places of {first_and_more(keys, _MOST_NAMED)}: {groups}."
+            for groups, keys in keys_of.items()
+        ),
+        *(
+            f"Every value of {first_and_more(keys, _MOST_NAMED)} is NaN or infinite, so there is no curve: {groups}."
+            for groups, keys in without.items()
+        ),
     ]
 
 

@@ -115,3 +115,20 @@ def test_values_that_are_no_numbers_are_no_members(metrics: Metrics) -> None:
     found = metrics.groups("odd", "odd*", group_by="name")
     assert found["x"].tolist() == [0, 2]
     assert np.isfinite(found["center"]).all()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_experiment_without_finite_values_stops_no_frame_and_no_picture(metrics: Metrics, value: float) -> None:
+    with experiment("diverged-s1") as exp:
+        exp.log(step=0, **{"train/loss": value})
+    frame: Any = metrics.experiments()
+    words = "Every value of train/loss is NaN or infinite, so there is no curve: diverged-s1."
+    for baseline in (None, "sft-0.001", "diverged-s1"):
+        assert words in metrics.groups("train/loss", baseline=baseline).attrs[NOTES_ATTR]
+        last = metrics.results("train/loss", group_by="seedless", baseline=baseline).set_index("group")["last"]
+        assert np.isnan(last["diverged-s1"])
+        assert last["sft-0.001"] == 1.5
+        plot = frame.loops.plot.curves("train/loss", group_by="seedless", baseline=baseline)
+        assert set(plot.table["group"]) == {"sft-0.001", "sft-0.0001", "diverged-s1"}
+    with pytest.raises(InvalidArgumentError, match="it has no rows"):
+        frame[:0].loops.sweep()
