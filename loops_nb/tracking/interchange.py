@@ -28,6 +28,7 @@ from loops_nb.tracking.recipe_log import find_metrics, read_recipe_log
 from loops_nb.tracking.rows import MARK_KINDS, EnvironmentRow, ExperimentMark, ExperimentRow
 from loops_nb.tracking.samples import SampleRow
 from loops_nb.tracking.store import ExperimentStore
+from loops_nb.tracking.values import read_json
 from loops_nb.tracking.warn import warn_again
 from loops_nb.tracking.write_batch import restore_experiment
 
@@ -150,10 +151,16 @@ def import_file(store: ExperimentStore, path: Path) -> ImportedFile:
     Raises
     ------
     InvalidArgumentError
-        If the name has no known ending, or ends in ``.parquet`` and pyarrow is not installed.
+        If there is no such file, its name has no known ending, or ends in ``.parquet`` and pyarrow is not installed.
     TrackingError
         If the file cannot be read or is none of these; then no experiment of it was added.
     """
+    if not path.exists():
+        raise InvalidArgumentError(
+            f"There is no file or folder {path}. Nothing was imported.",
+            argument="path",
+            hint=f"What can be imported: {KNOWN}.",
+        )
     metrics = find_metrics(path)
     if metrics is not None:
         recipe = read_recipe_log(metrics)
@@ -168,6 +175,12 @@ def import_file(store: ExperimentStore, path: Path) -> ImportedFile:
     if path.is_dir():
         raise InvalidArgumentError(
             f"{path} is a folder, not a file, and has no metrics.jsonl nor runs of another tracker.",
+            argument="path",
+            hint=f"What can be imported: {KNOWN}.",
+        )
+    if path.suffix.lower() not in _FORMATS:
+        raise InvalidArgumentError(
+            f"{path} was not written by a tracker that is known. Nothing was imported.",
             argument="path",
             hint=f"What can be imported: {KNOWN}.",
         )
@@ -418,7 +431,7 @@ def _read_lines(path: Path) -> Iterator[Row]:
             text = line.strip().removeprefix("\ufeff")
             if not text:
                 continue
-            row = json.loads(text)
+            row = read_json(text)
             if not isinstance(row, dict):
                 raise TypeError("no object")
             yield {name: _read_value(name, value) for name, value in row.items()}
@@ -481,7 +494,7 @@ def _from_cell(name: str, cell: str) -> Any:
     if name in _FLOAT_COLUMNS:
         return _NON_FINITE[cell] if cell in _NON_FINITE else float(cell)
     if name in _JSON_COLUMNS:
-        return from_json(json.loads(cell))
+        return from_json(read_json(cell))
     return int(cell) if name == "archived" or name in _INT_COLUMNS else cell
 
 
@@ -523,7 +536,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
     for batch in table.to_batches():
         for row in batch.to_pylist():
             yield {
-                name: from_json(json.loads(value)) if name in _JSON_COLUMNS and value is not None else value
+                name: from_json(read_json(value)) if name in _JSON_COLUMNS and value is not None else value
                 for name, value in row.items()
             }
 

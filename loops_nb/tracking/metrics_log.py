@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ from loops_nb.tracking.request_log import ChunkCollector
 from loops_nb.tracking.request_log_file import LogFile, try_open
 from loops_nb.tracking.rows import LogContinuation
 from loops_nb.tracking.store import ExperimentStore
-from loops_nb.tracking.values import kept_text
+from loops_nb.tracking.values import kept_text, read_json
 from loops_nb.tracking.writer import writer_for
 
 
@@ -153,7 +152,7 @@ class MetricsLog:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = read_json(line)
             except ValueError:
                 row = None
             if isinstance(row, dict):

@@ -18,7 +18,7 @@ from loops_nb.errors import InvalidURIError, TrackingError, one_line
 from loops_nb.tracking.chunks import Points
 from loops_nb.tracking.params import kept_params, read_params
 from loops_nb.tracking.rows import ExperimentMark, ExperimentRow
-from loops_nb.tracking.values import kept_text
+from loops_nb.tracking.values import kept_text, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def find_metrics(path: Path) -> Path | None:
     try:
         with path.open(encoding="utf-8-sig") as file:
             first = next((line for line in file if line.strip()), "")
-        row = json.loads(first)
+        row = read_json(first)
     except (OSError, ValueError):
         # The reader of exports says what is wrong with the file.
         return None
@@ -189,7 +189,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise TrackingError(f"{path} is not UTF-8 text. Nothing was changed.") from None
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row = read_json(line)
         except ValueError:
             if number == len(lines) and not line.endswith("\n"):
                 # The recipe is writing it.
@@ -207,7 +207,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text("utf-8-sig"))
+        found = read_json(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise TrackingError(f"{path} cannot be read ({type(error).__name__}). Nothing was changed.") from None
     return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import math
 import os
@@ -23,6 +24,20 @@ _ENV_KEY = "BASETEN_API_KEY"
 _NOT_NUMBERS = (str, bytes, bytearray, memoryview, dt.date, dt.time, dt.timedelta)
 _TIME_KINDS = frozenset("mM")
 _MAX_NESTING = 3
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return what a JSON text of a foreign file says.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or nested too deeply for Python's reader: any of its errors is one of the file.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
 
 
 def as_number(value: Any) -> float | None:

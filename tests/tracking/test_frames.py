@@ -448,7 +448,9 @@ def snapshot(store: ExperimentStore) -> dict[str, object]:
         ),
         ("x.jsonl", "[]\n", "row 1 cannot be read"),
         ("x.csv", "a,b\n1,2\n", "its columns are others"),
-        ("x.txt", "", "has no known ending"),
+        ("x.jsonl", "[" * 100_000, "row 1 cannot be read .its JSON is nested too deeply."),
+        ("metrics.jsonl", '{"step": 0, "loss": 1}\n' + "[" * 100_000 + "\n", "line 2 is not an object of JSON"),
+        ("x.txt", "", "was not written by a tracker that is known. Nothing was imported. What can be imported"),
     ],
 )
 def test_import_of_a_foreign_file_changes_nothing(tmp_path: Path, name: str, content: str, says: str) -> None:
@@ -457,8 +459,9 @@ def test_import_of_a_foreign_file_changes_nothing(tmp_path: Path, name: str, con
     with pytest.raises((TrackingError, InvalidArgumentError), match=says):
         Metrics().import_(path)
     assert Metrics().store.experiments() == []
-    with pytest.raises(TrackingError, match="cannot be read"):
-        Metrics().import_(tmp_path / "absent.jsonl")
+    for absent in ("absent.jsonl", "absent"):
+        with pytest.raises(InvalidArgumentError, match=f"no file or folder .*{absent}. Nothing was imported"):
+            Metrics().import_(tmp_path / absent)
 
 
 def test_export_to_a_folder_is_refused_without_naming_hidden_files(

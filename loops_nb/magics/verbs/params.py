@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from loops_nb.magics.context import MagicContext
 from loops_nb.magics.experiment_arguments import EXPERIMENTS, metrics, resolve_experiment
 from loops_nb.magics.grammar import Values, Verb, option, switch
 from loops_nb.magics.suggest import safe_repr
+from loops_nb.tracking.values import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ def _pair(text: str) -> tuple[str, Any]:
     if not equals or not name.strip():
         raise InvalidArgumentError(f"must be NAME=VALUE, not {text[:40]!r}.", hint="For example --set lr=1e-4")
     try:
-        return name.strip(), json.loads(value)
+        return name.strip(), read_json(value)
     except ValueError:
         return name.strip(), value
 

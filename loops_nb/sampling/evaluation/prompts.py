@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError, one_line
+from loops_nb.tracking.values import read_json
 
 _MOST_PROMPTS = 100_000
 
@@ -92,7 +93,7 @@ def _rows_of(path: Path) -> list[tuple[str, Any]]:
             continue
         where = f"line {number} of {path.name}"
         try:
-            found.append((where, json.loads(line)))
+            found.append((where, read_json(line)))
         except ValueError:
             raise InvalidArgumentError(f"{where} is not JSON.", argument="prompts", hint=_HINT) from None
     return found

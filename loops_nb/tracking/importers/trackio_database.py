@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from loops_nb.errors import TrackingError, one_line
 from loops_nb.tracking.importers.imported_run import ImportedRun, RunBuilder
 from loops_nb.tracking.importers.sqlite_file import columns_of, is_sqlite, reading
 from loops_nb.tracking.importers.tracker_rows import STEP, TIME, RowClock, add_row
+from loops_nb.tracking.values import read_json
 
 _NEEDED = {"timestamp", "run_name", "step", "metrics"}
 _GROUP, _CREATED = "_Group", "_Created"
@@ -131,7 +131,7 @@ def _key(run_key: str | None, name: str) -> str:
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
-    found = json.loads(text)
+    found = read_json(text)
     if not isinstance(found, dict):
         raise ValueError("not an object of JSON")  # noqa: TRY004 - what the caller catches
     return found

@@ -15,6 +15,7 @@ from typing import Any
 from loops_nb.errors import TrackingError, one_line
 from loops_nb.tracking.importers.imported_run import ImportedRun, RunBuilder, typed_text
 from loops_nb.tracking.importers.tracker_rows import STEP, RowClock, add_row
+from loops_nb.tracking.values import read_json
 
 _CHART_STEP = "Step"
 _SEPARATOR = " - "
@@ -31,7 +32,7 @@ def is_wandb_history(path: Path) -> bool:
             if path.suffix.lower() == ".csv":
                 names = next(csv.reader(file), [])
                 return STEP in names or _is_chart(names)
-            first = json.loads(next((line for line in file if line.strip()), "null"))
+            first = read_json(next((line for line in file if line.strip()), "null"))
     except (OSError, ValueError, csv.Error):
         # The reader of exports says what is wrong with the file.
         return False
@@ -99,7 +100,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(file, 1):  # noqa: B007
                 if not line.strip():
                     continue
-                found = json.loads(line)
+                found = read_json(line)
                 if not isinstance(found, dict):
                     raise ValueError("not an object of JSON")  # noqa: TRY301, TRY004
                 yield found

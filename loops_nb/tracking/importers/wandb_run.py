@@ -6,7 +6,6 @@ of Protocol Buffers, ``wandb_internal.Record``.
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 import zlib
@@ -21,6 +20,7 @@ from loops_nb.tracking.importers.imported_run import ImportedRun, RunBuilder
 from loops_nb.tracking.importers.protobuf import WireFormatError, as_bytes, as_int, as_text, fields
 from loops_nb.tracking.importers.tracker_rows import NOT_METRICS, STEP, TIME, add_row, is_number, is_time
 from loops_nb.tracking.params import free_name
+from loops_nb.tracking.values import read_json
 
 _MARK = b":W&B"
 _FILE_HEADER = struct.Struct("<4sHB")
@@ -313,8 +313,8 @@ def _item(message: bytes) -> _Item:
         elif number == 16:  # noqa: PLR2004
             text = as_text(value)
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = read_json(text)
+    except ValueError:
         found = text
     return _Item(tuple(nested or path or [""]), found)
 
