@@ -9,6 +9,7 @@ import type {
   ChartData,
   ChartSpec,
   CurveMark,
+  CurveRun,
   CurvesFromPage,
   CurvesMetadata,
   CurvesSnapshot,
@@ -735,6 +736,23 @@ describe("a panel", () => {
     await vi.waitFor(() => expect(kernel.one("[data-found]").textContent).toBe("1 found; Enter draws router.7/load"));
     find.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
     await vi.waitFor(() => expect(kernel.asked.at(-1)).toMatchObject({ spec: { key: "router.7/load" } }));
+  });
+
+  it("lets one of many lines stand out without drawing the others again", async () => {
+    const many = Array.from({ length: 30 }, (_, i) => SLOW.map((value) => value + i));
+    const runs = many.map((_, style) => ({ ...(METADATA.runs[0] as CurveRun), id: `ex-${style}`, name: `run ${style}`, style }));
+    const kernel = new Kernel(snapshot({ metadata: { ...METADATA, runs }, chart: curve(many) }));
+    await vi.waitFor(() => expect(kernel.lines).toHaveLength(30));
+    const { picture } = kernel;
+    const button = kernel.one('[data-run="ex-7"] button');
+    button.focus();
+    await vi.waitFor(() => expect(kernel.all(".veil")).toHaveLength(1));
+    const veil = kernel.one<HTMLCanvasElement>(".veil");
+    const pixels = veil.getContext("2d")?.getImageData(0, 0, veil.width, veil.height).data ?? [];
+    expect([...pixels].filter((value, i) => i % 4 === 3 && value === 255).length).toBeGreaterThan(veil.width);
+    expect(kernel.picture).toBe(picture);
+    button.blur();
+    await vi.waitFor(() => expect(kernel.all(".veil")).toHaveLength(0));
   });
 
   it("hides and shows by the legend", async () => {

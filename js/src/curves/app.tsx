@@ -66,6 +66,18 @@ export function App({ session, view }: { session: CurvesSession; view: string })
     const runs = metadataOf(known, metadata).runs.filter(({ id }) => !hidden.has(id));
     save(pictureOf(element.current, store.title, runs), chart?.spec.key ?? "curves");
   };
+  // Neither is drawn again when the pointer goes from line to line.
+  const controls = useMemo(
+    () =>
+      metadata.keys.length > 0 && (
+        <Controls
+          {...{ metadata, settings, change, metrics, onSave, isEnlarged }}
+          drawn={chart?.spec ?? settings.spec}
+          unknown={isEnlarged ? (chart?.unknown ?? 0) : 0}
+        />
+      ),
+    [metadata, settings, metrics.keys, metrics.count, isEnlarged, chart],
+  );
   const shared = {
     session,
     view,
@@ -83,16 +95,7 @@ export function App({ session, view }: { session: CurvesSession; view: string })
     <section class="panel" ref={element} data-status={session.status()} data-seen={chart?.spec.key ?? settings.spec.key}>
       <Header session={session} view={view} />
       <RunNotes metadata={metadata} onShowNewest={() => session.showNewest()} />
-      {metadata.keys.length > 0 && (
-        <Controls
-          {...shared}
-          metrics={metrics}
-          onSave={onSave}
-          isEnlarged={isEnlarged}
-          drawn={chart?.spec ?? settings.spec}
-          unknown={isEnlarged ? (chart?.unknown ?? 0) : 0}
-        />
-      )}
+      {controls}
       <ShownCount metadata={metadata} />
       <ColorLegend metadata={metadata} />
       {isEnlarged ? (
@@ -141,6 +144,7 @@ function Enlarged({ chart, message, ...props }: ViewProps & { chart: Chart | nul
     () => (chart?.lines ?? []).filter(({ run }) => runs[run] && !settings.hidden.has(runs[run]?.id ?? "")),
     [chart, runs, settings.hidden],
   );
+  const legend = useMemo(() => chart && <Legend {...props} metadata={shown} chart={chart} />, [shown, chart, settings]);
   return (
     <>
       {chart && width > 0 ? (
@@ -151,7 +155,7 @@ function Enlarged({ chart, message, ...props }: ViewProps & { chart: Chart | nul
       )}
       <Message text={message} />
       {chart && <Notes chart={chart} />}
-      {chart && <Legend {...props} metadata={shown} chart={chart} />}
+      {legend}
       <BelowCharts metadata={metadata} />
       {chart && <DataTable metadata={shown} chart={chart} lines={lines} settings={settings} />}
     </>
@@ -192,6 +196,10 @@ function Message({ text }: { text: string }) {
 }
 
 function BelowCharts({ metadata }: { metadata: CurvesMetadata }) {
+  return useMemo(() => <BelowChartsNow metadata={metadata} />, [metadata]);
+}
+
+function BelowChartsNow({ metadata }: { metadata: CurvesMetadata }) {
   return (
     <>
       {metadata.more_marks > 0 && <p class="soft">{`${metadata.more_marks} older marks are not drawn.`}</p>}

@@ -10,7 +10,7 @@ export const LETTER = 7.8;
 /** Distance between two names. */
 const NAME_HEIGHT = 13;
 /** With more lines than these their markers stand further apart, or are left away. */
-const MANY = 24;
+export const MANY = 24;
 const CROWD = 80;
 
 /** What was painted, for those who do not see it. */
@@ -35,7 +35,7 @@ export function paint(context: CanvasRenderingContext2D, plot: Projection, conte
   context.lineWidth = 1;
   stroke(context, `M${plot.left} ${plot.bottom}H${plot.right}`);
   lines.forEach((line, order) => {
-    context.globalAlpha = highlighted !== null && line.line.run !== highlighted ? 0.16 : 1;
+    context.globalAlpha = lines.length <= MANY && highlighted !== null && line.line.run !== highlighted ? 0.16 : 1;
     const brush = new Brush(context, inks.isForced ? inks.fg : line.style.colour, inks);
     if (lines.length > 1 && lines.length <= CROWD) paintMarkers(brush, plot, line, order, content.isSmall ? MANY + 1 : lines.length);
     if (!content.isSmall && paintBest(brush, plot, line, content.direction)) painted.best.push(line.line.run);

@@ -7,7 +7,7 @@ import type { Axis, CurvesMetadata } from "./contract";
 import { cancelDrawing, drawInTime } from "./frames";
 import type { LineStyle } from "./line-styles";
 import type { Bounds, Projection } from "./line-values";
-import { LETTER, type Painted, paint } from "./painting";
+import { LETTER, MANY, type Painted, paint } from "./painting";
 import { axisTicks, ticks } from "./scale";
 import { AXIS_LABELS } from "./settings";
 
@@ -117,6 +117,7 @@ export class CurvePlot {
       plot.setScale("y", { min: bounds.low, max: bounds.high });
       this.#emphasize();
     });
+    this.#veil();
   }
 
   /** Lets a line stand out, or none; nothing else is drawn differently. */
@@ -125,7 +126,9 @@ export class CurvePlot {
     this.#inTime(() => {
       this.#content = { ...this.#content, highlighted: run };
       this.#emphasize();
-      this.#plot?.redraw(false);
+      // Of many lines only that one is drawn, over a veil: to draw them all for each move of the pointer takes too long.
+      if (this.#content.lines.length > MANY) this.#veil();
+      else this.#plot?.redraw(false);
     });
   }
 
@@ -133,6 +136,7 @@ export class CurvePlot {
   recolour(): void {
     this.#inks = inksOf(this.#root);
     this.#plot?.redraw(false);
+    this.#veil();
   }
 
   setCursor(at: number | null): void {
@@ -295,16 +299,41 @@ export class CurvePlot {
     const plot = this.#plot;
     const { lines, highlighted } = this.#content;
     if (!plot) return;
-    const thin = lines.length > 24 ? 1 : 1.7;
+    const isMany = lines.length > MANY;
+    const thin = isMany ? 1 : 1.7;
     const edges = 2 * lines.filter(({ line }) => line.band).length;
     const behind = lines.some(({ line }) => line.smooth) ? lines.length : 0;
     lines.forEach(({ line }, i) => {
-      const isFaint = highlighted !== null && line.run !== highlighted;
+      const isFaint = !isMany && highlighted !== null && line.run !== highlighted;
       const front = plot.series[1 + edges + behind + i];
       const raw = behind ? plot.series[1 + edges + i] : undefined;
-      if (front) Object.assign(front, { alpha: isFaint ? 0.16 : 1, width: line.run === highlighted ? 3 : thin });
+      if (front) Object.assign(front, { alpha: isFaint ? 0.16 : 1, width: line.run === highlighted && !isMany ? 3 : thin });
       if (raw) raw.alpha = isFaint ? 0.08 : 0.5;
     });
+  }
+
+  /** Draws the line that stands out among many, over all others. */
+  #veil(): void {
+    const { lines, highlighted } = this.#content;
+    const plot = this.#plot;
+    if (!plot) return;
+    const place = highlighted === null || lines.length <= MANY ? -1 : lines.findIndex(({ line }) => line.run === highlighted);
+    plot.over.querySelector("canvas")?.remove();
+    if (place < 0) return;
+    const canvas = document.createElement("canvas");
+    const { left, top, width, height } = plot.bbox;
+    Object.assign(canvas, { className: "veil", width, height });
+    plot.over.prepend(canvas);
+    const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+    context.fillStyle = this.#inks.bg;
+    context.globalAlpha = 0.8;
+    context.fillRect(0, 0, width, height);
+    context.globalAlpha = 1;
+    context.translate(-left, -top);
+    context.strokeStyle = this.#inks.isForced ? this.#inks.fg : (lines[place] as PlotLine).style.colour;
+    context.lineWidth = 3 * uPlot.pxRatio;
+    const path = penLifted(plot, plot.series.length - lines.length + place, 0, 0)?.stroke;
+    if (path) context.stroke(path as Path2D);
   }
 
   #finish(plot: uPlot): void {
