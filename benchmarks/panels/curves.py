@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.panels.figures import percentile, table, verdict
 from benchmarks.panels.jupyterlab import service
+from benchmarks.panels.recorded import record
 from benchmarks.panels.trace import traced
 from benchmarks.peers import ROOT
 from loops_nb.panels.curves.messages import ChartSpec
@@ -21,6 +22,8 @@ from loops_nb.panels.protocol import UPDATES_PER_SECOND
 from tests.panels.curves.memory_store import MemoryStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.panels.jupyterlab import JupyterLab
 
 POINTS, SERIES, STEPS = 1_000_000, 3, 40
@@ -28,10 +31,11 @@ _FULL, _STEP = 50_000, 1_000
 _REDRAWS = 7
 _AFTER = 300
 GRID_METRICS, GRID_RUNS, GRID_POINTS = 12, 50, 5_000
-_GRID_NOTE = f"""{GRID_METRICS} metrics of {GRID_RUNS} runs, {GRID_POINTS:,} points each, from memory, in JupyterLab and
-Chromium: from running the cell to the second animation frame after all charts are drawn. Panning: a page of
-the zoomed charts, all of which move, in every fourth frame; the longest task of the page's main thread since the frame
-before, in CPU milliseconds (script, layout, painting without a GPU), p95."""
+_GRID_NOTE = f"""{GRID_METRICS} metrics of {GRID_RUNS} runs, {GRID_POINTS:,} points each, and one metric of {POINTS:,}
+each, from the file of experiments, in JupyterLab and Chromium: from running the cell to the second animation frame
+after all charts are drawn. Panning: a page of the zoomed charts, all of which move, in every fourth frame; the longest
+task of the page's main thread since the frame before, in CPU milliseconds (script, layout, painting without a GPU),
+p95."""
 _OPENED = """() => {
   const afterPaint = (then) => requestAnimationFrame(() => requestAnimationFrame(() => then(performance.now())));
   const drawn = () => [...document.querySelectorAll(".loops-nb-live:not(.former)")]
@@ -95,46 +99,44 @@ def run(lab: JupyterLab, steps: int = STEPS) -> str:
 
 
 def _grid(lab: JupyterLab) -> str:
-    """Open all metrics of many runs, and one chart of them, cold and again, and pan."""
+    """Open all metrics of many runs, and one chart of very many points, cold and again, and pan."""
     rows = []
-    with service() as served:
-        begin = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-import numpy as np
-from loops_nb.panels import CurvesPanel
-from tests.panels.curves.memory_store import MemoryStore
-store = MemoryStore()
-random = np.random.default_rng(0)
-names = [f"run {{number}}" for number in range({GRID_RUNS})]
-for name in names:
-    run = store.begin(name)
-    for key in range({GRID_METRICS}):
-        store.fill(run, f"metric {{key}}", random.normal(size={GRID_POINTS}).cumsum())
-"""
-        show = "panel = CurvesPanel(names, store=store)\npanel"
-        again = "panel"
-        one = "single = CurvesPanel(names, store=store, key='metric 0')\nsingle"
-        with lab.notebook(served, begin, show, again, one) as (notebook, frames):
-            notebook.page.set_viewport_size({"width": 1600, "height": 1900})
-            notebook.run(0)
-            notebook.page.evaluate(_OPENED)
-            for what, cell, count, goal in (
-                ("all metrics, cold", 1, GRID_METRICS, 2000),
-                ("all metrics, again", 2, GRID_METRICS, 500),
-                ("one metric", 3, 1, 2000),
-            ):
-                del frames[:]
-                took = notebook.page.evaluate("([cell, count]) => opened(cell, count)", [cell, count])
-                sent = sum(len(frame) for frame in frames if b'"chart"' in frame)
-                found = verdict(took, goal)
-                rows.append((what, f"{took:.0f}", f"< {goal}", found, f"{sent:,}", verdict(sent, 1_000_000)))
-            with traced(lab.browser, notebook.page) as work:
-                notebook.page.evaluate("() => panned()")
-            frame = percentile(work.frames, 0.95)
-            rows.append(("a frame while panning", f"{frame:.1f}", "< 16", verdict(frame, 16), "", ""))
+    with tempfile.TemporaryDirectory() as home:
+        for points, metrics, cases in (
+            (GRID_POINTS, GRID_METRICS, (("all metrics, cold", 2000), ("again", 500), ("in a new panel", 500))),
+            (POINTS, 1, (("one metric of a million points, cold", 6000), ("again", 1000), ("in a new panel", 1000))),
+        ):
+            folder = Path(home) / str(points)
+            record(folder / "experiments.sqlite", metrics=metrics, runs=GRID_RUNS, points=points)
+            rows += _openings(lab, folder, metrics, cases)
     head = ("what", "ms", "goal", "", "bytes to the page", "< 1,000,000")
     return table("Many metrics of many runs", _GRID_NOTE.replace("\n", " "), head, rows)
+
+
+def _openings(lab: JupyterLab, folder: Path, metrics: int, cases: Sequence[tuple[str, int]]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    begin = f"""
+import os
+os.environ["LOOPS_NB_HOME"] = {str(folder)!r}
+from loops_nb.panels import CurvesPanel
+names = [f"run {{number}}" for number in range({GRID_RUNS})]
+"""
+    show = f"panel = CurvesPanel(names, key={'metric 0' if metrics == 1 else ''!r})\npanel"
+    with service() as served, lab.notebook(served, begin, show, "panel", show) as (notebook, frames):
+        notebook.page.set_viewport_size({"width": 1600, "height": 1900})
+        notebook.run(0)
+        notebook.page.evaluate(_OPENED)
+        for cell, (what, goal) in enumerate(cases, start=1):
+            del frames[:]
+            took = notebook.page.evaluate("([cell, count]) => opened(cell, count)", [cell, metrics])
+            sent = sum(len(frame) for frame in frames if b'"chart"' in frame)
+            found = verdict(took, goal)
+            rows.append((what, f"{took:.0f}", f"< {goal}", found, f"{sent:,}", verdict(sent, 1_000_000)))
+        with traced(lab.browser, notebook.page) as work:
+            notebook.page.evaluate("() => panned()")
+        frame = percentile(work.frames, 0.95)
+        rows.append(("a frame while panning", f"{frame:.1f}", "< 16", verdict(frame, 16), "", ""))
+    return rows
 
 
 def _sizes() -> str:
@@ -170,7 +172,9 @@ def _sizes() -> str:
     start = time.perf_counter()
     peer = len(json.dumps([[list(range(POINTS)), found.tolist()] for found in values.values()]))
     peer_took = (time.perf_counter() - start) * 1e3
+    many = _step_of_many()
     rows = [
+        (f"new step of {GRID_RUNS} runs, bytes", f"{many:,}", "< 8,000", verdict(many, 8_000), "", ""),
         (
             "whole picture, bytes",
             f"{size:,}",
@@ -194,6 +198,21 @@ def _sizes() -> str:
     return table(
         "A million points a curve", _NOTE.replace("\n", " "), ("what", "ours", "goal", "", "peer", "ratio"), rows
     )
+
+
+def _step_of_many() -> int:
+    store = MemoryStore()
+    names = [store.begin(f"run {number}") for number in range(GRID_RUNS)]
+    for name in names:
+        store.fill(name, "loss", np.ones(GRID_POINTS))
+    model = CurveModel(store, names)
+    model.read()
+    shown = ClientView(ChartSpec(columns=900, axis="clock", smoothing=0.9))
+    model.draw(shown)
+    for name in names:
+        store.fill(name, "loss", np.ones(GRID_POINTS + 1))
+    model.read()
+    return len(msgspec.json.encode(model.append("v", shown, 0.0)))
 
 
 def _latency(lab: JupyterLab, steps: int) -> str:
