@@ -17,8 +17,11 @@ import loops_nb
 from loops_nb import Loops
 from loops_nb.client.transport import Transport
 from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError
+from loops_nb.panels.curves.messages import ChartSpec
+from loops_nb.panels.curves.model import ClientView, CurveModel
 from loops_nb.panels.system.source import INTERVAL, SystemSource
 from loops_nb.tracking import ExperimentStore
+from tests.panels.curves.memory_store import MemoryStore
 from tests.panels.waiting import until
 from tests.service import AnyService, running_service
 
@@ -154,3 +157,29 @@ def test_a_panel_without_its_target_is_refused_in_words(loops: Loops) -> None:
     Gpus.failing = True
     with pytest.raises(LoopsError, match="broken"):
         loops.system.watch(RUN)
+
+
+def test_a_chart_without_new_points_moves_on_with_the_others() -> None:
+    class Shared(MemoryStore):
+        end = 50.0
+
+        def common_span(self, axis: str) -> tuple[float, float] | None:
+            return (0.0, self.end) if axis == "clock" else None
+
+    store = Shared()
+    store.log(store.begin("one", created_at=1000), "loss", [1.0, 2.0])
+    model = CurveModel(store, ["one"])
+    model.read()
+    view = ClientView(ChartSpec(key="loss", axis="clock"))
+    drawn = model.draw(view)
+    assert drawn is not None
+    assert (drawn.first, drawn.last) == (0.0, 50.0)
+    assert model.append("v", view, 0.0) is None
+    store.end = 60.0
+    moved = model.append("v", view, 0.0)
+    assert moved is not None
+    assert (moved.lines, moved.last) == ([], 60.0)
+    assert model.append("v", view, 0.0) is None, "said once"
+    again = model.draw(view)
+    assert again is not None
+    assert model.draw(ClientView(ChartSpec(key="loss", axis="step"))) is not None

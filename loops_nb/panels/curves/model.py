@@ -94,6 +94,8 @@ class ClientView:
         As in the curve that it has.
     span
         Bounds of that curve along the axis.
+    reached
+        The end of the axis that the page knows of a curve.
     sent
         How many points of each experiment it has, those that were reduced away included.
     grown
@@ -108,6 +110,7 @@ class ClientView:
     seq: int = 0
     origin: float = 0.0
     span: tuple[float, float] = (0.0, 0.0)
+    reached: float = math.inf
     sent: dict[str, int] = field(default_factory=dict)
     grown: int = 0
     is_stale: bool = True
@@ -387,6 +390,7 @@ class CurveModel:
         if known is not None and known.sizes == sizes and known.metadata is self.metadata:
             self._drawn[wanted] = known
             view.sent, view.origin, view.span = dict(sizes), known.chart.origin, known.span
+            view.reached = math.inf if known.chart.last is None else known.chart.last
             return known.chart
         spans = [span for _, _, history in histories if (span := history.span(spec.axis)) is not None]
         spans += self._common_spans(spec)
@@ -394,6 +398,7 @@ class CurveModel:
         low = (first or 0.0) if spec.low is None else spec.low
         high = (last or 0.0) if spec.high is None else spec.high
         view.origin, view.span = low if math.isfinite(low) else 0.0, (low, high)
+        view.reached = math.inf if last is None else last
         columns = spec.columns
         room = _room(room, len(histories), view.charts)
         share = (room - _LINE_BYTES * len(histories)) / len(histories) / _POINT_BYTES
@@ -479,9 +484,12 @@ class CurveModel:
     @ignore_float_errors
     def append(self, stream: str, view: ClientView, now: float) -> ChartAppend | None:
         """Return what is appended to a view's lines; None if nothing is, or if the view is stale and needs all."""
-        spec, lines, last = view.spec, [], -math.inf
+        spec, lines = view.spec, []
         if is_compared(spec):
             return self._append_compared(stream, view, now)
+        # Bounds that all charts share move although nothing came to this one.
+        last = max((high for _, high in self._common_spans(spec)), default=-math.inf)
+        has_moved = last > view.reached
         for place, run in enumerate(self.metadata.runs):
             history = self.history(run.id, spec.key)
             sent = view.sent.get(run.id, 0)
@@ -492,14 +500,15 @@ class CurveModel:
                 return None
             line, points, end = _added(place, history, spec, view, sent)
             lines.append(line)
-            last = max(last, end, *(high for _, high in self._common_spans(spec)))
+            last = max(last, end)
             view.grown += points
             view.sent[run.id] = len(history)
         if view.grown > spec.columns * _GROWTH * max(1, len(view.sent)):
             view.is_stale = True
             return None
-        if not lines:
+        if not (lines or has_moved):
             return None
+        view.reached = max(view.reached, last)
         view.seq += 1
         return ChartAppend(
             stream=stream,

@@ -117,7 +117,8 @@ class SystemSource:
         self.notes: tuple[str, ...] = ()
         self.target: LogTarget = transport.send_each(find_halves(word))
         self._step = max(_STEP_SECONDS, math.ceil(since.total_seconds() / _MOST_POINTS))
-        self._begin = now() - since
+        # Whole steps, so that a point that was read once does not come again with other bounds.
+        self._begin = self._floor(now() - since)
         self._first_ms = round(self._begin.timestamp() * _MILLIS)
         #: By recorded series, see `_skipped`.
         self._before: dict[tuple[str, str], int] = {}
@@ -241,9 +242,7 @@ class SystemSource:
 
     def _poll(self) -> None:
         end = self._now()
-        # Whole steps, so that a point that was read once does not come again with other bounds.
-        seconds = int((self._read_until or self._begin).timestamp()) // self._step * self._step
-        start = datetime.fromtimestamp(seconds, UTC)
+        start = self._floor(self._read_until or self._begin)
         try:
             parts = self._transport.send_each(read_parts(self.target, start, None, self._step))
         except LoopsError as error:
@@ -253,6 +252,9 @@ class SystemSource:
         with self._lock:
             self._error = None
             self._take(parts, end)
+
+    def _floor(self, moment: datetime) -> datetime:
+        return datetime.fromtimestamp(int(moment.timestamp()) // self._step * self._step, UTC)
 
     def _take(self, parts: Sequence[SystemPart], end: datetime) -> None:
         from loops_nb.frames.system_metrics import system_points  # pandas
