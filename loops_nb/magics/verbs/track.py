@@ -134,8 +134,8 @@ VERB = Verb(
     ),
     notes="Records losses, metrics, lengths, times and checkpoints, never training data. A log is recorded once, "
     "even if it is read again or followed by several notebooks. Of a recipe, config.json gives the parameters and "
-    "checkpoints.jsonl the saves; a step that goes backwards begins a new attempt, and a file that is replaced another "
-    "experiment. Without FILE, shows the followed files. In a "
+    "checkpoints.jsonl the saves; a step that goes backwards begins a new attempt. A log that is rotated goes on in "
+    "its experiment; any other file that replaces it is another one. Without FILE, shows the followed files. In a "
     "notebook that trains, client = loops_nb.track(client) does the same.",
     examples=(
         "%loops track --request-log loops.jsonl",
