@@ -51,7 +51,7 @@ def run_announcement(run: Run, deployment: Deployment | None, newest: Checkpoint
             4,
             "bad",
             f"{called} failed: its trainer is FAILED.",
-            f"%loops deployment {deployment.id} tells more. {_onward(run, newest)}",
+            f"%loops doctor {run.id} says why. {_onward(run, newest)}",
         )
     if trainer == _PREEMPTED:
         return Announcement(
@@ -65,7 +65,7 @@ def run_announcement(run: Run, deployment: Deployment | None, newest: Checkpoint
             1,
             "bad",
             f"The sampler of {called[0].lower()}{called[1:]} is {status_name(sampler)}.",
-            f"%loops sampler {sampler.id} tells more.",
+            f"%loops logs {sampler.id} shows its log.",
         )
     return WELL
 
@@ -84,12 +84,12 @@ def sampler_announcement(sampler: Sampler) -> Announcement:
     """Return the announcement of a standalone sampler's state."""
     name = status_name(sampler)
     if name in SAMPLER_TERMINAL and name != "INACTIVE":
-        return Announcement(3, "bad", f"Sampler {sampler.id} is {name}.", f"%loops sampler {sampler.id} tells more.")
+        return Announcement(3, "bad", f"Sampler {sampler.id} is {name}.", f"%loops logs {sampler.id} shows its log.")
     if name == "INACTIVE":
         return Announcement(2, "over", f"Sampler {sampler.id} has ended.", _another_sampler(sampler))
     if name == _UNHEALTHY:
         return Announcement(
-            1, "bad", f"Sampler {sampler.id} is UNHEALTHY; it may recover.", f"%loops sampler {sampler.id} tells more."
+            1, "bad", f"Sampler {sampler.id} is UNHEALTHY; it may recover.", f"%loops logs {sampler.id} shows its log."
         )
     return WELL
 
@@ -100,7 +100,7 @@ def deployment_announcement(deployment: Deployment) -> Announcement:
     if name in {_FAILED, _PREEMPTED}:
         why = "" if name == _FAILED else ": the spot capacity was taken back, nothing broke"
         return Announcement(
-            3, "bad", f"Deployment {deployment.id} is {name}{why}.", f"%loops deployment {deployment.id} tells more."
+            3, "bad", f"Deployment {deployment.id} is {name}{why}.", f"%loops logs {deployment.id} shows its log."
         )
     if name in DEPLOYMENT_TERMINAL:
         return Announcement(2, "over", f"Deployment {deployment.id} has stopped.", "Checkpoints of its runs stay.")

@@ -364,7 +364,7 @@ def test_an_end_is_announced_once_with_what_to_do_next() -> None:
     hand.answer(listings)
     (notice,) = notices_of(controller)
     assert notice.text == "Run r_live (the r_live) failed: its trainer is FAILED."
-    assert "%loops deployment dep_r_live" in notice.hint
+    assert "%loops doctor r_live says why" in notice.hint
     assert notice.about == "r_live"
 
 

@@ -71,20 +71,17 @@ def test_panel_tails_a_log_pauses_reads_back_and_survives_the_service() -> None:
         assert 'class="ERROR"' in report["text/html"]
         controller.receive({"type": "set_following", "paused": False})
         until(lambda: controller.rows[-1].message == "line while it is paused")
+
+        panel = LogsPanel(loops, run.id, half="trainer", grep="line 60", min_level="ERROR")
+        try:
+            shown = panel.snapshot_now()
+            assert shown.line == f"%loops logs {run.id} --half trainer --grep 'line 60' --level ERROR -f"
+            assert [row.message for row in shown.rows] == ["line 600 <script>"]
+        finally:
+            panel.close()
+
         service.stop()
         controller.update()
         assert controller.read_error
         assert len(controller.rows) == 603
         controller.close("")
-
-
-def test_line_of_a_panel_opens_the_same_panel() -> None:
-    with running_service(in_process=True, sample=True) as service, Loops("key", service.url) as loops:
-        panel = LogsPanel(loops, "text-to-sql-moe", half="both", grep="is FAILED", min_level="ERROR")
-        try:
-            shown = panel.snapshot_now()
-            assert shown.line == "%loops logs text-to-sql-moe --half both --grep 'is FAILED' --level ERROR -f"
-            assert [row.level for row in shown.rows] == ["ERROR"]
-            assert shown.both
-        finally:
-            panel.close()

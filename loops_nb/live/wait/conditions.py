@@ -170,7 +170,7 @@ class RunCondition:
         if is_reached and (self.until in DEPLOYMENT_TERMINAL or not parts.has_ended):
             return self._met(parts)
         if trainer in DEPLOYMENT_TERMINAL:
-            hint = f"%loops deployment {deployment.id} tells more."
+            hint = f"%loops logs {deployment.id} shows its log."
             return self._never(parts, _WHY_A_TRAINER_ENDED[trainer or ""], status=trainer, hint=hint)
         return None
 
@@ -292,7 +292,7 @@ class SamplerCondition:
         error = NeverReachedError(
             f"Sampler {self.id} will not be {self.until} any more: {why} ({status}).",
             status=status,
-            hint=f"%loops sampler {self.id} tells more.",
+            hint=f"%loops logs {self.id} shows its log.",
         )
         return WaitResult(states, status, error=error)
 
@@ -329,6 +329,6 @@ class DeploymentCondition:
         error = NeverReachedError(
             f"Deployment {self.id} will not be {self.until} any more: {_WHY_A_TRAINER_ENDED[status or '']} ({status}).",
             status=status,
-            hint=f"%loops deployment {self.id} tells more; checkpoints of its runs stay.",
+            hint=f"%loops logs {self.id} shows its log; checkpoints of its runs stay.",
         )
         return WaitResult(states, status, error=error)
