@@ -63,7 +63,7 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
         made = notebook.run(f"model = {line}").out
         assert questions[-1].startswith(f"Deploy {run.id}/sampler_weights/final as the new model 'tone' on H100 x 1")
         assert "A node of it is $6.67 an hour (Made-up prices" in questions[-1]
-        assert "It is billed until it is stopped." in questions[-1]
+        assert "billed" not in questions[-1]
         model = notebook.shell.user_ns["model"]
         assert "is ACTIVE" in made
         assert f'base_url="{own.url}/models/{model.model_id}/deployment/' in made
@@ -115,6 +115,15 @@ def test_deploy_waits_for_a_checkpoint_that_is_being_written(
         refused = notebook.run(f"{line} --no-wait", fails=True).out
         assert "is still being saved. Nothing was deployed." in refused
         assert "tone" not in [model.name for model in loops.models.list()]
+
+
+def test_question_says_that_it_is_billed_elsewhere(
+    notebook: Notebook, own: AnyService, questions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Loops, "is_local", False)
+    line = "%loops deploy p2syas8/step-500 --instance-type local-h100-1 --name tone"
+    assert "Nothing was deployed." in notebook.run(line).out
+    assert questions[-1].endswith("It is billed until it is stopped. [y/N] ")
 
 
 def test_wait_ends_where_a_deployment_fails_or_takes_too_long() -> None:

@@ -64,7 +64,9 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
         instance_type_id=str(shape.id),
         hf_secret_name=secret,
     )
-    context.say(f"Deployed as model {values.name!r} ({made.model_id}), deployment {made.deployment_id}. It is billed.")
+    # Nothing costs anything in a service on this machine.
+    billed = "" if context.loops.is_local else " It is billed."
+    context.say(f"Deployed as model {values.name!r} ({made.model_id}), deployment {made.deployment_id}.{billed}")
     if not values.no_wait:
         context.loops.model_deployments.wait(made.model_id, made.deployment_id)
     _say_how_to_call(context, made, refs[0])
@@ -146,22 +148,23 @@ def _secret(context: MagicContext, word: str | None) -> str:
 
 
 def _price(context: MagicContext, shape: InstanceType) -> str:
-    """Return what one node costs, in a sentence; empty where the service does not say."""
+    """Return what one node costs, as far as the service says it, and that it is billed."""
     try:
         prices = price_list(context.loops.billing.prices())
     except (PermissionDeniedError, NotFoundError):
-        return ""
+        return " It is billed until it is stopped."
+    billed = "" if context.loops.is_local else " It is billed until it is stopped."
     per_minute = prices.per_minute.get(str(shape.id))
     if per_minute is None:
-        return ""
+        return billed
     note = f" ({one_line(prices.note, limit=100).rstrip('.')})" if prices.note else ""
-    return f" A node of it is {money(per_minute * MINUTES_AN_HOUR)} an hour{note}."
+    return f" A node of it is {money(per_minute * MINUTES_AN_HOUR)} an hour{note}.{billed}"
 
 
 def _question(refs: list[CheckpointRef], name: str, shape: InstanceType, price: str) -> str:
     what = first_few([one_line(ref.label, limit=100) for ref in refs], _MOST_LISTED)
     hardware = f"{shape.name} ({shape.id})" if shape.name and shape.name != shape.id else shape.id
-    return f"Deploy {what} as the new model {name!r} on {hardware}?{price} It is billed until it is stopped."
+    return f"Deploy {what} as the new model {name!r} on {hardware}?{price}"
 
 
 def _say_how_to_call(context: MagicContext, made: DeployedModel, ref: CheckpointRef) -> None:
@@ -177,7 +180,7 @@ def _say_how_to_call(context: MagicContext, made: DeployedModel, ref: Checkpoint
         f"    client.chat.completions.create(model={served!r}, messages=[dict(role='user', content='Hello')])"
     )
     word = made.model_id if is_plain(made.model_id) else "MODEL"
-    context.say(f"%loops deploy status {word} shows its state; %loops deploy stop {word} ends it and what it costs.")
+    context.say(f"%loops deploy status {word} shows its state; %loops deploy stop {word} ends it.")
 
 
 def _status(context: MagicContext, values: Values) -> pd.DataFrame:
