@@ -99,7 +99,8 @@ export function App({ session, view }: { session: CurvesSession; view: string })
       <ShownCount metadata={metadata} />
       <ColorLegend metadata={metadata} />
       {isEnlarged ? (
-        <Enlarged {...shared} chart={chart} message={message} />
+        // Where all experiments were deleted, the chart of before would be axes without a line.
+        <Enlarged {...shared} chart={metadata.runs.length ? chart : null} message={message} />
       ) : (
         <AllMetrics {...shared} keys={metrics.keys} message={message} />
       )}

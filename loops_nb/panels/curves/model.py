@@ -36,6 +36,7 @@ from loops_nb.panels.curves.messages import (
     ParamRow,
 )
 from loops_nb.panels.curves.metric_keys import first_of, found_in, in_order
+from loops_nb.render.formatting import first_and_more
 from loops_nb.tracking import without_archived
 from loops_nb.tracking.bands import MOST_PLACES
 from loops_nb.tracking.groups import group_experiments, parameter_values
@@ -65,6 +66,8 @@ MOST_NAMED, MOST_NEWEST = 1000, 8
 _MOST_COLORS = 12
 #: A hundred of these would hide the curves.
 MOST_MARKS = 60
+#: Deleted experiments that are named.
+_MOST_DELETED = 4
 _FEWEST_COLUMNS, _MOST_COLUMNS = 50, 4000
 #: A point in base64, and what is said of a line beside its points.
 _POINT_BYTES, _LINE_BYTES = 32 / 3, 320
@@ -183,6 +186,8 @@ class CurveModel:
         #: it.
         self._recorded: list[tuple[Any, str]] = []
         self._styles: dict[str, int] = {}
+        #: Names of the experiments that were shown, by whatever may have named them.
+        self._shown_names: dict[str, str] = {}
         #: By the experiment's id, and by key.
         self._histories: dict[str, dict[str, MetricHistory]] = {}
         self._by_id: dict[str, Any] = {}
@@ -202,6 +207,7 @@ class CurveModel:
         self._by_id = {row.id: row for row in rows}
         for row in rows:
             self._styles.setdefault(row.id, len(self._styles))
+            self._shown_names.update({word: _name(row) for word in (row.id, row.run_id, row.name) if word})
         keys_of = {row.id: self.source.keys(row.id) for row in rows}
         self._counts = {run: {str(one.key): int(one.count) for one in found} for run, found in keys_of.items()}
         store = self.source.identity
@@ -213,7 +219,6 @@ class CurveModel:
         self._recorded = [(mark, row.id) for row in rows for mark in self.source.marks(row.id)]
         marks, more_marks = self._marks()
         params = compare_params([row.params or {} for row in rows])
-        known = self.names() if missing else []
         legend = self._color()
         head = CurvesMetadata(
             runs=[self._run(row, is_one_of_many=names[_name(row)] > 1) for row in rows],
@@ -227,7 +232,7 @@ class CurveModel:
             more_keys=more_keys,
             newer_runs=newer,
             missing=missing,
-            waiting=nothing_recorded(missing, known) if missing and known else "",
+            waiting=self._missing_words(missing),
             is_named=self._wanted is not None,
             color_by=self._color_by if legend else "",
             colors=legend,
@@ -262,6 +267,15 @@ class CurveModel:
         else:
             self._wanted.append(newest)
         return newest
+
+    def _missing_words(self, missing: Sequence[str]) -> str:
+        """Say which of the named experiments were deleted while they were shown, and of which nothing is recorded."""
+        deleted = [self._shown_names[word] for word in missing if word in self._shown_names]
+        unknown = [word for word in missing if word not in self._shown_names]
+        said = [f"Deleted, so no longer drawn: {first_and_more(deleted, _MOST_DELETED)}."] if deleted else []
+        if unknown and (known := self.names()):
+            said.append(nothing_recorded(unknown, known))
+        return " ".join(said)
 
     def _color(self) -> list[tuple[str, str]]:
         """Color the experiments by a parameter, and return the legend."""

@@ -108,6 +108,12 @@ class MemoryStore:
             self._rows[experiment] = self._rows[experiment]._replace(archived=True)
             self._now = next(self._version)
 
+    def delete(self, experiment: str) -> None:
+        """Forget an experiment."""
+        with self._lock:
+            del self._rows[experiment]
+            self._now = next(self._version)
+
     def train(self, experiment: str, until: Any, *, every: float = 0.05) -> None:
         """Record a falling loss until a file is there; for a cell."""
         for step in itertools.count():

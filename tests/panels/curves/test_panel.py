@@ -23,6 +23,7 @@ from loops_nb.charts.text_metrics import text_width
 from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.panels import CurvesPanel
 from loops_nb.panels.curves.messages import BestRuns
+from loops_nb.panels.curves.model import CurveModel
 from loops_nb.panels.protocol import as_dict
 from tests.charts.svg_reader import SVG, hovers, read
 from tests.panels.curves.fake_page import size
@@ -215,6 +216,18 @@ def test_what_is_asked_for_in_vain_is_said_with_what_there_is(
     opened.append(panel)
     assert said in " ".join(panel.told().split())
     assert "<script" not in panel._report(live=True)["text/html"]
+
+
+def test_what_is_deleted_while_it_is_shown_is_named_as_deleted(store: MemoryStore) -> None:
+    slow, fast = (row.id for row in store.experiments())
+    model = CurveModel(store, [slow, "run-fast", "swoo"])
+    model.read()
+    store.delete(slow)
+    model.read()
+    assert model.metadata.waiting.startswith("Deleted, so no longer drawn: slow. Nothing was recorded yet of swoo. ")
+    store.delete(fast)
+    model.read()
+    assert model.metadata.waiting == "Deleted, so no longer drawn: slow, fast."
 
 
 def test_of_many_names_a_few_are_said() -> None:
