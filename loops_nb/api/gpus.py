@@ -9,6 +9,9 @@ from loops_nb.api.models import Deployment, Run, Sampler
 from loops_nb.api.pairing import serves
 from loops_nb.api.states import DEPLOYMENT_ALIVE, RUN_TERMINAL, SAMPLER_ALIVE, status_name
 
+#: What is said of what is on shared capacity.
+SERVERLESS_WORDS = "serverless: no GPUs of its own, billed by tokens"
+
 
 def total_gpus(gpus_per_node: int | None, nodes: int | None) -> int | None:
     """Return nodes times GPUs of a node; a node count that the service does not send is 1."""

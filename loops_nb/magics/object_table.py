@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from loops_nb.api.models import APIObject, InstanceType, LoraConfig, Part, Sampler, Status, User
+from loops_nb.api.gpus import SERVERLESS_WORDS, is_serverless, is_serverless_run
+from loops_nb.api.models import APIObject, InstanceType, LoraConfig, Part, Run, Sampler, Status, User
 from loops_nb.config.time_zone import display_zone
 from loops_nb.magics.cell_text import YES_NO
 from loops_nb.render.formatting import moment, size, zone_name
@@ -24,6 +25,7 @@ _TITLES = {
     "Checkpoint": "Checkpoint {id}",
     "Deactivated": "Deactivated {id}",
     "Team": "Team {id}",
+    "UserConfig": "Your GPU preferences",
     "SupportedModel": "Base model {model_name}",
     "DeployedModel": "Model {model_id}",
 }
@@ -43,7 +45,7 @@ def object_table(thing: APIObject, *, time_zone: str) -> Table:
     """
     kind = type(thing).__name__
     title = _TITLES.get(kind, kind).format_map({f.name: getattr(thing, f.name) for f in msgspec.structs.fields(thing)})
-    pairs = list(_pairs(thing, time_zone))
+    pairs = [*_pairs(thing, time_zone), *_capacity(thing)]
     pairs += [(name, _format(value)) for name, value in thing.extra.items() if value is not None]
     notes = []
     if not pairs:
@@ -79,6 +81,13 @@ def _pairs(thing: APIObject, time_zone: str) -> Iterator[tuple[str, str]]:
             yield f.encode_name, _format(value)
     if type(thing).__name__ == "Checkpoint":
         yield "uri", getattr(thing, "uri", "")
+
+
+def _capacity(thing: APIObject) -> list[tuple[str, str]]:
+    shared = isinstance(thing, Sampler) and is_serverless(thing)
+    if shared or (isinstance(thing, Run) and is_serverless_run(thing, None)):
+        return [("capacity", SERVERLESS_WORDS)]
+    return []
 
 
 def _format(value: Any) -> str:  # noqa: PLR0911 - one return per type

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.api.gpus import gpus_of, is_alive, is_serverless_run, run_is_finished
+from loops_nb.api.gpus import SERVERLESS_WORDS, gpus_of, is_alive, is_serverless_run, run_is_finished
 from loops_nb.api.pairing import deployment_of_run
 from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
@@ -187,7 +187,7 @@ def _links(run: Run, deployment: Deployment | None) -> list[Fact]:
     if run.user is not None and run.user.email:
         facts.append(Fact(label="owner", value=run.user.email))
     if is_serverless_run(run, deployment):
-        facts.append(Fact(label="capacity", value="serverless: no GPUs of its own, billed by tokens"))
+        facts.append(Fact(label="capacity", value=SERVERLESS_WORDS))
     elif deployment is not None:
         line = f"%loops watch system {run.id}"
         facts.append(Fact(label="system metrics", value=line, code=line))

@@ -42,6 +42,8 @@ def test_a_serverless_run_is_created_told_apart_and_samples(
         models = notebook.run("%loops capabilities").value.set_index("model_name")["serverless"]
         assert models[MODEL]
         assert not models["Qwen/Qwen3-4B-Instruct-2507"]
+        assert "serverless: no GPUs of its own" in notebook.html(run)
+        assert "serverless: no GPUs of its own" in notebook.html(run.sampler)
         # It samples as any other, without a deployment.
         sampled = notebook.context.loops.samplers.sample(run.id, "Hello", max_tokens=4, quiet=True)
         assert 0 < len(sampled[0].tokens) <= 4
