@@ -358,8 +358,11 @@ def _notes(rows: Sequence[dict[str, Any]], sources: CostSources) -> list[str]:
     usages = [usage for row in rows for usage in row["usages"]]
     held: HeldMoney = held_an_hour(usages, sources.prices)
     gpus = sum(row["gpu_count"] or 0 for row in rows)
-    notes = [f"Held now: {many(gpus, 'GPU')}, {money(held.per_hour)} an hour."]
-    if held.without_price:
+    if not sources.prices.per_minute:
+        notes = [f"Held now: {many(gpus, 'GPU')}. The service lists no prices for this key, so no cost is known."]
+    else:
+        notes = [f"Held now: {many(gpus, 'GPU')}, {money(held.per_hour)} an hour."]
+    if held.without_price and sources.prices.per_minute:
         parts = (
             many(held.without_price, "trainer or sampler")
             if held.without_price == 1

@@ -46,7 +46,9 @@ def test_a_cost_frame_counts_a_shared_deployment_once_and_tells_unknown_prices()
     assert frame.loc["d2", "gpu_count"] == 8
     assert "$90.60 an hour" in frame.attrs[NOTES_ATTR][0]
     assert "may not see the billed usage" in " ".join(frame.attrs[NOTES_ATTR])
-    unpriced = cost_frame(CostSources(runs, [host], [sampler], PriceList({}), NOW))
+    unknown = cost_frame(CostSources(runs, [host], [sampler], PriceList({}), NOW))
+    assert "lists no prices for this key" in unknown.attrs[NOTES_ATTR][0]
+    unpriced = cost_frame(CostSources(runs, [host], [sampler], PriceList({"other": 1.0}), NOW))
     assert unpriced.set_index("id").usd_per_hour.isna()["new"]
     assert "2 trainers and samplers on hardware without a listed price" in " ".join(unpriced.attrs[NOTES_ATTR])
 

@@ -48,11 +48,16 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
         billing.costs(
             scope=values.scope,
             team_id=values.team_id,
-            train_rate=values.train_rate or settings.train_rate or None,
-            sample_rate=values.sample_rate or settings.sample_rate or None,
+            train_rate=_rate(values.train_rate, settings.train_rate),
+            sample_rate=_rate(values.sample_rate, settings.sample_rate),
         ),
         nothing="No runs, samplers or deployments yet: nothing is held.",
     )
+
+
+def _rate(given: float | None, setting: float) -> float | None:
+    """Return the rate of the line, else the setting, whose 0 is none."""
+    return setting or None if given is None else given
 
 
 def _refuse_unused(values: Values, mode: str) -> None:

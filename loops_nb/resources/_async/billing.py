@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -150,17 +151,17 @@ class AsyncBilling(AsyncResource):
             checks.optional_rate("sample_rate", sample_rate),
         )
         listed = await self._transport.send(runs.list_(scope=scope, team_id=team_id))
-        prices = await self._transport.send(billing.prices())
+        prices: list[InstanceTypePrice] = []
+        with suppress(PermissionDeniedError, NotFoundError):
+            prices = await self._transport.send(billing.prices())
         hosts = await self._transport.send(deployments.list_(scope=scope))
         serving = await self._transport.send(samplers.list_(scope=scope, team_id=team_id))
         now = datetime.now(UTC)
         billed: UsageSummary | None = None
-        try:
+        with suppress(PermissionDeniedError, NotFoundError):
             billed = await self._transport.send(
                 billing.usage(max(now - billing.LONGEST_USAGE, billing.FIRST_USAGE), now)
             )
-        except (PermissionDeniedError, NotFoundError):
-            billed = None
         saved: list[Checkpoint] = []
         for base_model in dict.fromkeys(run.base_model for run in listed if run.base_model is not None):
             found = await self._transport.send(checkpoints.list_(base_model=base_model))
