@@ -455,7 +455,8 @@ class ExperimentStore(ForkAware):
                     hint="%loops export FILE takes them along; LOOPS_NB_HOME names the folder that is used.",
                 ) from None
             raise TrackingError(
-                f"The experiments in {self.path} cannot be used for now ({why}). Nothing was harmed."
+                f"The experiments in {self.path} cannot be used for now ({why}). Nothing was harmed.",
+                hint="Make that folder usable, or name another one by LOOPS_NB_HOME and restart the kernel.",
             ) from None
 
     def _open(self, *, to_write: bool = False) -> sqlite3.Connection | None:

@@ -148,6 +148,16 @@ def test_an_error_of_the_function_keeps_what_was_scored(loops: Loops, prompts: P
     assert frame["scored"].tolist() == [3, 3]
 
 
+def test_an_error_before_the_first_score_leaves_no_empty_experiment(loops: Loops, prompts: Path) -> None:
+    def fails(completion: str) -> float:
+        raise ValueError(completion)
+
+    with pytest.raises(LoopsError, match="raised ValueError"):
+        loops.evaluate(prompts, NAME, score=fails, max_tokens=2, quiet=True)
+    with ExperimentStore() as store:
+        assert store.experiments(archived=True) == []
+
+
 def test_an_interrupt_loses_no_answer(loops: Loops, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "many.jsonl"
     path.write_text("\n".join(json.dumps(f"the {number} ") for number in range(30)), "utf-8")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -170,7 +171,7 @@ class Evaluation:
     def _evaluate_run(
         self, run: Run, checkpoints: list[tuple[int, CheckpointRef]], transport: Transport
     ) -> list[CheckpointScore]:
-        exp = self._experiment(run)
+        exp, is_new = self._experiment(run)
         scores = []
         try:
             for place, (step, ref) in enumerate(checkpoints, start=1):
@@ -180,12 +181,19 @@ class Evaluation:
                 before = ", scored before" if known.is_known else ""
                 count = many(known.scored, "completion")
                 self._say(f"{ref.label} ({place} of {len(checkpoints)}): {mean} of {count}{before}")
+        except BaseException:
+            # What is not written yet cannot be counted.
+            is_written = exp.flush()
+            exp.close()
+            if is_new and is_written:
+                _delete_if_empty(exp)
+            raise
         finally:
             exp.close()
         return scores
 
-    def _experiment(self, run: Run) -> Experiment:
-        """Begin the experiment of a run, or resume the one that has the same settings."""
+    def _experiment(self, run: Run) -> tuple[Experiment, bool]:
+        """Begin the experiment of a run, or resume the one that has the same settings; and say whether it is new."""
         label = run.name or run.id
         name = self._name or f"eval-{self._set.name}-{label}"
         if self._name is not None and len(self._runs) > 1:
@@ -210,10 +218,10 @@ class Evaluation:
             None,
         )
         if same is not None:
-            return begin_experiment(same.name, resume=same.id, run=run.id)
+            return begin_experiment(same.name, resume=same.id, run=run.id), False
         # One with other settings keeps its own curve.
         free = free_name(name, {row.name for row in rows})
-        return begin_experiment(free, params=settings, tags=(EVALUATION_TAG,), run=run.id, session=run.session_id)
+        return begin_experiment(free, params=settings, tags=(EVALUATION_TAG,), run=run.id, session=run.session_id), True
 
     def _evaluate_checkpoint(
         self, exp: Experiment, run: Run, step: int, ref: CheckpointRef, transport: Transport
@@ -376,6 +384,14 @@ class _Recorded(NamedTuple):
     is_done: bool
     scores: dict[int, list[float | None]]
     logged: dict[str, float]
+
+
+def _delete_if_empty(exp: Experiment) -> None:
+    """Delete an experiment of which nothing was scored: a run without a sampler would leave one at each attempt."""
+    # What led here is raised, whatever comes of this.
+    with suppress(LoopsError), ExperimentStore() as store:
+        if not store.keys(exp.id) and not store.samples(exp.id):
+            store.delete([row for row in store.experiments(archived=True) if row.id == exp.id])
 
 
 def _recorded(exp: Experiment, step: int, uri: str) -> _Recorded:
