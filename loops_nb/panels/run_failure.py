@@ -12,7 +12,7 @@ from loops_nb.client.diagnosis import Diagnosis, diagnose, failed_half
 from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import LoopsError, one_line
 from loops_nb.panels.messages import Fact
-from loops_nb.render.formatting import moment
+from loops_nb.render.log_lines import text_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from loops_nb.client.config import ClientConfig
 
 logger: logging.Logger = logging.getLogger(__name__)
-_MOST_LINES = 3
+#: Of the last lines, the newest first; the page tells facts by their labels.
+_LABELS = ("last line", "line before", "second line before")
 _LONGEST = 240
 
 
@@ -93,12 +94,10 @@ class RunFailure:
     def _in_words(self, found: Diagnosis) -> tuple[Fact, ...]:
         zone = display_zone(self._zone)
         facts = [Fact(label="why", value=found.reason, tone="bad")]
-        for line in found.lines[-_MOST_LINES:]:
-            label = f"log, {moment(line.at, zone, fraction=True)} {one_line(line.level or '', limit=20)}".rstrip()
-            facts.append(Fact(label=label, value=one_line(line.message, limit=_LONGEST)))
+        shown = zip(_LABELS, reversed(found.lines), strict=False)
+        facts += [Fact(label=label, value=one_line(text_line(line, zone), limit=_LONGEST)) for label, line in shown]
         if found.advice:
             facts.append(Fact(label="what to do", value=" ".join(found.advice)))
         if found.command:
             facts.append(Fact(label="resume", value=found.command, code=found.command))
-        # The page tells facts by their labels.
-        return tuple({fact.label: fact for fact in facts}.values())
+        return tuple(facts)
