@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from loops_nb.charts.curve_axes import AXIS_LABELS, AxisScale, with_dots, x_ticks
-from loops_nb.charts.downsample import downsample
 from loops_nb.charts.floats import ignore_float_errors
 from loops_nb.charts.number_format import number, value_ticks
 from loops_nb.charts.plot import Plot, one_axes
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from loops_nb.charts.downsample import DownsampledCurve
-    from loops_nb.charts.metric_source import Floats
     from loops_nb.charts.series import Axis, MetricHistory
     from loops_nb.charts.svg import Hovers
 
@@ -139,7 +137,7 @@ def _notes(lines: Sequence[CurveSeries], key: str, axis: Axis) -> list[str]:
     odd = sum(line.history.summary.nonfinite for line in lines)
     notes = [f"{many(len(lines), 'experiment')}, {many(points, 'point')}."]
     if axis == "tokens":
-        unknown = sum(_span(line.history.x(axis)) is None for line in lines)
+        unknown = sum(line.history.span(axis) is None for line in lines)
         if unknown:
             notes.append(
                 f"Of {many(unknown, 'experiment')} no tokens were recorded: exp.log(step=1, loss=0.5, "
@@ -203,7 +201,7 @@ class _CurvesChart:
         cls, lines: Sequence[CurveSeries], key: str, axis: Axis, smoothing: float, zone: tzinfo | None
     ) -> _CurvesChart | None:
         """Return the chart of some lines as they are now; None if none has a place on the axis."""
-        known = [span for line in lines if (span := _span(line.history.x(axis))) is not None]
+        known = [span for line in lines if (span := line.history.span(axis)) is not None]
         if not known:
             return None
         low, high = min(first for first, _ in known), max(last for _, last in known)
@@ -212,8 +210,10 @@ class _CurvesChart:
         most = max(60 if len(lines) <= _MANY_LINES else 24, _MOST_POINTS // len(lines))
         placed = []
         for line in lines:
-            raw = _downsampled(line, axis, low, high, most, 0.0)
-            front = _downsampled(line, axis, low, high, most // 2, smoothing) if smoothing else raw
+            raw = line.history.reduced(axis, low=low, high=high, most=most)
+            front = raw
+            if smoothing:
+                front = line.history.reduced(axis, low=low, high=high, most=most // 2, weight=smoothing)
             placed.append(_PlacedLine(line.name, line.look, raw, front, list(line.points)))
         return cls(placed, key, axis, zone, AxisScale(low, high), is_smoothed=bool(smoothing))
 
@@ -358,16 +358,3 @@ class _CurvesChart:
 
     def _at(self, x: Any, y: Any) -> tuple[float, float]:
         return float(self._x.place(x)), float(self._y.place(y))
-
-
-def _span(x: Floats) -> tuple[float, float] | None:
-    known = x[np.isfinite(x)]
-    return (float(known.min()), float(known.max())) if len(known) else None
-
-
-def _downsampled(
-    line: CurveSeries, axis: Axis, low: float, high: float, most: int, smoothing: float
-) -> DownsampledCurve:
-    history = line.history
-    y = history.smoothed(smoothing) if smoothing else history.y()
-    return downsample(history.x(axis), y, breaks=history.breaks(), low=low, high=high, most=most)

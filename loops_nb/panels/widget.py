@@ -108,11 +108,14 @@ class LiveWidget(_Widget):
         if here is not None:
             panel_registry.register(self, here)
         self._marks = (uuid.uuid4().hex, uuid.uuid4().hex)
-        self._publish(0, self._report(live=True), update=False)
+        first = self._first_report()
+        self._publish(0, self._report(live=True) if first is None else first, update=False)
         view = self._repr_mimebundle_()
         data = dict(view[0] if isinstance(view, tuple) else view or {})
         data["text/plain"] = _LIVE_TEXT
         self._publish(1, data, update=False)
+        if first is not None:
+            self._publish(0, self._report(live=True), update=True)
         self._reported_at = time.monotonic()
         if self._forget_cell is None:
             self._forget_cell = CELL_CLOCK.at_end(self._cell_ended)
@@ -152,6 +155,10 @@ class LiveWidget(_Widget):
             self._let_go()
 
     # What a kind of panel says for itself.
+
+    def _first_report(self) -> dict[str, str] | None:
+        """Return what stands in place of the report until that is made; None if it is made at once."""
+        return None
 
     @abstractmethod
     def _report(self, *, live: bool) -> dict[str, str]:

@@ -13,7 +13,7 @@ from loops_nb.panels.bundle import page_code
 from loops_nb.panels.curves.controller import CurvesController
 from loops_nb.panels.curves.messages import ChartSpec
 from loops_nb.panels.curves.model import MOST_NAMED, MOST_NEWEST
-from loops_nb.panels.curves.report import grid_of, plot_of, report_of, text_report_of
+from loops_nb.panels.curves.report import grid_of, heading_of, plot_of, report_of, text_report_of
 from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
 from loops_nb.render.formatting import many
 from loops_nb.tracking.metrics import is_pattern
@@ -238,6 +238,10 @@ class CurvesPanel(LiveWidget):
         self._controller.update()
         if self._controller.version() != self._reported_seq:
             self._renew_report()
+
+    def _first_report(self) -> dict[str, str]:
+        # The first picture takes a second with the import of matplotlib; the page need not wait for it.
+        return heading_of(self._controller)
 
     def _report(self, *, live: bool) -> dict[str, str]:
         self._reported_at = time.monotonic()

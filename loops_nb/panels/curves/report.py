@@ -90,6 +90,12 @@ def report_of(controller: CurvesController, *, live: bool) -> dict[str, str]:
     }
 
 
+def heading_of(controller: CurvesController) -> dict[str, str]:
+    """Return what stands in place of a live report before its picture is drawn."""
+    parts = [sentence(controller.title, is_heading=True)]
+    return {"text/html": page(parts, classes=REPORT_CLASS, style=ONE_OF_TWO), "text/plain": controller.title}
+
+
 def text_report_of(controller: CurvesController, *, width: int) -> str:
     """Return the report as text; nothing is drawn, so matplotlib is not imported."""
     plot, head = _read(controller)
