@@ -601,13 +601,17 @@ def _empty_message(
     if not listed:
         return no_experiments(store)
     tag = selection.tags[0] if selection.tags else ""
-    if selection.description != f"--tag {one_line(tag, limit=60)}":
-        count = many(1, "experiment") if len(listed) == 1 else f"all {many(len(listed), 'experiment')}"
-        return f"No experiment matches {selection.description}. %loops experiments lists {count}."
-    archived = sum(tag in one.row.tags for one in everything)
+    is_tag = selection.description == f"--tag {one_line(tag, limit=60)}"
+    # An expression may name what only experiments that are not archived have.
+    is_read = selection.archived or selection.expression is not None
+    archived = 0 if is_read else sum(selection.admits(one.row) for one in everything)
     if archived:
         count = many(archived, "experiment")
-        return f"Only archived experiments have the tag {tag!r:.60} ({count}): add --archived to list them."
+        what = f"have the tag {tag!r:.60}" if is_tag else f"match {selection.description}"
+        return f"Only archived experiments {what} ({count}): add --archived to list them."
+    if not is_tag:
+        count = many(1, "experiment") if len(listed) == 1 else f"all {many(len(listed), 'experiment')}"
+        return f"No experiment matches {selection.description}. %loops experiments lists {count}."
     return f"No experiment has the tag {tag!r:.60}. %loops experiments lists them all."
 
 

@@ -160,6 +160,9 @@ def test_experiments_with_unknown_tag_show_a_message(notebook: Notebook, home: P
     assert "Only archived experiments have the tag 'a' (1 experiment): add --archived" in notebook.plain(
         notebook.run("%loops experiments --tag a").value
     )
+    assert "Only archived experiments match the name one (1 experiment): add --archived" in notebook.plain(
+        notebook.run("%loops experiments one").value
+    )
     assert notebook.run("%loops experiments --tag a --archived").value["name"].tolist() == ["one"]
     notebook.run("%loops archive two")
     assert "All 2 experiments are archived" in notebook.plain(notebook.run("%loops experiments --tag b").value)
