@@ -188,6 +188,7 @@ def sink_to_mlflow(uri: str) -> None:
         for step in range(50):
             exp.log({"train/loss": 1 / (step + 1), "odd@key": math.nan}, step=step)
         exp.params.update({"warmup": 100, "lr": 2e-3})
+        exp.params.update(warmup=100)
         exp.summary.update(accuracy=0.93, verdict="good")
         exp.note("a note")
     open_until_the_end = loops_nb.experiment("open", project="proj", sink="mlflow")

@@ -10,7 +10,8 @@ from typing import Any
 from loops_nb.tracking.entries import EndEntry, MarkEntry, SessionEntry, UpdateEntry, ValuesEntry, WriteSession, now
 from loops_nb.tracking.params import flat_params, read_params
 
-_MOST_METRICS, _MOST_PARAMS = 1_000, 100
+#: Of one request; together 1,000.
+_MOST_METRICS, _MOST_PARAMS, _MOST_TAGS = 800, 100, 100
 _LONGEST_PARAM, _LONGEST_KEY = 6_000, 250
 _FORBIDDEN = re.compile(r"[^\w\-. :/]")
 
@@ -34,44 +35,59 @@ class MlflowSink:
         tags = {"mlflow.runName": session.name, "loops_nb.experiment": session.id, **dict.fromkeys(session.tags, "")}
         run = self._client.create_run(experiment_id, start_time=session.created_at, tags=tags, run_name=session.name)
         self._run_id: str = run.info.run_id
-        self._params: dict[str, str] = {}
         self._step = 0
+        self._params: dict[str, str] = {}
+        #: What is to be sent.
+        self._metrics: list[Any] = []
+        self._new_params: list[Any] = []
+        self._tags: dict[str, str] = {}
         self._set_params(read_params(session.params))
+        self._send()
 
     def write(self, entries: Sequence[SessionEntry]) -> None:
         """Write entries; the end of the experiment ends the run."""
-        points = [
-            self._entities.Metric(_key(key), float(value), entry.at, entry.step)
-            for entry in entries
-            if isinstance(entry, ValuesEntry)
-            for key, value in entry.values.items()
-        ]
-        for start in range(0, len(points), _MOST_METRICS):
-            self._client.log_batch(self._run_id, metrics=points[start : start + _MOST_METRICS])
         for entry in entries:
             if isinstance(entry, ValuesEntry):
                 self._step = entry.step
+                self._metrics += [
+                    self._entities.Metric(_key(key), float(value), entry.at, entry.step)
+                    for key, value in entry.values.items()
+                ]
             elif isinstance(entry, UpdateEntry) and entry.field == "params":
                 self._set_params(entry.values)
             elif isinstance(entry, UpdateEntry):
                 self._set_summary(entry.values)
             elif isinstance(entry, MarkEntry):
                 name = "mlflow.note.content" if entry.kind == "note" else f"checkpoint.{_key(entry.text)}"
-                self._client.set_tag(self._run_id, name, entry.text if entry.kind == "note" else entry.uri or "")
+                self._tags[name] = entry.text if entry.kind == "note" else entry.uri or ""
             elif isinstance(entry, EndEntry):
+                self._send()
                 status = "FINISHED" if entry.outcome == "finished" else "FAILED"
                 self._client.set_terminated(self._run_id, status, entry.at)
+        self._send()
+
+    def _send(self) -> None:
+        """Send what waits in as few requests as MLflow's limits allow: each is a transaction of its store."""
+        while self._metrics or self._new_params or self._tags:
+            tags = list(self._tags.items())
+            self._client.log_batch(
+                self._run_id,
+                metrics=self._metrics[:_MOST_METRICS],
+                params=self._new_params[:_MOST_PARAMS],
+                tags=[self._entities.RunTag(*tag) for tag in tags[:_MOST_TAGS]],
+            )
+            del self._metrics[:_MOST_METRICS], self._new_params[:_MOST_PARAMS]
+            self._tags = dict(tags[_MOST_TAGS:])
 
     def _set_params(self, values: Mapping[str, Any]) -> None:
-        texts = {_key(name): str(value)[:_LONGEST_PARAM] for name, value in flat_params(values).items()}
-        for name, text in texts.items():
-            if self._params.get(name, text) != text:
+        for name, value in flat_params(values).items():
+            key, text = _key(name), str(value)[:_LONGEST_PARAM]
+            if key not in self._params:
+                self._params[key] = text
+                self._new_params.append(self._entities.Param(key, text))
+            elif self._params[key] != text:
                 # MLflow refuses another value for a parameter that has one.
-                self._client.set_tag(self._run_id, f"params.{name}"[:_LONGEST_KEY], text)
-        params = [self._entities.Param(name, text) for name, text in texts.items() if name not in self._params]
-        for start in range(0, len(params), _MOST_PARAMS):
-            self._client.log_batch(self._run_id, params=params[start : start + _MOST_PARAMS])
-        self._params = texts | self._params
+                self._tags[f"params.{key}"[:_LONGEST_KEY]] = text
 
     def _set_summary(self, values: Mapping[str, Any]) -> None:
         at = now()
@@ -79,9 +95,9 @@ class MlflowSink:
             key = f"summary.{_key(name)}"[:_LONGEST_KEY]
             number = _as_float(value)
             if number is None:
-                self._client.set_tag(self._run_id, key, str(value)[:_LONGEST_PARAM])
+                self._tags[key] = str(value)[:_LONGEST_PARAM]
             else:
-                self._client.log_metric(self._run_id, key, number, at, self._step)
+                self._metrics.append(self._entities.Metric(key, number, at, self._step))
 
 
 def _as_float(value: Any) -> float | None:
