@@ -6,13 +6,26 @@ import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from loops_nb.charts.number_format import number
 from loops_nb.client.system_metrics import DEFAULT_AGE
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.panels.curves.panel import CurvesPanel
-from loops_nb.panels.system.source import SystemSource
+from loops_nb.panels.system.source import PREFIX, SystemSource
+from loops_nb.render.tables import Field, Table, as_text
 
 if TYPE_CHECKING:
     from loops_nb.client.config import HasConfig
+    from loops_nb.panels.curves.model import CurveModel
+
+
+def _newest(model: CurveModel) -> list[tuple[str, ...]]:
+    runs = model.metadata.runs
+    return [
+        (key, runs[place].name, *(number(value) for value in (found.last, found.low, found.high)))
+        for key in model.all_keys()
+        for place, found in model.lines(key)
+        if runs[place].id.startswith(PREFIX)
+    ]
 
 
 class SystemPanel(CurvesPanel):
@@ -65,6 +78,20 @@ class SystemPanel(CurvesPanel):
             title=title,
             line=f"%loops watch system {shlex.quote(target)}",
         )
+
+    def told(self, width: int = 120) -> str:
+        """Return what is shown now in words, for a terminal: the training curve, and the values of each metric."""
+        text = super().told(width)
+        rows = self._controller.read(_newest)
+        if not rows:
+            return text
+        metrics, lines, newest, low, high = map(list, zip(*rows, strict=True))
+        fields = [Field("Metric", metrics), Field("Line", lines)]
+        fields += [
+            Field(heading, values, is_number=True)
+            for heading, values in (("Newest", newest), ("Lowest", low), ("Highest", high))
+        ]
+        return "\n".join([text, "", as_text(Table(fields), width)])
 
     def _let_go(self) -> None:
         super()._let_go()

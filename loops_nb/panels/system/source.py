@@ -33,7 +33,8 @@ _MILLIS = 1000
 #: Training metrics that are drawn beside: the first ones that matter, and what tells how fast it trains.
 _MOST_TRAINING_KEYS = 3
 _SPEED = ("_seconds", "per_second")
-_PREFIX = "system/"
+#: What the ids of lines begin with; those of recorded experiments have no slash.
+PREFIX = "system/"
 _GROUPS = (
     ("gpu_", "gpu"),
     ("cpu_", "cpu"),
@@ -52,7 +53,7 @@ class _Line(NamedTuple):
 
     @property
     def id(self) -> str:
-        return _PREFIX + "/".join(self)
+        return PREFIX + "/".join(self)
 
     @property
     def name(self) -> str:
@@ -287,7 +288,7 @@ class SystemSource:
 
     def _of(self, experiment_id: str) -> dict[str, _Points] | None:
         found = (keys for line, keys in self._points.items() if line.id == experiment_id)
-        keys = next(found, {} if experiment_id.startswith(_PREFIX) else None)
+        keys = next(found, {} if experiment_id.startswith(PREFIX) else None)
         return None if keys is None else {key: points for key, points in keys.items() if points.at}
 
     def _row(self, line: _Line, keys: dict[str, _Points], place: int) -> ExperimentRow:
