@@ -96,7 +96,7 @@ function RunButton({ run, isHidden, onToggle, onHighlight }: Pick<RowProps, "run
       onBlur={() => onHighlight(null)}
     >
       <Swatch style={lineStyle(run)} />
-      {run.name}
+      <span>{run.name}</span>
     </button>
   );
 }
