@@ -93,7 +93,7 @@ def test_a_run_is_finished_when_it_ended_and_holds_nothing() -> None:
 def test_usage_covers_what_is_alive_on_hardware_of_the_caller() -> None:
     shared = sampler(id="shared", deployment_id=None, instance_type=None)
     parts = [deployment(), sampler("INACTIVE"), shared, None]
-    assert usage_of(parts, in_use=False) == (GpuUsage("d", 16, in_use=False),)
+    assert usage_of(parts, in_use=False) == (GpuUsage("d", 16, in_use=False, nodes=2),)
 
 
 def test_what_is_on_its_way_down_counts_as_in_use() -> None:

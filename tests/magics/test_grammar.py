@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -131,7 +132,7 @@ def test_help_of_every_verb_fits_and_its_examples_parse(verb: Verb) -> None:
         assert option.flags[-1] in text
     for example in verb.examples:
         _, _, line = example.partition("%loops ")
-        parse(VERBS, line.replace("'math*'", "math*").split())
+        parse(VERBS, shlex.split(line))
 
 
 @pytest.mark.parametrize("text", ["sk-1234567890abcdefghijklmnop", "A" * 70, "k7Jq2mVx.9ZtPq4LmWs8NbRf5Dc6Hy3Ge1"])

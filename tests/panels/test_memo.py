@@ -71,6 +71,7 @@ def listings(look: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def test_a_fleet_that_was_watched_is_as_one_that_is_seen_for_the_first_time(looks: list[dict[str, Any]]) -> None:
     watched, hand = FleetView(), ManualPoller()
     boards: list[Any] = []
+    seen: set[str] = set()
     hand.subscribe(watched.queries, lambda board, _changed: boards.append(board), priority=Priority.VISIBLE)
     for look in looks:
         hand.answer(listings(look))
@@ -80,7 +81,12 @@ def test_a_fleet_that_was_watched_is_as_one_that_is_seen_for_the_first_time(look
             [r["id"] for r in listings(look)["runs"]],
             list(content.tables["samplers"]),
         ]
-        assert watched.announcements(boards[-1]) == new.announcements(boards[-1])
+        # Only who saw a run before can tell that it was deleted.
+        told, first = watched.announcements(boards[-1]), new.announcements(boards[-1])
+        assert {key: told[key] for key in first} == first
+        seen |= {run["id"] for run in listings(look)["runs"]}
+        assert told.keys() - first.keys() <= seen
+        assert all(told[key].text.endswith(" was deleted.") for key in told.keys() - first.keys())
 
 
 @ANY_MACHINE
