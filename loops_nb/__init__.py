@@ -1,7 +1,8 @@
 """Baseten Loops in a notebook.
 
-``%load_ext loops_nb``, then ``%loops``.  From Python: `Loops` and `AsyncLoops`.  Importing this package imports nothing
-slow: a public name is imported when it is first used.
+``%load_ext loops_nb``, then ``%loops``.  From Python: `Loops` and `AsyncLoops`, and `RecordedMetrics` for what
+is recorded on this machine.  Importing this package imports nothing slow: a public name is imported when it is first
+used.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from loops_nb.errors import LoopsError
     from loops_nb.resources._async.loops import AsyncLoops
     from loops_nb.resources.loops import Loops
+    from loops_nb.resources.metrics import RecordedMetrics
     from loops_nb.tracking import track
     from loops_nb.tracking.experiment import Experiment, experiment
 
@@ -26,6 +28,7 @@ __all__ = [
     "Experiment",
     "Loops",
     "LoopsError",
+    "RecordedMetrics",
     "RetryPolicy",
     "__version__",
     "experiment",
@@ -44,6 +47,7 @@ _MODULE_OF = {
     "Experiment": "loops_nb.tracking.experiment",
     "Loops": "loops_nb.resources.loops",
     "LoopsError": "loops_nb.errors",
+    "RecordedMetrics": "loops_nb.resources.metrics",
     "RetryPolicy": "loops_nb.client.retry",
     "experiment": "loops_nb.tracking.experiment",
     "parse_uri": "loops_nb.api.uri",

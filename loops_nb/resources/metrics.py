@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 
 class RecordedMetrics(Metrics):
-    """The experiments of this machine with pictures and panels; the rest as `loops_nb.tracking.metrics.Metrics`."""
+    """The experiments of this machine with pictures and panels; the rest as `loops_nb.tracking.metrics.Metrics`.
+
+    ``loops.metrics``, and by itself where there is no key and no connection.
+
+    Examples
+    --------
+    >>> import loops_nb
+    >>> loops_nb.RecordedMetrics().experiments(tag="sweep30")  # doctest: +SKIP
+    """
 
     def plot(
         self,

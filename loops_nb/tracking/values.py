@@ -144,7 +144,7 @@ def as_step(step: Any) -> int:
         raise InvalidArgumentError(
             f"step must be an integer of at most 64 bits, not {step!r:.60}.",
             argument="step",
-            hint="For example exp.log(step=3, loss=0.5)",
+            hint="For example step=3",
         )
     return number
 

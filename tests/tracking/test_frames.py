@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from loops_nb import AsyncLoops, Loops, experiment, frames
+from loops_nb import AsyncLoops, Loops, RecordedMetrics, experiment, frames
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.frames.computed import COMPUTED_KINDS, NOTES_ATTR
 from loops_nb.tracking import ExperimentStore, TrackingWarning
@@ -503,8 +503,9 @@ def test_checkpoint_without_uri_has_its_saved_step() -> None:
     assert Metrics().best("loss")[["step", "value"]].to_numpy().tolist() == [[6, 4]]
 
 
-def test_metrics_are_the_same_for_every_connection() -> None:
+def test_metrics_are_the_same_for_every_connection_and_without_one() -> None:
     sweep()
+    assert len(RecordedMetrics().frame("lr-0.1", keys=["loss"])) == 10
     with Loops("key", "http://127.0.0.1:1") as loops:
         assert len(loops.metrics.frame("lr-0.1", keys=["loss"])) == 10
     assert len(AsyncLoops("key", "http://127.0.0.1:1").metrics.frame("lr-0.1", keys=["loss"])) == 10
