@@ -162,11 +162,18 @@ def test_fork_leaves_no_connection_of_the_parent_in_the_child(store: ExperimentS
     exp = experiment("closed")
     exp.log(step=0, loss=1)
     assert store.series(exp.id, "loss").step.tolist() == [0]
+    read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        files = Path("/proc/self/fd").iterdir() if sys.platform == "linux" else []
-        os._exit(any("experiments.sqlite" in os.path.realpath(file) for file in files))
+        files = [os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()] if sys.platform == "linux" else []
+        # A writer of another test may be stuck on purpose, and a fork waits five seconds at most.
+        own = os.path.realpath(store.path)
+        os.write(write, "\n".join(file for file in files if own in file).encode())
+        os._exit(0)
+    os.close(write)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert os.read(read, 10_000) == b""
+    os.close(read)
     exp.log(step=1, loss=1)
     assert store.series(exp.id, "loss").step.tolist() == [0, 1]
 
