@@ -58,11 +58,12 @@ export interface Notice {
 
 export interface CommandStatus {
   id: string;
-  what: "deactivate";
+  what: "deactivate" | "delete" | "plan_deletion";
   table: TableName;
   target: string;
   state: "done" | "failed" | "running";
   text: string;
+  hint: string;
 }
 
 export interface TableRows {
@@ -129,7 +130,7 @@ export interface Refresh {
 export interface Command {
   type: "command";
   id: string;
-  what: "deactivate";
+  what: "deactivate" | "delete" | "plan_deletion";
   table: TableName;
   target: string;
 }
@@ -519,7 +520,8 @@ export const TONES: Record<string, Tone> = {
   "BUILD_STOPPED": "over",
   "INACTIVE": "over",
   "STOPPED": "over",
-  "SERVERLESS": "good"
+  "SERVERLESS": "good",
+  "DELETED": "over"
 };
 
 export const LINES: Record<TableName, readonly (readonly [string, string])[]> = {

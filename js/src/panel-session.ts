@@ -6,11 +6,16 @@ import type { Link, Saved } from "./link";
 import { notifyUser } from "./notifications";
 import { ALL_VIEWS } from "./protocol";
 import { QUEUED_AFTER, Session } from "./session";
+import { isReachable } from "./status";
 import { type State, TableStore } from "./store";
+
+type CommandName = CommandStatus["what"];
+export type ActionName = Exclude<CommandName, "plan_deletion">;
 
 /** A command that was sent from this page. */
 export interface SentCommand {
   readonly id: string;
+  readonly what: CommandName;
   readonly table: TableName;
   readonly target: string;
   readonly askedAt: number;
@@ -50,30 +55,52 @@ export class PanelSession extends Session<ToPage, FromPage, TableStore> {
     if (this.connection.heardAt === null) for (const notice of this.state?.notices ?? []) this.#announced.add(notice.id);
   }
 
-  deactivate(table: TableName, target: string): void {
-    const id = uniqueId();
-    const sent = this.send({ type: "command", id, what: "deactivate", table, target });
-    this.#commands.set(target, { id, table, target, askedAt: Date.now(), sent });
+  /** Whether a command may be sent: also where nothing is polled any more, if the kernel answers. */
+  canCommand(): boolean {
+    const { heardAt, disconnected } = this.connection;
+    const status = this.status();
+    return status === "over" ? heardAt !== null && !disconnected : isReachable(status);
+  }
+
+  /** Begins what is asked about before it is done: the plan of a deletion is requested.  What is under way goes on. */
+  ask(action: ActionName, table: TableName, target: string): void {
+    const known = this.command(action, target);
+    const { state } = known ? this.outcome(known) : { state: "done" };
+    if (state !== "done" && state !== "failed" && state !== "unsent") return;
+    if (action === "delete") this.#send(action, { id: uniqueId(), what: "plan_deletion", table, target });
+    else this.forgetCommand(action, target);
+  }
+
+  /** Sends what was asked about; a deletion has the id of its plan. */
+  confirm(action: ActionName, table: TableName, target: string): void {
+    const plan = this.command(action, target);
+    this.#send(action, { id: plan?.id ?? uniqueId(), what: action, table, target });
+  }
+
+  #send(action: ActionName, command: Pick<SentCommand, "id" | "what" | "table" | "target">): void {
+    const sent = this.send({ type: "command", ...command });
+    this.#commands.set(keyOf(action, command.target), { ...command, askedAt: Date.now(), sent });
     this.changed();
     setTimeout(() => this.changed(), QUEUED_AFTER + 50);
   }
 
-  /** The command that was sent about a thing, if any. */
-  command(target: string): SentCommand | null {
-    return this.#commands.get(target) ?? null;
+  /** The newest command that was sent for an action on a thing, if any. */
+  command(action: ActionName, target: string): SentCommand | null {
+    return this.#commands.get(keyOf(action, target)) ?? null;
   }
 
-  forgetCommand(target: string): void {
-    this.#commands.delete(target);
+  forgetCommand(action: ActionName, target: string): void {
+    this.#commands.delete(keyOf(action, target));
     this.changed();
   }
 
   /** What became of a command, and the kernel's message about it. */
-  outcome(command: SentCommand, at = Date.now()): { state: CommandState; text: string } {
-    const status = this.state?.commands.find((each) => each.id === command.id);
-    if (status) return { state: status.state, text: status.text };
-    if (!command.sent || this.connection.disconnected) return { state: "unsent", text: "" };
-    return { state: at - command.askedAt > QUEUED_AFTER ? "queued" : "sent", text: "" };
+  outcome(command: SentCommand, at = Date.now()): { state: CommandState; text: string; hint: string } {
+    const status = this.state?.commands.find((each) => each.id === command.id && each.what === command.what);
+    if (status) return status;
+    const isUnsent = !command.sent || this.connection.disconnected;
+    const waits = at - command.askedAt > QUEUED_AFTER ? "queued" : "sent";
+    return { state: isUnsent ? "unsent" : waits, text: "", hint: "" };
   }
 
   /** The newest state of a plot. */
@@ -111,6 +138,10 @@ export class PanelSession extends Session<ToPage, FromPage, TableStore> {
       if (state?.notify) notifyUser(state.title, notice);
     }
   }
+}
+
+function keyOf(action: ActionName, target: string): string {
+  return `${action} ${target}`;
 }
 
 function isCut(snapshot: PanelSnapshot): boolean {

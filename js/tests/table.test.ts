@@ -211,7 +211,7 @@ describe("a row's menu", () => {
     await userEvent.keyboard("{Enter}");
     await until(() => expect(page.root.activeElement?.textContent).toMatch(/^Copy id/));
     await userEvent.keyboard("{End}");
-    expect(page.root.activeElement?.textContent).toContain("%loops checkpoints --run k4q95w5");
+    expect(page.root.activeElement?.textContent).toBe("Delete…");
     await userEvent.keyboard("{ArrowDown}{ArrowDown}");
     expect(page.root.activeElement?.textContent).toMatch(/^Copy URI/);
     await userEvent.keyboard("{Enter}");
@@ -245,7 +245,7 @@ describe("a row's menu", () => {
   });
 });
 
-describe("deactivating", () => {
+describe("deactivating and deleting", () => {
   async function asked(page: Page, id: string): Promise<void> {
     page.menu(id);
     await until(() => expect(page.has("[role=menu]")).toBe(true));
@@ -263,6 +263,7 @@ describe("deactivating", () => {
       target: order.target,
       state: "running",
       text: "",
+      hint: "",
       ...over,
     };
     page.model.change({ base: seq - 1, seq, now: Date.now(), commands: [told] });
@@ -323,6 +324,56 @@ describe("deactivating", () => {
     closed.model.isClosed = true;
     closed.one("[data-control=deactivate]").click();
     await until(() => expect(closed.text("[data-ending=unsent]")).toContain("Not sent"));
+  });
+
+  it("deletes only what was planned, says what was kept, and goes on above the table when the row is gone", async () => {
+    const page = await opened(3, "checkpoints");
+    const [id = ""] = page.ids();
+    const size = page.text(`tr[data-id="${id}"] [data-column=size_bytes]`);
+    page.menu(id);
+    await until(() => expect(page.has("[role=menu]")).toBe(true));
+    page.choose("Delete…");
+    await until(() => expect(page.text("[data-ending=plan]")).toContain(`Delete checkpoint step-8000? ${size}. Looking up what goes`));
+    await until(() => expect(page.root.activeElement?.textContent).toBe("Keep it"));
+    const [plan] = page.model.sentOf("command");
+    expect(plan).toMatchObject({ what: "plan_deletion", table: "checkpoints", target: id });
+    const button = () => page.one<HTMLButtonElement>("[role=alertdialog] [data-control=delete]");
+    expect(button().disabled).toBe(true);
+    await until(() => expect(page.text("[data-ending=plan]")).toContain("Queued: the kernel is busy."), { timeout: 3000 });
+    act(page, { what: "plan_deletion", state: "done", text: "Delete it for good?", hint: "In use: by run r1." }, 2);
+    await until(() => expect(page.text("[data-ending=ask] [role=status]")).toBe("Delete it for good? In use: by run r1."));
+    button().focus();
+    await userEvent.keyboard("{Enter}");
+    await until(() => expect(page.has("[data-ending=sent]")).toBe(true));
+    expect(page.model.sentOf("command")[1]).toEqual({ ...plan, what: "delete" });
+    act(page, { what: "delete", state: "done", text: "Deleted 1 checkpoint.", hint: "Another was kept." }, 3);
+    changeOf(page, { checkpoints: { rows: [], removed: [id], total: 2 } }, 4);
+    await until(() => expect(page.ids()).toHaveLength(2));
+    expect(page.text("[data-ending=done]")).toContain("checkpoint step-8000: Deleted 1 checkpoint. Another was kept.");
+    await until(() => expect(page.root.activeElement).toBe(page.one("[data-ending=done]")));
+    page.one("[data-ending] [data-control=close]").click();
+    await until(() => expect(page.has("[data-ending]")).toBe(false));
+    expect(page.root.activeElement).toBe(page.one("tbody [data-control=menu]"));
+  });
+
+  it("plans again after a plan that was not confirmed, or that failed", async () => {
+    const page = await opened(3, "run");
+    const ask = async () => {
+      page.one("[data-run] [data-control=menu]").click();
+      await until(() => expect(page.has("[role=menu]")).toBe(true));
+      page.choose("Delete…");
+      await until(() => expect(page.has("[data-ending=plan]")).toBe(true));
+    };
+    await ask();
+    act(page, { what: "plan_deletion", state: "failed", text: "There is no such run.", hint: "Nothing was deleted." }, 2);
+    await until(() => expect(page.text("[data-ending=failed]")).toContain("run k4q95w5: There is no such run. Nothing was deleted."));
+    await ask();
+    page.press("Escape", page.one("[data-control=keep]"));
+    await until(() => expect(page.has("[data-ending]")).toBe(false));
+    await ask();
+    const sent = page.model.sentOf("command");
+    expect(sent.map(({ what }) => what)).toEqual(["plan_deletion", "plan_deletion", "plan_deletion"]);
+    expect(new Set(sent.map(({ id }) => id)).size).toBe(3);
   });
 
   it("is not offered for what has ended, nor for the sampler of a run", async () => {

@@ -152,15 +152,22 @@ class DeletionPlan:
     @property
     def question(self) -> str:
         """The question before the deletion: what goes, what uses it, and that it is for good."""
-        text = f"Delete {self.summary} for good?"
-        if len(self.items) == 1:
-            only = self.items[0]
-            more = f" with {self.summary.partition(' and ')[2]}" if only.kind == "run" else ""
-            text = f"Delete {only.label}{more or f' ({_size_words(only.size_bytes)})'} for good?"
+        return f"{self.short_question} {self.uses}".rstrip()
+
+    @property
+    def short_question(self) -> str:
+        """The question without what uses the things."""
+        if len(self.items) != 1:
+            return f"Delete {self.summary} for good?"
+        only = self.items[0]
+        more = f" with {self.summary.partition(' and ')[2]}" if only.kind == "run" else ""
+        return f"Delete {only.label}{more or f' ({_size_words(only.size_bytes)})'} for good?"
+
+    @property
+    def uses(self) -> str:
+        """What uses the things, in sentences; empty where nothing does."""
         used = [f"{item.label}: {'; '.join(item.in_use)}" for item in self.items if item.in_use]
-        if used:
-            text += f" In use: {first_and_more(used, _NAMED)}. What something else needs is kept."
-        return text
+        return f"In use: {first_and_more(used, _NAMED)}. What something else needs is kept." if used else ""
 
     def __repr__(self) -> str:
         """Return a summary; a cell may end with a plan."""
@@ -284,25 +291,14 @@ def deletions_frame(results: Sequence[DeletionResult]) -> pd.DataFrame:
     """Return results as a DataFrame: kind, id, run_id, name, target, size_bytes, result, reason."""
     rows = [{**_described(one.item), "result": one.result, "reason": one.reason or None} for one in results]
     frame = computed_frame(DELETIONS, _columns(DELETIONS, rows))
-    reasons = list(dict.fromkeys(f"{one.item.label}: {one.reason}" for one in results if one.reason))
+    reasons = reasons_of(results)
     more = [f"{len(reasons) - _NAMED:,} more reasons are in the column reason."] if len(reasons) > _NAMED else []
-    frame.attrs[NOTES_ATTR] = [_summary(results), *reasons[:_NAMED], *more]
+    frame.attrs[NOTES_ATTR] = [summary_of(results), *reasons[:_NAMED], *more]
     return frame
 
 
-def _size_words(count: int | None) -> str:
-    return "of unknown size" if count is None else size(count)
-
-
-def _described(item: DeletionItem) -> dict[str, Any]:
-    return {name: getattr(item, name) for name in ("kind", "id", "run_id", "name", "target", "size_bytes")}
-
-
-def _columns(kind: Kind, rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {column.name: [row[column.name] for row in rows] for column in kind.columns}
-
-
-def _summary(results: Sequence[DeletionResult]) -> str:
+def summary_of(results: Sequence[DeletionResult]) -> str:
+    """Return how much was deleted, kept and failed, in one sentence."""
     gone = [one.item for one in results if one.result == "deleted"]
     sizes = [item.size_bytes or 0 for item in gone if item.kind == "checkpoint"]
     parts = []
@@ -319,6 +315,23 @@ def _summary(results: Sequence[DeletionResult]) -> str:
     if failed:
         text += f"; {failed:,} failed"
     return text + "."
+
+
+def reasons_of(results: Sequence[DeletionResult]) -> list[str]:
+    """Return why things were kept or could not be deleted, each with its name."""
+    return list(dict.fromkeys(f"{one.item.label}: {one.reason}" for one in results if one.reason))
+
+
+def _size_words(count: int | None) -> str:
+    return "of unknown size" if count is None else size(count)
+
+
+def _described(item: DeletionItem) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in ("kind", "id", "run_id", "name", "target", "size_bytes")}
+
+
+def _columns(kind: Kind, rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {column.name: [row[column.name] for row in rows] for column in kind.columns}
 
 
 def _checkpoint_item(ref: CheckpointRef, listed: dict[str, Run], deployed: Sequence[str] = ()) -> DeletionItem:

@@ -173,12 +173,7 @@ class Poller(ForkAware):
 
     def send_and_refresh(self, request: Request[T], on_result: Callable[[T | LoopsError], None]) -> None:
         """Send a request that changes something, and poll at once afterwards; parameters as in `send`."""
-
-        def finish(result: T | LoopsError) -> None:
-            self._scheduler.refresh_all()
-            on_result(result)
-
-        self._run_job(lambda: _result_of(lambda: self._transport.send(request)), finish)
+        self._run_job(lambda: _result_of(lambda: self._transport.send(request)), self._refreshing(on_result))
 
     def run_in_background(self, job: Callable[[], T], on_result: Callable[[T | Exception], None]) -> None:
         """Run something that takes long on a thread of its own.
@@ -191,6 +186,10 @@ class Poller(ForkAware):
             Called on the poller's thread with what it returned or raised.
         """
         self._run_job(lambda: _outcome_of(job), on_result)
+
+    def run_and_refresh(self, job: Callable[[], T], on_result: Callable[[T | Exception], None]) -> None:
+        """Run something that changes something, and poll at once afterwards; parameters as in `run_in_background`."""
+        self._run_job(lambda: _outcome_of(job), self._refreshing(on_result))
 
     def known_items(self, kind: Kind) -> tuple[Mapping[str, Any], ...]:
         """Return what is known of a kind, by id, one mapping a listing.  Nothing is requested."""
@@ -313,6 +312,13 @@ class Poller(ForkAware):
             if queries not in snapshots:
                 snapshots[queries] = self._scheduler.snapshot(queries), self._scheduler.version(queries)
             self.loop.call_guarded(partial(subscription.deliver, *snapshots[queries]))
+
+    def _refreshing(self, on_result: Callable[[T], None]) -> Callable[[T], None]:
+        def finish(result: T) -> None:
+            self._scheduler.refresh_all()
+            on_result(result)
+
+        return finish
 
     def _run_job(self, job: Callable[[], T], on_result: Callable[[T], None]) -> None:
         def start() -> None:

@@ -148,6 +148,8 @@ COLUMNS: dict[TableName, tuple[PanelColumn, ...]] = {
 
 #: What stands in place of the state of a trainer, and of a GPU type, on shared capacity, which has neither.
 SERVERLESS = "SERVERLESS"
+#: What stands in place of the states of a run that was deleted.
+DELETED = "DELETED"
 
 #: Every documented state, and how it feels; a state that is not here is ``unknown``.
 TONES: dict[str, Tone] = {
@@ -157,6 +159,7 @@ TONES: dict[str, Tone] = {
     **dict.fromkeys(sorted(FAILED), "bad"),
     **dict.fromkeys(sorted(ENDED), "over"),
     SERVERLESS: "good",
+    DELETED: "over",
 }
 
 #: Lines that a row offers to copy: what they do, and the line, in which ``{column}`` stands for a cell of the row.

@@ -10,14 +10,17 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace as replace_fields
 
 from loops_nb import faults
+from loops_nb.client import checks
 from loops_nb.client.operations import deployments, runs, samplers
-from loops_nb.errors import LoopsError
+from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.live import Health, Priority
+from loops_nb.panels.deletion import CommandOutcome, PlannedDeletions
 from loops_nb.panels.messages import (
     Command,
     CommandStatus,
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from loops_nb.api.models import Checkpoint
+    from loops_nb.client.request import Request
     from loops_nb.faults import Fault
     from loops_nb.live import Poller, Snapshot
     from loops_nb.panels.drift_measurement import Measure
@@ -125,7 +130,8 @@ class PanelController(BaseController[FromPage]):
         self._paused = False
         #: Why nothing can change any more; empty while it can.
         self._over = ""
-        self._command_ids: set[str] = set()
+        self._command_ids: set[tuple[str, str]] = set()
+        self._deletions = PlannedDeletions(poller.config)
         self._commands: tuple[CommandStatus, ...] = ()
         self._throttle = Throttle(clock)
         self._update_pending = False
@@ -481,37 +487,73 @@ class PanelController(BaseController[FromPage]):
         return health
 
     def _run_command(self, command: Command) -> None:
-        if command.id in self._command_ids:
+        if (command.id, command.what) in self._command_ids:
             return
-        self._command_ids.add(command.id)
+        self._command_ids.add((command.id, command.what))
         status = CommandStatus(
             id=command.id, what=command.what, table=command.table, target=command.target, state="running"
         )
-        if command.table not in _DEACTIVATE:
-            self._set_command(status, "failed", "Checkpoints cannot be deactivated.")
-            return
-        try:
-            call = _DEACTIVATE[command.table](command.target)
-        except LoopsError as error:
-            self._set_command(status, "failed", str(error))
-            return
-        self._set_command(status, "running", "")
 
         def done(outcome: object) -> None:
             if self._closed:
                 return
-            if isinstance(outcome, Exception):
-                self._set_command(status, "failed", str(outcome))
-            else:
-                self._set_command(status, "done", "Deactivation accepted; checkpoints stay.")
+            self._set_command(status, _outcome_of(command, outcome))
+            if command.what != "plan_deletion" and (self._over or self._paused):
+                # What was changed from here is seen here, although nothing is polled.
+                self._refresh()
 
-        self._poller.send_and_refresh(call, done)
+        try:
+            start = self._starter(command)
+        except LoopsError as error:
+            done(error)
+            return
+        self._set_command(status, CommandOutcome("running", ""))
+        start(done)
 
-    def _set_command(self, status: CommandStatus, state: Literal["running", "done", "failed"], text: str) -> None:
-        status = replace_fields(status, state=state, text=text)
+    def _starter(self, command: Command) -> Callable[[Callable[[object], None]], None]:
+        """Return what starts a command on another thread and passes on its outcome; raise if it cannot be done."""
+        match command.what:
+            case "deactivate":
+                return partial(self._poller.send_and_refresh, _deactivation(command))
+            case "plan_deletion":
+                plan = partial(self._deletions.plan, command.id, self._deleted_thing(command))
+                return partial(self._poller.run_in_background, plan)
+            case "delete":
+                return partial(self._poller.run_and_refresh, partial(self._deletions.execute, command.id))
+
+    def _deleted_thing(self, command: Command) -> str | Checkpoint:
+        """Return the id of a run, or the checkpoint that is shown with an id."""
+        table, target = command.table, command.target
+        if table == "runs":
+            return checks.identifier("run_id", target)
+        if table != "checkpoints":
+            raise InvalidArgumentError("Only runs and checkpoints can be deleted.", argument="table")
+        if self._live_snapshot is not None:
+            for query in self.view.queries:
+                found = self._live_snapshot.checkpoints(query).get(target)
+                if found is not None:
+                    return found
+        raise InvalidArgumentError("This checkpoint is not listed any more.", argument="target")
+
+    def _set_command(self, status: CommandStatus, outcome: CommandOutcome) -> None:
+        status = replace_fields(status, state=outcome.state, text=outcome.text, hint=outcome.hint)
         others = (other for other in self._commands if other.id != status.id)
         self._commands = (status, *others)[:_MOST_COMMANDS]
         self._update(recompose=False, polled=False)
+
+
+def _deactivation(command: Command) -> Request[Any]:
+    if command.table not in _DEACTIVATE:
+        raise InvalidArgumentError("Checkpoints cannot be deactivated.", argument="table")
+    return _DEACTIVATE[command.table](command.target)
+
+
+def _outcome_of(command: Command, outcome: object) -> CommandOutcome:
+    if isinstance(outcome, CommandOutcome):
+        return outcome
+    if isinstance(outcome, Exception):
+        return CommandOutcome("failed", str(outcome), "Nothing was deleted." if command.what == "plan_deletion" else "")
+    return CommandOutcome("done", "Deactivation accepted; checkpoints stay.")
 
 
 def difference(old: PanelState, new: PanelState, now: float) -> PanelChange:

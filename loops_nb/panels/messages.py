@@ -23,6 +23,8 @@ TableName = Literal["runs", "samplers", "deployments", "checkpoints"]
 PlotName = Literal["timeline", "sizes", "drift", "curves", "samples"]
 #: The kind of a state, shown by an icon and a word beside the colour.
 Tone = Literal["good", "busy", "idle", "bad", "over", "unknown"]
+CommandName = Literal["deactivate", "plan_deletion", "delete"]
+CommandState = Literal["running", "done", "failed"]
 
 
 class Fact(Struct, kw_only=True, frozen=True):
@@ -92,14 +94,25 @@ class Notice(Struct, kw_only=True, frozen=True):
 
 
 class CommandStatus(Struct, kw_only=True, frozen=True):
-    """A `Command` of a page, and what became of it."""
+    """A `Command` of a page, and what became of it.
+
+    Parameters
+    ----------
+    id, what, table, target : str
+        As in the command.
+    state : str
+        ``running``, ``done`` or ``failed``.
+    text, hint : str, default ""
+        What happened, and more about it; of a plan the question, and what uses the things that it names.
+    """
 
     id: str
-    what: Literal["deactivate"]
+    what: CommandName
     table: TableName
     target: str
-    state: Literal["running", "done", "failed"]
+    state: CommandState
     text: str = ""
+    hint: str = ""
 
 
 class TableRows(Struct, kw_only=True, frozen=True):
@@ -220,10 +233,13 @@ class Refresh(Struct, kw_only=True, tag_field="type", tag="refresh"):
 
 
 class Command(Struct, kw_only=True, tag_field="type", tag="command"):
-    """Change something at the service; ``id`` is made by the page, so that a repeated message acts once."""
+    """Change something at the service; ``id`` is made by the page, so that a repeated message acts once.
+
+    A deletion is two commands with one ``id``: ``plan_deletion``, and ``delete`` when the plan was shown and confirmed.
+    """
 
     id: str
-    what: Literal["deactivate"]
+    what: CommandName
     table: TableName
     target: str
 

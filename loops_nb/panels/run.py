@@ -11,7 +11,7 @@ from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
 from loops_nb.client.teams import team_id_of
 from loops_nb.live import Query, stuck_spans
-from loops_nb.panels.columns import checkpoint_row
+from loops_nb.panels.columns import DELETED, checkpoint_row
 from loops_nb.panels.curves.tab import CurvesInside
 from loops_nb.panels.listings import size_facts
 from loops_nb.panels.messages import Fact, RunPart, RunSummary
@@ -76,11 +76,12 @@ class RunView:
         rows = self._rows.of(checkpoints)
         if run is not None:
             self._last_seen = run
-        elif self._is_deleted(snapshot):
+        elif self._last_seen is not None and self._is_deleted(snapshot):
             gone = Fact(label="deleted", value="the service lists this run no longer", tone="bad")
             kept = Fact(label="checkpoints kept", value=f"{len(checkpoints):,}")
             over = "The run was deleted. What was recorded of it on this machine stays."
-            return ViewModel({"checkpoints": rows}, (gone, kept) if checkpoints else (gone,), None, over)
+            facts = [gone, kept] if checkpoints else [gone]
+            return ViewModel({"checkpoints": rows}, tuple(facts), _deleted(self._last_seen), over)
         if run is None:
             missing = Fact(label="not in the listing", value="the service does not list this run", tone="bad")
             return ViewModel({"checkpoints": rows}, (missing,) if snapshot.is_known(self._runs) else ())
@@ -132,6 +133,13 @@ class RunView:
         if run is None:
             return None, None
         return run, deployment_of_run(run, snapshot.deployments)
+
+
+def _deleted(run: Run) -> RunSummary:
+    part = RunPart(what="run", id=run.id, status=DELETED, since=None)
+    return RunSummary(
+        id=run.id, name=run.name, base_model=run.base_model, parts=[part], facts=[], timeline=[], finished=True
+    )
 
 
 def _stuck_half(stuck: list[live.Span]) -> tuple[str, str] | None:

@@ -69,12 +69,19 @@ class Panel:
 
     def ask_to_deactivate(self, id_: str) -> None:
         """Choose to deactivate something from the menu of its row."""
-        self.row(id_).locator("[data-control=menu]").click()
-        self.root.get_by_role("menuitem", name="Deactivate…").click()
+        self._choose(id_, "Deactivate…")
 
-    def confirm(self) -> None:
-        """Say yes."""
-        self.root.get_by_role("alertdialog").get_by_role("button", name="Deactivate", exact=True).click()
+    def ask_to_delete(self, id_: str) -> None:
+        """Choose to delete something from the menu of its row."""
+        self._choose(id_, "Delete…")
+
+    def _choose(self, id_: str, item: str) -> None:
+        self.row(id_).locator("[data-control=menu]").click()
+        self.root.get_by_role("menuitem", name=item).click()
+
+    def confirm(self, verb: str = "Deactivate") -> None:
+        """Say yes, as soon as that is possible."""
+        self.root.get_by_role("alertdialog").get_by_role("button", name=verb, exact=True).click()
 
     def think_better(self) -> None:
         """Say no."""

@@ -1,11 +1,11 @@
-"""Deactivating from a panel: asked twice, shown as queued while the kernel cannot hear, done once."""
+"""Deactivating and deleting from a panel: asked twice, shown as queued while the kernel cannot hear, done once."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.cells import busy, fleet
+from tests.browser.cells import busy, fleet, one
 from tests.browser.conftest import NotebookOpener
 from tests.browser.panel import Panel
 from tests.browser.service_state import ServiceState
@@ -45,6 +45,38 @@ def test_deactivated_from_the_panel_while_a_cell_runs(
     expect(panel.row(run.id)).to_contain_text("Stopped")
     assert deactivations(state) == 1
     expect(panel.row(other.id)).to_contain_text("Running")
+
+
+def test_deleted_from_the_panel_after_its_plan_was_shown(
+    opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
+) -> None:
+    run, other = state.run("deleted by a click"), state.run("left alone")
+    stop = opener.server.root / "deletion-stop"
+    notebook = opener.notebook(
+        fleet(), one(run), busy("sleeping", stop.name), kernel="ipykernel6", environment=connected
+    )
+    notebook.run(0)
+    notebook.run(1)
+    panel, of_run = Panel(notebook.page, 0).shown(), Panel(notebook.page, 1).shown()
+    cell = notebook.start(2)
+    expect(notebook.cell(2)).to_contain_text("[*]")
+    panel.ask_to_delete(run.id)
+    panel.says("Queued: the kernel is busy")
+    question = panel.root.get_by_role("alertdialog")
+    expect(question.get_by_role("button", name="Delete", exact=True)).to_be_disabled()
+    stop.touch()
+    cell.wait()
+    expect(question).to_contain_text(f"Delete run {run.id} (deleted by a click) with 0 checkpoints (0 bytes) for good?")
+    expect(question).to_contain_text("it is active: its deployment")
+    assert state.loops.runs.get(run.id).id == run.id
+    panel.confirm("Delete")
+    panel.says(f"run {run.id}: Deleted 1 run.")
+    panel.says(f"Run {run.id} (deleted by a click) was deleted.")
+    expect(panel.row(run.id)).to_have_count(0)
+    expect(panel.row(other.id)).to_contain_text("Running")
+    of_run.stands("over")
+    expect(of_run.root.locator("[data-part=run]")).to_contain_text("Deleted")
+    assert [seen.path for seen in list(state.proxy.seen) if seen.method == "DELETE"] == [f"/v1/loops/runs/{run.id}"]
 
 
 def test_thinking_better_of_it_changes_nothing(

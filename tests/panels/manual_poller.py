@@ -29,6 +29,7 @@ class ManualPoller:
 
     def __init__(self, queries: tuple[Query, ...] = ()) -> None:
         self.interval = 2.0
+        self.config: Any = None
         self.at = NOW
         self.timers: list[Handle] = []
         self.acts: list[tuple[Any, Callable[[object], None]]] = []
@@ -71,6 +72,9 @@ class ManualPoller:
         except Exception as error:  # noqa: BLE001 - as the poller does
             found = error
         done(found)
+
+    def run_and_refresh(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self.run_in_background(job, done)
 
     def refresh(self) -> None:
         self.refreshed += 1

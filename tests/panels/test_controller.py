@@ -301,15 +301,18 @@ def test_an_order_is_carried_out_once_and_its_end_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("table", "target", "words"),
-    [("checkpoints", "c", "cannot be deactivated"), ("runs", "../x", "must not"), ("runs", "", "empty")],
+    [("checkpoints", "c", "cannot be deactivated"), ("runs", "../x", "is not an id"), ("runs", "", "empty")],
 )
-def test_an_order_that_cannot_be_carried_out_is_refused_in_words(table: str, target: str, words: str) -> None:
+@pytest.mark.parametrize("what", ["deactivate", "plan_deletion"])
+def test_an_order_that_cannot_be_carried_out_is_refused_in_words(
+    what: str, table: str, target: str, words: str
+) -> None:
     controller, hand, _ = panel()
-    controller.receive({"type": "command", "id": "o1", "what": "deactivate", "table": table, "target": target})
+    controller.receive({"type": "command", "id": "o1", "what": what, "table": table, "target": target})
     assert hand.acts == []
     (act,) = commands_of(controller)
     assert act.state == "failed"
-    assert act.text
+    assert (words if what == "deactivate" or table == "runs" else "is not listed any more") in act.text
 
 
 def test_an_order_that_failed_says_why() -> None:
@@ -405,7 +408,7 @@ def test_a_run_panel_stops_by_itself_when_nothing_can_change_any_more() -> None:
 
 
 def test_a_run_panel_shows_a_deletion_as_the_end() -> None:
-    controller, hand, _ = panel(RunView("r_live"))
+    controller, hand, page = panel(RunView("r_live"))
     controller.receive({"type": "view_opened", "view": "v", "have": None})
     listings = workspace()
     hand.answer(listings)
@@ -415,6 +418,11 @@ def test_a_run_panel_shows_a_deletion_as_the_end() -> None:
     assert controller.state.health.state == "over"
     assert "deleted" in controller.state.health.reason
     assert next(fact.label for fact in controller.state.content.facts) == "deleted"
+    # Its states are not shown any longer, and a page that is there learns it as well as one that opens.
+    summary = controller.state.content.run
+    assert summary is not None
+    assert [(part.what, part.status) for part in summary.parts] == [("run", "DELETED")]
+    assert page.last().run == summary
     (notice,) = notices_of(controller)
     assert (notice.tone, notice.about) == ("over", "r_live")
     assert "was deleted." in notice.text

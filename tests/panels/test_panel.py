@@ -18,6 +18,7 @@ from loops_nb import Loops
 from loops_nb.errors import ConfigError, InvalidArgumentError
 from loops_nb.live import poller_for
 from loops_nb.panels import CheckpointsPanel, DeploymentsPanel, FleetPanel, Panel, RunPanel, SamplersPanel, bundle
+from loops_nb.panels.messages import CommandStatus
 from tests.panels.waiting import until
 from tests.service import AnyService
 
@@ -96,6 +97,52 @@ def test_an_order_that_the_service_refuses_says_why(loops: Loops, opened: list[P
     )
     until(lambda: [command.state for command in panel.snapshot_now().commands] == ["failed"])
     assert RUN in panel.snapshot_now().commands[0].text
+
+
+def test_a_deletion_is_planned_first_and_nothing_else_is_deleted(loops: Loops, opened: list[Panel]) -> None:
+    run = loops.runs.create(session_id=loops.sessions.create().id, base_model="Qwen/Qwen3-8B", name="over")
+    listed = loops.checkpoints.list(run_id=RUN)
+    saved = [one for one in listed if one.target == "sampler" and one.sync_status == "COMPLETE"]
+    used, free = saved[0], saved[-1]
+    loops.checkpoints.deploy(
+        checkpoint_ids=[used.id],
+        model_name="support",
+        instance_type_id="local-h100-1",
+        hf_secret_name="hf_access_token",
+    )
+    fleet, checkpoints = FleetPanel(loops, interval=0.05), CheckpointsPanel(loops, run_id=RUN)
+    opened += [fleet, checkpoints]
+
+    def told(panel: Panel, key: str, what: str, target: str) -> CommandStatus:
+        table = "runs" if panel is fleet else "checkpoints"
+        panel._heard(panel, {"type": "command", "id": key, "what": what, "table": table, "target": target}, [])
+        until(lambda: any(one.what == what and one.state != "running" for one in statuses(panel, key)))
+        return statuses(panel, key)[0]
+
+    def statuses(panel: Panel, key: str) -> list[CommandStatus]:
+        return [one for one in panel.snapshot_now().commands if one.id == key]
+
+    unplanned = told(fleet, "1", "delete", run.id)
+    assert (unplanned.state, "There is no plan of this deletion" in unplanned.text) == ("failed", True)
+    plan = told(fleet, "2", "plan_deletion", run.id)
+    assert plan.text == f"Delete run {run.id} (over) with 0 checkpoints (0 bytes) for good?"
+    assert "it is active: its deployment" in plan.hint
+    assert "plan_deletion" not in fleet._words(200)
+    assert loops.runs.get(run.id).id == run.id, "a plan deletes nothing"
+    assert (told(fleet, "2", "delete", run.id).text, statuses(fleet, "2")[0].state) == ("Deleted 1 run.", "done")
+    until(lambda: [notice.about for notice in fleet.snapshot_now().notices] == [run.id])
+    assert "Asked for here: delete" in fleet._words(200)
+    gone = told(fleet, "3", "plan_deletion", run.id)
+    assert (gone.state, gone.hint) == ("failed", "Nothing was deleted.")
+
+    assert "was made from it" in told(checkpoints, "4", "plan_deletion", used.id).hint
+    kept = told(checkpoints, "4", "delete", used.id)
+    assert (kept.state, kept.text) == ("failed", "Nothing was deleted.")
+    assert "is in use: model deployment" in kept.hint
+    assert "for good?" in told(checkpoints, "5", "plan_deletion", free.id).text
+    assert told(checkpoints, "5", "delete", free.id).text.startswith("Deleted 1 checkpoint (")
+    until(lambda: free.id not in {row[0] for row in checkpoints.snapshot_now().tables["checkpoints"].rows})
+    assert "is not listed any more" in told(checkpoints, "6", "plan_deletion", free.id).text
 
 
 def test_a_hundred_panels_leave_nothing_behind(loops: Loops) -> None:

@@ -61,7 +61,7 @@ export function App({ session, view, host }: { session: PanelSession; view: stri
         <Notices notices={state?.notices ?? []} notify={state?.notify ?? false} />
         {state && <HealthBanner state={state} status={status} />}
         {copyByHand && <CopyByHand text={copyByHand} onClose={() => setCopyByHand("")} />}
-        {state?.run && <RunSummaryView run={state.run} status={status} />}
+        {state?.run && <RunSummaryView run={state.run} />}
         {state && <Facts facts={state.facts} />}
         {filter.total > 0 && <FilterTools filter={filter} />}
         {state && <Tables state={state} status={status} filter={filter} />}

@@ -2,22 +2,22 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Cell, COLUMNS, type PanelColumn, type TableName } from "../contract";
 import { fullMoment } from "../format";
 import type { Row } from "../rows";
-import { Deactivation } from "./deactivation";
 import { CopyButton } from "./elements";
 import { nameOf, Value } from "./row";
+import { type Action, RowAction } from "./row-action";
 
 interface Props {
   table: TableName;
   row: Row;
   span: number;
   isOpen: boolean;
-  isDeactivating: boolean;
+  action: Action | undefined;
   onHeight: (height: number) => void;
-  onDeactivated: () => void;
+  onActed: () => void;
 }
 
-/** What is unfolded below a row: all that is known of it, and the way to end it. */
-export function RowDetails({ table, row, span, isOpen, isDeactivating, onHeight, onDeactivated }: Props) {
+/** What is unfolded below a row: all that is known of it, and the way to end or delete it. */
+export function RowDetails({ table, row, span, isOpen, action, onHeight, onActed }: Props) {
   const element = useRef<HTMLTableRowElement>(null);
   const tell = useRef(onHeight);
   tell.current = onHeight;
@@ -32,7 +32,7 @@ export function RowDetails({ table, row, span, isOpen, isDeactivating, onHeight,
   return (
     <tr ref={element} class="below" data-below={row.id}>
       <td colSpan={span}>
-        {isDeactivating && <Deactivation table={table} target={row.id} name={name} onClose={onDeactivated} />}
+        {action && <RowAction key={action.action} {...action} onClose={onActed} />}
         {isOpen && (
           <dl class="details" aria-label={`Details of ${name}`}>
             {COLUMNS[table].map((column, i) => (

@@ -7,6 +7,7 @@ import { cellOf } from "../sorting";
 import { Ago, CopyButton, IconButton, Missing, State } from "./elements";
 import { flash } from "./flash";
 import type { Panel } from "./panel-context";
+import type { Action } from "./row-action";
 import { rowMenu } from "./row-menu";
 import { Spark } from "./spark";
 
@@ -20,9 +21,8 @@ interface Props {
   isOpen: boolean;
   /** Whether the Tab key stops here; the arrow keys go on from there. */
   isTabStop: boolean;
-  canDeactivate: boolean;
   onFold: (id: string) => void;
-  onDeactivate: (id: string) => void;
+  onAct: (action: Action) => void;
 }
 
 /** Drawn again only when something of its own changed: there may be ten thousand. */
@@ -50,7 +50,7 @@ export class RowView extends Component<Props> {
   }
 
   render() {
-    const { panel, table, row, columns, isOdd, rowIndex, isOpen, isTabStop, canDeactivate, onFold, onDeactivate } = this.props;
+    const { panel, table, row, columns, isOdd, rowIndex, isOpen, isTabStop, onFold, onAct } = this.props;
     const tabIndex = isTabStop ? 0 : -1;
     const name = nameOf(table, row);
     const uri = table === "checkpoints" && cellOf(table, row, "uri");
@@ -95,7 +95,12 @@ export class RowView extends Component<Props> {
               panel.openMenu(
                 button,
                 name,
-                rowMenu(panel, table, (column) => cellOf(table, row, column), canDeactivate ? () => onDeactivate(row.id) : null),
+                rowMenu(
+                  panel,
+                  table,
+                  (column) => cellOf(table, row, column),
+                  (action) => onAct({ action, table, target: row.id, name, about: aboutOf(table, row) }),
+                ),
               )
             }
           />
@@ -107,6 +112,14 @@ export class RowView extends Component<Props> {
 
 export function nameOf(table: TableName, row: Row): string {
   return `${table.slice(0, -1)} ${(table === "checkpoints" && cellOf(table, row, "checkpoint_id")) || row.id}`;
+}
+
+/** What the listing knows of a thing before the kernel is asked. */
+function aboutOf(table: TableName, row: Row): string {
+  const size = table === "checkpoints" ? cellOf(table, row, "size_bytes") : null;
+  if (typeof size === "number") return `${bytes(size)}. `;
+  const name = table === "runs" && cellOf(table, row, "name");
+  return name ? `It is called ${name}. ` : "";
 }
 
 export function Value({ column: { drawn }, cell }: { column: PanelColumn; cell: Cell }) {

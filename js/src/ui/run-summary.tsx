@@ -1,21 +1,21 @@
 import { useState } from "preact/hooks";
-import type { RunPart, RunSummary } from "../contract";
-import { isReachable, type Status } from "../status";
-import { Deactivation } from "./deactivation";
+import type { Cell, RunPart, RunSummary } from "../contract";
 import { Ago, CopyButton, IconButton, State } from "./elements";
 import { Facts } from "./facts";
 import { usePanel } from "./panel-context";
+import { type Action, RowAction } from "./row-action";
 import { rowMenu } from "./row-menu";
 import { Timeline } from "./timeline";
 
 export const PART_NAMES: Record<RunPart["what"], string> = { run: "Run", deployment: "Trainer", sampler: "Sampler" };
 
-export function RunSummaryView({ run, status }: { run: RunSummary; status: Status }) {
+export function RunSummaryView({ run }: { run: RunSummary }) {
   const panel = usePanel();
-  const [isDeactivating, setDeactivating] = useState(false);
+  const [action, setAction] = useState<Action | null>(null);
   const { id } = run;
   const name = `run ${id}`;
-  const end = run.finished || !isReachable(status) ? null : () => setDeactivating(true);
+  const cells: Record<string, Cell> = { id, finished: run.finished, status: run.parts.find(({ what }) => what === "run")?.status ?? null };
+  const about = run.name ? `It is called ${run.name}. ` : "";
   return (
     <div data-run={id}>
       <div class="facts who">
@@ -32,14 +32,19 @@ export function RunSummaryView({ run, status }: { run: RunSummary; status: Statu
               panel.openMenu(
                 button,
                 name,
-                rowMenu(panel, "runs", (column) => (column === "id" ? id : null), end),
+                rowMenu(
+                  panel,
+                  "runs",
+                  (column) => cells[column] ?? null,
+                  (chosen) => setAction({ action: chosen, table: "runs", target: id, name, about }),
+                ),
               )
             }
           />
         </span>
         <span class="soft">{run.base_model}</span>
       </div>
-      {isDeactivating && <Deactivation table="runs" target={id} name={name} onClose={() => setDeactivating(false)} />}
+      {action && <RowAction key={action.action} {...action} onClose={() => setAction(null)} />}
       <dl class="facts">
         {run.parts.map(({ what, status, since, gpus }) => (
           <div key={what} data-part={what}>

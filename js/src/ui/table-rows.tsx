@@ -2,8 +2,6 @@ import type { ComponentChild } from "preact";
 import type { ColumnWidth } from "../column-fit";
 import type { TableName } from "../contract";
 import type { Row } from "../rows";
-import { isFinished } from "../sorting";
-import { isReachable, type Status } from "../status";
 import type { Panel } from "./panel-context";
 import { RowView } from "./row";
 import { RowDetails } from "./row-details";
@@ -16,7 +14,6 @@ interface Props {
   table: TableName;
   rows: readonly Row[];
   columns: readonly ColumnWidth[];
-  status: Status;
   state: RowState;
   virtual: VirtualRows;
   focus: RowFocus;
@@ -48,10 +45,10 @@ function drawnIndices({ virtual, focus: { hasFocus, activeIndex } }: Props): num
   return activeIndex < first ? [activeIndex, ...indices] : [...indices, activeIndex];
 }
 
-function rowAt(index: number, { panel, table, rows, columns, status, state, virtual, focus }: Props): ComponentChild[] {
+function rowAt(index: number, { panel, table, rows, columns, state, virtual, focus }: Props): ComponentChild[] {
   const row = rows[index] as Row;
   const isOpen = state.open.has(row.id);
-  const isDeactivating = state.deactivating.has(row.id);
+  const action = state.actions.get(row.id);
   const tabStop = rows[focus.activeIndex] ?? rows[0];
   const drawn = (
     <RowView
@@ -64,12 +61,11 @@ function rowAt(index: number, { panel, table, rows, columns, status, state, virt
       rowIndex={virtual.isLong ? index + 2 : undefined}
       isOpen={isOpen}
       isTabStop={row === tabStop}
-      canDeactivate={isReachable(status) && !isFinished(table, row)}
       onFold={state.onFold}
-      onDeactivate={state.onDeactivate}
+      onAct={state.onAct}
     />
   );
-  if (!isOpen && !isDeactivating) return [drawn];
+  if (!isOpen && !action) return [drawn];
   const details = (
     <RowDetails
       key={`below ${row.id}`}
@@ -77,11 +73,11 @@ function rowAt(index: number, { panel, table, rows, columns, status, state, virt
       row={row}
       span={columns.length + 2}
       isOpen={isOpen}
-      isDeactivating={isDeactivating}
+      action={action}
       onHeight={(height) => virtual.setHeight(row.id, height)}
-      onDeactivated={() => {
+      onActed={() => {
         focus.focusNext(row.id, "menu");
-        state.onDeactivated(row.id);
+        state.onActed(row.id);
       }}
     />
   );

@@ -9,6 +9,7 @@ import { Button } from "./elements";
 import { EmptyTable } from "./empty-table";
 import { Icon } from "./icons";
 import { usePanel } from "./panel-context";
+import { RowAction } from "./row-action";
 import { tableRows } from "./table-rows";
 import { FOLD_WIDTH, useColumns } from "./use-columns";
 import { useRowFocus } from "./use-row-focus";
@@ -44,7 +45,8 @@ export function TableView({ name, state, status, words, hidesFinished, isMain, o
   const focus = useRowFocus(box, shown.rows, virtual);
   if (!rows || (!isMain && rows.total === 0)) return null;
 
-  const lines = tableRows({ panel, table: name, rows: shown.rows, columns, status, state: rowState, virtual, focus });
+  const lines = tableRows({ panel, table: name, rows: shown.rows, columns, state: rowState, virtual, focus });
+  const gone = [...rowState.actions.values()].filter(({ target }) => !rows.byId.has(target));
   return (
     <div data-table={name}>
       <div class="facts">
@@ -58,6 +60,17 @@ export function TableView({ name, state, status, words, hidesFinished, isMain, o
           </span>
         )}
       </div>
+      {gone.map((action) => (
+        // What became of a row that is deleted cannot stand below it.
+        <RowAction
+          key={`${action.action} ${action.target}`}
+          {...action}
+          onClose={() => {
+            focus.focusNext(shown.rows[0]?.id ?? "", "menu");
+            rowState.onActed(action.target);
+          }}
+        />
+      ))}
       <div ref={box} class="box" onScroll={virtual.onScroll}>
         <table aria-labelledby={`title-${name}`} aria-rowcount={virtual.isLong ? shown.rows.length + 1 : undefined}>
           <thead>

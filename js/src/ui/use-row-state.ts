@@ -1,34 +1,37 @@
 import { useMemo, useState } from "preact/hooks";
+import type { Action } from "./row-action";
 
 type Ids = ReadonlySet<string>;
+type Actions = ReadonlyMap<string, Action>;
 const NONE: Ids = new Set();
+const NO_ACTIONS: Actions = new Map();
 
 export interface RowState {
   /** Rows whose details are open. */
   readonly open: Ids;
-  /** Rows that are about to be deactivated. */
-  readonly deactivating: Ids;
+  /** What is about to be done to rows, by their ids. */
+  readonly actions: Actions;
   /** Both: they stay visible although they are finished. */
   readonly pinned: Ids;
   readonly onFold: (id: string) => void;
-  readonly onDeactivate: (id: string) => void;
-  readonly onDeactivated: (id: string) => void;
+  readonly onAct: (action: Action) => void;
+  readonly onActed: (id: string) => void;
 }
 
 /** What is unfolded below the rows of a table; the functions are the same ones in every call. */
 export function useRowState(): RowState {
   const [open, setOpen] = useState(NONE);
-  const [deactivating, setDeactivating] = useState(NONE);
-  const pinned = useMemo(() => new Set([...open, ...deactivating]), [open, deactivating]);
+  const [actions, setActions] = useState(NO_ACTIONS);
+  const pinned = useMemo(() => new Set([...open, ...actions.keys()]), [open, actions]);
   const functions = useMemo(
     () => ({
       onFold: (id: string) => setOpen((before) => toggled(before, id, !before.has(id))),
-      onDeactivate: (id: string) => setDeactivating((before) => toggled(before, id, true)),
-      onDeactivated: (id: string) => setDeactivating((before) => toggled(before, id, false)),
+      onAct: (action: Action) => setActions((before) => new Map(before).set(action.target, action)),
+      onActed: (id: string) => setActions((before) => new Map([...before].filter(([key]) => key !== id))),
     }),
     [],
   );
-  return { open, deactivating, pinned, ...functions };
+  return { open, actions, pinned, ...functions };
 }
 
 function toggled(ids: Ids, id: string, on: boolean): Ids {

@@ -72,8 +72,10 @@ def draft_of(snapshot: messages.PanelSnapshot, time_zone: str, *, most_rows: int
             sections.append(_timeline(run.timeline, clock))
     lines += _notices(snapshot.notices, clock)
     lines += [
-        f"Asked for here: {command.what} {command.target}, {command.state}. {command.text}".strip()
+        f"Asked for here: {command.what} {command.target}, {command.state}. {command.text} {command.hint}".strip()
         for command in snapshot.commands[:_MOST_NOTICES]
+        # A plan alone changes nothing.
+        if command.what != "plan_deletion"
     ]
     listings = [listing(snapshot, name, clock, most_rows=most_rows) for name in snapshot.tables]
     sections += [Section(*found) for found in listings if found is not None]

@@ -1,0 +1,105 @@
+"""Deletion of a run or a checkpoint from a panel: the plan first, then what became of it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
+
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.render.formatting import first_and_more
+
+if TYPE_CHECKING:
+    from loops_nb.api.models import Checkpoint
+    from loops_nb.checkpoints.deletion import DeletionPlan
+    from loops_nb.client.config import ClientConfig
+    from loops_nb.panels.messages import CommandState
+
+_MOST_REASONS = 5
+#: Plans that wait for an answer; a page may be closed without giving one.
+_MOST_PLANS = 20
+
+
+class CommandOutcome(NamedTuple):
+    """State, text and hint of a `loops_nb.panels.messages.CommandStatus`."""
+
+    state: CommandState
+    text: str
+    hint: str = ""
+
+
+class PlannedDeletions:
+    """The deletions of one panel: nothing is deleted but what a plan of it names.
+
+    Both methods make requests, and belong on a thread of their own.
+
+    Parameters
+    ----------
+    config : ClientConfig
+        The connection.
+    """
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._config = config
+        self._plans: dict[str, DeletionPlan] = {}
+
+    def plan(self, key: str, thing: str | Checkpoint) -> CommandOutcome:
+        """Return the question of a plan, and what uses the things that it names.
+
+        Parameters
+        ----------
+        key : str
+            By which `execute` finds the plan.
+        thing : str or Checkpoint
+            Id of a run, or a checkpoint.
+
+        Raises
+        ------
+        LoopsError
+            If there is no plan, for example because the run is gone.
+        """
+        from loops_nb.checkpoints.service import CheckpointService
+        from loops_nb.client.transport import Transport  # a panel that deletes nothing needs none of it
+
+        with closing(Transport(self._config)) as transport:
+            service = CheckpointService(transport)
+            if isinstance(thing, str):
+                plan = service.plan_run_deletion(thing)
+            else:
+                plan = service.plan_deletion(service.resolve(thing))
+        while len(self._plans) >= _MOST_PLANS:
+            del self._plans[next(iter(self._plans))]
+        self._plans[key] = plan
+        return CommandOutcome("done", plan.short_question, plan.uses)
+
+    def execute(self, key: str) -> CommandOutcome:
+        """Delete what a plan names, and return what became of it; a plan is carried out once.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If there is no such plan; nothing was deleted.
+        """
+        from loops_nb.checkpoints import deletion
+        from loops_nb.client.transport import Transport
+
+        plan = self._plans.pop(key, None)
+        if plan is None:
+            raise InvalidArgumentError(
+                "There is no plan of this deletion. Nothing was deleted.",
+                argument="delete",
+                hint="Choose Delete… again.",
+            )
+        with closing(Transport(self._config)) as transport:
+            results = deletion.execute(transport, plan)
+        first = results[0]
+        if first.result == "failed":
+            return CommandOutcome("failed", first.reason)
+        reasons = deletion.reasons_of(results)
+        if first.result == "kept":
+            return CommandOutcome("failed", "Nothing was deleted.", _sentence(reasons))
+        return CommandOutcome("done", deletion.summary_of(results), _sentence(reasons))
+
+
+def _sentence(reasons: list[str]) -> str:
+    text = first_and_more(reasons, _MOST_REASONS)
+    return f"{text}." if text and not text.endswith((".", "!", "?")) else text
