@@ -8,7 +8,7 @@ export type ViewName = "fleet" | "run" | "samplers" | "deployments" | "checkpoin
 
 export type TableName = "runs" | "samplers" | "deployments" | "checkpoints";
 
-export type PlotName = "timeline" | "sizes" | "drift" | "curves" | "samples";
+export type PlotName = "timeline" | "sizes" | "drift" | "curves" | "samples" | "system";
 
 export type Tone = "good" | "busy" | "idle" | "bad" | "over" | "unknown";
 

@@ -20,7 +20,7 @@ function told(page: Page, picture: Omit<PlotStatus, "type">): void {
 
 async function opened(view: "checkpoints" | "run" = "checkpoints", host?: Host): Promise<Page> {
   const page = new Page(shifted(snapshot(view, 6)), { host });
-  await until(() => expect(page.all("[role=tab]")).toHaveLength(view === "run" ? 6 : 4));
+  await until(() => expect(page.all("[role=tab]")).toHaveLength(view === "run" ? 7 : 4));
   return page;
 }
 
@@ -37,7 +37,7 @@ async function shown(page: Page, name: string): Promise<void> {
 describe("the pictures of checkpoints", () => {
   it.each([
     ["checkpoints", ["Table", "Timeline", "Sizes", "Drift"]],
-    ["run", ["Table", "Curves", "Samples", "Timeline", "Sizes", "Drift"]],
+    ["run", ["Table", "Curves", "Samples", "System", "Timeline", "Sizes", "Drift"]],
   ] as const)("stand beside the table in %s, and nowhere else", async (view, tabs) => {
     const page = await opened(view);
     expect(page.all("[role=tab]").map((each) => each.textContent)).toEqual(tabs);

@@ -55,6 +55,15 @@ class MetricSource(Protocol):
 
 
 @runtime_checkable
+class PartlyFailing(Protocol):
+    """A source that reads on where a part of it fails."""
+
+    @property
+    def failure(self) -> str:
+        """What cannot be read and why, in sentences; empty if nothing fails."""
+
+
+@runtime_checkable
 class CommonSpan(Protocol):
     """A source whose charts share their bounds along an axis."""
 

@@ -38,7 +38,7 @@ from loops_nb.panels.protocol import ALL_VIEWS, HEARTBEAT_SECONDS, BaseControlle
 from loops_nb.panels.view_model import ViewModel, table_changes, tables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from loops_nb.faults import Fault
     from loops_nb.live import Poller, Snapshot
     from loops_nb.panels.drift_measurement import Measure
-    from loops_nb.panels.messages import PlotName, PlotStatus, Row
+    from loops_nb.panels.inside import PanelInside
     from loops_nb.panels.view import View
     from loops_nb.panels.visibility import Visibility
 
@@ -91,8 +91,8 @@ class PanelController(BaseController[FromPage]):
         visible.
     measure : callable or None, default None
         Measures the drift of checkpoints; None where that is impossible.
-    inside : mapping of PlotName to callable, optional
-        Makes the widgets of the run's curves and samples on another thread; as of `Plots`.
+    inside : sequence of PanelInside, default ()
+        Panels in tabs of this one; as of `Plots`.
     time_zone : str, default "local"
         Time zone of the plots.
     wall, clock : callable
@@ -108,7 +108,7 @@ class PanelController(BaseController[FromPage]):
         *,
         notify: bool = False,
         measure: Measure | None = None,
-        inside: Mapping[PlotName, Callable[[Mapping[str, Row]], PlotStatus]] | None = None,
+        inside: Sequence[PanelInside[Any]] = (),
         time_zone: str = "local",
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -147,7 +147,7 @@ class PanelController(BaseController[FromPage]):
             frame=self.frame,
             give=self._send,
             measure=measure,
-            inside=inside or {},
+            inside=inside,
             time_zone=time_zone,
             clock=clock,
         )

@@ -19,8 +19,8 @@ Cell = str | int | float | bool | None
 Row = tuple[Cell, ...]
 ViewName = Literal["fleet", "run", "samplers", "deployments", "checkpoints"]
 TableName = Literal["runs", "samplers", "deployments", "checkpoints"]
-#: Plots of checkpoints, and the curves and samples of a run.
-PlotName = Literal["timeline", "sizes", "drift", "curves", "samples"]
+#: Plots of checkpoints, and the curves, samples and system metrics of a run.
+PlotName = Literal["timeline", "sizes", "drift", "curves", "samples", "system"]
 #: The kind of a state, shown by an icon and a word beside the colour.
 Tone = Literal["good", "busy", "idle", "bad", "over", "unknown"]
 CommandName = Literal["deactivate", "plan_deletion", "delete"]

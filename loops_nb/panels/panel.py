@@ -15,15 +15,14 @@ from loops_nb.panels.report import report_html, report_text
 from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
     from loops_nb.client.config import HasConfig
-    from loops_nb.panels.curves.tab import CurvesInside
+    from loops_nb.panels.inside import PanelInside
     from loops_nb.panels.messages import PanelSnapshot
     from loops_nb.panels.recorded_runs import RunRecords
-    from loops_nb.panels.samples.tab import SamplesInside
     from loops_nb.panels.view import View
     from loops_nb.panels.visibility import Visibility
 
@@ -55,8 +54,8 @@ class Panel(LiveWidget):
         Zone of the times in the report: ``local``, ``UTC`` or a name such as ``Europe/Berlin``.
     interval
         Seconds between two looks while something changes; None leaves the connection's poller as it is.
-    curves, samples
-        The curves and the samples of what is shown; None where there are none.
+    inside
+        Panels in tabs of this one, which end with it.
     recorded
         What is recorded of the runs on this machine; None where the panel does not show it.
     """
@@ -71,13 +70,11 @@ class Panel(LiveWidget):
         notify: bool = False,
         time_zone: str = "local",
         interval: float | None = None,
-        curves: CurvesInside | None = None,
-        samples: SamplesInside | None = None,
+        inside: Sequence[PanelInside[Any]] = (),
         recorded: RunRecords | None = None,
     ) -> None:
         display_zone(time_zone)
-        self._curves = curves
-        self._samples = samples
+        self._inside = inside
         self._recorded = recorded
         self._time_zone = time_zone
         self._report_due: Any = None
@@ -91,7 +88,6 @@ class Panel(LiveWidget):
 
         def made(tell: Callable[[dict[str, Any]], None], visibility: Visibility) -> PanelController:
             measure = over_the_network(loops.config)
-            inside = {part.plot: part.picture for part in (curves, samples) if part is not None}
             controller = PanelController(
                 view, self._poller, tell, visibility, notify=notify, measure=measure, inside=inside, time_zone=time_zone
             )
@@ -185,21 +181,22 @@ class Panel(LiveWidget):
     def _report(self, *, live: bool) -> dict[str, str]:
         snapshot = self._controller.snapshot()
         self._reported = self._controller.state.content
-        curves = self._line_of_curves()
-        html = report_html(snapshot, time_zone=self._time_zone, frozen=not live, curves=curves)
+        lines = self._lines_of_report()
+        html = report_html(snapshot, time_zone=self._time_zone, frozen=not live, lines=lines)
         return {
             "text/html": html,
             "text/plain": report_text(
-                snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS, curves=curves
+                snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS, lines=lines
             ),
         }
 
-    def _line_of_curves(self) -> str:
-        return self._curves.line if self._curves is not None and self._curves.are_there() else ""
+    def _lines_of_report(self) -> dict[str, str]:
+        """Return the lines of code that show more of it, by what they show: a report has no tabs."""
+        return {}
 
     def _words(self, width: int) -> str:
         return report_text(
-            self._controller.snapshot(), width=width, time_zone=self._time_zone, curves=self._line_of_curves()
+            self._controller.snapshot(), width=width, time_zone=self._time_zone, lines=self._lines_of_report()
         )
 
     def _before_opening(self) -> None:
@@ -215,8 +212,7 @@ class Panel(LiveWidget):
             self._report_due.cancel()
 
     def _let_go(self) -> None:
-        for part in (self._curves, self._samples):
-            if part is not None:
-                part.close()
+        for part in self._inside:
+            part.close()
         if self._recorded is not None:
             self._recorded.close()

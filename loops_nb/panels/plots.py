@@ -10,12 +10,13 @@ from loops_nb.panels.drift_measurement import can_measure, measured_ids, what_is
 from loops_nb.panels.messages import PlotStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
     from loops_nb.live import Poller
     from loops_nb.panels.drift_measurement import Measure
+    from loops_nb.panels.inside import PanelInside
     from loops_nb.panels.messages import PlotName, Row
 
 #: Plots of one panel are drawn at most so often, and with pauses of so many times what the drawing took.
@@ -39,9 +40,8 @@ class Plots:
         Sends a plot to the pages.
     measure : callable or None
         Measures the drift of checkpoints; None where that is not possible.
-    inside : mapping of PlotName to callable
-        Curves and samples, which are widgets of their own: each takes the rows, whose checkpoints are marked on curves,
-        and returns the status with the id of its widget; called on a worker thread.
+    inside : sequence of PanelInside
+        Panels in tabs, such as the curves: made and told of other rows on a worker thread.
     time_zone : str
         Of the times in plots.
     clock : callable
@@ -56,7 +56,7 @@ class Plots:
         frame: Callable[[], pd.DataFrame | None],
         give: Callable[[PlotStatus], None],
         measure: Measure | None,
-        inside: Mapping[PlotName, Callable[[Mapping[str, Row]], PlotStatus]],
+        inside: Sequence[PanelInside[Any]],
         time_zone: str,
         clock: Callable[[], float],
     ) -> None:
@@ -65,7 +65,7 @@ class Plots:
         self._frame = frame
         self._give = give
         self._measure = measure
-        self._inside = inside
+        self._inside: dict[PlotName, PanelInside[Any]] = {part.plot: part for part in inside}
         self._time_zone = time_zone
         self._clock = clock
         self._shown: dict[str, PlotName] = {}
@@ -86,7 +86,7 @@ class Plots:
         if plot == "drift":
             self._tell_drift()
         elif plot in self._inside:
-            job = partial(self._inside[plot], self._rows())
+            job = partial(self._inside[plot].status, self._rows())
             self._poller.run_in_background(job, partial(self._is_there, plot))
         elif known is not None and known[1] is self._rows():
             self._give(known[0])
@@ -98,8 +98,7 @@ class Plots:
         if "drift" in self._shown.values() and self._drift.state == "unmeasured":
             self._tell_drift()
         for plot in self._inside.keys() & set(self._shown.values()):
-            # The pages that show it know the widget already.
-            self._poller.run_in_background(partial(self._inside[plot], self._rows()), lambda _: None)
+            self._poller.run_in_background(partial(self._inside[plot].set_rows, self._rows()), lambda _: None)
         self._draw_soon()
 
     def measure(self) -> None:
@@ -128,10 +127,11 @@ class Plots:
             self._drift = PlotStatus(plot="drift", state="unmeasured", text=what_is_read(rows), can_measure=can)
         self._give(self._drift)
 
-    def _is_there(self, plot: PlotName, outcome: PlotStatus | Exception) -> None:
+    def _is_there(self, plot: PlotName, outcome: PlotStatus | Exception | None) -> None:
         if isinstance(outcome, Exception):
             outcome = PlotStatus(plot=plot, state="failed", text=_in_words(outcome))
-        self._give(outcome)
+        if outcome is not None:
+            self._give(outcome)
 
     def _was_measured(self, outcome: tuple[str, str] | Exception) -> None:
         if isinstance(outcome, Exception):

@@ -19,6 +19,7 @@ from loops_nb.panels.notices import Announcement, deletion_announcement, run_ann
 from loops_nb.panels.panel import FIRST_LOOK_SECONDS, Panel
 from loops_nb.panels.run_failure import RunFailure
 from loops_nb.panels.samples.tab import SamplesInside
+from loops_nb.panels.system.tab import SystemInside
 from loops_nb.panels.view import envelope, frames
 from loops_nb.panels.view_model import Memo, ViewModel
 from loops_nb.render.formatting import many
@@ -196,9 +197,6 @@ def _links(run: Run, deployment: Deployment | None) -> list[Fact]:
         facts.append(Fact(label="owner", value=run.user.email))
     if is_serverless_run(run, deployment):
         facts.append(Fact(label="capacity", value=SERVERLESS_WORDS))
-    elif deployment is not None:
-        line = f"%loops watch system {run.id}"
-        facts.append(Fact(label="system metrics", value=line, code=line))
     return facts
 
 
@@ -229,10 +227,10 @@ def _facts(checkpoints: Mapping[str, Checkpoint], stuck: list[live.Span]) -> lis
 
 
 class RunPanel(Panel):
-    """One run: its halves, its states since it was first seen, its checkpoints, and its recorded curves and samples.
+    """One run: its halves, its states since it was first seen, its checkpoints, curves, samples and system metrics.
 
     Stands on ``GET /v1/loops/runs``, ``/deployments`` and ``/checkpoints``; for curves and samples nothing is asked of
-    the service.
+    the service, for system metrics what `SystemPanel` says, while their tab is shown.
 
     Parameters
     ----------
@@ -253,12 +251,21 @@ class RunPanel(Panel):
         whose, team = checks.optional_text("scope", scope), team_id_of(loops.config, team_id)
         self._failure = RunFailure(loops.config, options.get("time_zone", "local"))
         view = RunView(run_id, scope=whose, team_id=team, failure=self._failure)
-        super().__init__(loops, view, curves=CurvesInside(run_id), samples=SamplesInside(run_id), **options)
+        self._curves = CurvesInside(run_id)
+        self._system = SystemInside(loops, run_id)
+        super().__init__(loops, view, inside=[self._curves, SamplesInside(run_id), self._system], **options)
         self._failure.on_found = self._controller.recompose
 
     def snapshot_now(self) -> PanelSnapshot:  # noqa: D102 - as in the base class
         self._before_opening()
         return super().snapshot_now()
+
+    def _lines_of_report(self) -> dict[str, str]:
+        lines = {"Curves": self._curves.line} if self._curves.are_there() else {}
+        run = self._controller.state.content.run
+        if run is not None and any(part.what == "deployment" for part in run.parts):
+            lines["System metrics"] = self._system.line
+        return lines
 
     def _before_opening(self) -> None:
         super()._before_opening()

@@ -103,6 +103,10 @@ def test_words_become_a_curve(opener: NotebookOpener, state: ServiceState, recor
     panel = Panel(notebook.page)
     tab(panel, "Samples").click()
     expect(panel.root.get_by_role("tabpanel").locator(LIVE)).to_contain_text("2 + 2 =")
+    tab(panel, "System").click()
+    system = Curves(panel.page, panel.root.get_by_role("tabpanel").locator(LIVE))
+    expect(system.root).to_contain_text(f"System of run {run.id}")
+    expect(system.root.locator("canvas").first).to_be_visible()
 
 
 def test_wait_for_a_kernel_that_cannot_hear(

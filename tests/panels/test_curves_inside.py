@@ -16,7 +16,7 @@ import loops_nb
 from loops_nb import Loops
 from loops_nb.api.step_names import step_of
 from loops_nb.errors import LoopsError
-from loops_nb.panels import CheckpointsPanel, CurvesPanel, RunPanel, SamplesPanel, open_panels
+from loops_nb.panels import CheckpointsPanel, CurvesPanel, RunPanel, SamplesPanel, SystemPanel, open_panels
 from loops_nb.panels.curves.tab import CurvesInside
 from loops_nb.panels.panel import Panel
 from tests.panels.waiting import until
@@ -93,6 +93,34 @@ def test_samples_of_the_run_are_a_widget_that_is_made_once_and_ends_with_the_pan
     assert widgets() == {}
     page.panel.close()
     assert shown["widget"] not in ipywidgets.widgets.widget._instances
+
+
+def test_system_metrics_of_the_run_are_a_widget_beside_its_training_that_ends_with_the_panel(page: Page) -> None:
+    with loops_nb.experiment("mine", run=RUN) as exp:
+        exp.log(step=1, loss=2.0)
+    shown = page.opens_the_tab("system")
+    assert f"%loops watch system {RUN}" in shown["text"]
+    made = widgets()[shown["widget"]]
+    assert isinstance(made, SystemPanel)
+    snapshot = made.snapshot_now()
+    assert (snapshot.title.partition(".")[0], snapshot.line) == (f"System of run {RUN}", "")
+    assert snapshot.metadata.keys[0] == "loss"
+    assert page.opens_the_tab("system")["widget"] == shown["widget"]
+    assert f"System metrics: %loops watch system {RUN}" in page.panel._words(120)
+    assert "watch system" not in json.dumps(page.panel.get_state(), default=str), "the page has the tab"
+    page.panel.close()
+    assert widgets() == {}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("loops-nb-system")]
+
+
+def test_a_serverless_run_says_that_it_has_no_machines(loops: Loops, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = next(run for run in loops.runs.list() if run.name == "text-to-sql-quick")
+    panel = RunPanel(loops, run.id)
+    shown = Page(panel, monkeypatch).opens_the_tab("system")
+    assert (shown["state"], shown.get("widget", "")) == ("drawn", "")
+    assert "no machines of its own" in shown["text"]
+    assert "System metrics" not in panel._words(120)
+    panel.close()
 
 
 def test_it_is_made_when_a_page_looks_and_only_once(page: Page) -> None:
@@ -198,7 +226,7 @@ def test_what_is_asked_for_while_the_panel_closes_is_not_made(loops: Loops) -> N
     inside = CurvesInside(RUN)
     inside.close()
     with pytest.raises(LoopsError, match="closed"):
-        inside.picture({})
+        inside.status({})
     assert widgets() == {}
 
 

@@ -34,7 +34,7 @@ HELLO = {"type": "view_opened", "view": "v", "have": None}
 class Shown:
     """A panel whose page shows pictures, and what came."""
 
-    def __init__(self, view: View | None = None, measure: Any = None, curves: Any = None) -> None:
+    def __init__(self, view: View | None = None, measure: Any = None, inside: Any = ()) -> None:
         self.pictures: list[PlotStatus] = []
         self.hand = ManualPoller()
         self.at = 0.0
@@ -45,7 +45,7 @@ class Shown:
             self._take,
             visibility,
             measure=measure,
-            inside={"curves": curves} if curves else None,
+            inside=inside,
             time_zone="UTC",
             wall=lambda: self.hand.wall,
             clock=lambda: self.hand.wall,
@@ -165,11 +165,17 @@ def test_curves_are_named_to_who_shows_them_and_not_again_when_rows_change_but_g
     named = PlotStatus(plot="curves", state="drawn", widget="w", text="Type this.")
     given: list[int] = []
 
-    def curves(rows: Any) -> PlotStatus:
-        given.append(len(rows))
-        return named
+    class Curves:
+        plot = "curves"
 
-    page = Shown(RunView("r"), curves=curves)
+        def status(self, rows: Any) -> PlotStatus:
+            given.append(len(rows))
+            return named
+
+        def set_rows(self, rows: Any) -> None:
+            given.append(len(rows))
+
+    page = Shown(RunView("r"), inside=[Curves()])
     page.save(100)
     page.hand.turn(5)
     assert page.pictures == []

@@ -109,7 +109,7 @@ def test_each_gpu_is_a_line_and_all_charts_share_the_clock_of_the_training(loops
     assert not [one for one in threading.enumerate() if one.name.startswith(("loops-nb-system", "loops-nb-curves"))]
 
 
-def test_polls_only_when_asked_and_due_and_says_what_failed(loops: Loops) -> None:
+def test_polls_only_when_asked_and_due_and_says_what_failed_beside_the_training(loops: Loops) -> None:
     clock, shift = [0.0], [timedelta()]
     with ExperimentStore() as store:
         source = SystemSource(
@@ -124,7 +124,7 @@ def test_polls_only_when_asked_and_due_and_says_what_failed(loops: Loops) -> Non
         assert (first, len(Gpus.asked)) == (source.version(), 1), "not due yet"
         gpu = next(row.id for row in source.experiments() if row.name == "trainer a GPU 0")
         count = source.keys(gpu)[0].count
-        clock[0], shift[0] = INTERVAL, timedelta(minutes=1)
+        clock[0], shift[0] = INTERVAL, timedelta(seconds=30)
         source.version()
         until(lambda: source.version() != first)
         assert len(Gpus.asked) == 2
@@ -134,17 +134,25 @@ def test_polls_only_when_asked_and_due_and_says_what_failed(loops: Loops) -> Non
         assert len(source.series(gpu, "gpu/utilization", after=count).at) == len(again.at) - count
         Gpus.failing = True
         clock[0] = 3 * INTERVAL
-        source.version()
-
-        def fails() -> bool:
-            try:
-                source.version()
-            except LoopsError as error:
-                return "broken" in str(error)
-            return False
-
-        until(fails)
+        before = source.version()
+        until(lambda: source.version() != before)
         assert len(source.series(gpu, "gpu/utilization").at) == len(again.at), "what was read stays"
+        with loops_nb.experiment("mine", run=RUN) as exp:
+            exp.log(step=1, loss=2.0)
+        model = CurveModel(source, [RUN])
+        model.read()
+        assert re.search("system metrics are not up to date. .*broken", model.metadata.waiting)
+        assert model.metadata.keys[:2] == ["loss", "gpu/utilization"], "the training goes on"
+        Gpus.failing = False
+
+        def is_read_again() -> bool:
+            clock[0] += INTERVAL
+            source.version()
+            return not source.failure
+
+        until(is_read_again)
+        model.read()
+        assert model.metadata.waiting == ""
         source.close()
 
 

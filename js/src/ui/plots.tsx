@@ -11,7 +11,7 @@ import { Inside } from "./inside";
 import { usePanel } from "./panel-context";
 
 type TabName = "table" | PlotName;
-const TABS: readonly TabName[] = ["table", "curves", "samples", "timeline", "sizes", "drift"];
+const TABS: readonly TabName[] = ["table", "curves", "samples", "system", "timeline", "sizes", "drift"];
 /** They are drawn of the rows, and come unasked when those change. */
 const OF_ROWS: readonly TabName[] = ["timeline", "sizes"];
 /** What did not come by then may have been lost on its way; each time twice as long, for what waits in a busy kernel is not lost. */
@@ -24,11 +24,11 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** The table of checkpoints, and pictures of them; in the panel of a run its curves and samples, too. */
+/** The table of checkpoints, and pictures of them; in the panel of a run its curves, samples and system metrics, too. */
 export function Plots({ status, version, children }: Props) {
   const { session } = usePanel();
   const [tab, setTab] = useState<TabName>("table");
-  const tabs = session.state?.view === "run" ? TABS : [TABS[0] as TabName, ...TABS.slice(3)];
+  const tabs = session.state?.view === "run" ? TABS : [TABS[0] as TabName, ...TABS.slice(4)];
   const list = useRef<HTMLDivElement>(null);
   const onKeyDown = (event: KeyboardEvent) => {
     const at = tabs.indexOf(tab);

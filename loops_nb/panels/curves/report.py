@@ -124,7 +124,8 @@ def _is_unread(controller: CurvesController, head: CurvesMetadata) -> bool:
 def _instead(model: CurveModel, key: str, *, is_empty: bool) -> list[str]:
     """Return what there is in place of what was asked for in vain."""
     head = model.metadata
-    notes = [head.waiting or nothing_recorded(head.missing, [])] if head.missing else []
+    waiting = head.waiting or (nothing_recorded(head.missing, []) if head.missing else "")
+    notes = [waiting] if waiting else []
     notes += _not_drawn(head)
     if is_empty and head.keys:
         notes.append(nothing_recorded([key], model.all_keys()))

@@ -1,14 +1,13 @@
-"""The panel of curves inside of the panel of a run: a widget of its own, made when a page first shows it."""
+"""The panel of curves inside of the panel of a run, with the run's checkpoints as marks."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from loops_nb.errors import LoopsError
 from loops_nb.panels.columns import COLUMNS
-from loops_nb.panels.messages import PlotStatus
+from loops_nb.panels.inside import PanelInside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,12 +19,8 @@ if TYPE_CHECKING:
 _NAMES = tuple(column.name for column in COLUMNS["checkpoints"])
 
 
-class CurvesInside:
+class CurvesInside(PanelInside["CurvesPanel"]):
     """The curves of one run, for the pages of its panel.
-
-    It is made once and lives as long as the panel: the page puts a view of it into the tab, and takes that away with
-    the tab.  Nothing of it is there before, because the code of its page is saved with a notebook that keeps the state
-    of its widgets.
 
     Parameters
     ----------
@@ -33,39 +28,13 @@ class CurvesInside:
         The run, whether anything was recorded of it or not.
     """
 
-    plot: PlotName = "curves"
+    plot: ClassVar[PlotName] = "curves"
+    what: ClassVar[str] = "curves"
 
     def __init__(self, run_id: str) -> None:
+        super().__init__()
         self._run_id = run_id
-        self._lock = threading.Lock()
-        self._panel: CurvesPanel | None = None
-        self._is_closed = False
         self._is_recorded = False
-
-    def picture(self, rows: Mapping[str, Row]) -> PlotStatus:
-        """Return what tells a page which widget to show, and in words what to do where it cannot; made on any thread.
-
-        Parameters
-        ----------
-        rows
-            The run's checkpoints, which become marks on the curves.
-
-        Raises
-        ------
-        LoopsError
-            If the panel was closed meanwhile, or nothing can be read of what was recorded.
-        """
-        with self._lock:
-            if self._is_closed:
-                raise LoopsError("The panel was closed.")
-            if self._panel is None:
-                from loops_nb.panels.curves.panel import CurvesPanel  # numpy, for those who look at curves
-
-                self._panel = CurvesPanel(self._run_id, inside=True)
-            self._panel.set_listed_checkpoints(_listed(self._run_id, rows))
-            widget = self._panel.model_id
-        words = f"This page shows no panel inside of another. For the curves, type in a cell: {self.line}"
-        return PlotStatus(plot="curves", state="drawn", widget=widget, text=words)
 
     def are_there(self) -> bool:
         """Return whether anything was recorded of the run; read once it was, and never made by reading."""
@@ -78,17 +47,16 @@ class CurvesInside:
         return self._is_recorded
 
     @property
-    def line(self) -> str:
-        """The line of code that opens them alone."""
+    def line(self) -> str:  # noqa: D102 - as in the base class
         return f"%loops curves {self._run_id}"
 
-    def close(self) -> None:
-        """End it, if it was ever made; none is made afterwards."""
-        with self._lock:
-            self._is_closed = True
-            panel, self._panel = self._panel, None
-        if panel is not None:
-            panel.close()
+    def _make(self) -> CurvesPanel:
+        from loops_nb.panels.curves.panel import CurvesPanel  # numpy, for those who look at curves
+
+        return CurvesPanel(self._run_id, inside=True)
+
+    def _show_rows(self, panel: CurvesPanel, rows: Mapping[str, Row]) -> None:
+        panel.set_listed_checkpoints(_listed(self._run_id, rows))
 
 
 def _listed(run_id: str, rows: Mapping[str, Row]) -> list[ListedCheckpoint]:

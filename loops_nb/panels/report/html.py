@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from loops_nb.panels import messages
 from loops_nb.panels.report.draft import draft_of
 from loops_nb.render.tables import page, rows_html, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REPORT_CLASS = "loops-nb-report"
 #: The live view's element in the page has this class as long as it is there.
@@ -24,7 +29,11 @@ ONE_OF_TWO = (
 
 
 def report_html(
-    snapshot: messages.PanelSnapshot, *, time_zone: str = "local", frozen: bool = False, curves: str = ""
+    snapshot: messages.PanelSnapshot,
+    *,
+    time_zone: str = "local",
+    frozen: bool = False,
+    lines: Mapping[str, str] | None = None,
 ) -> str:
     """Return a snapshot as a piece of HTML that needs no style sheet, no script and no kernel.
 
@@ -36,8 +45,8 @@ def report_html(
         Zone of all times, as in the setting of that name.
     frozen
         There is no live panel beside it: leave out the style rule that shows only one of the two.
-    curves
-        The line of code that shows what was recorded of it as curves; empty where nothing was.
+    lines
+        Lines of code that show more of it, by what they show.
 
     Raises
     ------
@@ -50,8 +59,7 @@ def report_html(
         parts += (
             rows_html(section.table, section.heading) if section.table.fields else map(sentence, section.table.notes)
         )
-    if curves:
-        parts.append(sentence("Curves:", code=curves))
+    parts += [sentence(f"{what}:", code=code) for what, code in (lines or {}).items()]
     if draft.line:
         parts.append(sentence("To see it live, type in a notebook:", code=draft.line))
     return page(parts, classes=REPORT_CLASS, style="" if frozen else ONE_OF_TWO)

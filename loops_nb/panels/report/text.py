@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING
 
 from loops_nb.errors import one_line
 from loops_nb.panels import messages
 from loops_nb.panels.report.draft import draft_of
 from loops_nb.panels.report.listing import MOST_ROWS
 from loops_nb.render.tables import Table, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LEAST_WIDTH = 40
 
@@ -19,7 +23,7 @@ def report_text(
     width: int = 120,
     time_zone: str = "local",
     most_rows: int = MOST_ROWS,
-    curves: str = "",
+    lines: Mapping[str, str] | None = None,
 ) -> str:
     """Return a snapshot as text for a terminal, a diff, or a reader that knows no HTML.
 
@@ -34,8 +38,8 @@ def report_text(
         Zone of all times, as in the setting of that name.
     most_rows
         Rows of a table; how many more there are is said below.
-    curves
-        The line of code that shows what was recorded of it as curves; empty where nothing was.
+    lines
+        Lines of code that show more of it, by what they show.
 
     Raises
     ------
@@ -49,8 +53,8 @@ def report_text(
         parts = [_wrapped(section.heading, width)] if section.heading else []
         parts += [as_text(Table(section.table.fields), width)] if section.table.fields else []
         blocks.append("\n".join([*parts, *(_wrapped(note, width) for note in section.table.notes)]))
-    if curves:
-        blocks.append(_wrapped(f"Curves: {curves}", width))
+    if lines:
+        blocks.append("\n".join(_wrapped(f"{what}: {code}", width) for what, code in lines.items()))
     if draft.line:
         blocks.append(_wrapped(f"To see it live, type in a notebook: {draft.line}", width))
     return "\n\n".join(blocks)

@@ -45,6 +45,8 @@ class SystemPanel(CurvesPanel):
         Id or name of a run, id of a Loops deployment, or id of a sampler.
     since : datetime.timedelta, default one hour
         How far back it begins, up to seven days.
+    inside : bool, default False
+        It stands in another panel, which says for both how they stand; metrics that cannot be read yet are no error.
 
     Raises
     ------
@@ -54,7 +56,7 @@ class SystemPanel(CurvesPanel):
         If an argument cannot be used, or it is on shared (serverless) capacity.
     """
 
-    def __init__(self, loops: HasConfig, target: str, *, since: timedelta = DEFAULT_AGE) -> None:
+    def __init__(self, loops: HasConfig, target: str, *, since: timedelta = DEFAULT_AGE, inside: bool = False) -> None:
         from loops_nb.client.transport import Transport
         from loops_nb.tracking import ExperimentStore
 
@@ -64,7 +66,7 @@ class SystemPanel(CurvesPanel):
         self._system: SystemSource | None = None
         transport = Transport(loops.config)
         try:
-            self._system = SystemSource(transport, target, since=since, store=self._recorded)
+            self._system = SystemSource(transport, target, since=since, store=self._recorded, is_patient=inside)
         except BaseException:
             transport.close()
             self._recorded.close()
@@ -77,6 +79,7 @@ class SystemPanel(CurvesPanel):
             store=self._system,
             title=title,
             line=f"%loops watch system {shlex.quote(target)}",
+            inside=inside,
         )
 
     def told(self, width: int = 120) -> str:

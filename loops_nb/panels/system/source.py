@@ -85,6 +85,8 @@ class SystemSource:
         How far back the first poll looks.
     store : ExperimentStore or None, default None
         Where the training metrics of the run are; None for none.
+    is_patient : bool, default False
+        Whether metrics that cannot be read at first are asked for again, as later ones are, in place of an error.
     clock, now : callable
         Monotonic seconds, and the time.
 
@@ -101,6 +103,7 @@ class SystemSource:
         *,
         since: timedelta = DEFAULT_AGE,
         store: ExperimentStore | None = None,
+        is_patient: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -125,7 +128,7 @@ class SystemSource:
         self._before: dict[tuple[str, str], int] = {}
         self._read_until: datetime | None = None
         self._poll()
-        if self._error is not None:
+        if not is_patient and self._error is not None:
             raise self._error
         self._due = clock() + INTERVAL
 
@@ -205,13 +208,7 @@ class SystemSource:
         """Return nothing: the series are shared with no other panel."""
 
     def version(self) -> int:
-        """Return another number when anything was measured or recorded, and poll if that is due.
-
-        Raises
-        ------
-        LoopsError
-            If the service did not answer the last poll.
-        """
+        """Return another number when anything was measured or recorded, or failed, and poll if that is due."""
         if self._polling is None and not self._closed and self._clock() >= self._due:
             self._polling = threading.Thread(target=self._poll_in_background, name="loops-nb-system", daemon=True)
             self._polling.start()
@@ -220,9 +217,13 @@ class SystemSource:
             if stored != self._stored_version:
                 self._stored_version = stored
                 self._changes += 1
-            if self._error is not None:
-                raise self._error
             return self._changes
+
+    @property
+    def failure(self) -> str:
+        """Why the system metrics are not up to date; the training metrics are read all the same."""
+        error = self._error
+        return "" if error is None else f"GPU, CPU and the other system metrics are not up to date. {error}"
 
     def common_span(self, axis: Axis) -> tuple[float, float] | None:
         """Return the bounds that all charts share along the clock, so that what happened at one time stands below."""
@@ -248,9 +249,11 @@ class SystemSource:
             parts = self._transport.send_each(read_parts(self.target, start, None, self._step))
         except LoopsError as error:
             with self._lock:
+                self._changes += str(error) != str(self._error)
                 self._error = error
             return
         with self._lock:
+            self._changes += self._error is not None
             self._error = None
             self._take(parts, end)
 
