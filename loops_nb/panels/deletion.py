@@ -94,12 +94,12 @@ class PlannedDeletions:
         first = results[0]
         if first.result == "failed":
             return CommandOutcome("failed", first.reason)
-        reasons = deletion.reasons_of(results)
         if first.result == "kept":
-            return CommandOutcome("failed", "Nothing was deleted.", _sentence(reasons))
+            return CommandOutcome("failed", "Nothing was deleted.", _sentence(first.reason))
+        reasons = first_and_more(deletion.reasons_of(results), _MOST_REASONS)
         return CommandOutcome("done", deletion.summary_of(results), _sentence(reasons))
 
 
-def _sentence(reasons: list[str]) -> str:
-    text = first_and_more(reasons, _MOST_REASONS)
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
     return f"{text}." if text and not text.endswith((".", "!", "?")) else text
