@@ -55,12 +55,12 @@ class MetricSource(Protocol):
 
 
 @runtime_checkable
-class PartlyFailing(Protocol):
-    """A source that reads on where a part of it fails."""
+class WithNotice(Protocol):
+    """A source that reads on where a part of it fails or is missing."""
 
     @property
-    def failure(self) -> str:
-        """What cannot be read and why, in sentences; empty if nothing fails."""
+    def notice(self) -> str:
+        """What is missing and why, in sentences; empty if nothing is."""
 
 
 @runtime_checkable

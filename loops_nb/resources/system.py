@@ -72,7 +72,7 @@ class System(Resource):
         target : str
             As in `frame`.
         since : datetime.timedelta, default one hour
-            How far back it begins, up to seven days.
+            How far back it begins, up to seven days, but not before the target was created.
 
         Returns
         -------

@@ -124,6 +124,7 @@ def test_polls_only_when_asked_and_due_and_says_what_failed_beside_the_training(
         assert (first, len(Gpus.asked)) == (source.version(), 1), "not due yet"
         gpu = next(row.id for row in source.experiments() if row.name == "trainer a GPU 0")
         count = source.keys(gpu)[0].count
+        assert source.notice == ""
         clock[0], shift[0] = INTERVAL, timedelta(seconds=30)
         source.version()
         until(lambda: source.version() != first)
@@ -143,12 +144,15 @@ def test_polls_only_when_asked_and_due_and_says_what_failed_beside_the_training(
         model.read()
         assert re.search("system metrics are not up to date. .*broken", model.metadata.waiting)
         assert model.metadata.keys[:2] == ["loss", "gpu/utilization"], "the training goes on"
+        loss = source.series(exp.id, "loss").at[-1]
+        (_, end) = source.common_span("clock") or (0.0, 0.0)
+        assert 0 <= end - loss / 1000 <= INTERVAL, "all charts end where the loss does"
         Gpus.failing = False
 
         def is_read_again() -> bool:
             clock[0] += INTERVAL
             source.version()
-            return not source.failure
+            return not source.notice
 
         until(is_read_again)
         model.read()

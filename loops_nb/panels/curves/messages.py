@@ -110,7 +110,7 @@ class CurvesMetadata(Struct, kw_only=True, frozen=True):
     missing : list of str
         Names and ids that were asked for and do not exist yet.
     waiting : str
-        What is missing, and what exists instead, and what of the source cannot be read, in words.
+        What is missing, and what exists instead, and what the source says of itself, in words.
     is_named : bool
         Whether the experiments were named; otherwise they are the newest.
     color_by : str

@@ -15,7 +15,7 @@ from loops_nb.charts.downsample import downsample
 from loops_nb.charts.ema import MAX_WEIGHT
 from loops_nb.charts.floats import ignore_float_errors
 from loops_nb.charts.history_cache import HISTORIES
-from loops_nb.charts.metric_source import CommonSpan, PartlyFailing
+from loops_nb.charts.metric_source import CommonSpan, WithNotice
 from loops_nb.charts.number_format import nothing_recorded, number
 from loops_nb.charts.param_diff import compare_params
 from loops_nb.charts.parameter_colors import MISSING_COLOR, parameter_colors
@@ -232,7 +232,7 @@ class CurveModel:
             more_keys=more_keys,
             newer_runs=newer,
             missing=missing,
-            waiting=" ".join(filter(None, [self._missing_words(missing), self._failure()])),
+            waiting=" ".join(filter(None, [self._missing_words(missing), self._notice()])),
             is_named=self._wanted is not None,
             color_by=self._color_by if legend else "",
             colors=legend,
@@ -277,8 +277,8 @@ class CurveModel:
             said.append(nothing_recorded(unknown, known))
         return " ".join(said)
 
-    def _failure(self) -> str:
-        return self.source.failure if isinstance(self.source, PartlyFailing) else ""
+    def _notice(self) -> str:
+        return self.source.notice if isinstance(self.source, WithNotice) else ""
 
     def _color(self) -> list[tuple[str, str]]:
         """Color the experiments by a parameter, and return the legend."""

@@ -44,7 +44,7 @@ class SystemPanel(CurvesPanel):
     target : str
         Id or name of a run, id of a Loops deployment, or id of a sampler.
     since : datetime.timedelta, default one hour
-        How far back it begins, up to seven days.
+        How far back it begins, up to seven days, but not before the target was created.
     inside : bool, default False
         It stands in another panel, which says for both how they stand; metrics that cannot be read yet are no error.
 

@@ -15,6 +15,7 @@ import numpy as np
 from loops_nb.client.system_metrics import DEFAULT_AGE, SystemPart, find_halves, read_parts
 from loops_nb.errors import LoopsError
 from loops_nb.panels.curves.metric_keys import in_order
+from loops_nb.render.formatting import roughly
 from loops_nb.tracking.rows import ExperimentMark, ExperimentRow, KeyRow, Series
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _STEP_SECONDS = 10
 #: So many points of the trainer at most in the first answer; a longer window has longer steps.
 _MOST_POINTS = 360
 _MILLIS = 1000
+#: No window may be longer.
+_MOST_DAYS = 7
 #: Training metrics that are drawn beside: the first ones that matter, and what tells how fast it trains.
 _MOST_TRAINING_KEYS = 3
 _SPEED = ("_seconds", "per_second")
@@ -82,7 +85,7 @@ class SystemSource:
     word : str
         Id or name of a run, id of a deployment, or id of a sampler.
     since : datetime.timedelta, default `DEFAULT_AGE`
-        How far back the first poll looks.
+        How far back the first poll looks, but not before the target was created.
     store : ExperimentStore or None, default None
         Where the training metrics of the run are; None for none.
     is_patient : bool, default False
@@ -122,11 +125,19 @@ class SystemSource:
         self.target: LogTarget = transport.send_each(find_halves(word))
         self._step = max(_STEP_SECONDS, math.ceil(since.total_seconds() / _MOST_POINTS))
         # Whole steps, so that a point that was read once does not come again with other bounds.
-        self._begin = self._floor(now() - since)
+        begin, created = now() - since, self.target.since
+        #: How far back it begins; None if at the creation of the target.
+        self._since = since if created is None or created < begin else None
+        if created is not None:
+            # An hour of nothing would squeeze a training of minutes into a line. The service's clock may be ahead.
+            begin = max(begin, min(created, now() - timedelta(seconds=self._step)))
+        self._begin = self._floor(begin)
         self._first_ms = round(self._begin.timestamp() * _MILLIS)
         #: By recorded series, see `_skipped`.
         self._before: dict[tuple[str, str], int] = {}
         self._read_until: datetime | None = None
+        #: When a value of the training was recorded last, as it was read last; in milliseconds.
+        self._recorded_until = 0
         self._poll()
         if not is_patient and self._error is not None:
             raise self._error
@@ -152,7 +163,9 @@ class SystemSource:
             # Their charts come in the order in which the lines began: GPUs, then nodes, then requests.
             ordered = sorted(lines.items(), key=lambda item: (not item[0].gpu, not item[0].node, item[0]))
             rows = [self._row(line, keys, place) for place, (line, keys) in enumerate(ordered)]
-        return [*self._recorded(archived=archived), *rows]
+        recorded = self._recorded(archived=archived)
+        self._recorded_until = max((row.last_at for row in recorded), default=0)
+        return [*recorded, *rows]
 
     def keys(self, experiment_id: str, /) -> list[KeyRow]:
         """Return the metrics of a line, or of a recorded experiment those that belong beside them."""
@@ -220,10 +233,19 @@ class SystemSource:
             return self._changes
 
     @property
-    def failure(self) -> str:
-        """Why the system metrics are not up to date; the training metrics are read all the same."""
+    def notice(self) -> str:
+        """Why there are no system metrics, or old ones; the training metrics are read all the same."""
         error = self._error
-        return "" if error is None else f"GPU, CPU and the other system metrics are not up to date. {error}"
+        if error is not None:
+            return f"GPU, CPU and the other system metrics are not up to date. {error}"
+        with self._lock:
+            if any(points.at for keys in self._points.values() for points in keys.values()):
+                return ""
+        if self._since is None:
+            return "No system metrics were measured yet."
+        line = f"%loops watch system {self.target.id} --since {_MOST_DAYS}d"
+        further = f" Further back: {line}" if self._since < timedelta(days=_MOST_DAYS) else ""
+        return f"No system metrics were measured in the last {roughly(self._since.total_seconds())}.{further}"
 
     def common_span(self, axis: Axis) -> tuple[float, float] | None:
         """Return the bounds that all charts share along the clock, so that what happened at one time stands below."""
@@ -231,7 +253,11 @@ class SystemSource:
             return None
         with self._lock:
             ends = [of.at[-1] for keys in self._points.values() for of in keys.values() if of.at]
-        return (self._first_ms / _MILLIS, max(ends) / _MILLIS) if ends else None
+        if not ends:
+            return None
+        # In whole steps: not every value that is logged moves all charts.
+        step = self._step * _MILLIS
+        return (self._first_ms / _MILLIS, max(*ends, math.ceil(self._recorded_until / step) * step) / _MILLIS)
 
     # Polling.
 

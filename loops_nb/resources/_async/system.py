@@ -73,7 +73,7 @@ class AsyncSystem(AsyncResource):
         target : str
             As in `frame`.
         since : datetime.timedelta, default one hour
-            How far back it begins, up to seven days.
+            How far back it begins, up to seven days, but not before the target was created.
 
         Returns
         -------
