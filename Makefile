@@ -37,8 +37,8 @@ test: js/node_modules/.tools
 	@$(MAKE) --no-print-directory --jobs 4 --output-sync check prepare-browser prepare-pythons prepare-sdk
 	@# These wait for pages, kernels and trainers more than they compute.
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync test-page test-pythons test-sdk
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns $(RERUNS) --ignore tests/browser
-	$(BIN)/python -m pytest -n $(WORKERS) --reruns $(RERUNS) tests/browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns $(RERUNS) -raR --ignore tests/browser
+	$(BIN)/python -m pytest -n $(WORKERS) --reruns $(RERUNS) -raR tests/browser
 
 test-page: js/node_modules/.tools
 	cd js && npm run --silent test

@@ -166,9 +166,16 @@ class Notebook:
     def _change_theme(self, theme: str) -> None:
         if self.page.evaluate("() => document.body.dataset.jpThemeName") == theme:
             return
+        color = "getComputedStyle(document.body).getPropertyValue('--jp-layout-color0')"
+        before = self.page.evaluate(f"() => {color}")
         self.command("apputils:change-theme", theme=theme)
-        light = str(theme.endswith("Light")).lower()
-        self.page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=light)
+        # The style sheet comes after the name, and a splash screen goes last; another change before that breaks
+        # JupyterLab's own code.
+        is_shown = (
+            f"([theme, before]) => document.body.dataset.jpThemeName === theme && {color} && {color} !== before"
+            " && !document.getElementById('jupyterlab-splash')"
+        )
+        self.page.wait_for_function(is_shown, arg=[theme, before])
 
     def select(self, index: int) -> None:
         """Make a cell the active one."""
