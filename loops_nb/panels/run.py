@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.gpus import SERVERLESS_WORDS, gpus_of, is_alive, is_serverless_run, run_is_finished
 from loops_nb.api.pairing import deployment_of_run
+from loops_nb.api.serving import run_page
 from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
 from loops_nb.client.teams import team_id_of
@@ -49,14 +50,23 @@ class RunView:
         Of the listing that it is in, as in ``loops.runs.list``.
     failure
         Finds out why it failed; None shows its states alone.
+    page
+        Address of its page in the dashboard of the hosted service; None shows none.
     """
 
     name: ViewName = "run"
 
     def __init__(
-        self, run_id: str, *, scope: str | None = None, team_id: str | None = None, failure: RunFailure | None = None
+        self,
+        run_id: str,
+        *,
+        scope: str | None = None,
+        team_id: str | None = None,
+        failure: RunFailure | None = None,
+        page: str | None = None,
     ) -> None:
         self._id = run_id
+        self._page = page
         self._failure = failure
         self._runs = Query("runs", scope=scope, team_id=team_id)
         self._deployments = Query("deployments", scope=scope)
@@ -94,7 +104,7 @@ class RunView:
             name=run.name,
             base_model=run.base_model,
             parts=_parts(run, deployment, spans),
-            facts=_links(run, deployment),
+            facts=_links(run, deployment, self._page),
             timeline=spans,
             finished=finished,
         )
@@ -183,11 +193,12 @@ def _gpus(half: Deployment | Sampler | None) -> str:
     return "" if not count else f"{count} x {kind}" if kind else many(count, "GPU")
 
 
-def _links(run: Run, deployment: Deployment | None) -> list[Fact]:
+def _links(run: Run, deployment: Deployment | None, page: str | None) -> list[Fact]:
     pairs = (
         ("session", run.session_id),
         ("deployment", run.deployment_id or (deployment.id if deployment else None)),
         ("sampler", run.sampler.id if run.sampler else None),
+        ("dashboard", page),
         ("trainer URL", run.base_url),
         ("started from", run.base_checkpoint),
         ("LoRA configuration", run.lora_config_version),
@@ -250,7 +261,8 @@ class RunPanel(Panel):
         checks.path_part("run_id", run_id)
         whose, team = checks.optional_text("scope", scope), team_id_of(loops.config, team_id)
         self._failure = RunFailure(loops.config, options.get("time_zone", "local"))
-        view = RunView(run_id, scope=whose, team_id=team, failure=self._failure)
+        page = run_page(run_id, loops.config.address.url)
+        view = RunView(run_id, scope=whose, team_id=team, failure=self._failure, page=page)
         self._curves = CurvesInside(run_id)
         self._system = SystemInside(loops, run_id)
         super().__init__(loops, view, inside=[self._curves, SamplesInside(run_id), self._system], **options)

@@ -408,11 +408,15 @@ def test_a_run_panel_stops_by_itself_when_nothing_can_change_any_more() -> None:
 
 
 def test_a_run_panel_shows_a_deletion_as_the_end() -> None:
-    controller, hand, page = panel(RunView("r_live"))
+    controller, hand, page = panel(RunView("r_live", page="https://app.baseten.co/training/loop/r_live"))
     controller.receive({"type": "view_opened", "view": "v", "have": None})
     listings = workspace()
     hand.answer(listings)
     assert notices_of(controller) == ()
+    run = controller.state.content.run
+    assert run is not None
+    links = {fact.label: fact.code for fact in run.facts}
+    assert links["dashboard"] == "https://app.baseten.co/training/loop/r_live"
     listings["runs"] = listings["runs"][1:]
     hand.answer(listings)
     assert controller.state.health.state == "over"
