@@ -63,10 +63,8 @@ class Measurements:
         """How the numbers were made, in words."""
         if self._psutil is None:
             return "Nothing is measured: the local service needs psutil for it, which is not installed."
-        return (
-            "Measured by the local service of its own processes on this machine, and kept for two hours. There are no"
-            " GPUs."
-        )
+        # Short, as it stands in the heading of a panel.
+        return "Measured by the local service on this machine. There are no GPUs."
 
     def measure(self, processes: Mapping[str, int]) -> None:
         """Measure the processes, given by the id of their subject, if the last time is long enough ago."""
