@@ -117,6 +117,8 @@ def test_listings_fill_the_completion_cache(live: Notebook) -> None:
 
 
 def test_background_refresh_is_silent_and_runs_once(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The look of another test may not have ended.
+    before = set(threading.enumerate())
     gate = threading.Event()
     asked: list[str] = []
 
@@ -137,7 +139,8 @@ def test_background_refresh_is_silent_and_runs_once(notebook: Notebook, monkeypa
             started = time.perf_counter()
             assert notebook.completions("%loops ru") == ["%loops runs", "%loops run"]
             assert time.perf_counter() - started < 0.2
-        looking = [thread for thread in threading.enumerate() if thread.name == "loops-nb-completion"]
+        started_here = set(threading.enumerate()) - before
+        looking = [thread for thread in started_here if thread.name == "loops-nb-completion"]
         assert len(looking) == 1
         assert looking[0].daemon
         notebook.run("%unload_ext loops_nb")
