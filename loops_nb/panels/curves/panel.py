@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -14,7 +13,7 @@ from loops_nb.panels.curves.controller import CurvesController
 from loops_nb.panels.curves.messages import ChartSpec
 from loops_nb.panels.curves.model import MOST_NAMED, MOST_NEWEST
 from loops_nb.panels.curves.report import grid_of, heading_of, plot_of, report_of, text_report_of
-from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
+from loops_nb.panels.reported_widget import ReportedWidget
 from loops_nb.render.formatting import many
 from loops_nb.tracking.metrics import is_pattern
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 _MOST_IN_TITLE = 4
 
 
-class CurvesPanel(LiveWidget):
+class CurvesPanel(ReportedWidget):
     """Curves of training metrics, live while a cell trains: experiments overlaid, with their recorded checkpoints.
 
     It shows itself when it is a cell's last value, or with `show`.  A static picture of the same stays in the saved
@@ -101,7 +100,6 @@ class CurvesPanel(LiveWidget):
         wanted = _names(runs)
         spec = _compared(_spec(key, axis, smoothing), group_by, band, baseline, against)
         color = _text(color_by, "color_by")
-        self._reported_seq: object = None
         self._own_store: ExperimentStore | None = None
         page = page_code("curves.js")
         source = store
@@ -213,39 +211,16 @@ class CurvesPanel(LiveWidget):
     def __repr__(self) -> str:
         return f"<CurvesPanel of {many(len(self._controller.metadata.runs), 'experiment')}>"
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        super()._tell(message)
-        self._renew_report_when_due()
-
     # The report.
-
-    def _renew_report_when_due(self) -> None:
-        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
-            self._renew_report()
-
-    def _renew_report(self) -> None:
-        # Not waited for: who closes the panel waits for the thread that may be here.
-        if not self._closing.acquire(blocking=False):
-            return
-        try:
-            if self._is_closed or self._marks is None:
-                return
-            self._publish(0, self._report(live=True), update=True)
-        finally:
-            self._closing.release()
-
-    def _cell_ended(self) -> None:
-        self._controller.update()
-        if self._controller.version() != self._reported_seq:
-            self._renew_report()
 
     def _first_report(self) -> dict[str, str]:
         # The first picture takes a second with the import of matplotlib; the page need not wait for it.
         return heading_of(self._controller)
 
-    def _report(self, *, live: bool) -> dict[str, str]:
-        self._reported_at = time.monotonic()
-        self._reported_seq = self._controller.version()
+    def _version(self) -> object:
+        return self._controller.version()
+
+    def _make_report(self, *, live: bool) -> dict[str, str]:
         return report_of(self._controller, live=live)
 
     def _words(self, width: int) -> str:

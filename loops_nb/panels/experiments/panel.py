@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.config.time_zone import display_zone
@@ -14,7 +13,7 @@ from loops_nb.panels.experiments.controller import ExperimentsController
 from loops_nb.panels.experiments.opened_curves import OpenedCurves
 from loops_nb.panels.experiments.report import report_of, text_report_of
 from loops_nb.panels.report.listing import MOST_ROWS
-from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
+from loops_nb.panels.reported_widget import ReportedWidget
 from loops_nb.tracking.leaderboard import ExperimentFilter, experiments_frame
 from loops_nb.tracking.store import ExperimentStore
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from loops_nb.panels.visibility import Visibility
 
 
-class ExperimentsPanel(LiveWidget):
+class ExperimentsPanel(ReportedWidget):
     """The experiments recorded on this machine as a leaderboard that updates live, also while a cell trains.
 
     It shows itself when it is a cell's last value, or with `show`.  A static table of the same stays in the saved
@@ -106,7 +105,6 @@ class ExperimentsPanel(LiveWidget):
         )
         self._selection = selection
         self._time_zone = time_zone
-        self._reported_version: object = None
         self._store = ExperimentStore(path)
         self._curves = OpenedCurves(self._store.path)
         page = page_code("experiments.js")
@@ -151,31 +149,12 @@ class ExperimentsPanel(LiveWidget):
     def __repr__(self) -> str:
         return f"<ExperimentsPanel of {self._controller.snapshot().total:,} experiments>"
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        super()._tell(message)
-        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
-            self._renew_report()
-
     # The report.
 
-    def _renew_report(self) -> None:
-        # Not waited for: who closes the panel waits for the thread that may be here.
-        if not self._closing.acquire(blocking=False):
-            return
-        try:
-            if not self._is_closed and self._marks is not None:
-                self._publish(0, self._report(live=True), update=True)
-        finally:
-            self._closing.release()
+    def _version(self) -> object:
+        return self._controller.version()
 
-    def _cell_ended(self) -> None:
-        self._controller.update()
-        if self._controller.version() != self._reported_version:
-            self._renew_report()
-
-    def _report(self, *, live: bool) -> dict[str, str]:
-        self._reported_at = time.monotonic()
-        self._reported_version = self._controller.version()
+    def _make_report(self, *, live: bool) -> dict[str, str]:
         return report_of(*self._shown(), time_zone=self._time_zone, live=live)
 
     def _shown(self) -> tuple[ExperimentsSnapshot, list[str]]:

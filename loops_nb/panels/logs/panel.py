@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import threading
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from loops_nb.config.time_zone import display_zone
 from loops_nb.panels.bundle import page_code
 from loops_nb.panels.logs.controller import LogsController
 from loops_nb.panels.logs.report import report_of, text_report_of
-from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
+from loops_nb.panels.reported_widget import ReportedWidget
 from loops_nb.render.formatting import many
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 LAST_LOOK_SECONDS = 5.0
 
 
-class LogsPanel(LiveWidget):
+class LogsPanel(ReportedWidget):
     """Log lines of a run, a deployment or a sampler as they come: searched, filtered by level, paused, copied.
 
     It shows itself when it is a cell's last value, or with `show`.  The newest lines stay in the saved notebook.
@@ -78,7 +77,6 @@ class LogsPanel(LiveWidget):
         transport = Transport(loops.config)
         found = transport.send_each(find_target(target, query.half))
         self._time_zone = time_zone
-        self._reported_seq: object = None
         options = {
             "--half": half,
             "--since": text_of_age(since) if isinstance(since, timedelta) else since and since.isoformat(),
@@ -111,31 +109,12 @@ class LogsPanel(LiveWidget):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._controller.title!r}, {many(len(self._controller.rows), 'line')}>"
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        super()._tell(message)
-        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
-            self._renew_report()
-
     # The report.
 
-    def _renew_report(self) -> None:
-        # Not waited for: closing the panel waits for the thread that may be here.
-        if not self._closing.acquire(blocking=False):
-            return
-        try:
-            if not self._is_closed and self._marks is not None:
-                self._publish(0, self._report(live=True), update=True)
-        finally:
-            self._closing.release()
+    def _version(self) -> object:
+        return self._controller.snapshot(0).seq
 
-    def _cell_ended(self) -> None:
-        self._look_now()
-        if self._controller.snapshot(0).seq != self._reported_seq:
-            self._renew_report()
-
-    def _report(self, *, live: bool) -> dict[str, str]:
-        self._reported_at = time.monotonic()
-        self._reported_seq = self._controller.snapshot(0).seq
+    def _make_report(self, *, live: bool) -> dict[str, str]:
         return report_of(self._controller, live=live, time_zone=self._time_zone)
 
     def _words(self, width: int) -> str:  # noqa: ARG002 - lines of a log are not cut

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.panels.bundle import page_code
+from loops_nb.panels.reported_widget import ReportedWidget
 from loops_nb.panels.samples.controller import SamplesController
 from loops_nb.panels.samples.messages import SampleSpec
 from loops_nb.panels.samples.report import report_of, text_report_of
-from loops_nb.panels.widget import REPORT_SECONDS, LiveWidget
 from loops_nb.render.formatting import first_and_more, many
 from loops_nb.tracking import ExperimentStore
 from loops_nb.tracking.values import as_step
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_IN_TITLE = 4
 
 
-class SamplesPanel(LiveWidget):
+class SamplesPanel(ReportedWidget):
     """Recorded samples, live while a cell trains: prompts down, steps across, differences marked.
 
     It shows itself when it is a cell's last value, or with `show`.  A static table of the same stays in the saved
@@ -63,7 +62,6 @@ class SamplesPanel(LiveWidget):
     ) -> None:
         wanted = _names(what)
         spec = _spec(steps)
-        self._reported_version: object = None
         self._own_store: ExperimentStore | None = None
         page = page_code("samples.js")
         source = store
@@ -93,31 +91,12 @@ class SamplesPanel(LiveWidget):
         count = self._controller.read(lambda model: len(model.metadata.runs))
         return f"<{type(self).__name__} of {many(count, 'experiment')}>"
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        super()._tell(message)
-        if time.monotonic() - self._reported_at >= REPORT_SECONDS:
-            self._renew_report()
-
     # The report.
 
-    def _renew_report(self) -> None:
-        # Not waited for: closing the panel waits for the thread that may be here.
-        if not self._closing.acquire(blocking=False):
-            return
-        try:
-            if not self._is_closed and self._marks is not None:
-                self._publish(0, self._report(live=True), update=True)
-        finally:
-            self._closing.release()
+    def _version(self) -> object:
+        return self._controller.version()
 
-    def _cell_ended(self) -> None:
-        self._controller.update()
-        if self._controller.version() != self._reported_version:
-            self._renew_report()
-
-    def _report(self, *, live: bool) -> dict[str, str]:
-        self._reported_at = time.monotonic()
-        self._reported_version = self._controller.version()
+    def _make_report(self, *, live: bool) -> dict[str, str]:
         return report_of(self._controller, live=live)
 
     def _words(self, width: int) -> str:
