@@ -37,6 +37,13 @@ YES = switch("-y --yes", "do not ask first", name="sure")
 REUSE_SESSION = option(
     "--reuse-session", "SESSION", "reuse that session's deployment", name="reuse_from_session_id", completes="session"
 )
+LOGGED = Argument(
+    "target",
+    "RUN|DEPLOYMENT|SAMPLER",
+    "id or name of a run, id of a Loops deployment, or id of a sampler",
+    completes="logged",
+    required=True,
+)
 
 
 def describe_filters(*pairs: tuple[str, object]) -> str:

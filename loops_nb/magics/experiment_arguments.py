@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from loops_nb.errors import CredentialsError, InvalidArgumentError, NotFoundError, TrackingError, TransportError
+from loops_nb.magics.arguments import age_or_time
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Argument, Values, option, switch
 
@@ -35,6 +36,23 @@ MAX = switch(
 )
 
 PROJECT = option("--project", "NAME", "only experiments of this project", completes="project")
+TAGS = option(
+    "--tag",
+    "TAG",
+    "only experiments with this tag; repeated, with all of them",
+    name="tags",
+    completes="tag",
+    repeated=True,
+)
+WHERE = option(
+    "--where",
+    "EXPRESSION",
+    'only experiments that match, e.g. "lr < 1e-3 and lora.rank == 16"',
+    completes="filter",
+)
+BEGAN_SINCE = option(
+    "--since", "AGE", "began since: 90m, 36h, 2d (ago) or an ISO time", free_text=True, convert=age_or_time
+)
 
 EXPORT_FILE = Argument(
     "file", "FILE", "path ending in .jsonl, .csv or .parquet (needs pyarrow)", completes="file", required=True

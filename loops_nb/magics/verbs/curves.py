@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import InvalidArgumentError, LoopsError, TrackingError
-from loops_nb.magics.arguments import age_or_time
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.experiment_arguments import metrics, tagged
+from loops_nb.magics.experiment_arguments import BEGAN_SINCE, PROJECT, TAGS, WHERE, metrics, tagged
 from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.magics.show_panel import show_panel
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 
 if TYPE_CHECKING:
@@ -38,18 +37,9 @@ def show(
 ) -> CurvesPanel | None:
     """Show a panel of curves at once in a notebook; print a summary elsewhere."""
     from loops_nb.panels import CurvesPanel  # widgets take 40 ms to import
-    from loops_nb.panels.cells import is_notebook
 
     panel = CurvesPanel(list(dict.fromkeys(runs)) or None, key=key, axis=axis, smoothing=smoothing, **groups)  # type: ignore[arg-type]
-    if is_notebook():
-        # At once, not as the cell's result: the line often comes before a training loop.
-        panel.show()
-        return panel
-    try:
-        context.say(panel.told(shutil.get_terminal_size().columns))
-    finally:
-        panel.close()
-    return None
+    return show_panel(context, panel, panel.told)
 
 
 def are_recorded(words: Sequence[str]) -> bool:
@@ -292,22 +282,10 @@ VERB = Verb(
         ),
     ),
     options=(
-        option(
-            "--tag",
-            "TAG",
-            "only experiments with this tag; repeated, with all of them",
-            name="tags",
-            completes="tag",
-            repeated=True,
-        ),
-        option(
-            "--where",
-            "EXPRESSION",
-            'only experiments that match, e.g. "lr < 1e-3 and lora.rank == 16"',
-            completes="filter",
-        ),
-        option("--project", "NAME", "only experiments of this project", completes="project"),
-        option("--since", "AGE", "began since: 90m, 36h, 2d (ago) or an ISO time", free_text=True, convert=age_or_time),
+        TAGS,
+        WHERE,
+        PROJECT,
+        BEGAN_SINCE,
         option(
             "-m --metric",
             "KEY",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.arguments import age_or_time, int_option
+from loops_nb.magics.arguments import int_option
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.experiment_arguments import PROJECT, metrics
+from loops_nb.magics.experiment_arguments import BEGAN_SINCE, PROJECT, TAGS, WHERE, metrics
 from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
 
 if TYPE_CHECKING:
@@ -43,22 +43,10 @@ VERB = Verb(
         ),
     ),
     options=(
-        option(
-            "--tag",
-            "TAG",
-            "only experiments with this tag; repeated, with all of them",
-            name="tags",
-            completes="tag",
-            repeated=True,
-        ),
-        option(
-            "--where",
-            "EXPRESSION",
-            'only experiments that match, e.g. "lr < 1e-3 and lora.rank == 16"',
-            completes="filter",
-        ),
+        TAGS,
+        WHERE,
         PROJECT,
-        option("--since", "AGE", "began since: 90m, 36h, 2d (ago) or an ISO time", free_text=True, convert=age_or_time),
+        BEGAN_SINCE,
         option(
             "--sort",
             "COLUMN",

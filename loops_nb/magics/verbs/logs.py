@@ -10,9 +10,9 @@ from loops_nb.api.models import LOG_LEVELS
 from loops_nb.client.logs import HALVES, LogQuery, LogTail, find_target, log_query
 from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.magics.arguments import age_or_time, int_option
+from loops_nb.magics.arguments import LOGGED, age_or_time, int_option
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.magics.grammar import Values, Verb, option, switch
 from loops_nb.render.log_lines import text_line
 
 if TYPE_CHECKING:
@@ -77,15 +77,7 @@ VERB = Verb(
     summary="show the log lines of a run, a deployment or a sampler",
     run=_run,
     returns_frame=True,
-    arguments=(
-        Argument(
-            "target",
-            "RUN|DEPLOYMENT|SAMPLER",
-            "id or name of a run, id of a Loops deployment, or id of a sampler",
-            completes="logged",
-            required=True,
-        ),
-    ),
+    arguments=(LOGGED,),
     options=(
         option(
             "--half", "HALF", "trainer (default for runs and deployments), sampler, or both, merged", choices=HALVES

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.client.logs import HALVES
-from loops_nb.magics.arguments import age_or_time, int_option
+from loops_nb.magics.arguments import LOGGED, age_or_time, int_option
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Argument, Values, Verb, option
+from loops_nb.magics.grammar import Values, Verb, option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +28,7 @@ VERB = Verb(
     summary="GPU, CPU, memory, disk and requests of a run, a deployment or a sampler, as a DataFrame",
     run=_run,
     returns_frame=True,
-    arguments=(
-        Argument(
-            "target",
-            "RUN|DEPLOYMENT|SAMPLER",
-            "id or name of a run, id of a Loops deployment, or id of a sampler",
-            completes="logged",
-            required=True,
-        ),
-    ),
+    arguments=(LOGGED,),
     options=(
         option("--half", "HALF", "trainer, sampler or both; default what there is", choices=HALVES),
         option("--since", "AGE", "start: 90m, 6h, 2d or a time; default 1h", convert=age_or_time, free_text=True),

@@ -14,6 +14,7 @@ from loops_nb.magics.arguments import BASE_MODEL, SCOPE, TEAM, age_or_time, int_
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.experiment_arguments import metrics
 from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.magics.show_panel import show_panel
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 from loops_nb.panels.panel_kinds import WATCHED
 
@@ -76,19 +77,10 @@ def _run(
 
 
 def _experiments(context: MagicContext, values: Values) -> ExperimentsPanel | None:
-    from loops_nb.panels.cells import is_notebook  # only with a panel
-
     wanted = {name: getattr(values, name) for name in WATCHED[_EXPERIMENTS].options}
     # No connection: what was recorded is on this machine.
     panel = metrics().watch(names=values.of, time_zone=context.settings.time_zone, **wanted)
-    if is_notebook():
-        panel.show()
-        return panel
-    try:
-        context.say(panel.told(shutil.get_terminal_size().columns))
-    finally:
-        panel.close()
-    return None
+    return show_panel(context, panel, panel.told)
 
 
 def _logs(context: MagicContext, values: Values) -> LogsPanel | None:
@@ -108,7 +100,6 @@ def _logs(context: MagicContext, values: Values) -> LogsPanel | None:
 
 def _system(context: MagicContext, values: Values) -> SystemPanel | None:
     from loops_nb.client.system_metrics import DEFAULT_AGE
-    from loops_nb.panels.cells import is_notebook  # only with a panel
 
     since = DEFAULT_AGE if values.since is None else values.since
     if isinstance(since, datetime):
@@ -116,30 +107,15 @@ def _system(context: MagicContext, values: Values) -> SystemPanel | None:
     (word,) = values.of
     with context.explain_unknown_id("run", word):
         panel = context.loops.system.watch(word, since=since)
-    if is_notebook():
-        panel.show()
-        return panel
-    try:
-        context.say(panel.told(shutil.get_terminal_size().columns))
-    finally:
-        panel.close()
-    return None
+    return show_panel(context, panel, panel.told)
 
 
 def _samples(context: MagicContext, values: Values) -> SamplesPanel | None:
     from loops_nb.panels import SamplesPanel  # widgets take 40 ms to import
-    from loops_nb.panels.cells import is_notebook
 
     _suggest_recorded(context, values.of)
     panel = SamplesPanel(list(dict.fromkeys(values.of)) or None, steps=values.steps or None)
-    if is_notebook():
-        panel.show()
-        return panel
-    try:
-        context.say(panel.text_report(shutil.get_terminal_size().columns))
-    finally:
-        panel.close()
-    return None
+    return show_panel(context, panel, panel.text_report)
 
 
 def _suggest_recorded(context: MagicContext, words: Sequence[str]) -> None:
