@@ -14,6 +14,7 @@ import weakref
 import zlib
 from collections.abc import Iterable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -239,6 +240,27 @@ class _AsyncBackend(httpcore.AnyIOBackend):
         return _AsyncStream(await super().connect_tcp(*args, **options))
 
 
+@dataclass
+class Usage:
+    """How many exchanges use a transport, and whether it is to be closed when the last of them has ended.
+
+    httpcore forgets a connection that is still being opened when its pool is closed, and its socket stays open.
+    """
+
+    exchanges: int = 0
+    is_ending: bool = False
+
+    def end(self) -> bool:
+        """Note that the transport is not needed any more; return whether it can be closed now."""
+        self.is_ending = True
+        return not self.exchanges
+
+    def leave(self) -> bool:
+        """Note the end of an exchange; return whether the transport can be closed now."""
+        self.exchanges -= 1
+        return self.is_ending and not self.exchanges
+
+
 class PooledTransport(httpx.HTTPTransport):
     """httpx's transport with a connection pool whose reads are limited, through the environment's proxy.
 
@@ -258,6 +280,7 @@ class PooledTransport(httpx.HTTPTransport):
         super().__init__(verify=options["ssl_context"], trust_env=False)
         # httpx has no parameter for the network backend, so its pool, which holds no connection yet, is replaced.
         self._pool = httpcore.ConnectionPool(network_backend=_Backend(), **options, **_LIMITS)
+        self.usage = Usage()
 
 
 class AsyncPooledTransport(httpx.AsyncHTTPTransport):
@@ -267,6 +290,7 @@ class AsyncPooledTransport(httpx.AsyncHTTPTransport):
         options = _options(url)
         super().__init__(verify=options["ssl_context"], trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(network_backend=_AsyncBackend(), **options, **_LIMITS)
+        self.usage = Usage()
 
 
 class ConnectionPool(ForkAware):
@@ -289,9 +313,10 @@ class ConnectionPool(ForkAware):
 
     def exchange(self, request: httpx.Request, time_limit: TimeLimit) -> Reply:
         """Send a request and read the whole answer."""
+        transport = self._enter()
         token = _time_limit.set(time_limit)
         try:
-            response = self._current().handle_request(request)
+            response = transport.handle_request(request)
             try:
                 headers = headers_of(response.headers.raw)
                 body = Body(headers)
@@ -301,13 +326,15 @@ class ConnectionPool(ForkAware):
                 response.close()
         finally:
             _time_limit.reset(token)
+            self._leave(transport)
         return Reply(response.status_code, headers, body.end())
 
     def close(self) -> None:
-        """Close the connections; the next request opens new ones."""
+        """Close the connections, those in use when their answer has come; the next request opens new ones."""
         with self._lock:
             transport, self._transport = self._transport, None
-        if transport is not None:
+            is_closed = transport is not None and transport.usage.end()
+        if transport is not None and is_closed:
             transport.close()
 
     def after_fork_in_child(self) -> None:
@@ -317,15 +344,28 @@ class ConnectionPool(ForkAware):
             keep_inherited(self._transport)
         self._transport = None
 
-    def _current(self) -> PooledTransport:
+    def _enter(self) -> PooledTransport:
         wanted = fingerprint()
         with self._lock:
-            if self._transport is None or self._fingerprint != wanted:
-                # Another thread may still wait for an answer on the former one, which is closed when this pool is
-                # deleted, as a notebook that never calls close() must not collect open sockets.
-                self._transport, self._fingerprint = PooledTransport(self._url), wanted
-                weakref.finalize(self, self._transport.close)
-            return self._transport
+            former = self._transport
+            if former is not None and self._fingerprint == wanted:
+                former.usage.exchanges += 1
+                return former
+            opened = PooledTransport(self._url)
+            opened.usage.exchanges += 1
+            # A notebook that never calls close() must not collect open sockets.
+            weakref.finalize(self, opened.close)
+            self._transport, self._fingerprint = opened, wanted
+            is_replaced = former is not None and former.usage.end()
+        if former is not None and is_replaced:
+            former.close()
+        return opened
+
+    def _leave(self, transport: PooledTransport) -> None:
+        with self._lock:
+            is_last = transport.usage.leave()
+        if is_last:
+            transport.close()
 
 
 class AsyncConnectionPool:
@@ -336,14 +376,13 @@ class AsyncConnectionPool:
         self._transport: AsyncPooledTransport | None = None
         #: The event loop and the network settings that it was opened for.
         self._opened_for: tuple[asyncio.AbstractEventLoop | None, int] = (None, 0)
-        #: Of this loop, replaced when the network settings changed; requests may still be on their way on them.
-        self._replaced: list[AsyncPooledTransport] = []
 
     async def exchange(self, request: httpx.Request, time_limit: TimeLimit) -> Reply:
         """Send a request and read the whole answer."""
+        transport = await self._enter()
         token = _time_limit.set(time_limit)
         try:
-            response = await self._current().handle_async_request(request)
+            response = await transport.handle_async_request(request)
             try:
                 headers = headers_of(response.headers.raw)
                 body = Body(headers)
@@ -353,24 +392,27 @@ class AsyncConnectionPool:
                 await response.aclose()
         finally:
             _time_limit.reset(token)
+            if transport.usage.leave():
+                await transport.aclose()
         return Reply(response.status_code, headers, body.end())
 
     async def close(self) -> None:
-        """Close the connections; the next request opens new ones."""
-        opened = self._replaced
-        if self._transport is not None:
-            opened.append(self._transport)
-        self._transport, self._replaced = None, []
-        for transport in opened:
+        """Close the connections, those in use when their answer has come; the next request opens new ones."""
+        transport, self._transport = self._transport, None
+        if transport is not None and transport.usage.end():
             await transport.aclose()
 
-    def _current(self) -> AsyncPooledTransport:
-        # Sockets belong to the loop that opened them; those of an ended loop (asyncio.run twice) are of no use.
+    async def _enter(self) -> AsyncPooledTransport:
         wanted = (asyncio.get_running_loop(), fingerprint())
-        if self._transport is None or self._opened_for != wanted:
-            if self._opened_for[0] is not wanted[0]:
-                self._replaced = []
-            elif self._transport is not None:
-                self._replaced.append(self._transport)
-            self._transport, self._opened_for = AsyncPooledTransport(self._url), wanted
-        return self._transport
+        former = self._transport
+        if former is not None and self._opened_for == wanted:
+            former.usage.exchanges += 1
+            return former
+        opened = AsyncPooledTransport(self._url)
+        opened.usage.exchanges += 1
+        # Sockets belong to the loop that opened them; those of an ended loop (asyncio.run twice) are of no use.
+        is_replaced = former is not None and self._opened_for[0] is wanted[0] and former.usage.end()
+        self._transport, self._opened_for = opened, wanted
+        if former is not None and is_replaced:
+            await former.aclose()
+        return opened

@@ -7,11 +7,13 @@ import json
 import pickle
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from loops_nb import AsyncLoops, Loops, RetryPolicy
+from loops_nb.client import http
 from loops_nb.errors import (
     APIError,
     AuthenticationError,
@@ -421,6 +423,58 @@ def test_a_client_works_in_two_event_loops_one_after_the_other() -> None:
         assert asyncio.run(once_and_close()) == 1
     # The sockets of the first loop could not be closed in the second one: collect them here, where that is expected.
     gc.collect()
+
+
+def test_closing_waits_for_what_is_being_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    is_opening, may_open = threading.Event(), threading.Event()
+    connect = http._Backend.connect_tcp
+
+    def connect_late(*words: Any, **named: Any) -> Any:
+        is_opening.set()
+        assert may_open.wait(30)
+        opened.append(connect(*words, **named))
+        return opened[-1]
+
+    monkeypatch.setattr(http._Backend, "connect_tcp", connect_late)
+    with serving(Answer(RUNS)) as server, ThreadPoolExecutor(1) as thread:
+        loops = Loops("key", server.url)
+        listed = thread.submit(loops.runs.list)
+        assert is_opening.wait(30)
+        loops.close()
+        may_open.set()
+        assert len(listed.result()) == 1
+        assert opened[0].get_extra_info("socket").fileno() == -1
+        # It is of use again.
+        assert len(loops.runs.list()) == 1
+        loops.close()
+        assert [stream.get_extra_info("socket").fileno() for stream in opened] == [-1, -1]
+
+
+def test_closing_waits_for_what_a_task_is_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    connect = http._AsyncBackend.connect_tcp
+
+    async def closes_meanwhile() -> int:
+        is_opening, may_open = asyncio.Event(), asyncio.Event()
+
+        async def connect_late(*words: Any, **named: Any) -> Any:
+            is_opening.set()
+            await may_open.wait()
+            opened.append(await connect(*words, **named))
+            return opened[-1]
+
+        monkeypatch.setattr(http._AsyncBackend, "connect_tcp", connect_late)
+        loops = AsyncLoops("key", server.url)
+        listed = asyncio.create_task(loops.runs.list())
+        await is_opening.wait()
+        await loops.close()
+        may_open.set()
+        return len(await listed)
+
+    with serving(Answer(RUNS)) as server:
+        assert asyncio.run(closes_meanwhile()) == 1
+    assert opened[0].get_extra_info("socket").fileno() == -1
 
 
 def test_create_sends_plain_json(call: Flavour) -> None:
