@@ -17,8 +17,10 @@ import pytest
 if importlib.util.find_spec("hypothesis"):
     from hypothesis import settings
 
-    # Thirty examples find what a change broke; ``HYPOTHESIS_PROFILE=thorough`` looks for what never worked.
+    # Thirty examples find what a change broke; ``HYPOTHESIS_PROFILE=thorough`` looks for what never worked, and
+    # ``repeatable`` draws the same examples each time, so that a submission fails for what is in it.
     settings.register_profile("quick", max_examples=30)
+    settings.register_profile("repeatable", max_examples=30, derandomize=True)
     settings.register_profile("thorough", max_examples=1000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
