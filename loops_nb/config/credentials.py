@@ -285,6 +285,15 @@ def _from_keyring() -> str:
         return ""
 
 
+def has_keyring_package() -> bool:
+    """Return whether the package is installed through which the system keyring is used (extra ``keyring``)."""
+    try:
+        import keyring  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def _keyring() -> Any:
     """Return the system keyring, or None where there is none that works."""
     try:

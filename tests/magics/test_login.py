@@ -6,6 +6,7 @@ import getpass
 import os
 import sqlite3
 import stat
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,12 +55,23 @@ def test_login_checks_the_key_and_stores_it_privately(
     said = notebook.run("%loops login").out
     assert f"The key works at {hosted.url}" in said
     assert "%loops logout removes it" in said
+    assert "%pip install" not in said
     kept = home / "api-key"
     assert kept.read_text("utf-8").strip() == SENTINEL
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert "The stored key is removed" in notebook.run("%loops logout").out
     assert not kept.exists()
     assert "No key was stored" in notebook.run("%loops logout").out
+
+
+def test_login_without_the_package_of_keyrings_says_how_to_use_one(
+    notebook: Notebook, hosted: ScriptedServer, typing: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    typing(SENTINEL)
+    said = notebook.run("%loops login").out
+    assert "in a file that only you can read" in said
+    assert '%pip install "loops_nb[keyring]"' in said
 
 
 def test_rejected_key_is_not_stored(

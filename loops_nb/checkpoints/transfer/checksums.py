@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from loops_nb.checkpoints.http.ranges import OK
 
+_logger = logging.getLogger(__name__)
 _MD5_ETAG = re.compile(r'"([0-9a-fA-F]{32})"')
 _MULTIPART_ETAG = re.compile(r'"([0-9a-fA-F]{32})-([0-9]{1,5})"')
 _MIB = 1 << 20
@@ -63,7 +65,7 @@ class CrcModel:
     """
 
     def __init__(self, model: str, width: int) -> None:
-        import anycrc  # type: ignore[import-untyped]  # only for servers that state one
+        import anycrc  # type: ignore[import-untyped]  # an extra, and only for servers that state one
 
         self._model: Any = anycrc.Model(model)
         self._value: int | None = None
@@ -121,6 +123,9 @@ _OF_HEADERS: dict[str, tuple[Callable[[], Digest], int]] = {
     "crc32c": (lambda: CrcModel("CRC32C", 4), 4),
     "crc64nvme": (lambda: CrcModel("CRC64-NVME", 8), 8),
 }
+
+
+_NEED_ANYCRC = frozenset({"crc32c", "crc64nvme"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +207,7 @@ def expected_checksums(headers: Mapping[str, str], *, status: int, size: int | N
     if kind != "COMPOSITE" and (status == OK or kind == "FULL_OBJECT"):
         for name, (make, width) in _OF_HEADERS.items():
             expected = _decoded(headers.get(f"x-amz-checksum-{name}"), width)
-            if expected is not None:
+            if expected is not None and (name not in _NEED_ANYCRC or _has_anycrc(name.upper())):
                 found.append(ExpectedChecksum(name.upper(), expected, (make,)))
     if status == OK:
         expected = _decoded(headers.get("content-md5"), _MD5_BYTES)
@@ -244,6 +249,21 @@ def has_unusual_parts(path: Path, size: int, checksum: ExpectedChecksum) -> bool
     if len(candidates) * size > _MAX_READ_AGAIN:
         return False
     return any(_md5_of_parts(path, part) == checksum.expected for part in sorted(candidates))
+
+
+@cache
+def _has_anycrc(name: str) -> bool:
+    """Return whether a checksum can be computed that the standard library does not have; say once that it cannot."""
+    try:
+        import anycrc  # noqa: F401
+    except ImportError:
+        _logger.warning(
+            "The storage server states %s checksums, which cannot be computed here: sizes and other checksums are "
+            'checked. To check these too: %%pip install "loops_nb[checksums]"',
+            name,
+        )
+        return False
+    return True
 
 
 def _of_etag(headers: Mapping[str, str], size: int | None) -> list[ExpectedChecksum]:

@@ -17,7 +17,7 @@ _PLACES = {"keyring": "the system keyring", "file": "a file that only you can re
 
 
 def _run(context: MagicContext, _values: Values) -> None:
-    from loops_nb.config.credentials import checked_key, store_key
+    from loops_nb.config.credentials import checked_key, has_keyring_package, store_key
 
     url = context.connection.key_url()
     if own_service(url) is not None:
@@ -31,9 +31,11 @@ def _run(context: MagicContext, _values: Values) -> None:
         )
     key = checked_key(_prompt(), "What you typed").reveal()
     checked = _check(context, key, url)
-    where = _PLACES[store_key(key)]
+    place = store_key(key)
     context.connection.select(None)
-    context.say(f"{checked} It is stored in {where}; %loops logout removes it.")
+    context.say(f"{checked} It is stored in {_PLACES[place]}; %loops logout removes it.")
+    if place == "file" and not has_keyring_package():
+        context.say('To store it in the system keyring: %pip install "loops_nb[keyring]", then %loops login again.')
     if os.environ.get(ENV_KEY, "").strip():
         context.say(f"Note: {ENV_KEY} is set and takes precedence over the stored key. Unset it to use the new one.")
     else:

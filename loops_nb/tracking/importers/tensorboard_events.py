@@ -229,7 +229,14 @@ class _EventReader:
 
 
 def _records(file: Any) -> Iterator[bytes]:
-    import anycrc  # type: ignore[import-untyped]
+    try:
+        import anycrc  # type: ignore[import-untyped]
+    except ImportError:
+        raise TrackingError(
+            "Records of TensorBoard have checksums that need the package anycrc, which is not installed. Nothing was "
+            "imported.",
+            hint='%pip install "loops_nb[checksums]", then import again.',
+        ) from None
 
     crc = anycrc.Model("CRC32C")
 

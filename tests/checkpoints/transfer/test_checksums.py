@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loops_nb.checkpoints.transfer import verify
+from loops_nb.checkpoints.transfer import checksums, verify
 from loops_nb.errors import DownloadIncompleteError
 from tests.checkpoints.transfer import responses
 from tests.checkpoints.transfer.responses import Reply, once
@@ -110,6 +111,20 @@ def test_file_corrupt_once_is_fetched_again(voucher: Callable[[bytes], dict[str,
         scenario.server.fault = once(responses.corrupt)
         scenario.completes()
         assert len(scenario.server.asked) == 2
+
+
+def test_a_checksum_that_needs_a_missing_package_is_left_out_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "anycrc", None)
+    checksums._has_anycrc.cache_clear()
+    files = [vouched(VOUCHERS["crc64nvme"](BODY), name=name) for name in ("a", "b")]
+    with download_scenario(tmp_path, files) as scenario:
+        scenario.completes()
+    (said,) = [record.getMessage() for record in caplog.records if record.name == checksums.__name__]
+    assert said.startswith("The storage server states CRC64NVME checksums")
+    assert said.endswith('%pip install "loops_nb[checksums]"')
+    checksums._has_anycrc.cache_clear()
 
 
 def test_multipart_etag_is_verified(tmp_path: Path) -> None:

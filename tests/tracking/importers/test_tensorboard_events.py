@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,12 @@ def test_values_within_values_without_end_are_no_crash(tmp_path: Path) -> None:
     write_run(tmp_path, scalar("loss", 0.5, 1, BEGIN), event)
     Metrics().import_(tmp_path)
     assert "is damaged" in Metrics().experiments()["note"].iloc[0]
+
+
+def test_without_the_package_for_checksums_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path, scalar("loss", 0.5, 1, BEGIN))
+    monkeypatch.setitem(sys.modules, "anycrc", None)
+    with pytest.raises(TrackingError, match=r'Nothing was imported\. %pip install "loops_nb\[checksums\]"'):
+        Metrics().import_(tmp_path)
