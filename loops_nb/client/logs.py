@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from loops_nb.api.models import LOG_LEVELS, Deployment, LogLine, Run, Sampler
@@ -18,6 +19,7 @@ from loops_nb.api.pairing import deployment_of_run
 from loops_nb.client import checks
 from loops_nb.client.operations import deployments, runs, samplers, server
 from loops_nb.client.operations.deployments import MOST_LOG_LINES
+from loops_nb.client.operations.line_filters import NO_FILTERS, LineFilters, filters_of
 from loops_nb.client.request import Request
 from loops_nb.client.run_names import run_named
 from loops_nb.config.redaction import without_signatures
@@ -61,13 +63,21 @@ class LogSource(NamedTuple):
     model_id: str | None = None
 
     def request(
-        self, *, start: datetime | None, end: datetime | None, limit: int, min_level: str | None
+        self,
+        *,
+        start: datetime | None,
+        end: datetime | None,
+        limit: int,
+        min_level: str | None,
+        filters: LineFilters = NO_FILTERS,
     ) -> Request[list[LogLine]]:
-        """Return the request for the newest lines of a window."""
+        """Return the request for the newest lines of a window; only a model deployment's are filtered by their text."""
         fields: dict[str, Any] = {"start": start, "end": end, "limit": limit, "min_level": min_level}
         if self.model_id is None:
             return deployments.logs(self.deployment_id, direction="desc", **fields)
-        return server.model_deployment_logs(self.model_id, self.deployment_id, direction="desc", **fields)
+        return server.model_deployment_logs(
+            self.model_id, self.deployment_id, direction="desc", filters=filters, **fields
+        )
 
 
 class LogTarget(NamedTuple):
@@ -157,8 +167,10 @@ def log_query(
 
 
 def _pattern(grep: Any) -> re.Pattern[str] | None:
-    if grep is None or isinstance(grep, re.Pattern):
+    if grep is None or (isinstance(grep, re.Pattern) and isinstance(grep.pattern, str)):
         return grep
+    if isinstance(grep, re.Pattern):
+        raise InvalidArgumentError("grep is a pattern of bytes; log lines are text.", argument="grep")
     try:
         return re.compile(checks.text("grep", grep))
     except re.error as error:
@@ -318,11 +330,20 @@ def _walk(source: LogSource, query: LogQuery, created: datetime | None) -> Steps
     if end is not None and end < floor:
         return found, notes
     read: Counter[tuple[str, str, str | None]] = Counter()
+    filters = NO_FILTERS
+    offered = None if query.pattern is None or source.model_id is None else filters_of(query.pattern)
     while True:
         start = max(floor, (end or now) - _WINDOW)
         limit = MOST_LOG_LINES if query.pattern else min(MOST_LOG_LINES, query.limit + read.total())
-        lines: list[LogLine] = yield source.request(start=start, end=end, limit=limit, min_level=query.min_level)
+        request = partial(source.request, start=start, end=end, limit=limit, min_level=query.min_level)
+        lines: list[LogLine] = yield request(filters=filters)
         lines = sorted(lines, key=nanos_of, reverse=True)
+        if offered is not None and len(lines) >= limit:
+            # There is more than one answer holds: the service is asked to filter, and compared with what was read.
+            filtered = yield from _filtered(request(filters=offered), lines, query)
+            if filtered is not None:
+                lines, filters = filtered, offered
+            offered = None
         found += [
             HalfLine(nanos_of(line), source.half, _without_secrets(line))
             for line in _unread(lines, read)
@@ -343,6 +364,19 @@ def _walk(source: LogSource, query: LogQuery, created: datetime | None) -> Steps
         end, read = following, Counter(_key(line) for line in lines if nanos_of(line) <= _nanos(following))
         if end < floor:
             return found, notes
+
+
+def _filtered(request: Request[list[LogLine]], unfiltered: list[LogLine], query: LogQuery) -> Steps:
+    """Return the lines that the service filtered, newest first; None where it refuses or leaves out a wanted one."""
+    try:
+        answered: list[LogLine] = yield request
+    except BadRequestError:
+        return None
+    lines = sorted(answered, key=nanos_of, reverse=True)
+    is_full = len(lines) >= MOST_LOG_LINES
+    oldest = nanos_of(lines[-1]) if is_full else 0
+    wanted = Counter(_key(line) for line in unfiltered if query.matches(line) and nanos_of(line) > oldest)
+    return None if wanted - Counter(map(_key, lines)) else lines
 
 
 def _without_secrets(line: LogLine) -> LogLine:

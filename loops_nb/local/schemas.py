@@ -21,6 +21,8 @@ Seconds = Annotated[int, Meta(ge=1, le=2**31)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Text = Annotated[str, Meta(min_length=1)]
 Availability = Literal["dedicated", "spot"]
+FilterText = Annotated[str, Meta(max_length=256)]
+FilterTexts = Annotated[list[str], Meta(max_length=8)]
 Priority = Annotated[list[Text], Meta(min_length=1)]
 
 DEFAULT_SCALE_DOWN_DELAY = 900
@@ -100,7 +102,7 @@ class DeployCheckpoints(Struct):
 
 
 class TimeRange(Struct):
-    """Body of the metrics route of deployments and of a model deployment's logs."""
+    """Body of the metrics route of deployments."""
 
     start_epoch_millis: Millis | None = None
     end_epoch_millis: Millis | None = None
@@ -213,13 +215,24 @@ class UsageQuery(Struct):
 
 
 class LogsQuery(Struct):
-    """Query of the log routes."""
+    """Query of the log route of a Loops deployment, and what that of a model deployment has with it."""
 
     start_epoch_millis: Millis | None = None
     end_epoch_millis: Millis | None = None
     direction: Literal["asc", "desc"] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] | None = None
     min_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
+
+
+class ModelLogsQuery(LogsQuery):
+    """Query of the log route of a model deployment, and the body of its POST form."""
+
+    replica: FilterText | None = None
+    request_id: FilterText | None = None
+    component: FilterText | None = None
+    search_pattern: FilterText | None = None
+    includes: FilterTexts | None = None
+    excludes: FilterTexts | None = None
 
 
 class CapabilitiesQuery(Struct):

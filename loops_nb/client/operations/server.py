@@ -24,6 +24,7 @@ from loops_nb.api.models import (
 )
 from loops_nb.client import checks
 from loops_nb.client.operations.deployments import log_query
+from loops_nb.client.operations.line_filters import NO_FILTERS, LineFilters
 from loops_nb.client.operations.paths import loops_path
 from loops_nb.client.request import DELETE_SECONDS, Request, sent
 from loops_nb.errors import InvalidArgumentError
@@ -201,6 +202,7 @@ def model_deployment_logs(
     direction: str | None,
     limit: int | None,
     min_level: str | None,
+    filters: LineFilters = NO_FILTERS,
 ) -> Request[list[LogLine]]:
     """``GET /v1/models/{model_id}/deployments/{deployment_id}/logs``."""
     query = log_query(start=start, end=end, direction=direction, limit=limit, min_level=min_level)
@@ -210,16 +212,23 @@ def model_deployment_logs(
         f"{_model_path(model_id, deployment_id)}/logs",
         decode,
         f"get the logs of model deployment {deployment_id}",
-        query=query,
+        query={**query, **filters.fields()},
     )
 
 
 def search_model_deployment_logs(
-    model_id: str, deployment_id: str, *, start: datetime | None, end: datetime | None
+    model_id: str,
+    deployment_id: str,
+    *,
+    start: datetime | None,
+    end: datetime | None,
+    direction: str | None = None,
+    limit: int | None = None,
+    min_level: str | None = None,
+    filters: LineFilters = NO_FILTERS,
 ) -> Request[list[LogLine]]:
     """``POST /v1/models/{model_id}/deployments/{deployment_id}/logs``; it reads, so it may be repeated."""
-    first, last = checks.epoch_millis("start", start), checks.epoch_millis("end", end)
-    checks.window(first, last, longest=checks.MAX_LOG_WINDOW)
+    query = log_query(start=start, end=end, direction=direction, limit=limit, min_level=min_level)
     decode = partial(decode_many, key="logs", kind=LogLine)
     description = f"search the logs of model deployment {deployment_id}"
     return Request(
@@ -227,7 +236,7 @@ def search_model_deployment_logs(
         f"{_model_path(model_id, deployment_id)}/logs",
         decode,
         description,
-        body=sent(start_epoch_millis=first, end_epoch_millis=last),
+        body=sent(**query, **filters.fields()),
     )
 
 

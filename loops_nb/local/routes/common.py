@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -103,7 +103,7 @@ def read_query(request: Request, kind: type[B]) -> B:
     found: dict[str, Any] = {}
     for name in msgspec.structs.fields(kind):
         values = request.query_params.getlist(name.name)
-        if get_origin(name.type) is list:
+        if _is_list(name.type):
             found[name.name] = [value for value in values if value not in {"", "null"}]
             continue
         if len(values) > 1:
@@ -114,6 +114,11 @@ def read_query(request: Request, kind: type[B]) -> B:
         return msgspec.convert(found, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refused(str(error)) from None
+
+
+def _is_list(annotation: Any) -> bool:
+    """Return whether a field is a list, also where it may be None or has bounds."""
+    return get_origin(annotation) is list or any(_is_list(part) for part in get_args(annotation))
 
 
 def path_id(request: Request, name: str, what: str) -> str:

@@ -22,7 +22,7 @@ from loops_nb.local.routes.common import (
 from loops_nb.local.rules import logs, metrics, model_deployments, samplers
 from loops_nb.local.rules.hardware import hardware_of
 from loops_nb.local.rules.samplers import ServedModel
-from loops_nb.local.schemas import LogsQuery, ModelMetricsQuery, TimeRange
+from loops_nb.local.schemas import ModelLogsQuery, ModelMetricsQuery
 from loops_nb.local.service import Service
 from loops_nb.local.store.records import (
     DEFAULT_TEAM,
@@ -123,7 +123,7 @@ async def get_logs(request: Request) -> Response:
         {
             "logs": logs.select(
                 logs.served_lines(service.store, service.statuses, served),
-                read_query(request, LogsQuery),
+                read_query(request, ModelLogsQuery),
                 service.statuses.now(),
             )
         }
@@ -131,11 +131,10 @@ async def get_logs(request: Request) -> Response:
 
 
 async def post_logs(request: Request) -> Response:
-    """Return log lines of the body's window, newest first."""
+    """Return log lines by the filters of the body, newest first."""
     service = service_of(request)
     served = _served(request, service)
-    body = await read_body(request, TimeRange)
-    query = LogsQuery(start_epoch_millis=body.start_epoch_millis, end_epoch_millis=body.end_epoch_millis)
+    query = await read_body(request, ModelLogsQuery)
     return json_response(
         {"logs": logs.select(logs.served_lines(service.store, service.statuses, served), query, service.statuses.now())}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from loops_nb.api.models import LOG_LEVELS
@@ -10,7 +10,7 @@ from loops_nb.local.http_errors import invalid
 from loops_nb.local.rules.lifecycle import state_machine
 from loops_nb.local.rules.lookup import runs_on
 from loops_nb.local.rules.statuses import Statuses
-from loops_nb.local.schemas import LogsQuery
+from loops_nb.local.schemas import LogsQuery, ModelLogsQuery
 from loops_nb.local.store.database import RecordStore
 from loops_nb.local.store.records import (
     CheckpointRecord,
@@ -92,14 +92,59 @@ def served_lines(
 
 
 def select(lines: Iterable[LogEntry], query: LogsQuery, now: int) -> list[dict[str, Any]]:
-    """Return the lines of a window as the API answers them; newest first unless ``asc`` is asked for."""
+    """Return the lines of a window as the API answers them; newest first unless ``asc`` is asked for.
+
+    Raises
+    ------
+    HTTPError
+        400, if the window is empty or too long, or a pattern is none of RE2.
+    """
     start, end = window(query.start_epoch_millis, query.end_epoch_millis, now, DEFAULT_WINDOW_MS)
     # A lowest level leaves out lines without one.
     levels = LOG_LEVELS[LOG_LEVELS.index(query.min_level) :] if query.min_level else (*LOG_LEVELS, None)
     found = [line for line in lines if start <= line.at <= end and line.level in levels]
+    if isinstance(query, ModelLogsQuery):
+        found = list(filter(_text_condition(query), found))
     if query.direction != "asc":
         found.reverse()
     return [wire(line) for line in found[: query.limit or DEFAULT_LIMIT]]
+
+
+def _text_condition(query: ModelLogsQuery) -> Callable[[LogEntry], bool]:
+    """Return the condition of a model deployment's filters; lines here have neither request nor component."""
+    if query.request_id or query.component:
+        return lambda line: False  # noqa: ARG005
+    includes, excludes = query.includes or [], query.excludes or []
+    pattern = _re2(query.search_pattern) if query.search_pattern else None
+
+    def is_wanted(line: LogEntry) -> bool:
+        return (
+            (not query.replica or line.replica == query.replica)
+            and all(text in line.message for text in includes)
+            and not any(text in line.message for text in excludes)
+            and (pattern is None or pattern.search(line.message) is not None)
+        )
+
+    return is_wanted
+
+
+def _re2(pattern: str) -> Any:
+    """Compile a pattern in the language of the API, whose search takes linear time whatever the pattern is."""
+    try:
+        import re2  # a compiled library, for this filter only
+    except ImportError:
+        raise invalid(
+            "search_pattern", "The package google-re2 is not installed, so search_pattern cannot be used here."
+        ) from None
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        text = error.args[0] if error.args else ""
+        if isinstance(text, bytes):
+            text = text.decode(errors="replace")
+        raise invalid("search_pattern", f"search_pattern is no RE2 pattern: {text}.") from None
 
 
 def wire(line: LogEntry) -> dict[str, Any]:

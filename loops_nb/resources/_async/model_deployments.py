@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from loops_nb.api.models import LogLine, ModelDeployment, ModelMetrics
 from loops_nb.client.operations import server
+from loops_nb.client.operations.line_filters import LineFilters
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.sampling.blocking import sleep_async
 
@@ -240,6 +241,12 @@ class AsyncModelDeployments(AsyncResource):
         direction: str | None = None,
         limit: int | None = 500,
         min_level: str | None = None,
+        search_pattern: str | None = None,
+        includes: Sequence[str] | None = None,
+        excludes: Sequence[str] | None = None,
+        replica: str | None = None,
+        request_id: str | None = None,
+        component: str | None = None,
     ) -> LogLines:
         """Fetch log lines (``GET /v1/models/{model_id}/deployments/{deployment_id}/logs``).
 
@@ -255,6 +262,12 @@ class AsyncModelDeployments(AsyncResource):
             1 to 1000 lines.
         min_level : {"DEBUG", "INFO", "WARNING", "ERROR"}, optional
             Lowest level; setting it leaves out lines without a level.
+        search_pattern : str, optional
+            RE2 pattern that is found in the text, of 256 characters at most.
+        includes, excludes : sequence of str, optional
+            Texts that are all in the text of a line, and of which none is; 8 each at most.
+        replica, request_id, component : str, optional
+            Only lines of this replica, inference request or component.
 
         Returns
         -------
@@ -268,16 +281,45 @@ class AsyncModelDeployments(AsyncResource):
 
         Examples
         --------
-        >>> lines = await loops.model_deployments.logs("mod_1", "dep_1", limit=100)
+        >>> lines = await loops.model_deployments.logs("mod_1", "dep_1", limit=100, includes=["CUDA"])
         """
+        filters = LineFilters(
+            search_pattern=search_pattern,
+            includes=includes,
+            excludes=excludes,
+            replica=replica,
+            request_id=request_id,
+            component=component,
+        )
         return await self._transport.send(
             server.model_deployment_logs(
-                model_id, deployment_id, start=start, end=end, direction=direction, limit=limit, min_level=min_level
+                model_id,
+                deployment_id,
+                start=start,
+                end=end,
+                direction=direction,
+                limit=limit,
+                min_level=min_level,
+                filters=filters,
             )
         )
 
     async def search_logs(
-        self, model_id: str, deployment_id: str, *, start: datetime | None = None, end: datetime | None = None
+        self,
+        model_id: str,
+        deployment_id: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        direction: str | None = None,
+        limit: int | None = None,
+        min_level: str | None = None,
+        search_pattern: str | None = None,
+        includes: Sequence[str] | None = None,
+        excludes: Sequence[str] | None = None,
+        replica: str | None = None,
+        request_id: str | None = None,
+        component: str | None = None,
     ) -> LogLines:
         """Fetch log lines by the older route (``POST /v1/models/{model_id}/deployments/{deployment_id}/logs``).
 
@@ -287,6 +329,10 @@ class AsyncModelDeployments(AsyncResource):
             As in a sampler.
         start, end : datetime.datetime, optional
             With a time zone, 7 days at most.
+        direction, limit, min_level
+            As in `logs`.
+        search_pattern, includes, excludes, replica, request_id, component
+            As in `logs`.
 
         Returns
         -------
@@ -302,8 +348,25 @@ class AsyncModelDeployments(AsyncResource):
         --------
         >>> lines = await loops.model_deployments.search_logs("mod_1", "dep_1")
         """
+        filters = LineFilters(
+            search_pattern=search_pattern,
+            includes=includes,
+            excludes=excludes,
+            replica=replica,
+            request_id=request_id,
+            component=component,
+        )
         return await self._transport.send(
-            server.search_model_deployment_logs(model_id, deployment_id, start=start, end=end)
+            server.search_model_deployment_logs(
+                model_id,
+                deployment_id,
+                start=start,
+                end=end,
+                direction=direction,
+                limit=limit,
+                min_level=min_level,
+                filters=filters,
+            )
         )
 
     async def metrics(
