@@ -41,7 +41,8 @@ STUCK_SECONDS = 15 * 60.0
 #: States that never change again by themselves.
 RUN_TERMINAL = frozenset({"INACTIVE"})
 DEPLOYMENT_TERMINAL = frozenset({"FAILED", "STOPPED", "PREEMPTED"})
-SAMPLER_TERMINAL = frozenset({"INACTIVE", "BUILD_FAILED", "BUILD_STOPPED", "DEPLOY_FAILED", "FAILED"})
+SAMPLER_FAILED = frozenset({"BUILD_FAILED", "BUILD_STOPPED", "DEPLOY_FAILED", "FAILED"})
+SAMPLER_TERMINAL = SAMPLER_FAILED | {"INACTIVE"}
 #: The same by the kind of a listing; whatever is in another state, an unknown one included, is alive.
 TERMINAL = {"runs": RUN_TERMINAL, "deployments": DEPLOYMENT_TERMINAL, "samplers": SAMPLER_TERMINAL}
 

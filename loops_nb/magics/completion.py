@@ -69,9 +69,9 @@ class LineCompleter:
             return name[1], _matching(self._variables(), name[1])
         verbs = tuple(verb for verb in VERBS if bool(verb.cell) is in_cell)
         verb: Verb | None = None
-        while words and (chosen := _verb(verbs, words[0])) is not None:
+        while words and (chosen := _verb(verb, verbs, words[0])) is not None:
             verb, verbs, words = chosen, chosen.verbs, words[1:]
-        if verb is None or verb.verbs:
+        if verb is None or verb.is_group:
             if words:
                 return fragment, []
             completions = [(inner.word, "verb") for inner in verbs] + [("--help", "option")]
@@ -97,8 +97,10 @@ class LineCompleter:
             short = [(f, "option") for o in verb.options for f in o.flags[:-1] if o.repeated or o.name not in read.used]
             return fragment, _matching(options + short, fragment)
         values: list[tuple[str, str]] = []
+        if not words:
+            values = _matching([(inner.word, "verb") for inner in verb.verbs], fragment)
         if given < len(verb.arguments):
-            values = self._values(verb.arguments[given], fragment, read)
+            values += self._values(verb.arguments[given], fragment, read)
         elif verb.arguments and verb.arguments[-1].repeated:
             values = self._values(verb.arguments[-1], fragment, read)
         if values and fragment:
@@ -135,7 +137,9 @@ class LineCompleter:
             self._magics.context.cache.refresh_in_background(live)
 
 
-def _verb(verbs: Iterable[Verb], word: str) -> Verb | None:
+def _verb(group: Verb | None, verbs: Iterable[Verb], word: str) -> Verb | None:
+    if group is not None:
+        return group.inner(word)
     return next((verb for verb in verbs if verb.word == word), None)
 
 

@@ -168,6 +168,17 @@ class CompletionCache:
         """Return instance types, secrets or models, each with what describes it; requested as by `checkpoints_of`."""
         return self._requested(kind, client, _NAMES[kind])
 
+    def deployments_of(self, model: str, client: Loops | None) -> list[tuple[str, str]]:
+        """Return the deployments of a model, given by id or name, each with its state; requested as the above."""
+
+        def fetch(client: Loops) -> list[tuple[str, str]]:
+            from loops_nb.frames.served_models import model_named  # parsing a line needs no frames
+
+            found = model_named(client.models.list(), model)
+            return [(one.id, one.status) for one in client.model_deployments.list(found.id) if one.id]
+
+        return self._requested(f"deployments of {model}", client, fetch)
+
     def _requested(
         self, what: str, client: Loops | None, fetch: Callable[[Loops], list[tuple[str, str]]]
     ) -> list[tuple[str, str]]:

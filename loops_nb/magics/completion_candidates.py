@@ -140,15 +140,15 @@ class Candidates:
     def _saved(self, run: str) -> list[Candidate]:
         return self._cache.checkpoints_of(self._cache.run_names().get(run, run), self._context.connection.current)
 
-    def deployed(self, typed: PartialLine) -> list[Candidate]:
-        """Return checkpoints, or models after ``status`` and ``stop``."""
-        if typed.positional[:1] in (["status"], ["stop"]):
-            return self.named("model", typed)
-        return self.checkpoints(typed)
-
     def named(self, kind: str, _typed: PartialLine) -> list[Candidate]:
         """Return what only the service knows of a deployment: instance types, secrets or models."""
         return self._cache.names_of(kind, self._context.connection.current)
+
+    def model_deployments(self, typed: PartialLine) -> list[Candidate]:
+        """Return the deployments of the model before them, each with its state."""
+        if not typed.positional:
+            return []
+        return self._cache.deployments_of(typed.positional[0], self._context.connection.current)
 
     def sampled(self, typed: PartialLine) -> list[Candidate]:
         """Return what completions can be compared with."""
@@ -305,7 +305,8 @@ KINDS: dict[str, Callable[[Candidates, PartialLine], list[Candidate]]] = {
     "variable": Candidates.variables,
     "function": Candidates.functions,
     "watched": Candidates.watched,
-    "deployed": Candidates.deployed,
+    "model": lambda candidates, typed: candidates.named("model", typed),
+    "model_deployment": Candidates.model_deployments,
     "instance_type": lambda candidates, typed: candidates.named("instance_type", typed),
     "secret": lambda candidates, typed: candidates.named("secret", typed),
 }

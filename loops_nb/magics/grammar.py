@@ -85,7 +85,7 @@ class Option(Argument):
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
-    """A verb of ``%loops``, or a group of verbs.
+    """A verb of ``%loops``, or a group of verbs; a verb that runs can have verbs below it, too.
 
     Parameters
     ----------
@@ -101,6 +101,8 @@ class Verb:
         Options.
     verbs : tuple of Verb, default ()
         Verbs of a group.
+    synonyms : tuple of str, default ()
+        For a verb of a group: other words that choose it, neither in the help nor offered by Tab.
     default : str, default ""
         Verb of the group that runs if the line names none.
     examples : tuple of str, default ()
@@ -127,6 +129,7 @@ class Verb:
     arguments: tuple[Argument, ...] = ()
     options: tuple[Option, ...] = ()
     verbs: tuple[Verb, ...] = ()
+    synonyms: tuple[str, ...] = ()
     default: str = ""
     examples: tuple[str, ...] = ()
     notes: str = ""
@@ -152,7 +155,7 @@ class Verb:
     def usage(self) -> str:
         """The usage line of the help."""
         parts = [self.line]
-        if self.verbs:
+        if self.is_group:
             words = "|".join(verb.word for verb in self.verbs)
             if self.default:
                 words = f"[{words}]"
@@ -160,6 +163,15 @@ class Verb:
         parts += [argument.usage for argument in self.arguments if argument.metavar]
         parts += [option.usage for option in self.options]
         return " ".join(parts)
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it runs nothing without one of its verbs."""
+        return bool(self.verbs) and self.run is None
+
+    def inner(self, word: str) -> Verb | None:
+        """Return the verb of the group that a word chooses."""
+        return next((verb for verb in self.verbs if word == verb.word or word in verb.synonyms), None)
 
     def option(self, flag: str) -> Option | None:
         """Return the option with a flag."""

@@ -90,7 +90,7 @@ def verb_help(verb: Verb) -> str:
 
 def _heading(verb: Verb) -> str:
     words = [verb.word]
-    if verb.verbs:
+    if verb.is_group:
         words.append("|".join(v.word for v in verb.verbs))
     words += [argument.usage for argument in verb.arguments if argument.metavar]
     return " ".join(words)

@@ -79,6 +79,8 @@ def find_verb(verbs: Sequence[Verb], words: Sequence[str]) -> tuple[Verb, list[s
         if rest and rest[0] in (*HELP_FLAGS, *_HELP_WORDS, "help"):
             rest[0] = HELP_FLAGS[0]
             break
+        if not verb.is_group and (not rest or verb.inner(rest[0]) is None):
+            break
         if rest and not rest[0].startswith("-"):
             word = rest.pop(0)
         elif verb.default:
@@ -126,10 +128,10 @@ def _find_top_verb(verbs: Sequence[Verb], words: Sequence[str]) -> Verb:
 
 
 def _find_verb_of_group(group: Verb, word: str) -> Verb:
-    for verb in group.verbs:
-        if verb.word == word:
-            return verb
-    known = [verb.word for verb in group.verbs]
+    verb = group.inner(word)
+    if verb is not None:
+        return verb
+    known = [inner.word for inner in group.verbs]
     hint = suggest_case_or_plural(word, known) or suggest_typo(word, known)
     if not hint and group.unknown_hint:
         hint = group.unknown_hint.format(word=word if is_plain(word) else "NAME")

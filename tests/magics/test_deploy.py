@@ -49,11 +49,12 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
         refused = {
             f"%loops deploy {run.id}/final --name tone": "--instance-type TYPE is missing",
             f"%loops deploy {run.id}/final --instance-type local-h100-9 --name tone": "Did you mean local-h100",
-            f"%loops deploy {run.id}/final --instance-type local-h100-1": "--name NAME is missing",
             f"{line} --secret nothing": "There is no secret 'nothing'",
             f"%loops deploy bt://loops:{run.id}/weights/final --instance-type x --name y": "is a trainer checkpoint",
-            "%loops deploy status --name x": "--name is for deploying a checkpoint",
-            "%loops deploy stop": "needs the model",
+            f"%loops deploy {run.id}/final --instance-type local-h100-1": "--name NAME is missing",
+            "%loops deploy satus": "Did you mean status?",
+            "%loops deploy status --name x": "%loops deploy status has no option '--name'",
+            "%loops deploy deactivate": "MODEL is missing",
         }
         for wrong, says in refused.items():
             assert says in notebook.run(wrong, fails=True).out, wrong
@@ -68,7 +69,7 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
         assert "is ACTIVE" in made
         assert f'base_url="{own.url}/models/{model.model_id}/deployment/' in made
         assert "sentinel-key" not in made
-        assert f"%loops deploy stop {model.model_id}" in made
+        assert f"%loops deploy deactivate {model.model_id}" in made
         assert loops.model_deployments.get(model.model_id, model.deployment_id).status == "ACTIVE"
 
         status = notebook.run("%loops deploy status").value
@@ -76,10 +77,10 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
             [model.model_id, "tone", "ACTIVE", "H100 x 1"]
         ]
         assert "ACTIVE" in notebook.html(status)
-        assert "Stopped 1 deployment of model 'tone'" in notebook.run("%loops deploy stop tone").out
+        assert "Deactivated 1 deployment of model 'tone'" in notebook.run("%loops deploy stop tone").out
         # Its end takes three seconds at the pace of the hosted service.
         assert loops.models.frame("tone")["status"].iloc[0] in {"DEACTIVATING", "INACTIVE"}
-        assert "stopped already" in notebook.run("%loops deploy stop tone -y").out
+        assert "so nothing runs. Nothing was" in notebook.run("%loops deploy deactivate tone -y").out
         with pytest.raises(NotFoundError, match="no model with the id or name 'tune'"):
             loops.models.frame("tune")
         with pytest.raises(InvalidArgumentError, match="limit must be"):
@@ -90,9 +91,101 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
         "--instance-type local-h100-": "local-h100-2",
         "--secret hf": "hf_access_token",
         "stop to": "tone",
+        "act": "activate",
+        "delete tone ": model.deployment_id,
     }.items():
         found = notebook.completions(f"%loops deploy {typed}")
         assert any(one.endswith(completed) for one in found), (typed, found)
+
+    assert "Deleted model 'tone'" in notebook.run("%loops deploy delete tone").out
+    assert questions[-1].startswith(f"Delete model 'tone' ({model.model_id}) with 1 deployment: ")
+    assert len(notebook.context.loops.models.list()) == before
+
+
+class _Hosted:
+    """A service with a model of several deployments, and one behind a sampler."""
+
+    def __init__(self) -> None:
+        self.states = {"d1": "INACTIVE", "d4": "ACTIVE", "d2": "DEPLOY_FAILED", "d3": "ACTIVE"}
+        self.done: list[str] = []
+        #: What is answered of a deployment before its state is shown.
+        self.late: list[str] = []
+
+    def answer(self, received: Received) -> Answer:
+        path = received.target.partition("?")[0].removeprefix("/v1/").split("/")
+        if path == ["models"]:
+            return Answer({"models": [{"id": "m1", "name": "tone"}, {"id": "m2", "name": "engine"}]})
+        if path == ["loops", "samplers"]:
+            return Answer({"samplers": [{"id": "s1", "model_id": "m2", "deployment_id": "d9"}]})
+        if path == ["instance_types"]:
+            return Answer({"instance_types": [{"id": "h1", "name": "H100"}]})
+        if path == ["instance_type_prices"]:
+            return Answer({"instance_types": [{"instance_type": {"id": "h1"}, "price": 0.1}]})
+        if path == ["models", "m1", "deployments"]:
+            return Answer({"deployments": [self._deployment(key) for key in self.states]})
+        if path == ["models", "m2", "deployments"]:
+            return Answer({"deployments": [{"id": "d9", "status": "ACTIVE"}]})
+        if received.method == "GET" and path[:3] == ["models", "m1", "deployments"]:
+            return Answer(self._deployment(path[3]) | ({"status": self.late.pop()} if self.late else {}))
+        return self._change(received.method, path)
+
+    def _deployment(self, key: str) -> dict[str, str]:
+        return {"id": key, "status": self.states[key], "instance_type_name": "H100"}
+
+    def _change(self, method: str, path: list[str]) -> Answer:
+        self.done.append(" ".join([method, *path[1:]]))
+        if path[-2:] == ["d4", "deactivate"]:
+            return Answer({"code": "CONFLICT", "message": "It is promoted."}, status=409)
+        if path[-1] in {"activate", "retry"}:
+            self.late = [self.states[path[3]]]
+            self.states[path[3]] = "ACTIVE"
+            return Answer({"success": True, "retried": True})
+        return Answer({"success": True, "deleted": True})
+
+
+def test_deployments_of_a_model_are_started_ended_and_deleted_one_at_a_time(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def reply(text: str) -> str:
+        asked.append(text)
+        return "y"
+
+    monkeypatch.setattr(builtins, "input", reply)
+    monkeypatch.setenv("BASETEN_API_KEY", "key")
+    monkeypatch.setattr(Loops, "is_local", False)
+    hosted = _Hosted()
+    with ScriptedServer(hosted.answer) as server:
+        monkeypatch.setenv("LOOPS_BASE_URL", server.url)
+        # The service still answers with the former state at the first look.
+        out = notebook.run("%loops deploy activate tone").out
+        assert asked[-1] == (
+            "Activate deployment d1 (INACTIVE) of model 'tone' (m1) on H100? A node of it is $6.00 an hour. It is"
+            " billed until it is deactivated. [y/N] "
+        )
+        assert "model deployment d1 is ACTIVE" in out
+        assert f"{server.url}/models/m1/deployment/d1/sync/v1" in out
+        assert "is ACTIVE: only one that failed" in notebook.run("%loops deploy retry tone d3", fails=True).out
+        assert "Retried deployment d2" in notebook.run("%loops deploy retry m1 --no-wait").out
+        several = notebook.run("%loops deploy activate tone", fails=True).out
+        assert "has 4 deployments" in several
+        assert "%loops deploy activate m1 DEPLOYMENT: d1 (ACTIVE), d4 (ACTIVE)" in several
+        assert "has no deployment 'd7'" in notebook.run("%loops deploy delete tone d7", fails=True).out
+        stopped = notebook.run("%loops deploy deactivate tone", fails=True).out
+        assert "3 of 4 deployments of model 'tone' (m1) were deactivated. Could not deactivate" in stopped
+        assert "d4: the service answered 409 CONFLICT (It is promoted)" in stopped
+        notebook.run("%loops deploy delete tone d1 -y")
+        notebook.run("%loops deploy delete engine")
+        assert asked[-1].startswith("Delete model 'engine' (m2) with 1 deployment: d9 (ACTIVE) for good?")
+        assert "It is the engine of sampler s1, which ends with it." in asked[-1]
+    assert hosted.done == [
+        "POST m1 deployments d1 activate",
+        "POST m1 deployments d2 retry",
+        *(f"POST m1 deployments d{number} deactivate" for number in (1, 4, 2, 3)),
+        "DELETE m1 deployments d1",
+        "DELETE m2",
+    ]
 
 
 def test_deploy_waits_for_a_checkpoint_that_is_being_written(
@@ -123,7 +216,7 @@ def test_question_says_that_it_is_billed_elsewhere(
     monkeypatch.setattr(Loops, "is_local", False)
     line = "%loops deploy p2syas8/step-500 --instance-type local-h100-1 --name tone"
     assert "Nothing was deployed." in notebook.run(line).out
-    assert questions[-1].endswith("It is billed until it is stopped. [y/N] ")
+    assert questions[-1].endswith("It is billed until it is deactivated. [y/N] ")
 
 
 def test_wait_ends_where_a_deployment_fails_or_takes_too_long() -> None:

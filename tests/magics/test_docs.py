@@ -30,7 +30,8 @@ def verbs_page() -> str:
     for heading, verbs in GROUPS:
         lines += ["", f"## {heading}", "", "| Verb | |", "|---|---|"]
         for group in verbs:
-            lines += [f"| `{verb.line}` | {verb.summary} |" for verb in group.verbs or (group,)]
+            of_group = group.verbs if group.is_group else (group, *group.verbs)
+            lines += [f"| `{verb.line}` | {verb.summary} |" for verb in of_group]
     return "\n".join(lines) + "\n"
 
 

@@ -20,6 +20,8 @@ _READY = frozenset({ACTIVE, "SCALED_TO_ZERO", "UPDATING"})
 _NEVER = SAMPLER_TERMINAL | {"DEACTIVATING", "UNHEALTHY"}
 #: Seconds between two looks: one of the local service is up at once, others take minutes.
 _PAUSES = (0.1, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
+#: A service may show the state before a start for so long.
+_START_SECONDS = 30.0
 
 
 class ModelDeploymentWait:
@@ -33,14 +35,19 @@ class ModelDeploymentWait:
         Seconds; None for no limit.
     quiet : bool
         Whether to print nothing.
+    former_status : str, optional
+        The state before it was started, which is no end at the beginning.
     """
 
-    def __init__(self, model_id: str, deployment_id: str, *, timeout: Any, quiet: bool) -> None:
+    def __init__(
+        self, model_id: str, deployment_id: str, *, timeout: Any, quiet: bool, former_status: str | None = None
+    ) -> None:
         self._timeout = None if timeout is None else checks.seconds("timeout", timeout)
         self._name = f"model deployment {deployment_id}"
         self._call = f'loops.model_deployments.wait("{model_id}", "{deployment_id}")'
         self._logs = f'loops.model_deployments.logs("{model_id}", "{deployment_id}")'
         self._started = time.monotonic()
+        self._former_status = former_status
         self._looks = 0
         self._status: str | None = None
         self._line = StatusLine(self._name, ACTIVE, quiet=quiet)
@@ -72,6 +79,10 @@ class ModelDeploymentWait:
         """
         self._status = found.status
         self._line.show(WaitProgress(found.status, found.status))
+        if found.status != self._former_status or time.monotonic() - self._started >= _START_SECONDS:
+            self._former_status = None
+        if found.status == self._former_status:
+            return False
         if found.status in _NEVER:
             raise NeverReachedError(
                 f"{self._name[0].upper()}{self._name[1:]} is {found.status} and does not become {ACTIVE} by itself.",

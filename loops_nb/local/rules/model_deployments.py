@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from loops_nb.api.states import SAMPLER_FAILED
 from loops_nb.local.http_errors import HTTPError, conflict
 from loops_nb.local.rules import samplers
 from loops_nb.local.rules.lifecycle import state_machine
@@ -11,8 +12,6 @@ from loops_nb.local.rules.samplers import ServedModel
 from loops_nb.local.rules.statuses import Statuses
 from loops_nb.local.store.database import RecordStore
 from loops_nb.local.store.records import SamplerRecord
-
-_FAILED = frozenset({"BUILD_FAILED", "BUILD_STOPPED", "DEPLOY_FAILED", "FAILED"})
 
 
 class Retried(NamedTuple):
@@ -46,7 +45,7 @@ def activate(store: RecordStore, statuses: Statuses, served: ServedModel) -> boo
 def retry(store: RecordStore, statuses: Statuses, served: ServedModel) -> Retried:
     """Start a deployment again that failed; any other is left alone, with the reason."""
     status = statuses.of(served)
-    if status not in _FAILED:
+    if status not in SAMPLER_FAILED:
         return Retried(started=False, reason=f"It is {status}: only a deployment that failed is retried.")
     _refuse_paired(served, "starts again")
     _record(store, statuses, served, "started", "retried")

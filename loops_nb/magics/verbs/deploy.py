@@ -1,4 +1,4 @@
-"""``%loops deploy CHECKPOINT`` and ``%loops deploy status|stop``."""
+"""``%loops deploy CHECKPOINT``."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from loops_nb.api.costs import MINUTES_AN_HOUR, price_list
 from loops_nb.api.models import InstanceType
 from loops_nb.api.references import CheckpointRef
 from loops_nb.api.serving import openai_base_url
-from loops_nb.errors import APIError, InvalidArgumentError, LoopsError, NotFoundError, PermissionDeniedError, one_line
+from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, one_line
 from loops_nb.magics.arguments import YES
 from loops_nb.magics.checkpoint_arguments import CHECKPOINTS, OF_RUN, resolve_checkpoints
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Values, Verb, option, switch
-from loops_nb.magics.suggest import did_you_mean, is_plain
-from loops_nb.render.formatting import first_few, many, money
+from loops_nb.magics.grammar import Values, Verb, option
+from loops_nb.magics.model_deployments import NO_WAIT, VERBS, price_note
+from loops_nb.magics.suggest import did_you_mean, is_plain, suggest_typo
+from loops_nb.render.formatting import first_few
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from loops_nb.api.models import DeployedModel
 
-_STATUS, _STOP = "status", "stop"
 #: The name that the guide of the hosted service uses.
 _SECRET = "hf_access_token"  # noqa: S105 - the name of a secret, no value
 _MOST_LISTED = 12
@@ -31,20 +28,13 @@ _BEING_SAVED = "SYNCING"
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def _run(context: MagicContext, values: Values) -> DeployedModel | pd.DataFrame | None:
-    word = values.checkpoints[0] if values.checkpoints else ""
-    if word == _STATUS:
-        return _status(context, values)
-    if word == _STOP:
-        _stop(context, values)
-        return None
-    return _deploy(context, values)
-
-
 def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
     if not values.name:
+        typed = values.checkpoints[0] if values.checkpoints else ""
         raise InvalidArgumentError(
-            "--name NAME is missing: the name of the new model. Nothing was deployed.", argument="name"
+            "--name NAME is missing: the name of the new model. Nothing was deployed.",
+            argument="name",
+            hint=suggest_typo(typed, [verb.word for verb in VERBS]),
         )
     values.target = "sampler"
     refs = resolve_checkpoints(context, values)
@@ -55,7 +45,7 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
     for ref in refs:
         if ref.uri is not None:
             context.loops.checkpoints.validate(ref.uri)
-    if not context.confirm(_question(refs, values.name, shape, _price(context, shape)), sure=values.sure):
+    if not context.confirm(_question(refs, values.name, shape, price_note(context, shape)), sure=values.sure):
         context.say("Nothing was deployed.")
         return None
     made = context.loops.checkpoints.deploy(
@@ -147,20 +137,6 @@ def _secret(context: MagicContext, word: str | None) -> str:
     )
 
 
-def _price(context: MagicContext, shape: InstanceType) -> str:
-    """Return what one node costs, as far as the service says it, and that it is billed."""
-    try:
-        prices = price_list(context.loops.billing.prices())
-    except (PermissionDeniedError, NotFoundError):
-        return " It is billed until it is stopped."
-    billed = "" if context.loops.is_local else " It is billed until it is stopped."
-    per_minute = prices.per_minute.get(str(shape.id))
-    if per_minute is None:
-        return billed
-    note = f" ({one_line(prices.note, limit=100).rstrip('.')})" if prices.note else ""
-    return f" A node of it is {money(per_minute * MINUTES_AN_HOUR)} an hour{note}.{billed}"
-
-
 def _question(refs: list[CheckpointRef], name: str, shape: InstanceType, price: str) -> str:
     what = first_few([one_line(ref.label, limit=100) for ref in refs], _MOST_LISTED)
     hardware = f"{shape.name} ({shape.id})" if shape.name and shape.name != shape.id else shape.id
@@ -180,74 +156,19 @@ def _say_how_to_call(context: MagicContext, made: DeployedModel, ref: Checkpoint
         f"    client.chat.completions.create(model={served!r}, messages=[dict(role='user', content='Hello')])"
     )
     word = made.model_id if is_plain(made.model_id) else "MODEL"
-    context.say(f"%loops deploy status {word} shows its state; %loops deploy stop {word} ends it.")
-
-
-def _status(context: MagicContext, values: Values) -> pd.DataFrame:
-    _refuse_options(values, _STATUS)
-    return context.loops.models.frame(values.checkpoints[1] if len(values.checkpoints) > 1 else None)
-
-
-def _stop(context: MagicContext, values: Values) -> None:
-    _refuse_options(values, _STOP)
-    if len(values.checkpoints) == 1:
-        raise InvalidArgumentError(
-            "%loops deploy stop needs the model: its id or name.",
-            argument="checkpoints",
-            hint="%loops deploy status lists the models.",
-        )
-    frame = context.loops.models.frame(values.checkpoints[1])
-    alive = frame[~frame["status"].isin(["INACTIVE", "DEACTIVATING"])]
-    if not len(alive):
-        context.say("It is stopped already. Nothing was changed.")
-        return
-    name, model_id = one_line(str(alive["name"].iloc[0]), limit=100), str(alive["model_id"].iloc[0])
-    what = f"{many(len(alive), 'deployment')} of model {name!r} ({model_id})"
-    if not context.confirm(f"Stop {what}? Calls of it fail then; its checkpoints are kept.", sure=values.sure):
-        context.say("Nothing was changed.")
-        return
-    for stopped, deployment_id in enumerate(alive["deployment_id"]):
-        try:
-            context.loops.model_deployments.deactivate(model_id, str(deployment_id))
-        except APIError as error:
-            raise LoopsError(
-                f"{stopped:,} of {what} were stopped; {deployment_id} was not: {error.message}", hint=error.hint
-            ) from None
-    context.say(f"Stopped {what}.")
-
-
-def _refuse_options(values: Values, word: str) -> None:
-    given = [
-        flag
-        for flag, value in (
-            ("--instance-type", values.instance_type),
-            ("--name", values.name),
-            ("--secret", values.secret),
-            ("--run", values.run_id),
-            ("--no-wait", values.no_wait),
-        )
-        if value
-    ]
-    if given:
-        raise InvalidArgumentError(
-            f"{given[0]} is for deploying a checkpoint, not for %loops deploy {word}.", argument=given[0].lstrip("-")
-        )
-    if len(values.checkpoints) > 2:  # noqa: PLR2004 - the keyword and one model
-        raise InvalidArgumentError(f"%loops deploy {word} takes one model, by its id or name.", argument="checkpoints")
+    context.say(f"%loops deploy status {word} shows its state; %loops deploy deactivate {word} ends it.")
 
 
 VERB = Verb(
     name="deploy",
-    summary="deploy sampler checkpoints as an inference model, follow it until it answers, show or stop it",
-    run=_run,
+    summary="deploy sampler checkpoints as an inference model, and follow it until it answers",
+    run=_deploy,
+    verbs=VERBS,
     returns_frame=True,
     arguments=(
         dataclasses.replace(
             CHECKPOINTS,
-            help="a sampler checkpoint: its id, bt:// URI, RUN/NAME, or with --run RUN its name; or status [MODEL], or "
-            "stop MODEL",
-            completes="deployed",
-            keywords=(_STATUS, _STOP),
+            help="a sampler checkpoint: its id, bt:// URI, RUN/NAME, or with --run RUN its name",
         ),
     ),
     options=(
@@ -261,7 +182,7 @@ VERB = Verb(
         ),
         OF_RUN,
         YES,
-        switch("--no-wait", "return at once, do not follow it until it is ACTIVE"),
+        NO_WAIT,
     ),
     notes="Checks the checkpoint, hardware and secret first, then asks, because a deployment is billed; use -y in "
     "scripts. Follows the state until it can be called, and shows the lines that call it with OpenAI's client; Ctrl-C "
@@ -270,7 +191,7 @@ VERB = Verb(
         "%loops deploy k4q95w5/step-100 --instance-type H100 --name support",
         "model = %loops deploy VqKXRGB --instance-type H100 --name support -y --no-wait",
         "%loops deploy status",
-        "%loops deploy stop support",
+        "%loops deploy deactivate support",
     ),
     when_interrupted="If you had confirmed, it may have been deployed: see %loops deploy status.",
 )

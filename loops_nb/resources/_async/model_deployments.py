@@ -77,6 +77,7 @@ class AsyncModelDeployments(AsyncResource):
         *,
         timeout: float | None = None,
         quiet: bool = False,
+        former_status: str | None = None,
     ) -> ModelDeployment:
         """Wait until a deployment can be called (``GET /v1/models/{model_id}/deployments/{deployment_id}``).
 
@@ -88,6 +89,8 @@ class AsyncModelDeployments(AsyncResource):
             Seconds to wait at most; default is no limit.
         quiet : bool, default False
             Write nothing.
+        former_status : str, optional
+            Its state before it was activated or retried: for half a minute that state is not taken for its end.
 
         Returns
         -------
@@ -111,7 +114,9 @@ class AsyncModelDeployments(AsyncResource):
         """
         from loops_nb.live.wait.model_deployment import ModelDeploymentWait
 
-        waiting = ModelDeploymentWait(model_id, deployment_id, timeout=timeout, quiet=quiet)
+        waiting = ModelDeploymentWait(
+            model_id, deployment_id, timeout=timeout, quiet=quiet, former_status=former_status
+        )
         with waiting:
             while True:
                 found = await self._transport.send(server.model_deployment(model_id, deployment_id))
