@@ -386,7 +386,7 @@ class LoopsAccessor:
                 plan = service.plan_run_deletion(self._frame)
             else:
                 plan = service.plan_deletion(self._refs())
-            if dry_run or not (sure or _is_confirmed(plan.question)):
+            if dry_run or not (sure or _is_confirmed(" ".join((*plan.notes, plan.question)))):
                 return plan.frame()
             return service.delete(plan, workers=workers)
 

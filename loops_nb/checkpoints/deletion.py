@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from loops_nb.api.models import Run
 from loops_nb.api.references import CheckpointRef
 from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL
-from loops_nb.checkpoints.deployed import deployment_uses
 from loops_nb.checkpoints.transfer.parallel import map_in_threads
+from loops_nb.checkpoints.uses import checkpoint_uses
 from loops_nb.client.operations import checkpoints, runs
 from loops_nb.errors import APIError, InvalidArgumentError, LoopsError, NotFoundError
 from loops_nb.frames.columns import Column, Dtype, Kind
@@ -122,7 +122,7 @@ class DeletionPlan:
     items : tuple of DeletionItem
         What is to be deleted.
     notes : tuple of str, default ()
-        What else is to be known, such as by which metric something is kept.
+        What else is to be known, such as by which metric something is kept, or what may use something.
     """
 
     items: tuple[DeletionItem, ...]
@@ -212,8 +212,9 @@ class _Progress:
 def plan_checkpoints(transport: Transport, refs: Sequence[CheckpointRef], notes: Sequence[str] = ()) -> DeletionPlan:
     """Return the plan to delete checkpoints, with their uses as far as listings of runs tell."""
     listed = {run.id: run for run in transport.send(runs.list_())}
-    deployed = deployment_uses(transport, (ref.id for ref in refs))
-    return DeletionPlan(tuple(_checkpoint_item(ref, listed, deployed.get(ref.id, ())) for ref in refs), tuple(notes))
+    uses = checkpoint_uses(transport, refs, listed.values())
+    items = tuple(_checkpoint_item(ref, listed, uses.words.get(ref.id, ())) for ref in refs)
+    return DeletionPlan(items, (*notes, *uses.notes))
 
 
 def plan_without_uses(refs: Sequence[CheckpointRef]) -> DeletionPlan:
@@ -228,13 +229,18 @@ def plan_runs(transport: Transport, found: Sequence[Run]) -> DeletionPlan:
     unique = list({run.id: run for run in found}.values())
     every = {run.id: run for run in transport.send(runs.list_())}
 
+    def saved_of(run: Run) -> list[CheckpointRef]:
+        return [CheckpointRef.of(saved) for saved in transport.send(checkpoints.list_(run_id=run.id))]
+
+    refs_of = dict(zip((run.id for run in unique), map_in_threads(saved_of, unique, workers=WORKERS), strict=True))
+    uses = checkpoint_uses(transport, (ref for refs in refs_of.values() for ref in refs), every.values())
+
     def item(run: Run) -> DeletionItem:
-        refs = [CheckpointRef.of(saved) for saved in transport.send(checkpoints.list_(run_id=run.id))]
+        refs = refs_of[run.id]
         sizes = [ref.size_bytes for ref in refs]
         total = None if None in sizes else sum(filter(None, sizes))
         used = [_ending(run)] if _is_active(run) else []
-        deployed = deployment_uses(transport, (ref.id for ref in refs))
-        used += [f"{words} ({ref.label})" for ref in refs for words in deployed.get(ref.id, ())]
+        used += [f"{words} ({ref.label})" for ref in refs for words in uses.words.get(ref.id, ())]
         used += [
             f"run {other.id} started from {ref.label}"
             for ref in refs
@@ -245,7 +251,7 @@ def plan_runs(transport: Transport, found: Sequence[Run]) -> DeletionPlan:
             "run", run.id, run.id, run.name, size_bytes=total, in_use=tuple(used), checkpoints=tuple(refs)
         )
 
-    return DeletionPlan(tuple(map_in_threads(item, unique, workers=WORKERS)))
+    return DeletionPlan(tuple(map(item, unique)), tuple(uses.notes))
 
 
 def execute(transport: Transport, plan: DeletionPlan, *, workers: int = WORKERS) -> list[DeletionResult]:

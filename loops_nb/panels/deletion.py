@@ -69,7 +69,7 @@ class PlannedDeletions:
         while len(self._plans) >= _MOST_PLANS:
             del self._plans[next(iter(self._plans))]
         self._plans[key] = plan
-        return CommandOutcome("done", plan.short_question, plan.uses)
+        return CommandOutcome("done", plan.short_question, " ".join(filter(None, (plan.uses, *plan.notes))))
 
     def execute(self, key: str) -> CommandOutcome:
         """Delete what a plan names, and return what became of it; a plan is carried out once.

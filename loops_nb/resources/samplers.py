@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import Checkpoint, Deactivated, Run, Sampler
 from loops_nb.api.references import CheckpointRef
+from loops_nb.checkpoints.uses import remember_sampler
 from loops_nb.client.filters import alive_only
 from loops_nb.client.operations import samplers
 from loops_nb.resources.base import Resource
@@ -153,7 +154,7 @@ class Samplers(Resource):
         >>> uri = "bt://loops:k4q95w5/sampler_weights/step-100"
         >>> sampler = loops.samplers.create(session_id="sess_1", model_path=uri)
         """
-        return self._transport.send(
+        sampler = self._transport.send(
             samplers.create(
                 session_id=session_id,
                 base_model=base_model,
@@ -167,6 +168,9 @@ class Samplers(Resource):
                 team_id=self._team_id(team_id, creates=True),
             )
         )
+        if run_id is None:
+            remember_sampler(self._transport.config.address.url, sampler, model_path=model_path)
+        return sampler
 
     def deactivate(self, sampler_id: str) -> Deactivated:
         """End a standalone sampler (``POST /v1/loops/samplers/{sampler_id}/deactivate``).

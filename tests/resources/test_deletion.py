@@ -12,6 +12,7 @@ import pytest
 
 from loops_nb import AsyncLoops, Loops, RetryPolicy
 from loops_nb.checkpoints.deletion import DeletionItem, DeletionPlan
+from loops_nb.config.paths import home_dir
 from loops_nb.errors import ConflictError, InvalidArgumentError, NotFoundError, OutcomeUnknownError
 from tests.client.scripted_server import HANG_UP, Answer, Received, ScriptedServer, serving
 from tests.service import AnyService, running_service
@@ -180,6 +181,27 @@ def test_plan_names_the_deployments_that_were_made_on_this_machine(loops: Loops)
     assert kept["result"].tolist() == ["kept"]
     loops.model_deployments.deactivate(made.model_id, made.deployment_id)
     assert used() == ()
+
+
+def test_plan_names_the_standalone_samplers_that_serve_a_checkpoint(loops: Loops) -> None:
+    run = run_called(loops, "support-tone-r8")
+    newest = next(one for one in loops.checkpoints.list(run_id=run.id) if one.target == "sampler")
+    made = loops.samplers.create(session_id=loops.sessions.create().id, model_path=newest.uri)
+    plan = loops.checkpoints.plan_deletion(newest.uri)
+    (item,) = plan.items
+    assert f"sampler {made.id} (" in item.in_use[0]
+    assert item.in_use[0].endswith(") serves it")
+    assert f"sampler {made.id}" in loops.runs.plan_deletion(run).question
+    others = [one for one in loops.checkpoints.plan_deletion(run_id=run.id).items if one.id != newest.id]
+    assert not any(made.id in use for one in others for use in one.in_use)
+    # The same from another machine: which checkpoint it serves is not known there.
+    (home_dir() / "samplers.jsonl").unlink()
+    elsewhere = loops.checkpoints.plan_deletion(newest.uri)
+    assert not any(made.id in use for use in elsewhere.items[0].in_use)
+    assert any("may serve" in note and made.id in note for note in elsewhere.notes)
+    assert loops.checkpoints.delete(elsewhere)["result"].tolist() == ["kept"]
+    loops.samplers.deactivate(made.id)
+    assert not any(made.id in note for note in loops.checkpoints.plan_deletion(newest.uri).notes)
 
 
 def test_rows_of_frames_are_deleted(loops: Loops) -> None:

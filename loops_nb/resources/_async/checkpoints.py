@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from loops_nb.api.models import Checkpoint, CheckpointFile, CheckpointSource, DeployedModel
 from loops_nb.api.references import CheckpointRef
-from loops_nb.checkpoints.deployed import remember_deployed
 from loops_nb.checkpoints.service import CONNECTIONS, FOLDER, CheckpointSelection, Patterns, verify_all
+from loops_nb.checkpoints.uses import remember_deployed
 from loops_nb.client.operations import checkpoints as routes
 from loops_nb.client.pagination import FilesPage
 from loops_nb.resources._async.base import AsyncResource

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import Checkpoint, Deactivated, Run, Sampler
 from loops_nb.api.references import CheckpointRef
+from loops_nb.checkpoints.uses import remember_sampler
 from loops_nb.client.filters import alive_only
 from loops_nb.client.operations import samplers
 from loops_nb.resources._async.base import AsyncResource
@@ -154,7 +155,7 @@ class AsyncSamplers(AsyncResource):
         >>> uri = "bt://loops:k4q95w5/sampler_weights/step-100"
         >>> sampler = await loops.samplers.create(session_id="sess_1", model_path=uri)
         """
-        return await self._transport.send(
+        sampler = await self._transport.send(
             samplers.create(
                 session_id=session_id,
                 base_model=base_model,
@@ -168,6 +169,9 @@ class AsyncSamplers(AsyncResource):
                 team_id=await self._team_id(team_id, creates=True),
             )
         )
+        if run_id is None:
+            remember_sampler(self._transport.config.address.url, sampler, model_path=model_path)
+        return sampler
 
     async def deactivate(self, sampler_id: str) -> Deactivated:
         """End a standalone sampler (``POST /v1/loops/samplers/{sampler_id}/deactivate``).
