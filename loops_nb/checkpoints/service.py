@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from loops_nb.api.models import CHECKPOINT_TARGETS, Checkpoint, CheckpointFile, CheckpointSource, Run
+from loops_nb.api.models import CHECKPOINT_TARGETS, Checkpoint, Run
 from loops_nb.api.references import CheckpointRef
+from loops_nb.checkpoints.file_routes import DebugRoutes, FileRoutes
 from loops_nb.checkpoints.resolver import CheckpointResolver, Named
 from loops_nb.client.checks import text
 from loops_nb.client.run_names import run_named
@@ -51,41 +52,6 @@ _FEW = 4
 _WORKERS = 8
 #: What modules are summed up by; ``module`` sums up nothing.
 BY = ("module", "layer", "module_type", "checkpoint")
-
-
-class _FileRoutes:
-    """The two routes that `Storage` needs; it may outlive the service that made it."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def files(self, checkpoint_id: str, *, page_size: int = 1000) -> Iterator[CheckpointFile]:
-        from loops_nb.client.operations import checkpoints
-
-        for page in self._transport.pages(checkpoints.files(checkpoint_id, page_size=page_size)):
-            yield from page.files
-
-    def source(self, checkpoint_id: str) -> CheckpointSource:
-        from loops_nb.client.operations import checkpoints
-
-        return self._transport.send(checkpoints.source(checkpoint_id))
-
-
-class _DebugRoutes:
-    """The routes of a debug archive in place of those of a checkpoint, by the id of the deployment."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def files(self, checkpoint_id: str, *, page_size: int = 1000) -> Iterator[CheckpointFile]:
-        from loops_nb.client.operations import deployments
-
-        for page in self._transport.pages(deployments.debug_files(checkpoint_id, page_size=page_size)):
-            yield from page.files
-
-    def source(self, checkpoint_id: str) -> CheckpointSource:
-        del checkpoint_id
-        return CheckpointSource(kind="s3")
 
 
 class CheckpointService:
@@ -187,7 +153,7 @@ class CheckpointService:
 
         # An archive is of one moment: files of two must not be mixed.
         folder = user_path(into, argument="into", kind="folder") / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
-        with Storage(_DebugRoutes(self._transport), connections=_FEW) as storage:
+        with Storage(DebugRoutes(self._transport), connections=_FEW) as storage:
             self._opened.add(storage)
             plan = _planned(storage, [CheckpointRef(id=deployment_id)], folder, (), ())
             progress = None if quiet else status.progress_display()
@@ -304,7 +270,7 @@ class CheckpointService:
         """Return a new reader of the files behind presigned URLs."""
         from loops_nb.checkpoints.http import Storage
 
-        storage = Storage(_FileRoutes(self._transport), connections=connections)
+        storage = Storage(FileRoutes(self._transport), connections=connections)
         self._opened.add(storage)
         if self._cancelled:
             storage.close()

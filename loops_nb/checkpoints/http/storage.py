@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Hashable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from loops_nb._version import __version__
 from loops_nb.checkpoints.http.connections import Answer, ConnectionPools, shut_down
@@ -54,6 +55,11 @@ class Storage(ForkAware):
     ------
     InvalidArgumentError
         If there is no connection or no time.
+
+    Notes
+    -----
+    Pickled, it is as its ``service`` pickles: the copy opens connections of its own, which all copies in a process
+    share.
     """
 
     def __init__(
@@ -65,12 +71,17 @@ class Storage(ForkAware):
             raise InvalidArgumentError("silence must be a number of seconds above 0.", argument="silence")
         self.connections = connections
         self.retry: RetryPolicy = retry or RetryPolicy()
+        self._service = service
+        self._silence = silence
         self._listings = FileListings(service)
         self._pools = ConnectionPools(connections, silence)
         self._received = 0
         self._closed = threading.Event()
         self._reset()
         reset_on_fork(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return shared_storage, (self._service, self.connections, self._silence, self.retry)
 
     def __repr__(self) -> str:
         return f"Storage(connections={self.connections})"
@@ -313,6 +324,27 @@ class Storage(ForkAware):
             self._readers.discard(reader)
             self._received += reader.received
         self._slots.release()
+
+
+#: Of copies that were unpickled in this process, by all that they were made of.
+_shared: dict[Hashable, Storage] = {}
+
+
+def shared_storage(service: FileService, connections: int, silence: float, retry: RetryPolicy) -> Storage:
+    """Return the storage of this process for a service: tasks that come one after the other share its connections.
+
+    Parameters
+    ----------
+    service : FileService
+        Lists the files; hashable.
+    connections, silence, retry
+        As of `Storage`.
+    """
+    key = service, connections, silence, retry
+    found = _shared.get(key)
+    if found is None or found.closed:
+        found = _shared[key] = Storage(service, connections=connections, silence=silence, retry=retry)
+    return found
 
 
 def _read_error_body(answer: Answer) -> bytes:

@@ -6,7 +6,7 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -28,10 +28,14 @@ GAP = 32 * 1024
 #: Similar names are searched in so many names, with this cutoff: names are long, and comparing more takes too long.
 _COMPARED, _CUTOFF = 2000, 0.8
 _EXAMPLES = 4
+#: Cached properties, which a copy computes again.
+_COMPUTED = ("tensors", "adapter_config")
 
 
 class OpenedCheckpoint(ABC):
     """A checkpoint whose headers were read: its tensors can be listed, and read one by one.
+
+    It can be pickled, for workers of a cluster: the copy holds no secret, and reads with what its own process has.
 
     Parameters
     ----------
@@ -44,6 +48,21 @@ class OpenedCheckpoint(ABC):
     def __init__(self, infos: Iterable[TensorInfo], config: bytes | None) -> None:
         self._infos = tuple(infos)
         self._config = config
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in _COMPUTED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def without_tensors(self) -> Self:
+        """Return a copy without the list of its tensors, which reads those that it is given: small enough to be sent.
+
+        It shares the connections of this one; pickled, it has its own.
+        """
+        copied = type(self).__new__(type(self))
+        copied.__setstate__({**self.__getstate__(), "_infos": (), "_config": None})
+        return copied
 
     @property
     @abstractmethod

@@ -6,7 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.http import Storage, StoredFile
@@ -73,12 +73,14 @@ class RemoteCheckpoint(OpenedCheckpoint):
         self._lock = threading.Lock()
         self._fetched = fetched
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"{self!r} reads through a connection of this process and cannot be pickled or copied. Open it again where"
-            " it is needed, with loops.checkpoints.open(...), or download it and use"
-            " loops_nb.checkpoints.tensors.open_folder(...)."
-        )
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        del state["_lock"]
+        return {**state, "_fetched": 0}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._lock = threading.Lock()
 
     @property
     def label(self) -> str:

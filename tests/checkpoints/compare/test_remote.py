@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,9 +80,3 @@ def test_unreadable_file_is_one_error() -> None:
             compare(sources)
         assert FILE in str(caught.value)
         assert SECRET not in repr(caught.value)
-
-
-def test_pickling_says_how_to_open_again() -> None:
-    with opened() as (_, sources), pytest.raises(TypeError, match=r"loops\.checkpoints\.open") as caught:
-        pickle.dumps(sources[0])
-    assert SECRET not in repr(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,8 @@ from loops_nb.checkpoints.http import Storage
 from loops_nb.checkpoints.tensors import HeaderCache, open_folder, open_many
 from loops_nb.checkpoints.tensors.frames import tensors_frame
 from tests.service import AnyService, running_service
+
+KEY = "explicit-key-of-the-caller"
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +74,29 @@ def test_sample_tensor_is_read_by_its_range(
         for name, array in theirs.items():
             np.testing.assert_array_equal(checkpoint.tensor(name), array.astype(np.float32))
         assert storage.bytes_received - before == sum(array.nbytes for array in theirs.values())
+
+
+def test_pickled_checkpoint_reads_with_the_key_of_its_process(
+    monkeypatch: pytest.MonkeyPatch, loops: loops_nb.Loops, service: AnyService, refs: list[CheckpointRef]
+) -> None:
+    with loops_nb.Loops(KEY, service.url) as other:
+        opened = [other.checkpoints.open(refs[number]) for number in (2, 3)]
+        whole = opened[0].infos[0]
+        expected = opened[0].tensor(whole.name, file=whole.file)
+        pickled = pickle.dumps(opened)
+        small = [pickle.dumps(one.without_tensors()) for one in opened]
+        for url in [file.url for ref in refs[2:4] for file in loops.checkpoints.files(ref.id)]:
+            assert url.partition("?")[2].encode() not in pickled
+        assert KEY.encode() not in pickled
+        assert all(len(one) < 2000 for one in small)
+        del opened
+    monkeypatch.setenv("BASETEN_API_KEY", "key-of-the-worker")
+    again = pickle.loads(pickled)  # noqa: S301 - made above
+    np.testing.assert_array_equal(again[0].tensor(whole.name, file=whole.file), expected)
+    assert again[0].bytes_fetched == whole.nbytes
+    bare = [pickle.loads(one) for one in small]  # noqa: S301
+    assert bare[0].infos == ()
+    np.testing.assert_array_equal(bare[0].read(whole), expected)
+    # Tasks that come one after the other share connections.
+    assert bare[0]._storage is bare[1]._storage is again[0]._storage
+    again[0]._storage.close()
