@@ -16,7 +16,7 @@ from loops_nb.checkpoints.export.layout import ADAPTER_FILE, AdapterLayout, adap
 from loops_nb.checkpoints.export.writing import sha256, write_adapter
 from loops_nb.checkpoints.tensors.folder import config_name, open_folder
 from loops_nb.checkpoints.transfer.folder_lock import FolderLock
-from loops_nb.checkpoints.transfer.planner import folder_of
+from loops_nb.checkpoints.transfer.folder_target import folder_of
 from loops_nb.config.paths import user_path
 from loops_nb.errors import DownloadError, ExportError, InvalidArgumentError, readable_interrupt
 from loops_nb.render.formatting import first_few, many

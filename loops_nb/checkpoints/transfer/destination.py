@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import threading
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from loops_nb.checkpoints.http import StoredFile
 from loops_nb.checkpoints.transfer.filenames import LOCK, part_path
 from loops_nb.checkpoints.transfer.manifest import ManifestEntry, boot_id
 from loops_nb.checkpoints.transfer.resume import ResumeHeader, read_resume_log
+from loops_nb.errors import DownloadError
 
 FOREIGN = (
     "a file of that name is there already, and nothing tells that it is the same one; move it away, or choose "
@@ -175,6 +177,41 @@ def free_bytes(into: Path) -> int | None:
             at = at.parent
         except OSError:
             return None
+
+
+class FolderMaker:
+    """Makes the folders below the folder of all checkpoints, each once.
+
+    Parameters
+    ----------
+    into : Path
+        The folder of all checkpoints; it may be a link itself, nothing below it may.
+    """
+
+    def __init__(self, into: Path) -> None:
+        self._into = into
+        self._lock = threading.Lock()
+        self._made: set[Path] = set()
+
+    def make(self, folder: Path) -> None:
+        """Make a folder and its parents.
+
+        Raises
+        ------
+        DownloadError
+            If there is a link in its path.
+        OSError
+            If it cannot be made.
+        """
+        with self._lock:
+            if folder in self._made:
+                return
+            relative = PurePosixPath(folder.relative_to(self._into).as_posix())
+            problem = link_in_path(self._into, relative)
+            if problem:
+                raise DownloadError(f"{problem}, so nothing was written there.")
+            folder.mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
 
 
 def _is_empty(folder: Path) -> bool:

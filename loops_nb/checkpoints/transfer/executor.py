@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.http import Storage
-from loops_nb.checkpoints.transfer.destination import EmptyFolders, FileState, free_bytes, inspect_file
+from loops_nb.checkpoints.transfer.destination import FileState
 from loops_nb.checkpoints.transfer.filenames import MANIFEST
-from loops_nb.checkpoints.transfer.finished_file import FolderMaker, remove_leftovers
-from loops_nb.checkpoints.transfer.folder_lock import FolderLock
+from loops_nb.checkpoints.transfer.folder_target import FolderTarget
 from loops_nb.checkpoints.transfer.jobs import DownloadJob
-from loops_nb.checkpoints.transfer.manifest import Journal, ManifestEntry, known_entries, read_manifest, write_manifest
+from loops_nb.checkpoints.transfer.manifest import ManifestEntry
 from loops_nb.checkpoints.transfer.plans import CheckpointPlan, DownloadPlan, total_size
 from loops_nb.checkpoints.transfer.progress import DownloadProgress
+from loops_nb.checkpoints.transfer.target import DownloadTarget, Place, TargetFolder
 from loops_nb.checkpoints.transfer.work_queue import MIN_SPLIT_BYTES, WorkQueue
 from loops_nb.checkpoints.transfer.workers import DownloadWorker, start_workers
 from loops_nb.client.retry import RetryState
@@ -93,21 +92,15 @@ class _CheckpointDownload:
     """A checkpoint that is being downloaded."""
 
     plan: CheckpointPlan
-    journal: Journal
+    folder: TargetFolder
     known: dict[str, ManifestEntry]
     jobs: list[DownloadJob] = field(default_factory=list)
-    manifest: Path | None = None
+    manifest: Place | None = None
 
     def withdraw_manifest(self) -> None:
         """Remove the manifest where files that it names are missing; their entries go to the journal."""
-        path = self.plan.folder / MANIFEST
-        if not os.path.lexists(path) or (
-            read_manifest(self.plan.folder) is not None and not self._lacks_known_entries()
-        ):
-            return
-        for entry in self.known.values():
-            self.journal.add(entry)
-        path.unlink()
+        if self.folder.has_manifest() and (self.folder.manifest() is None or self._lacks_known_entries()):
+            self.folder.withdraw_manifest(self.known.values())
 
     def _lacks_known_entries(self) -> bool:
         return any(job.entry is None and job.file.name in self.known for job in self.jobs)
@@ -155,14 +148,14 @@ def execute_plan(
     if connections < 1:
         raise InvalidArgumentError("connections must be at least 1.", argument="connections")
     started = time.monotonic()
-    folders = FolderMaker(plan.into)
+    target = FolderTarget(plan.into)
     with contextlib.ExitStack() as held:
-        checkpoints = _prepare(storage, plan, folders, held)
+        checkpoints = _prepare(storage, target, plan, held)
         jobs = [job for checkpoint in checkpoints for job in checkpoint.jobs]
-        _check_free_space(plan, jobs)
+        _check_free_space(target, jobs)
         queue = WorkQueue(jobs, min(connections, storage.connections))
         try:
-            _work(storage, plan, checkpoints, queue, folders, min(connections, storage.connections), progress)
+            _work(storage, plan, checkpoints, queue, min(connections, storage.connections), progress)
         except KeyboardInterrupt as stop:
             stop.add_note(f"{_stopped(jobs)} {RESUME_HINT}")
             raise
@@ -173,27 +166,19 @@ def execute_plan(
 
 
 def _prepare(
-    storage: Storage, plan: DownloadPlan, folders: FolderMaker, held: contextlib.ExitStack
+    storage: Storage, target: DownloadTarget, plan: DownloadPlan, held: contextlib.ExitStack
 ) -> list[_CheckpointDownload]:
-    """Lock the folders and look at what is on disk now."""
+    """Lock the folders and look at what is there now."""
     checkpoints = []
     for planned in plan.checkpoints:
-        try:
-            folders.make(planned.folder)
-            held.enter_context(FolderLock(planned.folder))
-        except OSError as error:
-            raise DownloadError(
-                f"{planned.folder} cannot be written to ({error.strerror or 'unknown fault'}); nothing was downloaded.",
-                hint="Choose another folder.",
-            ) from None
-        journal = Journal(planned.folder)
-        held.callback(journal.close)
-        checkpoint = _CheckpointDownload(planned, journal, known_entries(planned.folder))
-        empty, label = EmptyFolders(), planned.ref.folder.as_posix()
+        folder = target.folder(planned.ref)
+        folder.prepare(held)
+        checkpoint = _CheckpointDownload(planned, folder, folder.known_entries())
+        label = planned.ref.folder.as_posix()
         for file_plan in planned.files:
-            file, path = file_plan.file, file_plan.path
-            existing = inspect_file(path, file, checkpoint.known.get(file.name), empty)
-            job = DownloadJob(file, path, f"{label}/{file.name}", existing, journal, RetryState(storage.retry))
+            file = file_plan.file
+            existing = folder.inspect(file, checkpoint.known.get(file.name))
+            job = DownloadJob(file, folder, f"{label}/{file.name}", existing, RetryState(storage.retry))
             if existing.state is FileState.COMPLETE:
                 job.entry = existing.entry
             job.failure = existing.problem
@@ -203,10 +188,10 @@ def _prepare(
     return checkpoints
 
 
-def _check_free_space(plan: DownloadPlan, jobs: list[DownloadJob]) -> None:
+def _check_free_space(target: DownloadTarget, jobs: list[DownloadJob]) -> None:
     # A file that is replaced counts like a new one: both exist for a moment.
     missing = sum(max(0, (job.file.size or 0) - job.present_bytes) for job in jobs if not job.is_over)
-    free = free_bytes(plan.into)
+    free = target.free_bytes()
     if free is not None and missing > free:
         raise NoSpaceError(
             f"{size(missing)} are missing and the disk has room for {size(free)}; nothing was downloaded, and what is "
@@ -220,14 +205,11 @@ def _work(
     plan: DownloadPlan,
     checkpoints: list[_CheckpointDownload],
     queue: WorkQueue,
-    folders: FolderMaker,
     count: int,
     progress: ProgressDisplay | None,
 ) -> None:
     jobs = [job for checkpoint in checkpoints for job in checkpoint.jobs]
-    threads = start_workers(
-        [DownloadWorker(storage, queue, folders) for _ in range(min(count, _useful_workers(queue.jobs)))]
-    )
+    threads = start_workers([DownloadWorker(storage, queue) for _ in range(min(count, _useful_workers(queue.jobs)))])
     display = progress or ProgressDisplay()
     try:
         with display:
@@ -281,13 +263,12 @@ def _write_manifests(plan: DownloadPlan, checkpoints: list[_CheckpointDownload])
     for checkpoint in checkpoints:
         if checkpoint.manifest is None and checkpoint.is_complete:
             entries = checkpoint.known | {job.file.name: job.entry for job in checkpoint.jobs if job.entry is not None}
-            checkpoint.manifest = write_manifest(
-                checkpoint.plan.folder, checkpoint.plan.ref, plan.selection, entries.values()
+            checkpoint.manifest = checkpoint.folder.write_manifest(
+                checkpoint.plan.ref, plan.selection, entries.values()
             )
-            checkpoint.journal.remove()
             for job in checkpoint.jobs:
                 if not job.fetched_bytes:
-                    remove_leftovers(job.path)
+                    checkpoint.folder.remove_leftovers(job.file.name)
 
 
 def _raise_failures(jobs: list[DownloadJob]) -> None:

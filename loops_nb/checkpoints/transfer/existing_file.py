@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from loops_nb.checkpoints.http import FaultKind, Storage, StorageFault
 from loops_nb.checkpoints.transfer.checksums import FileDigests, expected_checksums
 from loops_nb.checkpoints.transfer.destination import FOREIGN, FileState
-from loops_nb.checkpoints.transfer.filenames import part_path
-from loops_nb.checkpoints.transfer.finished_file import move_into_place
 from loops_nb.checkpoints.transfer.jobs import DownloadJob
-from loops_nb.checkpoints.transfer.manifest import boot_id, new_entry
+from loops_nb.checkpoints.transfer.manifest import ManifestEntry
 
 _OTHER_CONTENT = "a file of that name with another content is there already; move it away, or choose another folder"
 
@@ -49,26 +46,18 @@ class ExistingFileCheck:
         entry = job.existing.entry
         if entry is None:
             return False
-        is_moved = job.existing.state is not FileState.NOT_MOVED
-        path = job.path if is_moved else part_path(job.path)
-        # Written since the machine was started and not moved yet: it cannot have changed.
-        if is_moved or entry.boot != boot_id():
-            digests = self._read(path, FileDigests([]))
+        if not job.folder.is_trusted(job.existing):
+            is_moved = job.existing.state is not FileState.NOT_MOVED
+            digests = self._read(job, FileDigests([]), is_moved=is_moved)
             if digests.sha256 != entry.sha256:
                 job.replaces = job.replaces or is_moved
                 return False
-        mtime = path.stat().st_mtime_ns
-        fresh = new_entry(entry.name, entry.node_rank, size=entry.size_bytes, sha256=entry.sha256, mtime_ns=mtime)
-        if is_moved:
-            job.journal.add(fresh)
-            job.entry = fresh
-        else:
-            move_into_place(job, fresh)
+        job.entry = job.folder.accept(job.existing, entry)
         return True
 
     def _check_foreign(self, job: DownloadJob) -> bool:
         """Accept a file that no download wrote if it has the server's checksum."""
-        size = job.path.stat().st_size
+        size = job.folder.size_of(job.file.name)
         if job.file.size is not None and job.file.size != size:
             job.failure = FOREIGN
             return True
@@ -78,20 +67,17 @@ class ExistingFileCheck:
         if not checksums or not is_same_size:
             job.failure = FOREIGN
             return True
-        mtime = job.path.stat().st_mtime_ns
-        digests = self._read(job.path, FileDigests(checksums))
+        digests = self._read(job, FileDigests(checksums))
         if digests.mismatch():
             job.failure = _OTHER_CONTENT
             return True
-        entry = new_entry(job.file.name, job.file.node_rank, size=size, sha256=digests.sha256, mtime_ns=mtime)
-        job.journal.add(entry)
-        job.entry = entry
+        entry = ManifestEntry(name=job.file.name, size_bytes=size, sha256=digests.sha256, node_rank=job.file.node_rank)
+        job.entry = job.folder.accept(job.existing, entry)
         return True
 
-    def _read(self, path: Path, digests: FileDigests) -> FileDigests:
-        with path.open("rb", buffering=0) as file:
-            while count := file.readinto(self._buffer):
-                if self._stopped.is_set():
-                    raise StorageFault("it was stopped here", FaultKind.STOPPED)
-                digests.update(self._buffer[:count])
+    def _read(self, job: DownloadJob, digests: FileDigests, *, is_moved: bool = True) -> FileDigests:
+        for part in job.folder.read(job.file.name, self._buffer, is_moved=is_moved):
+            if self._stopped.is_set():
+                raise StorageFault("it was stopped here", FaultKind.STOPPED)
+            digests.update(part)
         return digests

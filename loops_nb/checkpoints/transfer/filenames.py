@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +24,7 @@ _LOG_SUFFIX = ".state"
 _HASH_LETTERS = 20
 #: Each path is asked for again and again while its file is downloaded.
 _CACHED_PATHS = 1024
+_NAMED = 5
 _PROBLEMS = (
     (re.compile(r"\\"), "it holds a backslash"),
     (re.compile(r"\A/"), "it is an absolute path"),
@@ -96,6 +97,12 @@ def collisions(names: Iterable[str]) -> dict[str, str]:
             wrong[name] = f"it is a file, and {folders[folded]!r} needs a folder of that name"
         seen.add(name)
     return wrong
+
+
+def quoted_problems(wrong: Mapping[str, str]) -> str:
+    """Return the first names with their problems, and how many more there are."""
+    some = "; ".join(f"{name!r}: {problem}" for name, problem in list(wrong.items())[:_NAMED])
+    return some + (f"; and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else "")
 
 
 def _own_name(path: Path) -> str:

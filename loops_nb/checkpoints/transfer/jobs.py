@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from loops_nb.checkpoints.http import RangeReader, StoredFile
 from loops_nb.checkpoints.transfer.destination import ExistingFile, FileState
-from loops_nb.checkpoints.transfer.manifest import Journal, ManifestEntry
+from loops_nb.checkpoints.transfer.manifest import ManifestEntry
 from loops_nb.checkpoints.transfer.partial_file import PartialFile, Segment
+from loops_nb.checkpoints.transfer.target import TargetFolder
 from loops_nb.client.retry import RetryState
 
 #: Waiting for the response should take no more than this share of the time that the bytes of a segment take.
@@ -47,14 +47,12 @@ class DownloadJob:
     ----------
     file : StoredFile
         As it is listed.
-    path : Path
-        Its destination.
+    folder : TargetFolder
+        Of its checkpoint.
     label : str
         Its path below the folder of all checkpoints.
     existing : ExistingFile
-        What is on disk of it.
-    journal : Journal
-        Of its checkpoint.
+        What is there of it.
     retry_state : RetryState
         Counts the attempts for as long as each new one has to begin at the start.
     """
@@ -62,23 +60,19 @@ class DownloadJob:
     def __init__(
         self,
         file: StoredFile,
-        path: Path,
+        folder: TargetFolder,
         label: str,
         existing: ExistingFile,
-        journal: Journal,
         retry_state: RetryState,
     ) -> None:
         self.file = file
-        self.path = path
+        self.folder = folder
         self.label = label
         self.existing: ExistingFile = existing
-        self.journal = journal
         self.retry_state = retry_state
         #: Whether a file of an earlier download is at its destination, which may be replaced.
         self.replaces: bool = existing.is_ours
-        self.partial: PartialFile = PartialFile(
-            path, file.name, file.size, resume=existing.resume, spans=existing.spans
-        )
+        self.partial: PartialFile = folder.new_partial(file, existing)
         #: Whether the server sends ranges; None while that is not known.
         self.ranges: bool | None = None
         #: Ranges that no worker fetches yet.
@@ -100,7 +94,7 @@ class DownloadJob:
 
     @property
     def present_bytes(self) -> int:
-        """Bytes on disk."""
+        """Bytes that are there."""
         if self.entry is not None:
             return self.entry.size_bytes
         if self.existing.state in {FileState.UNVERIFIED, FileState.NOT_MOVED}:
@@ -120,12 +114,12 @@ class DownloadJob:
         return True
 
     def restart(self) -> None:
-        """Remove what is on disk of it and start over."""
+        """Remove what is there of it and start over."""
         self.partial.abandon()
         for reader in self.active.values():
             if reader is not None:
                 reader.stop()
-        self.partial = PartialFile(self.path, self.file.name, self.file.size)
+        self.partial = self.folder.new_partial(self.file)
         self.gaps = []
         self.active = {}
         self.existing = ExistingFile(FileState.MISSING)

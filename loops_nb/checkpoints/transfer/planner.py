@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.http import Storage, StoredFile
-from loops_nb.checkpoints.transfer.destination import (
-    FOREIGN,
-    EmptyFolders,
-    ExistingFile,
-    FileState,
-    blocking_file,
-    free_bytes,
-    inspect_file,
-    link_in_path,
-)
-from loops_nb.checkpoints.transfer.filenames import collisions, name_problem
-from loops_nb.checkpoints.transfer.manifest import known_entries, read_manifest
+from loops_nb.checkpoints.transfer.destination import FOREIGN, ExistingFile, FileState
+from loops_nb.checkpoints.transfer.filenames import collisions, name_problem, quoted_problems
+from loops_nb.checkpoints.transfer.folder_target import FolderTarget
 from loops_nb.checkpoints.transfer.parallel import map_in_threads
 from loops_nb.checkpoints.transfer.plans import CheckpointPlan, DownloadPlan, FilePlan, State
 from loops_nb.checkpoints.transfer.selection import Selection
+from loops_nb.checkpoints.transfer.target import DownloadTarget, Place
 from loops_nb.config.paths import user_path
 from loops_nb.errors import DownloadError, InvalidArgumentError, UnsafeNameError
 from loops_nb.render.formatting import first_and_more, many
@@ -84,44 +76,35 @@ def plan(
         for ref, files in zip(unique, listings, strict=True)
     ]
     _refuse_names(selected)
+    target = FolderTarget(into)
     try:
-        _refuse_links(into, selected)
-        _refuse_files_in_the_way(into, unique)
-        checkpoints = tuple(_planned(into, ref, files) for ref, files in selected)
+        target.refuse_obstacles(selected)
+        checkpoints = tuple(_planned(target, ref, files) for ref, files in selected)
     except OSError as error:
         why = error.strerror or "unknown fault"
     else:
-        return DownloadPlan(into, checkpoints, selection, free_bytes(into))
+        return DownloadPlan(into, checkpoints, selection, target.free_bytes())
     raise DownloadError(
         f"What is in {into} already cannot be looked at, or the files cannot be there ({why}); nothing was downloaded.",
         hint="Choose another folder.",
     )
 
 
-def folder_of(into: Path, ref: CheckpointRef) -> Path:
-    """Return the folder of a checkpoint."""
-    return into.joinpath(*ref.folder.parts)
-
-
-def _planned(into: Path, ref: CheckpointRef, files: Sequence[StoredFile]) -> CheckpointPlan:
-    folder = folder_of(into, ref)
-    manifest = read_manifest(folder)
+def _planned(target: DownloadTarget, ref: CheckpointRef, files: Sequence[StoredFile]) -> CheckpointPlan:
+    folder = target.folder(ref)
+    manifest = folder.manifest()
     if manifest is not None and manifest.checkpoint.id != ref.id:
         raise DownloadError(
-            f"{folder} holds another checkpoint ({manifest.checkpoint.uri or manifest.checkpoint.id}, id "
+            f"{folder.place} holds another checkpoint ({manifest.checkpoint.uri or manifest.checkpoint.id}, id "
             f"{manifest.checkpoint.id}); nothing was changed.",
             hint="Choose another folder, or move that one away.",
         )
-    known = known_entries(folder)
-    empty = EmptyFolders()
-    planned = []
-    for file in files:
-        path = folder / file.name
-        planned.append(_file_plan(file, path, inspect_file(path, file, known.get(file.name), empty)))
-    return CheckpointPlan(ref, folder, tuple(planned))
+    known = folder.known_entries()
+    planned = [_file_plan(file, folder.place / file.name, folder.inspect(file, known.get(file.name))) for file in files]
+    return CheckpointPlan(ref, folder.place, tuple(planned))
 
 
-def _file_plan(file: StoredFile, path: Path, existing: ExistingFile) -> FilePlan:
+def _file_plan(file: StoredFile, path: Place, existing: ExistingFile) -> FilePlan:
     trouble = FOREIGN if existing.state is FileState.FOREIGN else existing.problem
     state = _STATES.get(existing.state, "missing")
     is_sure = existing.state is not FileState.UNVERIFIED
@@ -140,7 +123,8 @@ def _refuse_folders(refs: Sequence[CheckpointRef]) -> None:
     wrong = wrong or collisions([str(ref.folder) for ref in refs])
     if wrong:
         raise UnsafeNameError(
-            f"{many(len(wrong), 'checkpoint')} cannot have a folder here: {_quoted(wrong)}. Nothing was downloaded.",
+            f"{many(len(wrong), 'checkpoint')} cannot have a folder here: {quoted_problems(wrong)}. Nothing was "
+            f"downloaded.",
             refused=wrong,
         )
 
@@ -171,57 +155,7 @@ def _refuse_names(selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]
     if wrong:
         raise UnsafeNameError(
             f"The listing of {', '.join(labels)} has {many(len(wrong), 'name')} that cannot be files here: "
-            f"{_quoted(wrong)}. Nothing was downloaded.",
+            f"{quoted_problems(wrong)}. Nothing was downloaded.",
             refused=wrong,
             hint="Leave them out with --exclude PATTERN (exclude= in Python).",
         )
-
-
-def _refuse_links(into: Path, selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]) -> None:
-    wrong: dict[str, str] = {}
-    empty = EmptyFolders()
-    for ref, files in selected:
-        # Folders are shared by many files.
-        for parent, names in _by_folder(ref, files).items():
-            problem = link_in_path(into, parent)
-            folder = into / parent
-            if problem:
-                # One link concerns all that lies behind it.
-                if problem not in wrong.values():
-                    wrong[str(parent)] = problem
-                continue
-            if folder in empty:
-                continue
-            for name in names:
-                if (folder / name).is_symlink():
-                    wrong[str(parent / name)] = f"{folder / name} is a link, which is not followed"
-    if wrong:
-        raise UnsafeNameError(
-            f"There are links in the way: {_quoted(wrong)}. Nothing was downloaded, and nothing outside was touched.",
-            refused=wrong,
-            hint="Remove them, or choose another folder.",
-        )
-
-
-def _by_folder(ref: CheckpointRef, files: Sequence[StoredFile]) -> dict[PurePosixPath, list[str]]:
-    """Return the last parts of names by their folder."""
-    names: dict[str, list[str]] = {}
-    for file in files:
-        inner, _, last = file.name.rpartition("/")
-        names.setdefault(inner, []).append(last)
-    return {ref.folder / inner: last for inner, last in names.items()}
-
-
-def _refuse_files_in_the_way(into: Path, refs: Sequence[CheckpointRef]) -> None:
-    for ref in refs:
-        found = blocking_file(folder_of(into, ref))
-        if found is not None:
-            raise DownloadError(
-                f"{found} is no folder, and one is needed there; nothing was downloaded.",
-                hint="Move it away, or choose another folder.",
-            )
-
-
-def _quoted(wrong: dict[str, str]) -> str:
-    some = "; ".join(f"{name!r}: {problem}" for name, problem in list(wrong.items())[:_NAMED])
-    return some + (f"; and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else "")

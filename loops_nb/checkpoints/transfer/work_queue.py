@@ -181,7 +181,7 @@ class WorkQueue:
                     job.partial.close()
                 except OSError:
                     # A full disk may not even take that; a little more has to be fetched again then.
-                    logger.debug("The resume log of %s could not be written", job.path, exc_info=True)
+                    logger.debug("The resume log of %s could not be written", job.label, exc_info=True)
 
     def _restart(self, job: DownloadJob) -> None:
         job.restart()

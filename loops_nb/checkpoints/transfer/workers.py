@@ -13,7 +13,7 @@ from loops_nb.checkpoints.http import FaultKind, RangeReader, Storage, StorageFa
 from loops_nb.checkpoints.http.ranges import OK
 from loops_nb.checkpoints.transfer.checksums import expected_checksums
 from loops_nb.checkpoints.transfer.existing_file import ExistingFileCheck
-from loops_nb.checkpoints.transfer.finished_file import ContentMismatch, FolderMaker, finalize
+from loops_nb.checkpoints.transfer.finished_file import ContentMismatch, finalize
 from loops_nb.checkpoints.transfer.jobs import DownloadJob
 from loops_nb.checkpoints.transfer.partial_file import Segment
 from loops_nb.checkpoints.transfer.work_queue import CheckFile, FetchSegment, HashAhead, WorkQueue
@@ -42,16 +42,13 @@ class DownloadWorker:
         Where the bytes come from.
     queue : WorkQueue
         Where the tasks come from.
-    folders : FolderMaker
-        Makes folders.
     """
 
-    def __init__(self, storage: Storage, queue: WorkQueue, folders: FolderMaker) -> None:
+    def __init__(self, storage: Storage, queue: WorkQueue) -> None:
         self._storage = storage
         self._queue = queue
         # Memory that is not filled with zeros before the first request.
         self._buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
-        self._folders = folders
         self._check = ExistingFileCheck(storage, self._buffer, queue.stopped)
 
     def run(self) -> None:
@@ -104,7 +101,7 @@ class DownloadWorker:
                 self._queue.stopped.wait(_HASH_RETRY_SECONDS)
 
     def _check_existing(self, job: DownloadJob) -> None:
-        self._folders.make(job.path.parent)
+        job.folder.make_parent(job.file.name)
         if self._check.run(job):
             self._queue.job_finished(job)
         else:
@@ -112,7 +109,7 @@ class DownloadWorker:
 
     def _fetch(self, job: DownloadJob, segment: Segment) -> None:
         """Fetch a segment, with as many attempts as it takes."""
-        self._folders.make(job.path.parent)
+        job.folder.make_parent(job.file.name)
         state = RetryState(self._storage.retry)
         while segment.partial is job.partial and not job.is_over:
             before = segment.pos
@@ -264,9 +261,7 @@ class DownloadWorker:
     def _copy(self, job: DownloadJob, segment: Segment, reader: RangeReader) -> None:
         """Write what comes, a buffer at a time."""
         partial, buffer = segment.partial, self._buffer
-        descriptor = partial.open_for_writing()
-        try:
-            os.lseek(descriptor, segment.pos, os.SEEK_SET)
+        with partial.writing(segment) as write:
             while True:
                 wanted = len(buffer) if segment.end is None else min(len(buffer), segment.end - segment.pos)
                 filled = reader.fill(buffer[:wanted], _GATHER_SECONDS)
@@ -281,14 +276,12 @@ class DownloadWorker:
                 if end is not None:
                     # Another worker may have taken over the rest meanwhile.
                     filled = min(filled, end - segment.pos)
-                partial.write(descriptor, segment, buffer[:filled])
+                write(buffer[:filled])
                 if end is not None and segment.pos >= end:
                     # Read on to the clean end where that costs nothing: a longer body is not the file.
                     if reader.length is None and segment.end == partial.total and reader.readinto(buffer):
                         raise _too_long(partial.total)
                     return
-        finally:
-            os.close(descriptor)
         if segment.end is None:
             segment.end = partial.total = segment.pos
         elif segment.pos < segment.end:

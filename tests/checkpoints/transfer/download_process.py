@@ -21,7 +21,7 @@ from typing import Any
 
 from loops_nb import Loops
 from loops_nb.checkpoints.http import Storage
-from loops_nb.checkpoints.transfer import execute_plan, executor, partial_file, plan, work_queue, workers
+from loops_nb.checkpoints.transfer import execute_plan, executor, partial_disk_file, plan, work_queue, workers
 from loops_nb.errors import LoopsError
 from tests.checkpoints.transfer.scenario import QUICK, REF
 from tests.checkpoints.transfer.stored_file import SECRET, KiB
@@ -77,7 +77,7 @@ def scale_down() -> None:
     for module in (work_queue, executor):
         module.MIN_SPLIT_BYTES = 64 * KiB  # type: ignore[attr-defined]
     work_queue.MAX_SEGMENT_BYTES = 128 * KiB
-    partial_file.RECORD_BYTES = 16 * KiB
+    partial_disk_file.RECORD_BYTES = 16 * KiB
     workers.BUFFER_BYTES = 8 * KiB
 
 

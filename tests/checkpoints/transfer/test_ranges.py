@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loops_nb.checkpoints.transfer import executor, partial_file, work_queue
+from loops_nb.checkpoints.transfer import executor, partial_disk_file, work_queue
 from loops_nb.errors import DownloadIncompleteError
 from tests.checkpoints.transfer import responses
 from tests.checkpoints.transfer.responses import Fault, Reply
@@ -27,7 +27,7 @@ def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DownloadSc
     for module in (work_queue, executor):
         monkeypatch.setattr(module, "MIN_SPLIT_BYTES", CHUNK)
     monkeypatch.setattr(work_queue, "MAX_SEGMENT_BYTES", CHUNK)
-    monkeypatch.setattr(partial_file, "RECORD_BYTES", 8 * KiB)
+    monkeypatch.setattr(partial_disk_file, "RECORD_BYTES", 8 * KiB)
     with download_scenario(tmp_path, [Stored(WEIGHTS, safetensors(10 * KiB))]) as made:
         yield made
 

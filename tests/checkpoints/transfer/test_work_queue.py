@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from loops_nb.checkpoints.http import StoredFile
-from loops_nb.checkpoints.transfer.destination import ExistingFile, FileState
+from loops_nb.checkpoints.transfer.destination import ExistingFile, FileState, FolderMaker
+from loops_nb.checkpoints.transfer.folder_target import DiskFolder
 from loops_nb.checkpoints.transfer.jobs import DownloadJob
-from loops_nb.checkpoints.transfer.manifest import Journal
 from loops_nb.checkpoints.transfer.work_queue import MAX_SEGMENT_BYTES, FetchSegment, WorkQueue
 from loops_nb.client.retry import RetryPolicy, RetryState
 
@@ -20,7 +20,7 @@ WORKERS = 16
 def job_of(folder: Path, size: int) -> DownloadJob:
     file = StoredFile("id", "weights.safetensors", size=size)
     existing, state = ExistingFile(FileState.MISSING), RetryState(RetryPolicy())
-    return DownloadJob(file, folder / file.name, file.name, existing, Journal(folder), state)
+    return DownloadJob(file, DiskFolder(folder, FolderMaker(folder)), file.name, existing, state)
 
 
 def segments(queue: WorkQueue, job: DownloadJob) -> list[tuple[int, int]]:
