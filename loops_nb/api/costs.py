@@ -41,7 +41,11 @@ class PriceList(NamedTuple):
 def price_list(prices: Iterable[InstanceTypePrice]) -> PriceList:
     """Return the prices of a listing by the id of the instance type."""
     listed = list(prices)
-    per_minute = {item.instance_type.id: item.price for item in listed if item.instance_type.id is not None}
+    per_minute = {}
+    for item in listed:
+        shape, price = item.instance_type, dollars(item.price)
+        if shape is not None and shape.id is not None and price is not None:
+            per_minute[shape.id] = price
     return PriceList(per_minute, "; ".join(dict.fromkeys(item.note for item in listed if item.note)))
 
 

@@ -370,19 +370,19 @@ class ModelMetrics(APIObject):
     note: str | None = None
 
 
+#: US dollars, as a number or as decimal text; `loops_nb.api.costs.dollars` reads both.
+Money = float | str
+
+
 class InstanceTypePrice(APIObject):
     """An instance type and its price in US dollars a minute of one node (``/v1/instance_type_prices``).
 
     ``note`` is a remark of the service; the local service says there that its prices are made up.
     """
 
-    instance_type: InstanceType
-    price: float
+    instance_type: InstanceType | None = None
+    price: Money | None = None
     note: str | None = None
-
-
-#: US dollars, as a number or as decimal text; `loops_nb.api.costs.dollars` reads both.
-Money = float | str
 
 
 class BillableResource(Part):

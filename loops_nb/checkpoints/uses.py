@@ -111,7 +111,10 @@ def checkpoint_uses(transport: Transport, refs: Iterable[CheckpointRef], listed_
     if not served:
         return CheckpointUses(words, [])
     paired = {run.sampler.id for run in listed_runs if run.sampler is not None}
-    noted = {entry.sampler_id: entry.model_path for entry in _noted(_SAMPLERS, CheckpointSampler, transport)}
+    noted = {
+        entry.sampler_id: entry.model_path
+        for entry in _noted(_SAMPLERS, CheckpointSampler, transport.config.address.url)
+    }
     models = {ref.base_model for ref in served.values()}
     unknown: list[Sampler] = []
     for sampler in transport.send(samplers.list_()):
@@ -151,7 +154,7 @@ def _note(file: str, entry: Struct) -> None:
 def _deployment_uses(transport: Transport, wanted: set[str]) -> dict[str, list[str]]:
     """Return in words which deployments that were made on this machine use checkpoints, by the checkpoint's id."""
     found: dict[str, list[str]] = {}
-    for entry in _noted(_DEPLOYED, DeployedCheckpoints, transport):
+    for entry in noted_deployments(transport.config.address.url):
         of_these = wanted.intersection(entry.checkpoint_ids)
         if not of_these:
             continue
@@ -170,7 +173,12 @@ def _deployment_uses(transport: Transport, wanted: set[str]) -> dict[str, list[s
     return found
 
 
-def _noted(file: str, kind: type[E], transport: Transport) -> list[E]:
+def noted_deployments(service: str) -> list[DeployedCheckpoints]:
+    """Return what was deployed from this machine to a service, oldest first."""
+    return _noted(_DEPLOYED, DeployedCheckpoints, service)
+
+
+def _noted(file: str, kind: type[E], service: str) -> list[E]:
     try:
         lines = (home_dir() / file).read_bytes().splitlines()
     except (LoopsError, OSError):
@@ -182,6 +190,6 @@ def _noted(file: str, kind: type[E], transport: Transport) -> list[E]:
         except msgspec.MsgspecError:
             # Half a line of a process that was killed, or one of a newer version.
             continue
-        if entry.service == transport.config.address.url:
+        if entry.service == service:
             entries.append(entry)
     return entries

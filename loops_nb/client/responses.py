@@ -260,3 +260,14 @@ def _kind_and_hint(status: int, request: Request[Any], wait: float | None) -> tu
     if status >= 500:  # noqa: PLR2004
         return ServerError, "Nothing was changed; try again in a moment." if request.safe else request.recovery
     return BadRequestError, "Check the URL with %loops doctor"
+
+
+@contextlib.contextmanager
+def optional_answer(unread: list[str]) -> Iterator[None]:
+    """Go on without what this key may not see, and without an answer of another shape, which is noted."""
+    try:
+        yield
+    except (PermissionDeniedError, NotFoundError):
+        pass
+    except UnreadableAnswerError as error:
+        unread.append(error.message)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from loops_nb.api.costs import dollars
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames.columns import Column, Dtype, Kind
 
@@ -204,6 +205,10 @@ def _numbers(values: list[Any], column: Column, place: str) -> Any:
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
+def _money(values: list[Any], column: Column, place: str) -> Any:
+    return _numbers([dollars(value) for value in values], column, place)
+
+
 def _lists(values: list[Any], column: Column, place: str) -> Any:
     del column, place
     # One by one: NumPy would make a table of lists that are equally long.
@@ -250,6 +255,7 @@ _ARRAY_OF: dict[Dtype, Callable[[list[Any], Column, str], Any]] = {
     Dtype.TIME: _times,
     Dtype.NANOS: _nanos,
     Dtype.NUMBER: _numbers,
+    Dtype.MONEY: _money,
     Dtype.LIST: _lists,
 }
 _IN_WORDS = {

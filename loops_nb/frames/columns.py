@@ -19,6 +19,8 @@ Dtypes
     ``boolean`` (nullable).
 ``number``
     ``float64``; missing values are NaN.
+``money``
+    ``float64`` from a number or decimal text; what is neither is NaN.
 ``list``
     ``object``: a list in each row, None where missing.  Only in frames that are computed here.
 """
@@ -29,9 +31,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.api.costs import MINUTES_AN_HOUR
+from loops_nb.api.costs import MINUTES_AN_HOUR, dollars
 from loops_nb.api.gpus import total_gpus
-from loops_nb.api.models import AVAILABILITY_MODELS, CHECKPOINT_TARGETS, LOG_LEVELS
+from loops_nb.api.models import AVAILABILITY_MODELS, CHECKPOINT_TARGETS, LOG_LEVELS, Money
 from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES, SYNC_STATUSES
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Dtype(Enum):
     COUNT = "count"
     FLAG = "flag"
     NUMBER = "number"
+    MONEY = "money"
     LIST = "list"
 
 
@@ -127,8 +130,8 @@ def _gpus(node_counts: list[int | None], per_node: list[int | None]) -> list[int
     return list(map(total_gpus, per_node, node_counts))
 
 
-def _an_hour(per_minute: list[float | None]) -> list[float | None]:
-    return [None if price is None else price * MINUTES_AN_HOUR for price in per_minute]
+def _an_hour(per_minute: list[Money | None]) -> list[float | None]:
+    return [None if price is None else price * MINUTES_AN_HOUR for price in map(dollars, per_minute)]
 
 
 _STRING, _STATE, _WORD, _TIME, _COUNT, _FLAG = (
@@ -423,8 +426,8 @@ PRICES = Kind(
         Column("name", _STRING, ("instance_type.name",), "Its name."),
         Column("gpu_type", _STRING, ("instance_type.gpu_type",), "GPU model; missing without GPUs."),
         Column("gpu_count", _COUNT, ("instance_type.gpu_count",), "GPUs of one node."),
-        Column("usd_per_minute", Dtype.NUMBER, ("price",), "US dollars a minute of one node."),
-        Column("usd_per_hour", Dtype.NUMBER, ("price",), "The same an hour.", combine=_an_hour),
+        Column("usd_per_minute", Dtype.MONEY, ("price",), "US dollars a minute of one node."),
+        Column("usd_per_hour", Dtype.MONEY, ("price",), "The same an hour.", combine=_an_hour),
         Column("note", _STRING, ("note",), "What the service remarks about the price."),
     ),
 )

@@ -9,10 +9,20 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.api.costs import HeldMoney, PriceList, dollars, held_an_hour
-from loops_nb.api.gpus import GpuUsage, sum_of_known, usage_of, usage_of_run
-from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler, UsageAmounts, UsageItem, UsageSummary
+from loops_nb.api.gpus import GpuUsage, sum_of_known, total_gpus, total_usage, usage_of, usage_of_run
+from loops_nb.api.models import (
+    Checkpoint,
+    Deployment,
+    InstanceType,
+    ModelDeployment,
+    Run,
+    Sampler,
+    UsageAmounts,
+    UsageItem,
+    UsageSummary,
+)
 from loops_nb.api.pairing import deployments_of_runs, serves
-from loops_nb.api.states import RUN_TERMINAL, status_name
+from loops_nb.api.states import RUN_TERMINAL, SAMPLER_ALIVE, status_name
 from loops_nb.frames.columns import Column, Dtype, Kind
 from loops_nb.frames.computed import NOTES_ATTR, computed_frame, register_kind
 from loops_nb.render.formatting import many, money, size
@@ -62,9 +72,14 @@ COSTS = register_kind(
         many=(),
         one=(),
         columns=(
-            Column("id", _STRING, (), "Id of the run, the standalone sampler, or the deployment without a listed run."),
-            Column("kind", _WORD, (), "What it is.", ("run", "sampler", "deployment")),
-            Column("name", _STRING, (), "Name of the run."),
+            Column(
+                "id",
+                _STRING,
+                (),
+                "Id of the run, the standalone sampler, the deployment without a listed run, or the deployed model.",
+            ),
+            Column("kind", _WORD, (), "What it is.", ("run", "sampler", "deployment", "model")),
+            Column("name", _STRING, (), "Name of the run or the model."),
             Column("base_model", _STRING, (), "Hugging Face id of the base model."),
             Column("status", _STRING, (), "Its state."),
             Column("gpu_count", _COUNT, (), "GPUs that it holds now; missing where the service does not say."),
@@ -128,6 +143,22 @@ class TokenRates(NamedTuple):
 NO_RATES = TokenRates(None, None)
 
 
+class DeployedHardware(NamedTuple):
+    """A deployed model, and what it runs on.
+
+    Parameters
+    ----------
+    model_id, name : str
+        The model.
+    deployment : ModelDeployment
+        Its deployment.
+    """
+
+    model_id: str
+    name: str
+    deployment: ModelDeployment
+
+
 @dataclass(frozen=True)
 class CostSources:
     """Everything that a frame of costs is made of.
@@ -148,6 +179,12 @@ class CostSources:
         By run what this machine has recorded.
     rates : TokenRates, default NO_RATES
         As the user set them.
+    models : sequence of DeployedHardware, default ()
+        Models that were deployed from this machine.
+    shapes : mapping of str to InstanceType
+        Instance types by name: a model deployment has no id of its own.
+    unread : sequence of str, default ()
+        Why prices or usage could not be read, for the notes.
     """
 
     runs: Sequence[Run]
@@ -159,6 +196,9 @@ class CostSources:
     checkpoints: Sequence[Checkpoint] | None = None
     tokens: Mapping[str, TokenCounts] = field(default_factory=dict)
     rates: TokenRates = NO_RATES
+    models: Sequence[DeployedHardware] = ()
+    shapes: Mapping[str, InstanceType] = field(default_factory=dict)
+    unread: Sequence[str] = ()
 
 
 def usage_frame(summary: UsageSummary, *, daily: bool = False) -> pd.DataFrame:
@@ -277,6 +317,7 @@ def cost_frame(sources: CostSources) -> pd.DataFrame:
         usage = usage_of([found, found.sampler], in_use=None)
         if found.id not in served and usage:
             rows.append(_row("deployment", found, usage, _ids_of(found), billed, sources))
+    rows += [_model_row(model, billed, sources) for model in sources.models]
     rows.sort(key=lambda row: -(row["usd_per_hour"] or 0.0))
     frame = computed_frame(COSTS, {column.name: [row.get(column.name) for row in rows] for column in COSTS.columns})
     frame.attrs[NOTES_ATTR] = _notes(rows, sources)
@@ -308,9 +349,23 @@ def _run_row(
     return row
 
 
+def _model_row(model: DeployedHardware, billed: Mapping[str, _Billed], sources: CostSources) -> dict[str, Any]:
+    found = model.deployment
+    shape = sources.shapes.get(found.instance_type_name or "")
+    # While it comes up, the service counts no replica yet.
+    nodes = found.active_replica_count or 1
+    usage: tuple[GpuUsage, ...] = ()
+    if found.status in SAMPLER_ALIVE:
+        gpus = None if shape is None else total_gpus(shape.gpu_count, nodes)
+        held_by, shape_id = found.id or model.model_id, None if shape is None else shape.id
+        usage = (GpuUsage(held_by, gpus, in_use=True, instance_type_id=shape_id, nodes=nodes),)
+    ids = [model.model_id, *([] if found.id is None else [found.id])]
+    return {**_row("model", found, usage, ids, billed, sources), "id": model.model_id, "name": model.name}
+
+
 def _row(
     kind: str,
-    thing: Run | Sampler | Deployment,
+    thing: Run | Sampler | Deployment | ModelDeployment,
     usage: tuple[GpuUsage, ...],
     ids: Sequence[str],
     billed: Mapping[str, _Billed],
@@ -322,8 +377,8 @@ def _row(
     return {
         "id": thing.id,
         "kind": kind,
-        "base_model": thing.base_model,
-        "status": status_name(thing),
+        "base_model": None if isinstance(thing, ModelDeployment) else thing.base_model,
+        "status": thing.status if isinstance(thing, ModelDeployment) else status_name(thing),
         "gpu_count": sum_of_known(part.gpus for part in usage),
         "usd_per_hour": per_hour,
         "created_at": None if thing.created_at is None else thing.created_at.isoformat(),
@@ -357,27 +412,36 @@ def _token_cost(counts: TokenCounts, rates: TokenRates) -> float | None:
 def _notes(rows: Sequence[dict[str, Any]], sources: CostSources) -> list[str]:
     usages = [usage for row in rows for usage in row["usages"]]
     held: HeldMoney = held_an_hour(usages, sources.prices)
-    gpus = sum(row["gpu_count"] or 0 for row in rows)
+    totals = total_usage(usages)
+    least = "at least " if totals.parts_without_count else ""
+    gpus = least + many(totals.in_use + totals.idle + totals.unexplained, "GPU")
     if not sources.prices.per_minute:
-        notes = [f"Held now: {many(gpus, 'GPU')}. The service lists no prices for this key, so no cost is known."]
+        why = "The service lists no prices for this key that can be read, so no cost is known."
+        notes = [f"Held now: {gpus}. {why}"]
     else:
-        notes = [f"Held now: {many(gpus, 'GPU')}, {money(held.per_hour)} an hour."]
+        notes = [f"Held now: {gpus}, {money(held.per_hour)} an hour."]
     if held.without_price and sources.prices.per_minute:
         parts = (
-            many(held.without_price, "trainer or sampler")
+            "a trainer, sampler or model"
             if held.without_price == 1
-            else (f"{held.without_price:,} trainers and samplers")
+            else f"{held.without_price:,} trainers, samplers or models"
         )
         notes.append(f"Not in that sum: {parts} on hardware without a listed price.")
     if sources.prices.note:
         notes.append(sources.prices.note)
+    notes += sources.unread
+    if sources.models:
+        notes.append(
+            "Of deployed models those are counted that were deployed from this machine: %loops deploy status lists all."
+        )
     if any(row["usd_at_most"] for row in rows):
         notes.append(
             "usd_at_most is an upper bound: the service does not say how long something slept. When something ended is"
             " not listed either, so it is missing for what holds nothing now."
         )
     if sources.billed is None:
-        notes.append("What was billed is not known: this key may not see the billed usage.")
+        why = "." if sources.unread else ": this key may not see the billed usage."
+        notes.append(f"What was billed is not known{why}")
     if sources.checkpoints is not None:
         total = sum(found.size_bytes or 0 for found in sources.checkpoints)
         unknown = sum(found.size_bytes is None for found in sources.checkpoints)

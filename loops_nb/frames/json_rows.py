@@ -25,6 +25,7 @@ _LEAF: dict[Dtype, Any] = {
     Dtype.COUNT: int,
     Dtype.FLAG: bool,
     Dtype.NUMBER: float,
+    Dtype.MONEY: float | str,
 }
 _ANY_SCALAR = str | int | float | bool | None
 #: Any JSON value, none of which becomes an object that the garbage collector tracks, but for the rare ones that are

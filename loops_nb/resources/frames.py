@@ -7,7 +7,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.api.models import Checkpoint, DeploymentMetrics, ModelMetrics, Run, UsageSummary
+from loops_nb.api.models import Checkpoint, DeploymentMetrics, InstanceType, ModelMetrics, Run, UsageSummary
 from loops_nb.api.states import TERMINAL
 from loops_nb.client.config import ClientConfig
 from loops_nb.client.frame_connections import CONNECTION_ATTR, token_of
@@ -85,20 +85,38 @@ def usage_frame(summary: UsageSummary, *, daily: bool) -> pd.DataFrame:
         return costs.usage_frame(summary, daily=daily)
 
 
-def cost_frame(*, runs: Sequence[Run], rates: tuple[float | None, float | None], **sources: Any) -> pd.DataFrame:
+def cost_frame(
+    *,
+    runs: Sequence[Run],
+    rates: tuple[float | None, float | None],
+    models: Sequence[tuple[str, str, ModelDeployment]],
+    shapes: Sequence[InstanceType],
+    **sources: Any,
+) -> pd.DataFrame:
     """Return the frame of what is held, with the tokens that this machine has recorded of the runs.
 
     Parameters
     ----------
-    runs, rates, **sources
+    runs, rates, models, **sources
         As in `loops_nb.frames.costs.CostSources`.
+    shapes : sequence of InstanceType
+        Those that the service lists.
     """
     from loops_nb.frames import costs
     from loops_nb.tracking.token_counts import recorded_tokens
 
     tokens = recorded_tokens({run.id for run in runs})
     with readable():
-        return costs.cost_frame(costs.CostSources(runs=runs, tokens=tokens, rates=costs.TokenRates(*rates), **sources))
+        return costs.cost_frame(
+            costs.CostSources(
+                runs=runs,
+                tokens=tokens,
+                rates=costs.TokenRates(*rates),
+                models=[costs.DeployedHardware(*model) for model in models],
+                shapes={shape.name: shape for shape in shapes if shape.name},
+                **sources,
+            )
+        )
 
 
 def checkpoint_sizes_frame(

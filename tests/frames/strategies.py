@@ -61,6 +61,7 @@ def value_of(column: Column) -> st.SearchStrategy[Any]:
         Dtype.COUNT: st.integers(-(2**30), 2**30),
         Dtype.FLAG: st.booleans(),
         Dtype.NUMBER: st.floats(0, 1e6),
+        Dtype.MONEY: st.floats(0, 1e6) | st.sampled_from(["0.25", "free"]),
     }[column.dtype]
 
 

@@ -7,11 +7,22 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from loops_nb.api.costs import PriceList, dollars
-from loops_nb.api.decoding import decode_object
-from loops_nb.api.models import Checkpoint, Deployment, InstanceType, Run, Sampler, Status, UsageSummary
+from loops_nb.api.costs import PriceList, dollars, price_list
+from loops_nb.api.decoding import decode_many, decode_object
+from loops_nb.api.models import (
+    Checkpoint,
+    Deployment,
+    InstanceType,
+    InstanceTypePrice,
+    ModelDeployment,
+    Run,
+    Sampler,
+    Status,
+    UsageSummary,
+)
+from loops_nb.frames import prices_frame
 from loops_nb.frames.computed import NOTES_ATTR
-from loops_nb.frames.costs import CostSources, checkpoint_sizes_frame, cost_frame, usage_frame
+from loops_nb.frames.costs import CostSources, DeployedHardware, checkpoint_sizes_frame, cost_frame, usage_frame
 from loops_nb.render.formatting import money
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -50,7 +61,43 @@ def test_a_cost_frame_counts_a_shared_deployment_once_and_tells_unknown_prices()
     assert "lists no prices for this key" in unknown.attrs[NOTES_ATTR][0]
     unpriced = cost_frame(CostSources(runs, [host], [sampler], PriceList({"other": 1.0}), NOW))
     assert unpriced.set_index("id").usd_per_hour.isna()["new"]
-    assert "2 trainers and samplers on hardware without a listed price" in " ".join(unpriced.attrs[NOTES_ATTR])
+    assert "2 trainers, samplers or models on hardware without a listed price" in " ".join(unpriced.attrs[NOTES_ATTR])
+
+
+def test_prices_that_cannot_be_read_are_none_and_deployed_models_are_counted() -> None:
+    body = {
+        "instance_types": [
+            {"instance_type": {"id": "h1", "name": "H100", "gpu_count": 2}, "price": "0.5"},
+            {"instance_type": {"id": "h2"}, "price": "on request"},
+            {"instance_type": {"id": "h3"}, "price": None},
+            {"instance_type": None, "price": 1},
+            {},
+        ]
+    }
+    raw = msgspec.json.encode(body)
+    prices = price_list(decode_many(raw, "instance_types", InstanceTypePrice))
+    assert prices.per_minute == {"h1": 0.5}
+    assert prices_frame(raw).usd_per_hour.fillna(-1).tolist() == [30.0, -1, -1, 60.0, -1]
+    models = [
+        DeployedHardware(name, name, ModelDeployment(status, f"d-{name}", name, None, NOW, None, None, count, shape))
+        for name, status, count, shape in (
+            ("up", "ACTIVE", 3, "H100"),
+            ("coming", "BUILDING", 0, "H100"),
+            ("odd", "ACTIVE", 1, "T9"),
+            ("asleep", "SCALED_TO_ZERO", 0, "H100"),
+            ("over", "INACTIVE", 0, "H100"),
+        )
+    ]
+    shapes = {"H100": InstanceType(id="h1", name="H100", gpu_count=2)}
+    sources = CostSources([], [], [], prices, NOW, models=models, shapes=shapes, unread=["The usage is a poem."])
+    frame = cost_frame(sources).set_index("name")
+    assert frame.usd_per_hour.fillna(-1).to_dict() == {"up": 90.0, "coming": 30.0, "odd": -1, "asleep": 0, "over": 0}
+    assert frame.gpu_count.fillna(-1).to_dict() == {"up": 6, "coming": 2, "odd": -1, "asleep": 0, "over": 0}
+    notes = " ".join(frame.attrs[NOTES_ATTR])
+    assert "at least 8 GPUs, $120.00 an hour." in notes
+    assert "a trainer, sampler or model on hardware without a listed price" in notes
+    assert "The usage is a poem." in notes
+    assert "may not see" not in notes
 
 
 def test_usage_reads_money_as_text_or_number_and_joins_any_part() -> None:

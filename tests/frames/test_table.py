@@ -27,6 +27,7 @@ PANDAS: dict[Dtype, Callable[[Any], bool]] = {
     Dtype.COUNT: lambda dtype: dtype == pd.Int64Dtype(),
     Dtype.FLAG: lambda dtype: dtype == pd.BooleanDtype(),
     Dtype.NUMBER: lambda dtype: dtype == "float64",
+    Dtype.MONEY: lambda dtype: dtype == "float64",
 }
 LISTED = [kind for kind in KINDS.values() if kind.many]
 
@@ -81,6 +82,7 @@ def test_each_column_is_read_from_each_of_its_sources(kind: Kind, column: Column
         Dtype.COUNT: 7,
         Dtype.FLAG: False,
         Dtype.NUMBER: 0.25,
+        Dtype.MONEY: "0.25",
     }
     value = sent.get(column.dtype, column.words[-1] if column.words else "a text")
     row: dict[str, Any] = {}
@@ -97,6 +99,7 @@ def test_each_column_is_read_from_each_of_its_sources(kind: Kind, column: Column
     expected = {
         Dtype.TIME: pd.Timestamp("2026-11-21T10:00:00.25Z"),
         Dtype.NANOS: pd.Timestamp(1700000000000000001, tz="UTC"),
+        Dtype.MONEY: 0.25,
     }.get(column.dtype, value)
     assert found == expected
 
@@ -116,7 +119,7 @@ def test_a_required_field_must_be_there_and_not_null(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_wrong_type_in_a_documented_field_names_its_place(kind: Kind) -> None:
-    wrong: dict[Dtype, Any] = {Dtype.COUNT: "7", Dtype.FLAG: 1, Dtype.NUMBER: "7"}
+    wrong: dict[Dtype, Any] = {Dtype.COUNT: "7", Dtype.FLAG: 1, Dtype.NUMBER: "7", Dtype.MONEY: True}
     whole = {column.sources[0].split(" | ")[0]: "1" for column in kind.columns if column.required}
     tested = 0
     for column in kind.columns:

@@ -77,6 +77,10 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
             [model.model_id, "tone", "ACTIVE", "H100 x 1"]
         ]
         assert "ACTIVE" in notebook.html(status)
+        costs = notebook.run("%loops cost").value
+        (held,) = costs[costs.kind == "model"].itertuples()
+        assert (held.id, held.name, held.gpu_count) == (model.model_id, "tone", 1)
+        assert held.usd_per_hour == pytest.approx(6.666)
         assert "Deactivated 1 deployment of model 'tone'" in notebook.run("%loops deploy stop tone").out
         # Its end takes three seconds at the pace of the hosted service.
         assert loops.models.frame("tone")["status"].iloc[0] in {"DEACTIVATING", "INACTIVE"}

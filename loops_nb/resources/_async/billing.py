@@ -8,15 +8,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from loops_nb.api.costs import price_list
-from loops_nb.api.models import Checkpoint, InstanceTypePrice, UsageSummary
+from loops_nb.api.models import Checkpoint, InstanceTypePrice, ModelDeployment, UsageSummary
+from loops_nb.checkpoints.uses import noted_deployments
 from loops_nb.client import checks
-from loops_nb.client.operations import billing, checkpoints, deployments, runs, samplers
-from loops_nb.errors import NotFoundError, PermissionDeniedError
+from loops_nb.client.operations import billing, checkpoints, deployments, runs, samplers, server
+from loops_nb.client.responses import optional_answer
+from loops_nb.errors import NotFoundError
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.resources.frames import checkpoint_sizes_frame, cost_frame, usage_frame
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: The latest deployments from this machine that are asked for, one request each.
+_MOST_MODELS = 50
 
 
 class AsyncBilling(AsyncResource):
@@ -114,11 +120,11 @@ class AsyncBilling(AsyncResource):
         train_rate: float | None = None,
         sample_rate: float | None = None,
     ) -> pd.DataFrame:
-        """Return what each run, standalone sampler and deployment holds now, has held, and has saved.
+        """Return what each run, standalone sampler, deployment and deployed model holds now, has held, and has saved.
 
         Routes: ``GET /v1/instance_type_prices``, the listings of runs, deployments and samplers, one listing of
-        checkpoints for each base model, and ``GET /v1/billing/usage_summary`` for the last 31 days.  Tokens are those
-        that were recorded on this machine.
+        checkpoints for each base model, ``GET /v1/billing/usage_summary`` for the last 31 days, and the deployments of
+        models that were deployed from this machine.  Tokens are those that were recorded on this machine.
 
         Parameters
         ----------
@@ -152,13 +158,14 @@ class AsyncBilling(AsyncResource):
         )
         listed = await self._transport.send(runs.list_(scope=scope, team_id=team_id))
         prices: list[InstanceTypePrice] = []
-        with suppress(PermissionDeniedError, NotFoundError):
+        unread: list[str] = []
+        with optional_answer(unread):
             prices = await self._transport.send(billing.prices())
         hosts = await self._transport.send(deployments.list_(scope=scope))
         serving = await self._transport.send(samplers.list_(scope=scope, team_id=team_id))
         now = datetime.now(UTC)
         billed: UsageSummary | None = None
-        with suppress(PermissionDeniedError, NotFoundError):
+        with optional_answer(unread):
             billed = await self._transport.send(
                 billing.usage(max(now - billing.LONGEST_USAGE, billing.FIRST_USAGE), now)
             )
@@ -166,6 +173,15 @@ class AsyncBilling(AsyncResource):
         for base_model in dict.fromkeys(run.base_model for run in listed if run.base_model is not None):
             found = await self._transport.send(checkpoints.list_(base_model=base_model))
             saved += found
+        noted = noted_deployments(self._transport.config.address.url)
+        models: list[tuple[str, str, ModelDeployment]] = []
+        if noted:
+            names = {model.id: model.name for model in await self._transport.send(server.models(name=None))}
+            there = [entry for entry in noted if entry.model_id in names]
+            for entry in there[-_MOST_MODELS:]:
+                with suppress(NotFoundError):
+                    deployed = await self._transport.send(server.model_deployment(entry.model_id, entry.deployment_id))
+                    models += [(entry.model_id, names[entry.model_id] or entry.model_name, deployed)]
         ids = {run.id for run in listed}
         return cost_frame(
             runs=listed,
@@ -176,6 +192,9 @@ class AsyncBilling(AsyncResource):
             billed=billed,
             checkpoints=[one for one in saved if one.run_id in ids],
             rates=(trained, sampled),
+            models=models,
+            shapes=[item.instance_type for item in prices if item.instance_type is not None],
+            unread=unread,
         )
 
     async def checkpoint_sizes(self, *, scope: str | None = None, team_id: str | None = None) -> pd.DataFrame:
