@@ -32,7 +32,9 @@ export class ColumnWidths {
       else for (const row of rows.byId.values()) this.#take(row, measure);
       this.#version = rows.version;
     }
-    return this.#columns.map(({ rank, drawn, title }, i) => {
+    return this.#columns.map(({ rank: least, drawn, title, name }, i) => {
+      // Few checkpoints have a lifetime.
+      const rank = name === "expires_at" && !this.#longest[i] ? null : least;
       // Headings are bolder than what is measured.
       const heading = 1.08 * measure(title, false) + PADDING + (drawn === "age" ? ARROW : 0);
       return { rank, drawn, heading, natural: Math.max(heading + ARROW, this.#natural[i] as number) };

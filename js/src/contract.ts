@@ -473,6 +473,12 @@ export const COLUMNS: Record<TableName, readonly PanelColumn[]> = {
       "rank": 1
     },
     {
+      "name": "expires_at",
+      "title": "Vanishes",
+      "drawn": "age",
+      "rank": 1
+    },
+    {
       "name": "run_id",
       "title": "Run",
       "drawn": "id",

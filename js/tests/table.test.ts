@@ -56,6 +56,19 @@ describe("runs", () => {
   });
 });
 
+describe("checkpoints", () => {
+  it("say when they vanish, where one of them has a lifetime", async () => {
+    const page = await opened(3, "checkpoints", 1400);
+    expect(page.has("[data-sort=expires_at]")).toBe(false);
+    changeOf(page, {
+      checkpoints: { rows: [rowOf("checkpoints", 0, { expires_at: Date.now() + 3.5 * 86_400_000 })], removed: [], total: 3 },
+    });
+    await until(() => expect(page.all("td[data-column=expires_at]").map((cell) => cell.textContent)).toEqual(["–", "–", "in 3 d"]));
+    page.one("[data-sort=expires_at]").click();
+    await until(() => expect(page.one("th:has([data-sort=expires_at])").getAttribute("aria-sort")).toBe("ascending"));
+  });
+});
+
 describe("finished things", () => {
   it("are hidden with their number, and shown at a press", async () => {
     const page = await opened(14, "fleet");

@@ -11,6 +11,7 @@ import tenacity
 
 from loops_nb.client.address import Address
 from loops_nb.client.config import ClientConfig, TransientError
+from loops_nb.client.deletion_notices import DELETION_NOTICES
 from loops_nb.client.http import ConnectionPool, Reply
 from loops_nb.client.pagination import Page, PageWalk
 from loops_nb.client.request import Request
@@ -54,6 +55,8 @@ class Transport:
             if not request.safe:
                 stop.add_note(f"The request to {request.description} may have been carried out. {request.recovery}")
             raise
+        if request.method == "DELETE":
+            DELETION_NOTICES.deleted(self.config.address.url)
         return result(request, body)
 
     def send_once(self, request: Request[Any]) -> Reply:

@@ -37,9 +37,9 @@ from loops_nb.api.step_names import step_of
 from loops_nb.panels.messages import Cell, Row, TableName, Tone
 from loops_nb.render.formatting import many
 
-#: ``age``: a time, shown as how long ago.  ``number``: a value of a metric.  ``spark``: a sparkline, as
-#: `loops_nb.panels.experiments.sparkline.Sparkline` writes it.  ``hidden``: for the page's own use, or for the
-#: row's details.
+#: ``age``: a time, shown as how long ago; ``expires_at`` as how long until then.  ``number``: a value of a metric.
+#: ``spark``: a sparkline, as `loops_nb.panels.experiments.sparkline.Sparkline` writes it.  ``hidden``: for the page's
+#: own use, or for the row's details.
 Drawn = Literal["id", "text", "state", "age", "bytes", "count", "uri", "flag", "number", "spark"]
 
 
@@ -139,6 +139,7 @@ COLUMNS: dict[TableName, tuple[PanelColumn, ...]] = {
         _c("size_bytes", "Size", "bytes", 1),
         _c("sync_status", "Sync", "state", 1),
         _c("created_at", "Saved", "age", 1),
+        _c("expires_at", "Vanishes", "age", 1),
         _c("run_id", "Run", "id", 2),
         _c("base_model", "Base model", "text", 5),
         _c("uri", "URI", "uri", 2),
@@ -283,8 +284,8 @@ def deployment_row(deployment: Deployment) -> Row:
     )
 
 
-def checkpoint_row(checkpoint: Checkpoint) -> Row:
-    """Return a checkpoint's row."""
+def checkpoint_row(checkpoint: Checkpoint, expires_at: float | None = None) -> Row:
+    """Return a checkpoint's row; ``expires_at`` is when it vanishes, as far as that is recorded here."""
     return _row(
         "checkpoints",
         id=checkpoint.id,
@@ -294,6 +295,7 @@ def checkpoint_row(checkpoint: Checkpoint) -> Row:
         size_bytes=checkpoint.size_bytes,
         sync_status=checkpoint.sync_status,
         created_at=millis(checkpoint.created_at),
+        expires_at=expires_at,
         run_id=checkpoint.run_id,
         base_model=checkpoint.base_model,
         uri=checkpoint.uri,

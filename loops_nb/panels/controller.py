@@ -17,6 +17,7 @@ from msgspec.structs import replace as replace_fields
 
 from loops_nb import faults
 from loops_nb.client import checks
+from loops_nb.client.deletion_notices import DELETION_NOTICES
 from loops_nb.client.operations import deployments, runs, samplers
 from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.live import Health, Priority
@@ -58,6 +59,8 @@ INITIAL_ROWS = 50
 #: Where the kernel receives nothing while a cell runs, the state as a whole is sent unrequested after these times.
 _UNREQUESTED_SECONDS = (1.0, 3.0)
 _MOST_COMMANDS = 10
+#: Seconds from a deletion in this process to the poll that shows it.
+DELETION_SECONDS = 0.2
 _DEACTIVATE = {"runs": runs.deactivate, "samplers": samplers.deactivate, "deployments": deployments.deactivate}
 
 
@@ -152,6 +155,8 @@ class PanelController(BaseController[FromPage]):
             clock=clock,
         )
         self._subscription = poller.subscribe(view.queries, self._on_news, priority=Priority.VISIBLE)
+        self._deletion_pending = False
+        DELETION_NOTICES.listen(poller.config.address.url, self._on_deletion)
         self._post(self._set_priority)
 
     # Read by any thread.
@@ -282,10 +287,30 @@ class PanelController(BaseController[FromPage]):
 
     def _enqueue(self, message: Any) -> None:
         def handle() -> None:
+            was_seen = self._visibility.is_seen()
             self._handle(message)
             self._set_priority()
+            if self._over and self._visibility.is_seen() and not was_seen:
+                # Nothing is polled of what has ended, but it may have been deleted meanwhile.
+                self._subscription.refresh()
 
         self._post(handle)
+
+    def _on_deletion(self) -> None:
+        """Take in that this process deleted something; for any thread."""
+        self._post(self._expect_deletion)
+
+    def _expect_deletion(self) -> None:
+        if self._paused or self._deletion_pending:
+            return
+        # Many deletions that follow each other are looked at together.
+        self._deletion_pending = True
+        self._later(DELETION_SECONDS, self._look_after_deletion)
+
+    def _look_after_deletion(self) -> None:
+        self._deletion_pending = False
+        if self._over or self._subscription.priority is not Priority.NONE:
+            self._subscription.refresh()
 
     def _post(self, action: Callable[[], None]) -> None:
         if not self._closed:
@@ -423,8 +448,10 @@ class PanelController(BaseController[FromPage]):
             if ready:
                 # Before that, a deployment whose listing arrives a moment later would look like one that has ended.
                 notices = self._notifier.look(self.view.announcements(live_snapshot), now)
-            if content.over and ready:
-                self._over = content.over
+            if ready:
+                was_over, self._over = bool(self._over), content.over
+                if was_over and not content.over:
+                    self._set_priority()
         health = self._health()
         if ready or health.state == "failing":
             self._ready.set()

@@ -11,8 +11,14 @@ from loops_nb.errors import InvalidArgumentError
 from loops_nb.live import Query
 from loops_nb.panels.columns import checkpoint_row, deployment_row, sampler_row
 from loops_nb.panels.messages import Fact
-from loops_nb.panels.notices import Announcement, deployment_announcement, sampler_announcement
+from loops_nb.panels.notices import (
+    Announcement,
+    GoneCheckpoints,
+    deployment_announcement,
+    sampler_announcement,
+)
 from loops_nb.panels.panel import Panel
+from loops_nb.panels.recorded_runs import CheckpointLifetimes
 from loops_nb.panels.view import envelope, frames
 from loops_nb.panels.view_model import Memo, ViewModel
 from loops_nb.render.formatting import size
@@ -109,7 +115,13 @@ class CheckpointsView:
 
     name: ViewName = "checkpoints"
 
-    def __init__(self, *, run_id: str | None = None, base_model: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        run_id: str | None = None,
+        base_model: str | None = None,
+        lifetimes: CheckpointLifetimes | None = None,
+    ) -> None:
         if (run_id is None) == (base_model is None):
             raise InvalidArgumentError(
                 "Checkpoints are watched by run or by base model: give exactly one of run_id and base_model.",
@@ -121,18 +133,24 @@ class CheckpointsView:
         self.title: str = f"Checkpoints of {'run ' if run_id else ''}{run_id or base_model}"
         self.line: str = f"%loops watch checkpoints {'--run' if run_id else '--base-model'} {run_id or base_model}"
         self._rows = Memo(checkpoint_row)
+        self._lifetimes = lifetimes
+        self._gone = GoneCheckpoints()
+        self._announcements: dict[str, Announcement] = {}
 
-    def compose(self, snapshot: Snapshot, now: float) -> ViewModel:  # noqa: ARG002 - as every view
+    def compose(self, snapshot: Snapshot, now: float) -> ViewModel:
         """Return the rows."""
         checkpoints = snapshot.checkpoints(self._checkpoints)
-        rows = self._rows.of(checkpoints)
+        ends = self._lifetimes.of(checkpoints) if self._lifetimes is not None else {}
+        rows = self._rows.of(checkpoints, ends)
+        if snapshot.is_known(self._checkpoints) and not snapshot.is_refused(self._checkpoints):
+            self._announcements = self._gone.look(checkpoints, ends, now)
         facts = [Fact(label="checkpoints", value=f"{len(checkpoints):,}")]
         facts += size_facts(checkpoints.values())
         return ViewModel({"checkpoints": rows}, tuple(facts))
 
-    def announcements(self, snapshot: Snapshot) -> dict[str, Announcement]:  # noqa: ARG002 - a checkpoint does not end
-        """Return nothing: a checkpoint does not end."""
-        return {}
+    def announcements(self, snapshot: Snapshot) -> dict[str, Announcement]:  # noqa: ARG002 - `compose` has just looked at it
+        """Return the announcements of checkpoints that are gone."""
+        return self._announcements
 
     def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return them as ``loops.checkpoints.frame`` would."""
@@ -213,4 +231,6 @@ class CheckpointsPanel(Panel):
         self, loops: HasConfig, *, run_id: str | None = None, base_model: str | None = None, **options: Any
     ) -> None:
         run, model = checks.optional_identifier("run_id", run_id), checks.optional_text("base_model", base_model)
-        super().__init__(loops, CheckpointsView(run_id=run, base_model=model), **options)
+        lifetimes = CheckpointLifetimes()
+        view = CheckpointsView(run_id=run, base_model=model, lifetimes=lifetimes)
+        super().__init__(loops, view, recorded=lifetimes, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
@@ -9,13 +10,15 @@ from loops_nb.api.pairing import serves
 from loops_nb.api.states import DEPLOYMENT_TERMINAL, RUN_TERMINAL, SAMPLER_TERMINAL, status_name
 from loops_nb.panels.messages import Notice
 from loops_nb.panels.view_model import differing
+from loops_nb.render.formatting import first_and_more
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from loops_nb.panels.messages import Tone
 
 _MOST = 20
+_NAMED = 5
 _PREEMPTED = "PREEMPTED"
 _FAILED = "FAILED"
 _UNHEALTHY = "UNHEALTHY"
@@ -78,6 +81,48 @@ def deletion_announcement(run: Run) -> Announcement:
         f"{_called(run)} was deleted.",
         f"What was recorded of it on this machine stays: %loops curves {run.id}",
     )
+
+
+class GoneCheckpoints:
+    """Notices of checkpoints that were listed, and are in a complete listing no more."""
+
+    def __init__(self) -> None:
+        self._listed: Mapping[str, Checkpoint] = {}
+        self._ends: Mapping[str, float] = {}
+        self._announcements: dict[str, Announcement] = {}
+
+    def look(
+        self, checkpoints: Mapping[str, Checkpoint], ends: Mapping[str, float], now: float
+    ) -> dict[str, Announcement]:
+        """Return the announcement of each checkpoint; those that are gone at one time have one together.
+
+        Parameters
+        ----------
+        checkpoints : mapping
+            What is listed now, by id.
+        ends : mapping
+            When those vanish whose lifetime is known, by id.
+        now : float
+            The time; all in epoch milliseconds.
+        """
+        gone = [found for key, found in self._listed.items() if key not in checkpoints]
+        said = {key: announcement for key, announcement in self._announcements.items() if key not in checkpoints}
+        for is_over in (True, False):
+            batch = [found for found in gone if (self._ends.get(found.id, math.inf) <= now) is is_over]
+            if batch:
+                said[batch[0].id] = _gone_announcement(batch, is_over=is_over)
+        self._listed, self._ends, self._announcements = checkpoints, ends, said
+        return dict.fromkeys(checkpoints, WELL) | said
+
+
+def _gone_announcement(gone: Sequence[Checkpoint], *, is_over: bool) -> Announcement:
+    names = first_and_more([f"{found.run_id}/{found.checkpoint_id} ({found.target})" for found in gone], _NAMED)
+    is_one = len(gone) == 1
+    end = "lifetime" if is_one else "lifetimes"
+    whose = "its" if is_one else "their"
+    why = f"deleted at the end of {whose} {end}" if is_over else f"deleted, or reached the end of {whose} {end}"
+    text = f"Checkpoint {names} was {why}." if is_one else f"{len(gone):,} checkpoints were {why}: {names}."
+    return Announcement(1, "over", text)
 
 
 def sampler_announcement(sampler: Sampler) -> Announcement:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from loops_nb.client.config import HasConfig
     from loops_nb.panels.inside import PanelInside
     from loops_nb.panels.messages import PanelSnapshot
-    from loops_nb.panels.recorded_runs import RunRecords
+    from loops_nb.panels.recorded_runs import Records
     from loops_nb.panels.view import View
     from loops_nb.panels.visibility import Visibility
 
@@ -57,7 +57,7 @@ class Panel(LiveWidget):
     inside
         Panels in tabs of this one, which end with it.
     recorded
-        What is recorded of the runs on this machine; None where the panel does not show it.
+        What is recorded of runs or checkpoints on this machine; None where the panel does not show it.
     """
 
     _controller: PanelController
@@ -71,7 +71,7 @@ class Panel(LiveWidget):
         time_zone: str = "local",
         interval: float | None = None,
         inside: Sequence[PanelInside[Any]] = (),
-        recorded: RunRecords | None = None,
+        recorded: Records[Any] | None = None,
     ) -> None:
         display_zone(time_zone)
         self._inside = inside

@@ -16,8 +16,9 @@ from loops_nb.panels.columns import DELETED, checkpoint_row
 from loops_nb.panels.curves.tab import CurvesInside
 from loops_nb.panels.listings import size_facts
 from loops_nb.panels.messages import Fact, RunPart, RunSummary
-from loops_nb.panels.notices import Announcement, deletion_announcement, run_announcement
+from loops_nb.panels.notices import Announcement, GoneCheckpoints, deletion_announcement, run_announcement
 from loops_nb.panels.panel import FIRST_LOOK_SECONDS, Panel
+from loops_nb.panels.recorded_runs import CheckpointLifetimes
 from loops_nb.panels.run_failure import RunFailure
 from loops_nb.panels.samples.tab import SamplesInside
 from loops_nb.panels.system.tab import SystemInside
@@ -52,6 +53,8 @@ class RunView:
         Finds out why it failed; None shows its states alone.
     page
         Address of its page in the dashboard of the hosted service; None shows none.
+    lifetimes
+        When its checkpoints vanish; None shows nothing of it.
     """
 
     name: ViewName = "run"
@@ -64,8 +67,12 @@ class RunView:
         team_id: str | None = None,
         failure: RunFailure | None = None,
         page: str | None = None,
+        lifetimes: CheckpointLifetimes | None = None,
     ) -> None:
         self._id = run_id
+        self._lifetimes = lifetimes
+        self._gone = GoneCheckpoints()
+        self._checkpoint_announcements: dict[str, Announcement] = {}
         self._page = page
         self._failure = failure
         self._runs = Query("runs", scope=scope, team_id=team_id)
@@ -84,7 +91,10 @@ class RunView:
         """Return the head and the checkpoints."""
         run, deployment = self._run(snapshot)
         checkpoints = snapshot.checkpoints(self._checkpoints)
-        rows = self._rows.of(checkpoints)
+        ends = self._lifetimes.of(checkpoints) if self._lifetimes is not None else {}
+        rows = self._rows.of(checkpoints, ends)
+        if snapshot.is_known(self._checkpoints) and not snapshot.is_refused(self._checkpoints):
+            self._checkpoint_announcements = self._gone.look(checkpoints, ends, now)
         if run is not None:
             self._last_seen = run
         elif self._last_seen is not None and self._is_deleted(snapshot):
@@ -122,11 +132,14 @@ class RunView:
         return ViewModel({"checkpoints": rows}, tuple(facts), head, over)
 
     def announcements(self, snapshot: Snapshot) -> dict[str, Announcement]:
-        """Return the announcement of the run."""
+        """Return the announcements of the run and its checkpoints."""
         run, deployment = self._run(snapshot)
         if self._last_seen is not None and self._is_deleted(snapshot):
             return {self._id: deletion_announcement(self._last_seen)}
-        return {} if run is None else {run.id: run_announcement(run, deployment, snapshot.newest_checkpoint(run.id))}
+        if run is None:
+            return {}
+        mine = {run.id: run_announcement(run, deployment, snapshot.newest_checkpoint(run.id))}
+        return mine | self._checkpoint_announcements
 
     def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return its checkpoints as ``loops.checkpoints.frame`` would."""
@@ -262,10 +275,13 @@ class RunPanel(Panel):
         whose, team = checks.optional_text("scope", scope), team_id_of(loops.config, team_id)
         self._failure = RunFailure(loops.config, options.get("time_zone", "local"))
         page = run_page(run_id, loops.config.address.url)
-        view = RunView(run_id, scope=whose, team_id=team, failure=self._failure, page=page)
+        lifetimes = CheckpointLifetimes()
+        view = RunView(run_id, scope=whose, team_id=team, failure=self._failure, page=page, lifetimes=lifetimes)
         self._curves = CurvesInside(run_id)
         self._system = SystemInside(loops, run_id)
-        super().__init__(loops, view, inside=[self._curves, SamplesInside(run_id), self._system], **options)
+        super().__init__(
+            loops, view, inside=[self._curves, SamplesInside(run_id), self._system], recorded=lifetimes, **options
+        )
         self._failure.on_found = self._controller.recompose
 
     def snapshot_now(self) -> PanelSnapshot:  # noqa: D102 - as in the base class

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from loops_nb.faults import Fault
@@ -29,7 +30,7 @@ class ManualPoller:
 
     def __init__(self, queries: tuple[Query, ...] = ()) -> None:
         self.interval = 2.0
-        self.config: Any = None
+        self.config: Any = SimpleNamespace(address=SimpleNamespace(url="http://127.0.0.1:1"))
         self.at = NOW
         self.timers: list[Handle] = []
         self.acts: list[tuple[Any, Callable[[object], None]]] = []

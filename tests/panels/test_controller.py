@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from loops_nb import faults
 from loops_nb.api.costs import PriceList
+from loops_nb.client.deletion_notices import DELETION_NOTICES
 from loops_nb.live import Priority
+from loops_nb.panels.columns import COLUMNS
 from loops_nb.panels.controller import INITIAL_ROWS, PanelController
 from loops_nb.panels.fleet import FleetView
 from loops_nb.panels.listings import CheckpointsView, DeploymentsView, SamplersView
@@ -25,7 +28,7 @@ from loops_nb.panels.view import View
 from loops_nb.panels.view_model import Memo, ViewModel, table_changes
 from loops_nb.panels.visibility import Visibility
 from tests.frames.strategies import ANY_MACHINE
-from tests.panels.manual_poller import ManualPoller
+from tests.panels.manual_poller import NOW, ManualPoller
 from tests.panels.workspace import checkpoint, deployment, run, sampler, workspace
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -431,6 +434,65 @@ def test_a_run_panel_shows_a_deletion_as_the_end() -> None:
     assert (notice.tone, notice.about) == ("over", "r_live")
     assert "was deleted." in notice.text
     assert hand.wanted() is Priority.NONE
+
+
+def test_a_run_panel_that_has_ended_learns_of_its_deletion() -> None:
+    controller, hand, _ = panel(RunView("r_ended"))
+    controller.receive({"type": "view_opened", "view": "v", "have": None})
+    listings = workspace()
+    hand.answer(listings)
+    assert state_of(controller) == "over"
+    # By this process: many deletions are looked at together, and those of another service are none of its own.
+    url = hand.config.address.url
+    for service in (url, url, "http://127.0.0.1:2"):
+        DELETION_NOTICES.deleted(service)
+    assert hand.refreshed == 0
+    hand.turn(1)
+    assert hand.refreshed == 1
+    # By another one: whenever it becomes visible again. While the service does not answer it stays as it is.
+    for visible in (False, True, True):
+        controller.receive({"type": "view_visibility", "view": "v", "visible": visible})
+    assert hand.refreshed == 2
+    hand.answer(failing="gone")
+    assert state_of(controller) == "over"
+    listings["runs"] = [one for one in listings["runs"] if "r_ended" not in one.values()]
+    hand.answer(listings)
+    assert state_of(controller) == "over"
+    assert "was deleted" in controller.state.health.reason
+    assert [notice.about for notice in notices_of(controller)] == ["r_ended"]
+    controller.receive({"type": "set_polling", "paused": True})
+    DELETION_NOTICES.deleted(url)
+    hand.turn(1)
+    assert hand.refreshed == 2
+
+
+@pytest.mark.parametrize(
+    "view", [lambda of: RunView("r_live", lifetimes=of), lambda of: CheckpointsView(run_id="r_live", lifetimes=of)]
+)
+def test_checkpoints_that_are_gone_are_noticed_together_and_lifetimes_are_shown(view: Callable[[Any], View]) -> None:
+    ends: dict[str, float] = {}
+    lifetimes = SimpleNamespace(of=lambda listed: {key: end for key, end in ends.items() if key in listed})
+    controller, hand, _ = panel(view(lifetimes))
+    listings = workspace()
+    steps = [checkpoint("r_live", step) for step in (1, 2, 3, 4)]
+    ids = [str(one["id"]) for one in steps]
+    ends[ids[3]] = NOW + 60_000.0
+    hand.answer({**listings, "checkpoints": steps})
+    at = next(i for i, column in enumerate(COLUMNS["checkpoints"]) if column.name == "expires_at")
+    assert [row[at] for row in rows_of(controller)["checkpoints"].values()] == [None, None, None, NOW + 60_000.0]
+    assert notices_of(controller) == ()
+    hand.answer({"checkpoints": steps[2:]})
+    (notice,) = notices_of(controller)
+    assert notice.tone == "over"
+    assert notice.text.startswith(
+        "2 checkpoints were deleted, or reached the end of their lifetimes: r_live/step-1 (trainer), "
+    )
+    hand.turn(61)
+    hand.answer({"checkpoints": steps[2:3]})
+    newest, _ = notices_of(controller)
+    assert newest.text == "Checkpoint r_live/step-4 (trainer) was deleted at the end of its lifetime."
+    hand.answer({"checkpoints": []}, runs=[])
+    assert len(notices_of(controller)) == 3, "the deletion of a run is one notice"
 
 
 def test_the_panel_of_all_runs_notices_a_deletion() -> None:

@@ -71,6 +71,9 @@ def test_a_change_on_the_service_reaches_the_panel(loops: Loops, opened: list[Pa
     until(lambda: panel.snapshot_now().notices)
     assert "has ended" in panel.snapshot_now().notices[0].text
     until(lambda: panel.snapshot_now().health.state == "over")
+    # Nothing is polled any more: this process tells the panel what it deletes.
+    loops.runs.delete(run.id)
+    until(lambda: "was deleted" in panel.snapshot_now().notices[0].text)
 
 
 def test_an_order_of_the_page_is_carried_out(loops: Loops, opened: list[Panel]) -> None:

@@ -79,12 +79,21 @@ export function Missing() {
   return <span class="soft">{MISSING}</span>;
 }
 
-/** How long ago, counting on by itself; with `lasts` only for as long as it is known. */
-export function Ago({ at, before = "", after = "", lasts = false }: { at: number; before?: string; after?: string; lasts?: boolean }) {
+interface AgoProps {
+  at: number;
+  before?: string;
+  after?: string;
+  lasts?: boolean;
+  ahead?: boolean;
+}
+
+/** How long ago, counting on by itself; with `lasts` only for as long as it is known, with `ahead` how long until then. */
+export function Ago({ at, before = "", after = "", lasts = false, ahead = false }: AgoProps) {
   const { session } = usePanel<PanelTools>();
   const element = useRef<HTMLTimeElement>(null);
   const draw = () => {
-    const text = `${before}${lasting((lasts ? session.knownUntil() : session.now()) - at, 1)}${after}`;
+    const ago = (lasts ? session.knownUntil() : session.now()) - at;
+    const text = ahead ? `in ${lasting(-ago, 1)}` : `${before}${lasting(ago, 1)}${after}`;
     // Only when it differs: a new text would take away what is selected in it.
     if (element.current && element.current.textContent !== text) element.current.textContent = text;
   };

@@ -122,10 +122,10 @@ function aboutOf(table: TableName, row: Row): string {
   return name ? `It is called ${name}. ` : "";
 }
 
-export function Value({ column: { drawn }, cell }: { column: PanelColumn; cell: Cell }) {
+export function Value({ column: { drawn, name }, cell }: { column: PanelColumn; cell: Cell }) {
   if (cell === null) return <Missing />;
   if (drawn === "state") return <State state={String(cell)} />;
-  if (typeof cell === "number" && drawn === "age") return <Ago at={cell} />;
+  if (typeof cell === "number" && drawn === "age") return <Ago at={cell} ahead={name === "expires_at"} />;
   if (drawn === "spark") return <Spark text={String(cell)} />;
   const text =
     cell === true

@@ -114,7 +114,7 @@ interface HeadingProps {
 
 function Heading({ column: { name, title, drawn }, width, sort, onSort }: HeadingProps) {
   const isSorted = sort.column === name;
-  const isAge = drawn === "age";
+  const isAge = drawn === "age" && name !== "expires_at";
   // The youngest has the greatest time.
   const isDown = isAge ? !sort.down : sort.down;
   const startsDown = isAge || drawn === "count" || drawn === "bytes";

@@ -12,6 +12,7 @@ import tenacity
 
 from loops_nb.client.address import Address
 from loops_nb.client.config import ClientConfig, TransientError
+from loops_nb.client.deletion_notices import DELETION_NOTICES
 from loops_nb.client.http import AsyncConnectionPool, Reply
 from loops_nb.client.pagination import Page, PageWalk
 from loops_nb.client.request import Request
@@ -55,6 +56,8 @@ class AsyncTransport:
             if not request.safe:
                 stop.add_note(f"The request to {request.description} may have been carried out. {request.recovery}")
             raise
+        if request.method == "DELETE":
+            DELETION_NOTICES.deleted(self.config.address.url)
         return result(request, body)
 
     async def send_once(self, request: Request[Any]) -> Reply:
