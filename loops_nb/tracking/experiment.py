@@ -27,6 +27,7 @@ from loops_nb.tracking.entries import (
     now,
 )
 from loops_nb.tracking.environment import EnvironmentCapture, begin_capture
+from loops_nb.tracking.journal import say_of_journal
 from loops_nb.tracking.later_values import LaterValues
 from loops_nb.tracking.params import kept_params
 from loops_nb.tracking.samples import MAX_SAMPLES, MAX_TEXT, kept_texts, reward_of
@@ -687,6 +688,7 @@ def _begun(
         writer.drop()
         raise refusal
     writer.emit_warnings()
+    say_of_journal(store.path)
     return made, True
 
 

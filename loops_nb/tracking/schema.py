@@ -1,7 +1,8 @@
 """SQLite schema of the file of experiments: opening, creation, upgrade and version checks.
 
 WAL mode with ``synchronous=NORMAL``: a commit survives the death of the process (``kill -9``) at once, and a power
-failure after the next checkpoint of the WAL; in no case is the file corrupted.
+failure after the next checkpoint of the WAL; in no case is the file corrupted.  On file systems that several machines
+may share, `loops_nb.tracking.journal` sets another mode.
 """
 
 from __future__ import annotations
@@ -9,17 +10,15 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
-import time
 from pathlib import Path
 from types import TracebackType
 
 from loops_nb.errors import TrackingError
 from loops_nb.tracking.chunks import values_of
+from loops_nb.tracking.journal import choose_journal, commit, is_busy, prepare_to_read, wal_refusal
 
 #: How long a write is retried while another process has the lock.
 BUSY_SECONDS = 10.0
-#: Pause between two attempts to get the write lock.
-BUSY_PAUSE_SECONDS = 0.02
 #: Statements that upgrade the file to each version from the one before it.
 STEPS: tuple[tuple[str, ...], ...] = (
     (
@@ -176,12 +175,12 @@ class Transaction:
             self._roll_back()
             return
         try:
-            self._connection.execute("COMMIT")
+            commit(self._connection)
         except sqlite3.Error:
             self._roll_back()
             raise
         except BaseException:
-            # An interrupt: it is raised after the statement has ended.
+            # An interrupt: it is raised after the statement has ended, or while the commit waits.
             self.is_committed = not self._connection.in_transaction
             self._roll_back()
             raise
@@ -193,12 +192,6 @@ class Transaction:
             self._connection.rollback()
 
 
-def is_busy(error: BaseException) -> bool:
-    """Whether the cause is a lock of another connection."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
 def _writable(path: Path, busy_seconds: float) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The disk may not support modes; that must not prevent writing.
@@ -207,9 +200,7 @@ def _writable(path: Path, busy_seconds: float) -> sqlite3.Connection:
             path.touch(mode=0o600)
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
-        _switch_to_wal(connection, busy_seconds)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint = 1000")
+        choose_journal(connection, path, busy_seconds=busy_seconds)
     except BaseException as error:
         if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
             return connection
@@ -218,32 +209,21 @@ def _writable(path: Path, busy_seconds: float) -> sqlite3.Connection:
     return connection
 
 
-def _switch_to_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
-    # SQLite itself does not wait for other connections that switch at the same moment.
-    until = time.monotonic() + busy_seconds
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(BUSY_PAUSE_SECONDS)
-        else:
-            return
-
-
 def _read_only(path: Path, busy_seconds: float) -> sqlite3.Connection:
     uri = path.absolute().as_uri()
     connection = sqlite3.connect(
         f"{uri}?mode=ro", timeout=busy_seconds, isolation_level=None, check_same_thread=False, uri=True
     )
     try:
+        prepare_to_read(connection, path)
         connection.execute("PRAGMA user_version").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()
-        if is_busy(error) or _has_log(path):
-            # Without the WAL, the newest values would be missing.
+        if is_busy(error):
             raise
+        if _has_log(path):
+            # Without the WAL, the newest values would be missing.
+            raise wal_refusal(path) or error from None
         # In a read-only folder there is no place for the shared memory of the WAL; then nothing writes the file either.
         return sqlite3.connect(f"{uri}?immutable=1", isolation_level=None, check_same_thread=False, uri=True)
     except sqlite3.DatabaseError:

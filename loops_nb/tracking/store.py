@@ -18,6 +18,7 @@ from loops_nb.render.formatting import is_or_are
 from loops_nb.tracking.chunks import unpack
 from loops_nb.tracking.deletion import ExperimentContents, check_are_closed, contents_of, delete_rows
 from loops_nb.tracking.entries import now
+from loops_nb.tracking.journal import is_busy
 from loops_nb.tracking.params import kept_params, read_params
 from loops_nb.tracking.rows import (
     EnvironmentRow,
@@ -32,7 +33,7 @@ from loops_nb.tracking.rows import (
     Summaries,
 )
 from loops_nb.tracking.samples import SampleRow, read_samples
-from loops_nb.tracking.schema import Transaction, is_busy, open_store
+from loops_nb.tracking.schema import Transaction, open_store
 from loops_nb.tracking.values import kept_text
 from loops_nb.tracking.warn import warn_again
 from loops_nb.tracking.write_batch import add_params

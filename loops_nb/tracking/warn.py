@@ -42,6 +42,11 @@ def warn_again(text: str) -> None:
 
 def print_warning(text: str) -> None:
     """Print a warning to stderr, if there is one."""
+    print_note(f"TrackingWarning: {text}")
+
+
+def print_note(text: str) -> None:
+    """Print a line to stderr, if there is one."""
     # At the end of the interpreter stderr may be closed, or gone.
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"TrackingWarning: {text}\n")
+        sys.stderr.write(f"{text}\n")

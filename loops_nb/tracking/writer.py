@@ -37,7 +37,8 @@ from loops_nb.config.fork_safety import (
 from loops_nb.errors import LoopsError, TrackingError, one_line
 from loops_nb.tracking import process_end
 from loops_nb.tracking.entries import Entry, EnvironmentEntry, RequestLogChunk, count_as_lost, size_of
-from loops_nb.tracking.schema import BUSY_PAUSE_SECONDS, BUSY_SECONDS, is_busy, open_store
+from loops_nb.tracking.journal import WalHeldError, is_busy, is_passing, lock_pause, reason_of
+from loops_nb.tracking.schema import BUSY_SECONDS, open_store
 from loops_nb.tracking.warn import print_warning, warn
 from loops_nb.tracking.write_batch import WriteBatch
 
@@ -479,8 +480,10 @@ class WriterThread(ForkAware):
             except Exception as error:  # noqa: BLE001 - becomes a warning of `log`
                 self._close_connection()
                 if _is_temporary(error):
-                    self.refusal = error if isinstance(error, TrackingError) else None
-                    self._set_trouble(_reason(error))
+                    self.refusal = (
+                        error if isinstance(error, TrackingError) and not isinstance(error, WalHeldError) else None
+                    )
+                    self._set_trouble(reason_of(error, self.path))
                     return False
                 # A second try would fail too, and hold up all later entries.
                 self._write_split(self._unwritten[0], error)
@@ -517,6 +520,7 @@ class WriterThread(ForkAware):
     def _write_with_retries(self, batch: WriteBatch) -> None:
         """Write a batch; waits for other processes that write, without holding the lock."""
         until = monotonic() + BUSY_SECONDS
+        attempt = 0
         while not batch.is_written:
             wait_for_forks()
             began = monotonic()
@@ -524,11 +528,14 @@ class WriterThread(ForkAware):
                 with self._sqlite_lock:
                     batch.write(self._open(), self.path)
             except sqlite3.OperationalError as error:
-                if not is_busy(error) or monotonic() > until:
+                if not is_passing(error, self.path) or monotonic() > until:
                     raise
+                if not is_busy(error):
+                    self._close_connection()
                 if self._locked_since is None:
                     self._locked_since = monotonic()
-                sleep(BUSY_PAUSE_SECONDS)
+                attempt += 1
+                sleep(lock_pause(attempt))
             else:
                 self._locked_since = None
                 self._adapt_capacity(len(batch.entries), self._group_seconds + monotonic() - began)
@@ -604,12 +611,6 @@ class WriterThread(ForkAware):
 def _is_temporary(error: Exception) -> bool:
     """Whether the disk, the file or another process is the cause, not the entries themselves."""
     return isinstance(error, (sqlite3.OperationalError, OSError, LoopsError)) or type(error) is sqlite3.DatabaseError
-
-
-def _reason(error: Exception) -> str:
-    if is_busy(error):
-        return "another process is writing to it, and has not ended that"
-    return error.message if isinstance(error, LoopsError) else str(error)
 
 
 _writers: dict[str, WriterThread] = {}

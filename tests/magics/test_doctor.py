@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ from typing import Any
 import pytest
 
 from loops_nb.client.retry import RetryPolicy
-from loops_nb.config import network
+from loops_nb.config import file_systems, network
 from loops_nb.magics.verbs import doctor
 from tests.client.scripted_server import Answer, closed_port, serving
 from tests.magics.conftest import Notebook
+from tests.mounts import show_as
 
 KEY = "sentinel-0123456789-key"
 PASSWORD = "sentinel-pass"
@@ -116,3 +119,26 @@ def test_doctor_lists_network_variables(notebook: Notebook, monkeypatch: pytest.
         lines = report(notebook)
     assert "Network: HTTPS_PROXY=http://proxy.example:3128, NO_PROXY=localhost" in lines
     assert any(line.startswith("Reachable: yes") for line in lines)
+
+
+def test_doctor_names_a_shared_file_system(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(file_systems, "_MOUNTINFO", Path())
+    home = tmp_path / "home of mara"
+    monkeypatch.setenv("LOOPS_NB_HOME", str(home))
+    assert f"Experiments: {home / 'experiments.sqlite'}" in report(notebook)
+    home.mkdir()
+    show_as(home, "nfs", options="rw,nolock")
+    lines = report(notebook)
+    at = lines.index(f"Experiments: {home / 'experiments.sqlite'}")
+    assert lines[at + 1].startswith(f"File system: nfs at {home}, which other machines may share: a rollback journal")
+    assert lines[at + 2].startswith("It is mounted without locks between machines")
+    assert re.fullmatch(r"Writing there takes \d+ ms", lines[at + 3])
+    assert list(home.iterdir()) == []
+    monkeypatch.setattr("loops_nb.tracking.journal.write_seconds", _no_locks)
+    lines = report(notebook)
+    assert "Writing there fails: disk I/O error" in lines
+    file_systems._found.cache_clear()
+
+
+def _no_locks(_folder: Path) -> float:
+    raise sqlite3.OperationalError("disk I/O error")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
-def running(program: str, argument: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a module of this folder; it is killed at the end of the block."""
+def running(program: str, *arguments: str, home: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run a module of this folder, by default with the same folder for data; killed at the end of the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", f"tests.tracking.{program}", argument], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", f"tests.tracking.{program}", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=None if home is None else {**os.environ, "LOOPS_NB_HOME": str(home)},
     )
     try:
         yield process

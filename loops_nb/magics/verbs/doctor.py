@@ -173,6 +173,34 @@ def _settings(context: MagicContext) -> CheckResult:
     return CheckResult([f"Settings: {source}"])
 
 
+def _experiments(_context: MagicContext) -> CheckResult:
+    """Report the file of experiments, and whether its folder is on a file system that other machines share."""
+    import sqlite3  # of the rest, only needed here
+
+    from loops_nb.config.file_systems import file_system_of
+    from loops_nb.tracking.journal import write_seconds
+    from loops_nb.tracking.store import store_path
+
+    path = store_path()
+    system = file_system_of(path.parent)
+    if system.is_local:
+        return CheckResult([f"Experiments: {path}"])
+    lines = [
+        f"Experiments: {path}",
+        f"File system: {system}, which other machines may share: a rollback journal is used in place of SQLite's WAL",
+    ]
+    if not system.has_shared_locks:
+        lines.append("It is mounted without locks between machines: record from one machine at a time")
+    if not path.parent.is_dir():
+        return CheckResult(lines)
+    try:
+        lines.append(f"Writing there takes {write_seconds(path.parent) * 1000:.0f} ms")
+    except (sqlite3.Error, OSError) as error:
+        lines.append(f"Writing there fails: {one_line(str(error))}")
+        return CheckResult(lines, "set LOOPS_NB_HOME to a folder on a disk of this machine, and restart the kernel")
+    return CheckResult(lines)
+
+
 def _creation(_context: MagicContext) -> CheckResult:
     """Report the variables of the SDK that decide where runs and samplers are created."""
     from loops_nb.client.placement import run_placement, sampler_placement
@@ -283,6 +311,7 @@ _CHECKS: dict[str, Callable[[MagicContext], CheckResult]] = {
     "Packages": _packages,
     "Front end": _front_end,
     "Settings": _settings,
+    "Experiments": _experiments,
     "Local service": _local,
     "Network": _network,
     "New runs and samplers": _creation,
