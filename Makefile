@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 # Images set it; without kept bytecode each of a few hundred processes compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
+# The versions that were tested together; `make test CONSTRAINTS=/dev/null` takes the newest ones.
+CONSTRAINTS ?= .ci/constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # How often a failed test may be tried again; the report counts those that needed it. None but for submissions.
 RERUNS ?= 0
 
-.PHONY: help demo lab test test-sdk test-recipes test-trackers check bench clean test-page test-pythons prepare-browser prepare-pythons prepare-sdk
+.PHONY: help demo lab release lock test test-sdk test-recipes test-trackers check bench clean test-page test-pythons prepare-browser prepare-pythons prepare-sdk
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
@@ -20,6 +22,8 @@ help:
 	@echo "make test-sdk  runs the official SDK against the embedded service, where a Python 3.12 or newer is on the machine"
 	@echo "make test-recipes  trains with the official recipes on the embedded service; installs PyTorch, some minutes"
 	@echo "make test-trackers  reads files that TensorBoard, W&B, MLflow and Trackio wrote; installs these, some minutes"
+	@echo "make release   builds sdist and wheel twice, checks and uses them in bare environments, writes build/release"
+	@echo "make lock      renews the versions that these commands install (.ci/constraints.txt)"
 	@echo "make bench     prints every speed that this project claims, as a ratio against a named peer"
 	@echo "make clean     removes what these commands made"
 
@@ -76,6 +80,14 @@ bench: $(VENV)/.browser
 	$(BIN)/python js/bundle.py
 	$(BIN)/python -m benchmarks
 
+release: $(VENV)/.release
+	$(BIN)/python .ci/release.py
+
+lock: $(VENV)/.release
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --no-emit-index-url \
+		--python-version 3.11 --extra local --group browser --group test --group release \
+		--output-file $(CONSTRAINTS) pyproject.toml
+
 clean:
 	rm -rf build dist .venv .venv-* js/node_modules loops_nb/static
 
@@ -86,10 +98,11 @@ $(VENV)/bin/python:
 
 # Two installations into one environment must not run at the same time.
 $(VENV)/.browser: | $(VENV)/.test
+$(VENV)/.release: | $(VENV)/.browser
 
 # One stamp a dependency group of pyproject.toml, so that a second run installs nothing.
-$(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.browser: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable '.[local]' --group $*
+$(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.browser $(VENV)/.release: $(VENV)/.%: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP) install --editable '.[local]' --group $* --constraint $(CONSTRAINTS)
 	@touch $@
 
 # What the page is checked and tested with; building it needs less, and js/bundle.py asks for that by itself.

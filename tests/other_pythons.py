@@ -64,7 +64,11 @@ def prepare(version: str, interpreter: str) -> Path:
             subprocess.run([interpreter, "-m", "venv", str(venv)], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         subprocess.run([*pip, "pip>=25.1"], check=True, cwd=ROOT)
-        subprocess.run([*pip, "--editable", ".[local]", "--group", "test"], check=True, cwd=ROOT)
+        subprocess.run(
+            [*pip, "--editable", ".[local]", "--group", "test", "--constraint", ".ci/constraints.txt"],
+            check=True,
+            cwd=ROOT,
+        )
         stamp.touch()
     return python
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from loops_nb._version import __version__
+
 ROOT = Path(__file__).resolve().parent.parent
+#: What the smoke test of a release imports of each extra.
+MODULES = runpy.run_path(str(ROOT / ".ci" / "smoke.py"))["MODULES"]
 pytestmark = pytest.mark.once
 #: Most bytes of each bundle: every widget whose state a notebook keeps carries one.
 BUNDLES = {"panels.js": 75_000, "curves.js": 130_000, "experiments.js": 80_000, "samples.js": 40_000, "logs.js": 30_000}
@@ -28,6 +34,16 @@ def built(kind: str, into: Path) -> Path:
     subprocess.run([sys.executable, "-c", program, str(into)], check=True, capture_output=True)
     (made,) = into.iterdir()
     return made
+
+
+def test_the_newest_section_of_the_changelog_is_of_this_version() -> None:
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)
+    assert headings[0] == __version__
+
+
+def test_each_extra_is_tried_by_a_release() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(project["optional-dependencies"]) == set(MODULES)
 
 
 def test_the_wheel_carries_the_package_and_nothing_else(tmp_path: Path) -> None:
@@ -85,6 +101,7 @@ def test_the_sdist_can_be_tested(tmp_path: Path) -> None:
         "LICENSE",
         "Makefile",
         ".ci/async_twins.py",
+        ".ci/constraints.txt",
         "tests/test_package.py",
         "notebooks/quickstart.ipynb",
     } <= names
