@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -36,6 +38,21 @@ with loops_nb.experiment("sweep", run={run!r}) as experiment:
         experiment.log(step=step, loss=3 / (1 + step / 20))
     experiment.sample(step=step, prompt="2 + 2 =", completion=" 4", reward=1.0)
 """
+
+
+def _with_gpus(answer: Any) -> Any:
+    """Return the metrics of a deployment with two nodes of two GPUs, of the last five minutes."""
+    now = datetime.now(UTC)
+    times = [(now - timedelta(seconds=ago)).isoformat() for ago in range(300, 0, -10)]
+
+    def points(value: float) -> list[dict[str, Any]]:
+        return [{"value": value, "timestamp": time} for time in times]
+
+    nodes = [
+        {"node_id": node, "gpu_utilization": {str(gpu): points(low + gpu / 4) for gpu in (0, 1)}}
+        for node, low in (("a", 0.1), ("b", 0.6))
+    ]
+    return answer | {"metrics": {"per_node_metrics": nodes}}
 
 
 @pytest.fixture
@@ -90,7 +107,10 @@ def test_grow_while_the_cell_trains(
 
 @pytest.mark.parametrize("opener", ["lab", "notebook"], indirect=True)
 def test_words_become_a_curve(opener: NotebookOpener, state: ServiceState, recording: dict[str, str]) -> None:
+    # So that the charts of the system begin before the training does.
+    state.clock.advance(-600)
     run = state.run("not yet")
+    state.proxy.edits[f"POST /v1/loops/deployments/{run.deployment_id}/metrics"] = _with_gpus
     notebook = opener.notebook(one(run), _RECORD.format(run=run.id), environment=recording)
     notebook.run(0)
     curves = curves_in(Panel(notebook.page))
@@ -106,7 +126,24 @@ def test_words_become_a_curve(opener: NotebookOpener, state: ServiceState, recor
     tab(panel, "System").click()
     system = Curves(panel.page, panel.root.get_by_role("tabpanel").locator(LIVE))
     expect(system.root).to_contain_text(f"System of run {run.id}")
-    expect(system.root.locator("canvas").first).to_be_visible()
+    utilization, loss = (system.root.locator(f'[data-key="{key}"]') for key in ("gpu/utilization", "loss"))
+    for node in "ab":
+        for gpu in "01":
+            expect(system.root).to_contain_text(f"trainer {node} GPU {gpu}")
+    utilization.scroll_into_view_if_needed()
+    expect(utilization.locator(".chart")).to_have_attribute("data-lines", re.compile(r"^\d \d \d \d$"))
+    expect(utilization.locator("canvas")).to_be_visible()
+    expect(loss.locator("canvas")).to_be_visible()
+    described = utilization.get_by_role("img").get_attribute("aria-label") or ""
+    assert re.search(r"from (\d+ \w+, )?\d\d:\d\d:\d\d to ", described), described
+    # One time axis, and one cross-hair on it.
+    seen = [chart.locator(".chart").get_attribute("data-range") for chart in (utilization, loss)]
+    assert seen[0] == seen[1]
+    utilization.get_by_role("slider").focus()
+    panel.page.keyboard.press("Home")
+    expect(utilization.locator(".tip")).to_contain_text("trainer b GPU 1")
+    # The page of Notebook 7 begins with a heading of another level.
+    assert [one for one in complaints(notebook) if one[1] != "heading-order"] == []
 
 
 def test_wait_for_a_kernel_that_cannot_hear(

@@ -9,6 +9,7 @@ import { lineStyle } from "./line-styles";
 import { valueBounds, visibleRange } from "./line-values";
 import { navigationOf } from "./navigation";
 import { CurvePlot, type PlotArea, type PlotContent } from "./plot";
+import { positionText } from "./scale";
 import { AXIS_LABELS, directionOf, type Settings } from "./settings";
 
 const HEIGHT = 320;
@@ -154,6 +155,6 @@ function usePlot(root: { current: HTMLDivElement | null }, content: PlotContent)
 function description({ runs }: CurvesMetadata, { lines, label, axis, low, high }: PlotContent): string {
   const names = lines.slice(0, MOST_LABELLED).map(({ line }) => runs[line.run]?.name);
   const more = lines.length > names.length ? ` and ${lines.length - names.length} more` : "";
-  const range = `from ${Math.round(low * 100) / 100} to ${Math.round(high * 100) / 100}`;
+  const range = `from ${positionText(axis, low)} to ${positionText(axis, high)}`;
   return `${label} by ${AXIS_LABELS[axis]}, ${range}: ${names.join(", ")}${more}. The table below has the numbers.`;
 }

@@ -196,6 +196,6 @@ export function positionText(axis: Axis, at: number): string {
     case "elapsed":
       return `after ${lasting(at)}`;
     case "clock":
-      return moment(at);
+      return new Date(at * 1000).toDateString() === new Date().toDateString() ? moment(at) : `${moment(at, 86_400)}, ${moment(at)}`;
   }
 }
