@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from loops_nb.api.models import AVAILABILITY_MODELS, SAMPLER_SCOPES
+from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
 from loops_nb.config.time_text import EXAMPLES, age_of_text, text_of_age, time_of_text
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.grammar import Argument, Option, option, switch
@@ -15,6 +16,12 @@ SCOPE = option("--scope", "SCOPE", "'org' lists the whole organisation's, not on
 ALIVE = switch("--alive", "leave out what has ended")
 TEAM = option("--team", "TEAM", "of this team (its name or id)", name="team_id", completes="team")
 BASE_MODEL = option("-m --base-model", "MODEL", "only of this base model, e.g. Qwen/Qwen3-8B", completes="base_model")
+STATUS = option(
+    "--status",
+    "STATE",
+    "state of the run, its deployment or its sampler",
+    choices=tuple(dict.fromkeys((*RUN_STATUSES, *DEPLOYMENT_STATUSES, *SAMPLER_STATUSES))),
+)
 SESSION = option(
     "--session",
     "SESSION",

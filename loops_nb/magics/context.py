@@ -70,11 +70,16 @@ class MagicContext:
         Ids and names for completion and suggestions.
     """
 
+    #: Whether it is of ``loops-nb``: a shell without variables, cells and panels.
+    is_shell = False
+
     def __init__(self, shell: Any, settings: MagicSettings, connection: SharedClient, cache: CompletionCache) -> None:
         self.shell = shell
         self.settings = settings
         self.connection = connection
         self.cache = cache
+        #: Set by a verb that says what is wrong without failing; a shell then ends with a status that says so.
+        self.found_problem = False
         self._listed: tuple[Loops, float, list[Run]] | None = None
 
     @property
@@ -89,7 +94,15 @@ class MagicContext:
         return self.connection.client()
 
     def say(self, text: str) -> None:
-        """Print a text in the output of the cell."""
+        """Print a message about the work; in a shell to the standard error."""
+        console.say(text)
+
+    def answer(self, text: str) -> None:
+        """Print what the line asked for, in words; in a shell to the standard output."""
+        console.say(text)
+
+    def print_lines(self, text: str) -> None:
+        """Print lines of data as they are; in a shell to the standard output."""
         console.say(text)
 
     def listing(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.errors import InvalidArgumentError, LoopsError, readable_interrupt
-from loops_nb.magics.context import preload_pandas
+from loops_nb.errors import InvalidArgumentError, readable_interrupt
+from loops_nb.magics.call import UNCHANGED, call_verb
 from loops_nb.magics.help import general_help, verb_help
 from loops_nb.magics.lexer import split_words
 from loops_nb.magics.parser import parse, wants_general_help
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from loops_nb.magics.context import MagicContext
     from loops_nb.magics.grammar import Verb
-
-_UNCHANGED = "Nothing was changed."
 
 
 def run_line(context: MagicContext, line: str, evaluate: Callable[[str], str], *, cell: str | None = None) -> Any:
@@ -58,7 +55,7 @@ def run_line(context: MagicContext, line: str, evaluate: Callable[[str], str], *
             raise InvalidArgumentError(
                 "%%loops needs a verb for the cell.", argument="cell", hint="See %%loops sample --help"
             )
-        with readable_interrupt("%loops", _UNCHANGED), context.explain_unreachable():
+        with readable_interrupt("%loops", UNCHANGED), context.explain_unreachable():
             print_status(context)
         return None
     parsed = parse(VERBS, words)
@@ -69,17 +66,7 @@ def run_line(context: MagicContext, line: str, evaluate: Callable[[str], str], *
     _check_cell(verb, cell)
     if verb.cell:
         parsed.values.cell = cell
-    if verb.returns_frame:
-        preload_pandas()
-    try:
-        with readable_interrupt(verb.line, verb.when_interrupted or _UNCHANGED), context.explain_unreachable():
-            return verb.run(context, parsed.values)
-    except LoopsError as error:
-        # Without "During handling of the above exception": one line is enough.
-        raise error.with_traceback(None) from None
-    except Exception as error:
-        _guard_key(error)
-        raise
+    return call_verb(context, verb, parsed.values)
 
 
 def _check_cell(verb: Verb, cell: str | None) -> None:
@@ -96,18 +83,6 @@ def _check_cell(verb: Verb, cell: str | None) -> None:
             argument="cell",
             hint=f"Write one percent sign: {verb.line}. The only cell magic is {cells}.",
         )
-
-
-def _guard_key(error: Exception) -> None:
-    """Raise an error without details if the traceback contains the API key: the notebook would save it."""
-    from loops_nb.config.credentials import resolve_key  # only after an error
-
-    found = resolve_key()
-    if found is not None and found.secret.reveal() in "".join(traceback.format_exception(error)):
-        raise LoopsError(
-            f"An unexpected {type(error).__name__}, not shown because its text contains the API key.",
-            hint="This is a bug in loops_nb: please report the line that you typed.",
-        ) from None
 
 
 def whole_help() -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.api.models import APIObject
+    from loops_nb.magics.context import MagicSettings
     from loops_nb.magics.log_display import LogDisplay
-    from loops_nb.magics.magic import LoopsMagics
     from loops_nb.render.tables import Table
 
 _logger = logging.getLogger(__name__)
@@ -41,11 +41,11 @@ class DisplayFormatters:
     ----------
     ip : InteractiveShell
         The IPython shell.
-    settings : LoopsMagics
+    settings : MagicSettings
         Row limit and time zone.
     """
 
-    def __init__(self, ip: Any, settings: LoopsMagics) -> None:
+    def __init__(self, ip: Any, settings: MagicSettings) -> None:
         self._settings = settings
         self._formatters = {mime: ip.display_formatter.formatters[mime] for mime in (_HTML, _TEXT)}
         self._registered: list[tuple[Any, Callable[..., Any], Callable[..., Any] | None]] = []
@@ -124,7 +124,7 @@ class DisplayFormatters:
         _print(printer, text)
 
 
-def frame_html(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
+def frame_html(frame: pd.DataFrame, settings: MagicSettings) -> str | None:
     """Return a listing as HTML; None if the frame is not a listing of this package."""
     from loops_nb.render.tables import as_html, notes_as_html  # only when something is displayed
 
@@ -139,7 +139,7 @@ def frame_html(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
     return as_html(table)
 
 
-def frame_text(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
+def frame_text(frame: pd.DataFrame, settings: MagicSettings) -> str | None:
     """Return a listing as text that fits the terminal; None if the frame is not a listing of this package."""
     from loops_nb.render.tables import as_text
 
@@ -154,7 +154,7 @@ def frame_text(frame: pd.DataFrame, settings: LoopsMagics) -> str | None:
     return as_text(table, max(_MIN_WIDTH, shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns))
 
 
-def resource_html(resource: APIObject, settings: LoopsMagics) -> str:
+def resource_html(resource: APIObject, settings: MagicSettings) -> str:
     """Return the fields of an API object as an HTML table."""
     from loops_nb.magics.object_table import object_table
     from loops_nb.render.tables import as_card_html
@@ -162,7 +162,7 @@ def resource_html(resource: APIObject, settings: LoopsMagics) -> str:
     return as_card_html(object_table(resource, time_zone=settings.time_zone))
 
 
-def resource_text(resource: APIObject, settings: LoopsMagics) -> str:
+def resource_text(resource: APIObject, settings: MagicSettings) -> str:
     """Return the fields of an API object as text."""
     from loops_nb.magics.object_table import object_table
     from loops_nb.render.tables import as_card_text
@@ -170,13 +170,13 @@ def resource_text(resource: APIObject, settings: LoopsMagics) -> str:
     return as_card_text(object_table(resource, time_zone=settings.time_zone))
 
 
-def _log_display(frame: pd.DataFrame, settings: LoopsMagics) -> LogDisplay | None:
+def _log_display(frame: pd.DataFrame, settings: MagicSettings) -> LogDisplay | None:
     from loops_nb.magics.log_display import log_display
 
     return log_display(frame, row_limit=settings.row_limit, time_zone=settings.time_zone)
 
 
-def _table(frame: pd.DataFrame, settings: LoopsMagics) -> Table | None:
+def _table(frame: pd.DataFrame, settings: MagicSettings) -> Table | None:
     from loops_nb.magics.listing_table import kind_of, listing_table
 
     kind = kind_of(frame)
@@ -185,7 +185,7 @@ def _table(frame: pd.DataFrame, settings: LoopsMagics) -> Table | None:
     return listing_table(frame, kind, row_limit=settings.row_limit, time_zone=settings.time_zone)
 
 
-def _or_log(make: Callable[[Any, LoopsMagics], str | None], value: Any, settings: LoopsMagics) -> str | None:
+def _or_log(make: Callable[[Any, MagicSettings], str | None], value: Any, settings: MagicSettings) -> str | None:
     try:
         return make(value, settings)
     except Exception:

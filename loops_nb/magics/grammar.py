@@ -6,8 +6,8 @@ Not ``argparse``: its messages and its handling of optional words differ between
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,6 +84,32 @@ class Option(Argument):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InShell:
+    """What differs of a verb in a shell, where it is ``loops-nb VERB``: there are no variables, cells and panels.
+
+    Parameters
+    ----------
+    summary, notes : str, default ""
+        In place of those of the verb; empty keeps them, of the notes without the sentences about a notebook.
+    examples : tuple of str, default ()
+        Further lines, before those of the verb that work in a shell.
+    helps : dict of str, optional
+        Lines of the help of options that differ, by the last flag.
+    left_out : dict of str, optional
+        Options that make no sense there: by the last flag, why, and what to do instead.
+    reads_text : bool, default False
+        Whether the text of the cell is read from the standard input.
+    """
+
+    summary: str = ""
+    notes: str = ""
+    examples: tuple[str, ...] = ()
+    helps: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    reads_text: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verb:
     """A verb of ``%loops``, or a group of verbs; a verb that runs can have verbs below it, too.
 
@@ -114,6 +140,12 @@ class Verb:
         the line is repeated.
     returns_frame : bool, default False
         Whether the verb needs pandas, which is then imported in the background.
+    kinds : tuple of str, default ()
+        Kinds of the frames that it can return, the usual one first: ``df.loops.kind``.
+    returns_object : bool, default False
+        Whether it can return an object of the API.
+    shell : InShell, optional
+        What differs in a shell.
     cell : str, default ""
         For a cell magic, ``%%loops VERB``: what the cell holds.  The verb gets it as ``values.cell``.
     unknown_hint : str, default ""
@@ -135,6 +167,9 @@ class Verb:
     notes: str = ""
     secret_warning: tuple[str, str] | None = None
     returns_frame: bool = False
+    kinds: tuple[str, ...] = ()
+    returns_object: bool = False
+    shell: InShell = InShell()
     cell: str = ""
     when_interrupted: str = ""
     unknown_hint: str = ""

@@ -51,10 +51,10 @@ def general_help(groups: Sequence[tuple[str, Sequence[Verb]]]) -> str:
     lines = [INTRODUCTION]
     for heading, verbs in groups:
         lines.append(f"{heading}:")
-        lines += _table((_heading(verb), verb.summary) for verb in verbs)
+        lines += two_columns((verb_heading(verb), verb.summary) for verb in verbs)
         lines.append("")
     lines.append("Examples:")
-    lines += _table(EXAMPLES, width=46)
+    lines += two_columns(EXAMPLES, width=46)
     return "\n".join([*lines, "", CLOSING])
 
 
@@ -71,15 +71,15 @@ def verb_help(verb: Verb) -> str:
     lines = [f"{verb.line}: {verb.summary}.", "", "Usage:", usage]
     if verb.verbs:
         lines += ["", "Verbs:"]
-        lines += _table((v.word, v.summary) for v in verb.verbs)
+        lines += two_columns((v.word, v.summary) for v in verb.verbs)
         lines += ["", f"%loops {verb.name} VERB --help describes one."]
     arguments = [a for a in verb.arguments if a.metavar]
     if arguments:
         lines += ["", "Arguments:"]
-        lines += _table((a.metavar, a.help) for a in arguments)
+        lines += two_columns((a.metavar, a.help) for a in arguments)
     if verb.options:
         lines += ["", "Options:"]
-        lines += _table((f"{', '.join(o.flags)} {o.metavar}".rstrip(), o.help) for o in verb.options)
+        lines += two_columns((f"{', '.join(o.flags)} {o.metavar}".rstrip(), o.help) for o in verb.options)
     if verb.notes:
         lines += ["", textwrap.fill(verb.notes, _WIDTH, break_long_words=False, break_on_hyphens=False)]
     if verb.examples:
@@ -88,7 +88,8 @@ def verb_help(verb: Verb) -> str:
     return "\n".join(lines)
 
 
-def _heading(verb: Verb) -> str:
+def verb_heading(verb: Verb) -> str:
+    """Return a verb with its arguments, as the general help lists it."""
     words = [verb.word]
     if verb.is_group:
         words.append("|".join(v.word for v in verb.verbs))
@@ -96,7 +97,8 @@ def _heading(verb: Verb) -> str:
     return " ".join(words)
 
 
-def _table(rows: Iterable[tuple[str, str]], *, width: int = 30) -> list[str]:
+def two_columns(rows: Iterable[tuple[str, str]], *, width: int = 30) -> list[str]:
+    """Return lines with words on the left and what they mean on the right."""
     lines = []
     for left, right in rows:
         first = f"  {left:<{width}}"

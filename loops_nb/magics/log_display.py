@@ -26,7 +26,11 @@ class LogDisplay(NamedTuple):
 
     def text(self) -> str:
         """Return the lines as text."""
-        return "\n".join([*(text_line(line, self.zone) for line in self.lines), *self.notes])
+        return "\n".join([*self.texts(), *self.notes])
+
+    def texts(self) -> list[str]:
+        """Return each line as text."""
+        return [text_line(line, self.zone) for line in self.lines]
 
     def html(self) -> str:
         """Return the lines as HTML."""

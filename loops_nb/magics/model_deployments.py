@@ -251,6 +251,7 @@ VERBS = (
         summary="models and the states of their deployments, newest first, without those behind samplers",
         run=_status,
         returns_frame=True,
+        kinds=("served_models",),
         arguments=(Argument("model", "MODEL", "only this model, by its id or name", completes="model"),),
         examples=("%loops deploy status", "%loops deploy status support"),
     ),

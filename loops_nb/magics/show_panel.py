@@ -38,7 +38,7 @@ def show_panel(context: MagicContext, panel: _Shown, words: Callable[[int], str]
         panel.show()
         return panel
     try:
-        context.say(words(shutil.get_terminal_size().columns))
+        context.answer(words(shutil.get_terminal_size().columns))
     finally:
         panel.close()
     return None

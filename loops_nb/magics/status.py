@@ -45,7 +45,7 @@ def print_status(context: MagicContext) -> None:
         If the service does not answer or refuses the key.
     """
     if context.connection.target() is None:
-        context.say(_NOT_CONNECTED)
+        context.answer(_NOT_CONNECTED)
         return
     preload_pandas()
     loops = context.loops
@@ -57,7 +57,7 @@ def print_status(context: MagicContext) -> None:
     context.cache.add_frame("runs", runs)
     context.cache.add_frame("samplers", samplers)
     lines = [_connection(context, loops), _response_time(context, took), _counts(runs, samplers), _next_steps(runs)]
-    context.say("\n".join(lines))
+    context.answer("\n".join(lines))
 
 
 def _connection(context: MagicContext, loops: Loops) -> str:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from loops_nb.errors import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    #: From a cell, its text in the width of its column and whether it is a heading to what is written: colors.
+    Paint = Callable[[str, str, bool], str]
 
 _GAP = "  "
 _WIDEST = 40
@@ -134,19 +137,34 @@ def sentence(text: str, *, code: str = "", is_heading: bool = False) -> str:
     return f"<p>{words} <code>{_safe(code)}</code></p>" if code else f"<p>{words}</p>"
 
 
-def as_text(table: Table, width: int) -> str:
+def as_text(table: Table, width: int, *, paint: Paint | None = None) -> str:
     """Draw a table as text, leaving out the least important columns where they do not fit into the width.
 
     A long text (a log line) is wrapped inside its column, never cut.
+
+    Parameters
+    ----------
+    table
+        The table.
+    width
+        Places in a line.
+    paint
+        Adds colors to cells, for a terminal.
     """
+    rows, notes = text_and_notes(table, width, paint=paint)
+    return "\n".join([rows, *notes])
+
+
+def text_and_notes(table: Table, width: int, *, paint: Paint | None = None) -> tuple[str, list[str]]:
+    """Return the rows of a table as `as_text` draws them, and the sentences below."""
     sized = _fitting(table.fields, width)
-    lines = [_row([f.heading for f, _ in sized], sized)]
-    lines += [_row(cells, sized) for cells in zip(*(f.cells for f, _ in sized), strict=True)]
+    lines = [_row([f.heading for f, _ in sized], sized, paint, is_heading=True)]
+    lines += [_row(cells, sized, paint) for cells in zip(*(f.cells for f, _ in sized), strict=True)]
     notes = list(table.notes)
     hidden = [f.heading for f in table.fields if all(f is not shown for shown, _ in sized)]
     if hidden:
         notes += textwrap.wrap(f"Columns that did not fit: {_named(hidden)}.", width)
-    return "\n".join([*lines, *notes])
+    return "\n".join(lines), notes
 
 
 def _named(headings: list[str]) -> str:
@@ -175,14 +193,16 @@ def _fitting(fields: list[Field], width: int) -> list[tuple[Field, int]]:
     return [(fields[place], chosen[place]) for place in sorted(chosen)]
 
 
-def _row(cells: Sequence[str], sized: list[tuple[Field, int]]) -> str:
+def _row(
+    cells: Sequence[str], sized: list[tuple[Field, int]], paint: Paint | None = None, *, is_heading: bool = False
+) -> str:
     wrapped = [_wrapped(cell, size, column) for cell, (column, size) in zip(cells, sized, strict=True)]
     lines = []
     for number in range(max(map(len, wrapped))):
-        parts = [
-            _cell(part[number] if number < len(part) else "", size, c)
-            for part, (c, size) in zip(wrapped, sized, strict=True)
-        ]
+        parts = []
+        for cell, part, (column, size) in zip(cells, wrapped, sized, strict=True):
+            text = _cell(part[number] if number < len(part) else "", size, column)
+            parts.append(text if paint is None else paint(cell, text, is_heading))
         lines.append(_GAP.join(parts).rstrip())
     return "\n".join(lines)
 

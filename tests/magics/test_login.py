@@ -122,7 +122,7 @@ def test_key_on_the_line_is_rejected_and_not_repeated(notebook: Notebook, home: 
 )
 def test_key_on_the_line_error_explains_why(notebook: Notebook, line: str) -> None:
     said = notebook.run(f"%loops {line}", fails=True).out
-    assert "saved in the notebook and its history" in said
+    assert "saved in the history (and with a notebook)" in said
     assert "run %loops login alone" in said
 
 

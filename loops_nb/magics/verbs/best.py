@@ -37,6 +37,7 @@ VERB = Verb(
     summary="checkpoints ranked by a metric, best first",
     run=_run,
     returns_frame=True,
+    kinds=("best",),
     arguments=(EXPERIMENTS,),
     options=(
         option("-m --metric", "KEY", "metric to rank by; default loss", completes="metric", default="loss"),

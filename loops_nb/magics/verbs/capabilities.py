@@ -34,6 +34,7 @@ VERB = Verb(
     summary="base models that can be trained, with their maximum sequence lengths",
     run=_run,
     returns_frame=True,
+    kinds=("capabilities",),
     options=(
         option("-m --model", "MODEL", "only this base model", completes="base_model"),
         option("--use-case", "CASE", "rl (default) or sft", choices=USE_CASES),

@@ -88,6 +88,7 @@ VERB = Verb(
     summary="checkpoints of a run, of a base model, or at a bt:// URI",
     run=_run,
     returns_frame=True,
+    kinds=("checkpoints",),
     arguments=(Argument("what", "RUN", "the run's id or name (the same as --run RUN)", completes="run"),),
     options=(
         option("--run", "RUN", "checkpoints of this run", name="run_id", completes="run"),

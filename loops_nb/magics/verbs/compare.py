@@ -28,6 +28,7 @@ VERB = Verb(
     summary="compare the weights of checkpoints with those of the first",
     run=_run,
     returns_frame=True,
+    kinds=("comparison", "comparison_by_layer", "comparison_by_module_type", "comparison_by_checkpoint"),
     arguments=(replace(CHECKPOINTS, completes="compared"),),
     options=(OF_RUN, TARGET, BY),
     notes="For each module: norm of its LoRA update B @ A, scaled as in training, relative change and cosine to the "

@@ -57,6 +57,7 @@ VERB = Verb(
     name="config",
     summary="your GPU preferences in the service: show them, or set them for new trainers and samplers",
     run=_run,
+    returns_object=True,
     options=(
         option(
             "--trainer",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loops_nb.errors import LocalServiceError
 from loops_nb.magics.connection import LOCAL
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Argument, Values, Verb
+from loops_nb.magics.grammar import Argument, InShell, Values, Verb
 from loops_nb.magics.status import key_source_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def _run(context: MagicContext, values: Values) -> Loops:
         loops = context.connection.connect(running.url, because=LOCAL)
     else:
         loops = context.connection.connect(url)
-    context.say(f"Connected to {loops.base_url} ({context.connection.because}), {key_source_text(loops)}.")
+    context.answer(f"Connected to {loops.base_url} ({context.connection.because}), {key_source_text(loops)}.")
+    if context.is_shell and url is not None:
+        context.say(f"It was for this command only. For those that follow: export LOOPS_BASE_URL={loops.base_url}")
     return loops
 
 
@@ -41,6 +43,11 @@ VERB = Verb(
             keywords=("local",),
             free_text=True,
         ),
+    ),
+    shell=InShell(
+        summary="check the connection to a service",
+        notes="Each command connects by itself: to LOOPS_BASE_URL, to the address in pyproject.toml, to the hosted "
+        "service if there is an API key, else to the local service that runs.",
     ),
     notes=(
         "The connection changes only if the service responds. The API key is never part of the line: set "

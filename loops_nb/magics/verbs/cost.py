@@ -82,6 +82,7 @@ VERB = Verb(
     summary="what is held now an hour, what each run has held and saved, and what was billed",
     run=_run,
     returns_frame=True,
+    kinds=("costs", "checkpoint_sizes", "prices", "usage"),
     options=(
         SCOPE,
         TEAM,

@@ -94,6 +94,7 @@ VERB = Verb(
             name="create session",
             summary="create a session, which groups runs and samplers",
             run=_session,
+            returns_object=True,
             options=(
                 option(
                     "--project",
@@ -112,6 +113,7 @@ VERB = Verb(
             name="create run",
             summary="create a run with its sampler",
             run=_run,
+            returns_object=True,
             options=_RUN_OPTIONS,
             notes="On the hosted service a run uses GPUs and costs money until it is deactivated or scales to zero. "
             "With --scope serverless it holds no GPUs and is billed by tokens; which models, ranks and lengths that "
@@ -128,6 +130,7 @@ VERB = Verb(
             name="create sampler",
             summary="create a sampler, paired with a run or standalone",
             run=_sampler,
+            returns_object=True,
             options=_SAMPLER_OPTIONS,
             notes="Give one of --run, --base-model and --path. On the hosted service a sampler uses GPUs and costs "
             "money.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loops_nb.errors import InvalidArgumentError, LoopsError, TrackingError
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.experiment_arguments import BEGAN_SINCE, PROJECT, TAGS, WHERE, metrics, tagged
-from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.magics.grammar import Argument, InShell, Values, Verb, option, switch
 from loops_nb.magics.show_panel import show_panel
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 
@@ -337,6 +337,21 @@ VERB = Verb(
     "With --save, --static or several metrics the line draws a picture of what is recorded now (all experiments unless "
     "some are chosen, each metric in axes of its own), as outside of notebooks: p = %loops curves ... returns it, with "
     "p.table, p.data and p.save('curves.pdf').",
+    shell=InShell(
+        summary="training curves of runs: a picture in a file, or the newest values in words",
+        helps={
+            "--metric": "metric to show, such as loss or grad_norm. Repeated, or as a pattern (eval/*), the metrics "
+            "of a picture"
+        },
+        left_out={
+            "--static": "In a shell a picture goes to a file: --save loss.pdf",
+            "--wait": "Only a live panel in a notebook waits; %loops watch experiments updates live.",
+        },
+        notes="With --save the line draws a picture of what is recorded now, all experiments unless some are chosen, "
+        "each metric in axes of its own. Without it, it prints the newest and the best value of each experiment. "
+        "Grouping, a baseline, colors and several metrics are of a picture.",
+        examples=("%loops curves lr-sweep --metric loss --smooth 0.9 --save loss.pdf",),
+    ),
     examples=(
         "%loops curves",
         "%loops curves 'lr-*' --tag baseline",

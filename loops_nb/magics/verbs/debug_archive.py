@@ -21,6 +21,7 @@ VERB = Verb(
     summary="download the debug archive of a run's deployment: events, states and logs, for a report",
     run=_run,
     returns_frame=True,
+    kinds=("debug_archive",),
     arguments=(
         Argument(
             "target",

@@ -152,6 +152,7 @@ VERB = Verb(
             summary="delete runs with their checkpoints for good; what is recorded on this machine is kept",
             run=_runs,
             returns_frame=True,
+            kinds=("deletions", "planned_deletions"),
             arguments=(
                 Argument(
                     "ids",
@@ -173,6 +174,7 @@ VERB = Verb(
             summary="delete checkpoints for good, several at a time; what is in use is kept",
             run=_checkpoints,
             returns_frame=True,
+            kinds=("deletions", "planned_deletions"),
             arguments=(CHECKPOINTS,),
             options=(OF_RUN, TARGET, YES, DRY_RUN),
             notes="A name that fits two checkpoints deletes neither. Shows what would go and asks; use -y in scripts."

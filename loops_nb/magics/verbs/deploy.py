@@ -149,6 +149,10 @@ def _say_how_to_call(context: MagicContext, made: DeployedModel, ref: Checkpoint
     # The key of a local service is its token, which only its client knows.
     key = "loops.reveal_key()" if context.loops.is_local else 'os.environ["BASETEN_API_KEY"]'
     first = "loops = %loops connect" if context.loops.is_local else "import os"
+    if context.is_shell:
+        first, key = "import os", 'os.environ["BASETEN_API_KEY"]'
+        if context.loops.is_local:
+            context.say("Its key is the token of the local service: export BASETEN_API_KEY=$(loops-nb token)")
     context.say(
         "Call it with OpenAI's client (pip install openai):\n"
         f"    {first}\n"
@@ -165,6 +169,7 @@ VERB = Verb(
     run=_deploy,
     verbs=VERBS,
     returns_frame=True,
+    returns_object=True,
     arguments=(
         dataclasses.replace(
             CHECKPOINTS,

@@ -61,11 +61,13 @@ VERB = Verb(
     summary="show one deployment, or with --logs its log lines",
     run=_run,
     returns_frame=True,
+    kinds=("logs",),
+    returns_object=True,
     arguments=(
         id_argument("deployment", "the Loops deployment's id, as in %loops deployments, or the name of its run"),
     ),
     options=(
-        switch("--logs", "return its log lines as a DataFrame"),
+        switch("--logs", "return its log lines"),
         option(
             "--since", "AGE", "start of the log lines: 90m, 6h, 2d or an ISO time", free_text=True, convert=age_or_time
         ),

@@ -27,6 +27,7 @@ VERB = Verb(
     summary="your Loops deployments (trainer and sampler together), in every state",
     run=_run,
     returns_frame=True,
+    kinds=("deployments",),
     options=(SCOPE, ALIVE),
     notes="Returns a DataFrame. %loops watch deployments updates live.",
     examples=("%loops deployments", "%loops deployments --alive", "df = %loops deployments"),

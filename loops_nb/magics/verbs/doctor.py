@@ -25,6 +25,7 @@ from loops_nb.render.formatting import many, moment, size
 _REQUIRED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpx", "msgspec")
 _OPTIONAL = ("ipykernel", "jupyterlab")
 _NOT_CONNECTED = "%loops local start (sample data, no key) or %loops login"
+_KERNEL = "Kernel's environment"
 _RECENT = timedelta(hours=1)
 _MOST_ERRORS = 3
 _logger = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ def _run(context: MagicContext, values: Values) -> None:
     summary = "Nothing to fix."
     if fix:
         summary = f"To fix: {fix}"
-    context.say(_without_key("\n".join([*lines, summary])))
+    context.found_problem = bool(fix)
+    context.answer(_without_key("\n".join([*lines, summary])))
 
 
 def _diagnose_run(context: MagicContext, word: str) -> None:
@@ -78,7 +80,7 @@ def _diagnose_run(context: MagicContext, word: str) -> None:
         lines.append("It waits for nothing.")
     if found is None:
         lines += _recent_errors(context, run.id)
-    context.say("\n".join(lines))
+    context.answer("\n".join(lines))
 
 
 def _recent_errors(context: MagicContext, run_id: str) -> list[str]:
@@ -121,12 +123,12 @@ def _checked(name: str, check: Callable[[MagicContext], CheckResult], context: M
         return CheckResult([f"{name}: could not be checked: {fault.reason}"])
 
 
-def _environment(_context: MagicContext) -> CheckResult:
+def _environment(context: MagicContext) -> CheckResult:
     place = "a virtual environment" if sys.prefix != sys.base_prefix else "the base Python"
     return CheckResult(
         [
             f"loops_nb {__version__}, Python {sys.version.split()[0]} on {sys.platform}",
-            f"Kernel's environment: {sys.prefix} ({place})",
+            f"{'Environment' if context.is_shell else _KERNEL}: {sys.prefix} ({place})",
         ]
     )
 
@@ -152,6 +154,8 @@ def _absent(name: str) -> str:
 
 
 def _front_end(context: MagicContext) -> CheckResult:
+    if context.is_shell:
+        return CheckResult([])
     name = type(context.shell).__name__
     if name == "ZMQInteractiveShell":
         name = "a Jupyter kernel"
@@ -168,6 +172,8 @@ def _settings(context: MagicContext) -> CheckResult:
     if error is not None:
         return CheckResult([f"Settings: {error.message}"], error.hint)
     source = "the defaults and %config LoopsMagics (no [tool.loops_nb] in a pyproject.toml here)"
+    if context.is_shell:
+        source = "the defaults (no [tool.loops_nb] in a pyproject.toml here)"
     if context.settings.project_file:
         source = f"from {context.settings.project_file}"
     return CheckResult([f"Settings: {source}"])
@@ -276,7 +282,9 @@ def _service(context: MagicContext) -> CheckResult:
     return CheckResult([*lines, f"Reachable: yes, answered in {(time.perf_counter() - started) * 1000:.0f} ms"])
 
 
-def _panels(_context: MagicContext) -> CheckResult:
+def _panels(context: MagicContext) -> CheckResult:
+    if context.is_shell:
+        return CheckResult([])
     from loops_nb.panels import open_panels
     from loops_nb.panels.bundle import page_code
     from loops_nb.panels.jupyter_server import server

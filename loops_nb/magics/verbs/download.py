@@ -29,6 +29,7 @@ VERB = Verb(
     summary="download checkpoints: in parallel, verified, resumes after an interruption",
     run=_run,
     returns_frame=True,
+    kinds=("downloads", "planned_files"),
     arguments=(CHECKPOINTS,),
     options=(
         option(

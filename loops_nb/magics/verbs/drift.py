@@ -22,6 +22,7 @@ VERB = Verb(
     summary="change of the weights of a run from step to step",
     run=_run,
     returns_frame=True,
+    kinds=("drift", "drift_by_layer", "drift_by_module_type", "drift_by_checkpoint"),
     arguments=(Argument("run_id", "RUN", "the run's id or name", completes="run", required=True),),
     options=(TARGET, BY),
     notes="One row per step and module: norm of the LoRA update, change from the previous and from the first step, "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.arguments import int_option, to_float
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Argument, Values, Verb, option
+from loops_nb.magics.grammar import Argument, InShell, Values, Verb, option
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ VERB = Verb(
     summary="score a set of prompts over the checkpoints of runs, as a recorded curve",
     run=_run,
     returns_frame=True,
+    kinds=("scores",),
     arguments=(
         Argument("file", "PROMPTS.jsonl", 'JSON lines, each an object with "prompt"', completes="file", required=True),
         Argument("runs", "RUN", "run's id or name", completes="run", repeated=True, required=True),
@@ -83,6 +84,15 @@ VERB = Verb(
     "%loops curves, %loops watch samples. Interrupted or repeated, the line goes on where it ended: what is scored is "
     "not asked again. In Python: loops.evaluate(FILE, RUN, score=function).",
     when_interrupted="What was scored is kept: the same line goes on from there.",
+    shell=InShell(
+        helps={
+            "--score": "module:function, of an installed package or a file of this folder; gets those of prompt, "
+            "completion and the fields of the line that it has parameters for"
+        },
+        notes="Each run gets an experiment with a point of the mean score for each checkpoint, its mark, and all "
+        "samples. Interrupted or repeated, the line goes on where it ended: what is scored is not asked again.",
+        examples=("%loops evaluate math.jsonl k4q95w5 --score my_scores:exact",),
+    ),
     examples=(
         "%loops evaluate math.jsonl k4q95w5 --score exact_match",
         "df = %loops evaluate math.jsonl math-1 math-2 --checkpoints step-50,step-100 --score my_scores:exact --n 4",

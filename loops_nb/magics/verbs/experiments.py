@@ -33,6 +33,7 @@ VERB = Verb(
     summary="experiments recorded on this machine: state, best values, parameters, tags",
     run=_run,
     returns_frame=True,
+    kinds=("experiments",),
     arguments=(
         Argument(
             "names",

@@ -33,6 +33,7 @@ VERB = Verb(
     summary="export a checkpoint as an adapter for PEFT, vLLM and SGLang, or merged into its base model",
     run=_run,
     returns_frame=True,
+    kinds=("exports",),
     arguments=(CHECKPOINTS,),
     options=(
         option(

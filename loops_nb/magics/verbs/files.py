@@ -65,6 +65,7 @@ VERB = Verb(
     summary="files of a checkpoint, with their sizes",
     run=_run,
     returns_frame=True,
+    kinds=("files",),
     arguments=(
         Argument(
             "checkpoint",

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from loops_nb.api.models import APIObject
-from loops_nb.api.states import DEPLOYMENT_STATUSES, RUN_STATUSES, SAMPLER_STATUSES
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
-from loops_nb.magics.arguments import SCOPE, age_or_time, describe_filters, format_age_or_time
+from loops_nb.magics.arguments import SCOPE, STATUS, age_or_time, describe_filters, format_age_or_time
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_STATUSES = tuple(dict.fromkeys((*RUN_STATUSES, *DEPLOYMENT_STATUSES, *SAMPLER_STATUSES)))
 
 
 def _run(context: MagicContext, values: Values) -> pd.DataFrame:
@@ -68,13 +65,14 @@ VERB = Verb(
     summary="search runs by session, model, name, state or age; newest first",
     run=_run,
     returns_frame=True,
+    kinds=("runs",),
     options=(
         option("--session", "SESSION", "runs of this session", name="session_id", completes="session"),
         option(
             "-m --base-model", "MODEL", "part of the base model's name; * and ? are wildcards", completes="base_model"
         ),
         option("--name", "NAME", "part of the run's name; * and ? are wildcards", completes="run_name"),
-        option("--status", "STATE", "state of the run, its deployment or its sampler", choices=_STATUSES),
+        STATUS,
         option(
             "--newer-than",
             "AGE",

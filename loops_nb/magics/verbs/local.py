@@ -69,14 +69,14 @@ def _status(context: MagicContext, _values: Values) -> None:
 
     service = launcher.status()
     if service is None:
-        context.say("No local service is running. %loops local start starts one.")
+        context.answer("No local service is running. %loops local start starts one.")
         return
     connected = "%loops connect local connects to it."
     if context.connection.is_selected(service.url):
         connected = "You are connected to it."
     since = service.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     what = f"version {service.version}, process {service.pid}, data in {service.data_dir}"
-    context.say(f"Local service on {service.url} since {since}, {what}. {connected}")
+    context.answer(f"Local service on {service.url} since {since}, {what}. {connected}")
     if service.any_key:
         context.say(_ANY_KEY)
 

@@ -29,7 +29,7 @@ def _run(context: MagicContext, _values: Values) -> None:
                 "first."
             ),
         )
-    key = checked_key(_prompt(), "What you typed").reveal()
+    key = checked_key(_prompt(context), "What you typed").reveal()
     checked = _check(context, key, url)
     place = store_key(key)
     context.connection.select(None)
@@ -42,16 +42,17 @@ def _run(context: MagicContext, _values: Values) -> None:
         context.say("Next: %loops")
 
 
-def _prompt() -> str:
+def _prompt(context: MagicContext) -> str:
     try:
         with warnings.catch_warnings():
             # Where the terminal cannot hide the input, getpass would warn and show it.
             warnings.simplefilter("error", getpass.GetPassWarning)
             return getpass.getpass("Baseten API key (what you type is not shown): ")
     except (EOFError, NotImplementedError, getpass.GetPassWarning) as error:
+        where = "environment" if context.is_shell else "environment of the kernel"
         raise CredentialsError(
             "This session cannot prompt for a key, so nothing was changed.",
-            hint=f"Set {ENV_KEY} in the environment of the kernel instead.",
+            hint=f"Set {ENV_KEY} in the {where} instead.",
         ) from error
 
 
@@ -86,7 +87,7 @@ VERB = Verb(
     summary="store an API key for the hosted service; prompts for it, never shows it",
     run=_run,
     secret_warning=(
-        "An API key on the line is saved in the notebook and its history, so it was not used.",
+        "An API key on the line is saved in the history (and with a notebook), so it was not used.",
         "Delete the line, make a new key in your workspace, then run %loops login alone: it prompts for the key.",
     ),
     notes="The key is checked with the service, then stored in the system keyring, or without one in a file that "

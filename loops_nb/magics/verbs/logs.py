@@ -12,7 +12,7 @@ from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.arguments import LOGGED, age_or_time, int_option
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Values, Verb, option, switch
+from loops_nb.magics.grammar import InShell, Values, Verb, option, switch
 from loops_nb.render.log_lines import text_line
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _print_new_lines(context: MagicContext, target: str, query: LogQuery) -> Non
         try:
             while True:
                 for line in transport.send_each(follower.steps()).lines:
-                    context.say(text_line(line.shown(half=len(found.sources) > 1), zone))
+                    context.print_lines(text_line(line.shown(half=len(found.sources) > 1), zone))
                 time.sleep(_PAUSE_SECONDS)
         except KeyboardInterrupt:
             context.say(f"Stopped following the log of {found.what} {found.id}; it goes on.")
@@ -77,6 +77,7 @@ VERB = Verb(
     summary="show the log lines of a run, a deployment or a sampler",
     run=_run,
     returns_frame=True,
+    kinds=("logs",),
     arguments=(LOGGED,),
     options=(
         option(
@@ -91,6 +92,7 @@ VERB = Verb(
     ),
     notes="Oldest line first. A service answers 1,000 lines at a time: as many requests are sent as are needed. "
     "A sampler's lines are those of its model deployment. --level leaves out lines without a level.",
+    shell=InShell(helps={"--follow": "print the lines as they come, until Ctrl-C"}),
     examples=(
         "%loops logs k4q95w5",
         "df = %loops logs k4q95w5 --half both --since 2h --level WARNING",

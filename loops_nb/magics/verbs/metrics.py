@@ -21,9 +21,10 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
 
 VERB = Verb(
     name="metrics",
-    summary="recorded metrics of runs, every step, as a DataFrame",
+    summary="recorded metrics of runs, every step",
     run=_run,
     returns_frame=True,
+    kinds=("metrics", "metrics_wide", "marks"),
     arguments=(EXPERIMENTS,),
     options=(
         METRICS,

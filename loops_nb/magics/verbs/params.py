@@ -10,7 +10,6 @@ from loops_nb.magics.context import MagicContext
 from loops_nb.magics.experiment_arguments import EXPERIMENTS, metrics, resolve_experiment
 from loops_nb.magics.grammar import Values, Verb, option, switch
 from loops_nb.magics.suggest import safe_repr
-from loops_nb.tracking.values import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +19,8 @@ def _pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise InvalidArgumentError(f"must be NAME=VALUE, not {text[:40]!r}.", hint="For example --set lr=1e-4")
+    from loops_nb.tracking.values import read_json  # sqlite
+
     try:
         return name.strip(), read_json(value)
     except ValueError:
@@ -59,6 +60,7 @@ VERB = Verb(
     summary="parameters of runs side by side, differing ones first",
     run=_run,
     returns_frame=True,
+    kinds=("params", "environments"),
     arguments=(EXPERIMENTS,),
     options=(
         option(

@@ -52,6 +52,7 @@ VERB = Verb(
     summary="delete the checkpoints of a run but the best, the newest and the young; shows the plan unless told to",
     run=_run,
     returns_frame=True,
+    kinds=("planned_deletions", "deletions"),
     options=(
         option("--run", "RUN", "the run, by its id or name", name="run_id", completes="run", required=True),
         option(

@@ -35,6 +35,7 @@ VERB = Verb(
     name="run",
     summary="show one run: state, base URL, sampler",
     run=_run,
+    returns_object=True,
     arguments=(id_argument("run", "the run's id, as in %loops runs, or its name"),),
     notes="Returns an object with the fields as attributes; extra and to_dict() have fields newer than this package."
     " A run that failed, was preempted or is stuck says why, from its log. %loops watch ID updates live;"

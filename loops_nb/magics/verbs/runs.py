@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.arguments import ALIVE, BASE_MODEL, SCOPE, TEAM, describe_filters
+from loops_nb.magics.arguments import ALIVE, BASE_MODEL, SCOPE, STATUS, TEAM, describe_filters
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option
 
@@ -17,6 +17,8 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
     frame = context.loops.runs.frame(
         run_id=run_id, base_model=values.base_model, scope=values.scope, alive=values.alive, team_id=values.team_id
     )
+    if values.status is not None:
+        frame = _in_state(frame, values.status)
     return context.listing(
         "runs",
         frame,
@@ -26,6 +28,7 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
             ("--run", values.run_id),
             ("--base-model", values.base_model),
             ("--team", values.team_id),
+            ("--status", values.status),
             ("--alive", values.alive),
         ),
         no_match=context.suggest(("run", values.run_id), ("base_model", values.base_model))
@@ -33,14 +36,22 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
     )
 
 
+def _in_state(frame: pd.DataFrame, status: str) -> pd.DataFrame:
+    """Return the runs that are in a state themselves, or whose deployment or sampler is."""
+    states = frame[["status", "deployment_status", "sampler_status"]].astype(object)
+    return frame[(states == status).any(axis=1)].reset_index(drop=True)
+
+
 VERB = Verb(
     name="runs",
     summary="your training runs, with the states of run, deployment and sampler",
     run=_run,
     returns_frame=True,
+    kinds=("runs",),
     options=(
         BASE_MODEL,
-        option("--run", "RUN", "only this run, as a DataFrame of one row", name="run_id", completes="run"),
+        STATUS,
+        option("--run", "RUN", "only this run, as a listing of one row", name="run_id", completes="run"),
         SCOPE,
         ALIVE,
         TEAM,
@@ -49,7 +60,7 @@ VERB = Verb(
     "metrics, tags and notes. %loops watch updates live.",
     examples=(
         "%loops runs",
-        "%loops runs --alive",
+        "%loops runs --status ACTIVE",
         "df = %loops runs --base-model Qwen/Qwen3-8B",
         "%loops runs --scope org",
     ),

@@ -12,7 +12,7 @@ from loops_nb.client.run_names import run_named
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from loops_nb.magics.arguments import int_option, to_float
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.magics.grammar import Argument, InShell, Values, Verb, option, switch
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 
 if TYPE_CHECKING:
@@ -237,6 +237,7 @@ VERB = Verb(
     name="sample",
     summary="complete the prompt in the cell, with one sampler or several side by side",
     run=_run,
+    kinds=("completions",),
     cell="a prompt",
     arguments=(
         Argument(
@@ -286,6 +287,23 @@ VERB = Verb(
     "unlikely are underlined in the completions. In Python: loops.samplers.sample(SAMPLER, prompt), with a list of "
     "messages for a chat.",
     when_interrupted="Nothing was changed.",
+    shell=InShell(
+        summary="complete the prompt on the standard input, with one sampler or several side by side",
+        helps={"--chat": "the input is a turn of a chat: apply the base model's chat template"},
+        left_out={
+            "-o": "A shell has no variables: --jsonl prints a row for each completion.",
+            "--messages": "A shell has no variables: give the turns before in the text, from lines that begin with "
+            "'system:', 'user:' or 'assistant:'.",
+        },
+        notes="The prompt is the whole text on the standard input without its last newline; no chat template is "
+        "applied without --chat. With it the text is what the user says, or several turns, each from a line that "
+        "begins with 'system:', 'user:' or 'assistant:'. A sampler scaled to zero is woken up.",
+        examples=(
+            "echo 'Dear customer,' | %loops sample k4q95w5 --max-tokens 64",
+            "%loops sample k4q95w5 --temperature 0 --compare step-50 --jsonl < prompt.txt",
+        ),
+        reads_text=True,
+    ),
     examples=(
         "%%loops sample k4q95w5 --max-tokens 64 -o df",
         "%%loops sample samp_def789 --temperature 0 --compare step-50 --compare step-100",

@@ -17,6 +17,7 @@ VERB = Verb(
     name="sampler",
     summary="show one sampler: state and base URL",
     run=_run,
+    returns_object=True,
     arguments=(id_argument("sampler", "the sampler's id, as in %loops samplers, or the name of its run"),),
     notes="Returns an object with the fields as attributes.",
     examples=("%loops sampler samp_def789", "sampler = %loops sampler samp_def789"),

@@ -28,6 +28,7 @@ VERB = Verb(
     summary="your samplers, paired and standalone, newest first",
     run=_run,
     returns_frame=True,
+    kinds=("samplers",),
     options=(SCOPE, ALIVE, TEAM),
     notes="Returns a DataFrame. %loops watch samplers updates live.",
     examples=("%loops samplers", "%loops samplers --alive", "df = %loops samplers --scope org"),

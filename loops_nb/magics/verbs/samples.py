@@ -26,6 +26,7 @@ VERB = Verb(
     summary="recorded samples of experiments: prompts, completions, rewards",
     run=_run,
     returns_frame=True,
+    kinds=("samples",),
     arguments=(EXPERIMENTS,),
     options=(
         int_option("--step", "only of this step; can be repeated", repeated=True),

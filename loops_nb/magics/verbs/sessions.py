@@ -42,6 +42,7 @@ VERB = Verb(
     summary="the runs of one session",
     run=_run,
     returns_frame=True,
+    kinds=("runs",),
     arguments=(Argument("id", "ID", "the session's id; the service cannot list sessions", completes="session"),),
     notes="Returns a DataFrame of runs. A session itself has no fields but its id.",
     examples=("%loops sessions sess_xyz789", "df = %loops sessions {run.session_id}"),

@@ -28,6 +28,7 @@ VERB = Verb(
     summary="which parameters of the experiments mattered for a metric",
     run=_run,
     returns_frame=True,
+    kinds=("sweep",),
     arguments=(EXPERIMENTS,),
     options=(
         option("--tag", "TAG", "only experiments with this tag", completes="tag"),

@@ -25,9 +25,10 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
 
 VERB = Verb(
     name="system",
-    summary="GPU, CPU, memory, disk and requests of a run, a deployment or a sampler, as a DataFrame",
+    summary="GPU, CPU, memory, disk and requests of a run, a deployment or a sampler",
     run=_run,
     returns_frame=True,
+    kinds=("system_metrics",),
     arguments=(LOGGED,),
     options=(
         option("--half", "HALF", "trainer, sampler or both; default what there is", choices=HALVES),

@@ -12,7 +12,7 @@ def _run(context: MagicContext, values: Values) -> None:
     metrics().tag(run, *values.tags, remove=values.remove)
     rows = metrics().find(run)
     for row, label in zip(rows, labels_of(rows), strict=True):
-        context.say(f"{label}: {', '.join(row.tags) or 'no tags'}.")
+        context.answer(f"{label}: {', '.join(row.tags) or 'no tags'}.")
     ambiguous = ambiguity_note(rows, values.run, "%loops tag {} TAG")
     if values.tags and ambiguous:
         context.say(ambiguous)

@@ -20,6 +20,7 @@ VERB = Verb(
     summary="the teams of your organisation; --team takes a name or an id",
     run=_run,
     returns_frame=True,
+    kinds=("teams",),
     notes="Returns a DataFrame. Runs, samplers and sessions are created in the team of LOOPS_TEAM, if that is set.",
     examples=("%loops teams", "%loops runs --team research"),
 )

@@ -21,6 +21,7 @@ VERB = Verb(
     summary="tensors of checkpoints, from file headers only",
     run=_run,
     returns_frame=True,
+    kinds=("tensors",),
     arguments=(CHECKPOINTS,),
     options=(OF_RUN, TARGET),
     notes="Reads a few kB of each file, not the weights, and caches the headers on this machine."

@@ -16,7 +16,7 @@ def _run(context: MagicContext, values: Values) -> None:
     name = many(len(found), "checkpoint")
     if len(found) == 1:
         name = found[0].uri or found[0].id
-    context.say(f"{values.folder}: {many(files, 'file')} of {name}, {size(read)}: all as downloaded.")
+    context.answer(f"{values.folder}: {many(files, 'file')} of {name}, {size(read)}: all as downloaded.")
 
 
 VERB = Verb(

@@ -13,7 +13,7 @@ from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.magics.arguments import BASE_MODEL, SCOPE, TEAM, age_or_time, int_option
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.experiment_arguments import metrics
-from loops_nb.magics.grammar import Argument, Values, Verb, option, switch
+from loops_nb.magics.grammar import Argument, InShell, Values, Verb, option, switch
 from loops_nb.magics.show_panel import show_panel
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 from loops_nb.panels.panel_kinds import WATCHED
@@ -167,7 +167,9 @@ def _shown(context: MagicContext, panel: Panel) -> Panel | None:
     if snapshot.health.looked_at is None and snapshot.health.reason:
         # A panel would retry; the report is printed once.
         raise LoopsError(snapshot.health.reason, hint=snapshot.health.hint)
-    context.say(report_text(snapshot, width=shutil.get_terminal_size().columns, time_zone=context.settings.time_zone))
+    context.answer(
+        report_text(snapshot, width=shutil.get_terminal_size().columns, time_zone=context.settings.time_zone)
+    )
     return None
 
 
@@ -305,6 +307,12 @@ VERB = Verb(
     "time axis with the training curve. The panel of samples shows recorded prompts down and steps across, differences "
     "marked. p = %loops watch returns the panel: p.frame is the latest data as a DataFrame, p.freeze() keeps only the "
     "report, p.close() stops it. In a terminal the report is printed once.",
+    shell=InShell(
+        summary="a table of all runs, of one run, of a listing, or of recorded experiments, that updates live",
+        left_out={"--notify": "A terminal shows no notifications: %loops wait RUN ends when the run is in a state."},
+        notes="Updates until Ctrl-C or q, and leaves the last state in the terminal; of one run it ends with the run. "
+        "Where the output is no terminal, the table is printed once.",
+    ),
     examples=(
         "%loops watch",
         "%loops watch k4q95w5 --notify",

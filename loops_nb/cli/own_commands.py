@@ -1,19 +1,15 @@
-"""The command ``loops-nb``."""
+"""The commands that no verb of ``%loops`` is: the local service in the foreground, its token, and folders."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
-import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 from urllib.parse import urlsplit
 
 from loops_nb import console
-from loops_nb._version import __version__
+from loops_nb.cli.streams import silence
 from loops_nb.config.paths import home_dir
 from loops_nb.errors import ConfigError, LocalServiceError
 from loops_nb.local.settings import DEFAULT_SPEED
@@ -22,42 +18,28 @@ _EXAMPLES = """examples:
   loops-nb serve --sample                 a workspace to look at, on http://127.0.0.1:8787
   loops-nb serve --sample --speed 1       the same, at the pace of the hosted service
   loops-nb serve --port 0 --data-dir ws   your own, on a free port, kept in the folder ws
-  loops-nb token                          the token of the service that runs, for BASETEN_API_KEY of other programs
-  loops-nb where                          the folder in which loops_nb keeps things
 """
 
 _FASTEST = 1_000_000
 _SLOWEST = 1 / _FASTEST
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, and keeps the lines of the examples."""
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Words after ``loops-nb``; those of the process when left out.
 
-    Returns
-    -------
-    status
-        0 when all went well, 2 when a command could not be followed.
-    """
-    _open_standard_streams()
-    parser = _parser()
-    found = parser.parse_args(arguments)
+def run_own(words: list[str]) -> int:
+    """Run one of the commands ``serve``, ``token`` and ``where``; return the exit status."""
+    found = _parser().parse_args(words)
     try:
         if found.command == "where":
             return _print(str(home_dir()))
         if found.command == "serve":
             return _serve(found)
-        if found.command == "token":
-            return _token(found.port)
+        return _token(found.port)
     except (ConfigError, LocalServiceError) as error:
         console.say(f"loops-nb: {error}", out=sys.stderr)
         return 2
-    parser.print_help()
-    return 0
 
 
 def _token(port: int | None) -> int:
@@ -120,7 +102,7 @@ def _print(text: str) -> int:
     try:
         console.say(text, flush=True)
     except (OSError, ValueError) as error:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         console.say(f"loops-nb: the answer could not be written ({error})", out=sys.stderr)
         return 2
     return 0
@@ -132,48 +114,20 @@ def _say(line: str) -> None:
         console.say(line, out=stream, flush=True)
     except (OSError, ValueError):
         # Nothing reads it any more, or the disk behind it is full; the service itself can go on.
-        _silence(stream)
-
-
-def _silence(stream: TextIO) -> None:
-    """Lead what is still written to a stream nowhere, so that the end of the process does not fail on it."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-
-
-def _open_standard_streams() -> None:
-    """Open closed standard streams on the null device, so that no other file gets their numbers and output."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest free number is this one, for those below it are open.
-            os.open(os.devnull, os.O_RDWR)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            # Open until the process ends.
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        silence(stream)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="loops-nb",
-        description="Loops in a notebook: the command beside it.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"loops-nb {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="command")
+    parser = argparse.ArgumentParser(prog="loops-nb")
+    commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser(
         "serve",
         help="run the local service of the Loops API",
-        description="Run the local service of the Loops API: no account, no network; a small, real model that trains "
-        "and samples, records and files on this machine. It needs its token: your notebooks find it, "
-        "'loops-nb token' prints it. "
-        "Ends with Ctrl-C.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Run the local service of the Loops API: no account, no network; a small, real model that trains\n"
+        "and samples, records and files on this machine. It needs its token: your notebooks and\n"
+        "the other commands find it, 'loops-nb token' prints it. Ends with Ctrl-C.",
+        epilog=_EXAMPLES,
+        formatter_class=_HelpFormatter,
     )
     serve.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; beyond loopback the network can reach it"

@@ -1,0 +1,76 @@
+"""The context of a verb in a shell: results to the standard output, messages to the standard error."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from loops_nb import console
+from loops_nb.cli.settings import ShellSettings
+from loops_nb.cli.streams import is_terminal
+from loops_nb.cli.wording import in_shell
+from loops_nb.errors import InvalidArgumentError
+from loops_nb.magics.completion_cache import CompletionCache
+from loops_nb.magics.connection import SharedClient
+from loops_nb.magics.context import MagicContext
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class ShellContext(MagicContext):
+    """What every verb needs; one for each command.
+
+    Parameters
+    ----------
+    is_quiet : bool, default False
+        Whether messages are left out.
+    """
+
+    is_shell = True
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        settings = ShellSettings()
+        cache = CompletionCache()
+        # There are no variables.
+        no_notebook: Any = SimpleNamespace(user_ns={}, user_ns_hidden=frozenset())
+        super().__init__(no_notebook, settings, SharedClient(settings.connection, cache), cache)
+        self._is_quiet = is_quiet
+        # A verb runs with `sys.stdout` led to the messages.
+        self._out = sys.stdout
+
+    def say(self, text: str) -> None:
+        """Print a message to the standard error."""
+        if not self._is_quiet:
+            console.say(in_shell(text), out=sys.stderr, flush=True)
+
+    def answer(self, text: str) -> None:
+        """Print what was asked for, in words, to the standard output."""
+        console.say(in_shell(text), out=self._out, flush=True)
+
+    def print_lines(self, text: str) -> None:
+        """Print lines of data to the standard output."""
+        console.say(text, out=self._out, flush=True)
+
+    def confirm(self, question: str, *, sure: bool) -> bool:
+        """Ask for confirmation on the terminal.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the standard input is no terminal.
+        """
+        if sure:
+            return True
+        if not is_terminal(sys.stdin):
+            raise InvalidArgumentError(
+                "There is no terminal to ask for confirmation in, so nothing was changed.",
+                hint="Add -y to the line if you are sure.",
+            )
+        console.say(f"{in_shell(question)} [y/N] ", end="", out=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.drop()

@@ -1,0 +1,57 @@
+"""Texts of ``%loops`` as a shell has them: ``loops-nb VERB`` in place of ``%loops VERB``.
+
+Verbs, the client and the errors name the lines of the notebook.  Here is the one place that turns them into commands,
+for messages, errors and help; data of the service is never rewritten.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"%config LoopsMagics\.(\w+)(?: = (?:''|\S+))?"), r"\1 in [tool.loops_nb] of pyproject.toml"),
+    (re.compile(r"%config LoopsMagics"), "[tool.loops_nb] in pyproject.toml"),
+    (re.compile(r"%pip "), "pip "),
+    (re.compile(r"%%?loops alone\b"), "loops-nb status"),
+    # A line without a verb; `%loops has no verb` and `%loops VERB` go on.
+    (re.compile(r"%%?loops(?=[,.;:)]|$)", re.MULTILINE), "loops-nb status"),
+    (re.compile(r"%%?loops\b"), "loops-nb"),
+)
+_VARIABLE = re.compile(r"\$\w|\{")
+_ASSIGNED = re.compile(r"^\w+ = ")
+#: Words of sentences about a notebook.
+_NOTEBOOK = re.compile(
+    r"\bdf\b|\bdf\.|DataFrame|In Python|Returns an object|\bnotebooks?\b|\bcells?\b|%%|\bpanels?\b|\bp = |\bp\.|"
+    r"loops_nb\.|\bloops\.\w+\(|\bkernels?\b"
+)
+_SENTENCES = re.compile(r"(?<=[.:])\s+(?=[A-Z`%-])")
+
+
+def in_shell(text: str) -> str:
+    """Return a message or a help text with commands in place of the lines of a notebook.
+
+    Examples
+    --------
+    >>> in_shell("Type %loops local start (sample data, no key needed) or %loops login")
+    'Type loops-nb local start (sample data, no key needed) or loops-nb login'
+    """
+    if "%" not in text:
+        return text
+    for pattern, replacement in _REPLACEMENTS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def commands(examples: Iterable[str]) -> tuple[str, ...]:
+    """Return the lines of a notebook that are commands as well: without assignments, those without variables."""
+    lines = [_ASSIGNED.sub("", example) for example in examples]
+    return tuple(dict.fromkeys(line for line in lines if not _VARIABLE.search(line) and not line.startswith("%%")))
+
+
+def without_notebook(notes: str) -> str:
+    """Return the sentences of notes that are not about a notebook."""
+    return " ".join(sentence for sentence in _SENTENCES.split(notes) if not _NOTEBOOK.search(sentence))

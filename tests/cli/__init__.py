@@ -1,0 +1,1 @@
+"""The verbs of ``%loops`` in a shell."""

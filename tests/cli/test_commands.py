@@ -1,0 +1,150 @@
+"""Commands, their output and their exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loops_nb.cli.exit_status import MEANINGS
+from loops_nb.cli.wording import in_shell
+from loops_nb.magics.verbs import VERBS
+from tests.cli.conftest import Run
+from tests.cli.test_fields import PAGE, leaves
+
+#: What a shell has not.
+NOTEBOOK = re.compile(r"%(?!loops in a notebook)|\bdf\b|DataFrame|\bcells?\b|\bpanels?\b|\bkernel\b|\bvariables?\b")
+
+
+def test_help_of_every_verb_is_about_a_shell(alone: Run) -> None:
+    general = alone("--help").out
+    assert alone().out == alone("help").out == general
+    for verb in VERBS:
+        assert re.search(rf"^  {verb.word}\b", general, re.MULTILINE)
+    for verb in [*VERBS, *leaves()]:
+        ran = alone(*verb.name.split(), "--help")
+        assert ran.status == 0
+        assert ran.out.startswith(f"loops-nb {verb.name}: ")
+        assert not NOTEBOOK.search(ran.out), (verb.name, NOTEBOOK.search(ran.out))
+    assert not NOTEBOOK.search(general)
+    assert alone("help", "runs").out == alone("runs", "--help").out
+
+
+def test_a_listing_as_table_json_lines_and_ids(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = run("runs", "-q").out.split()
+    rows = [json.loads(line) for line in run("runs", "--jsonl").out.splitlines()]
+    assert [row["id"] for row in rows] == ids
+    assert json.loads(run("runs", "--json").out) == rows
+    table = run("runs")
+    assert [line.split()[0] for line in table.out.splitlines()] == ["id", *ids]
+    assert rows[0]["base_url"] in table.out, "a pipe gets every column"
+    assert rows[0]["created_at"].endswith("Z")
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = run("runs")
+    assert max(map(len, narrow.out.splitlines())) <= 60
+    assert "Columns that did not fit" in narrow.err
+    active = {row["id"] for row in rows if row["status"] == "ACTIVE"}
+    assert set(run("runs", "--status", "ACTIVE", "-q").out.split()) >= active > set()
+    nothing = run("runs", "--base-model", "no/model")
+    assert (nothing.status, nothing.out) == (0, "")
+    assert "No runs match" in nothing.err
+    assert run("runs", "--base-model", "no/model", "--json").out == "[]\n"
+    assert json.loads(run("run", ids[0], "--json").out)["id"] == ids[0]
+    assert run("run", ids[0], "-q").out == f"{ids[0]}\n"
+
+
+def test_nothing_is_changed_without_a_terminal_or_a_yes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = run("create", "session", "-q").out.strip()
+    made = run("create", "sampler", "--session", session, "-m", "Qwen/Qwen3-8B", "-q")
+    assert made.err == ""
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    asked = run("deactivate", "sampler", made.out.strip())
+    assert (asked.status, asked.out) == (2, "")
+    assert "nothing was changed. Add -y" in asked.err
+    assert run("deactivate", "sampler", made.out.strip(), "-y", "-q").out == made.out
+
+
+def test_exit_statuses(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del home
+    unknown = run("run", "nothing1")
+    assert (unknown.status, unknown.out) == (1, "")
+    assert unknown.err.startswith("loops-nb: ")
+    for words in (["runz"], ["runs", "--foo"], ["run"], ["runs", "--json", "-q"], ["sample", "x", "-o", "df"]):
+        refused = run(*words)
+        assert (refused.status, refused.out) == (2, ""), words
+        assert len(refused.err.splitlines()) == 1
+        assert "%" not in refused.err
+    assert "Did you mean runs?" in run("rnus").err
+    failed = run("runs", "-q", "--status", "FAILED").out.split()[0]
+    assert run("wait", failed, "--timeout", "60").status == 1
+    assert run("wait", "u8rkdjp", "-q").out == "u8rkdjp\n"
+    late = run("wait", "u8rkdjp", "--until", "FAILED", "--timeout", "0.01")
+    assert (late.status, late.out) == (4, "")
+    assert "Wait on: loops-nb wait u8rkdjp --until FAILED" in late.err
+    monkeypatch.setenv("LOOPS_BASE_URL", "http://127.0.0.1:9")
+    assert run("create", "session").status == 3
+    monkeypatch.delenv("LOOPS_BASE_URL")
+    alone = run("runs")
+    assert alone.status == 3
+    assert "loops-nb local start" in alone.err
+    assert run("status").status == 3
+    listed = re.findall(r"^\| (\d+) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert list(map(int, listed)) == list(MEANINGS)
+
+
+def test_texts_name_commands() -> None:
+    assert in_shell("Type %loops login, or %%loops sample RUN. Next: %loops") == (
+        "Type loops-nb login, or loops-nb sample RUN. Next: loops-nb status"
+    )
+    assert in_shell("wait longer with %config LoopsMagics.timeout (timeout= in Python)") == (
+        "wait longer with timeout in [tool.loops_nb] of pyproject.toml (timeout= in Python)"
+    )
+    assert in_shell("100% of %pip install x") == "100% of pip install x"
+
+
+LIGHT = {"IPython", "pandas", "numpy", "httpx", "httpcore", "ipywidgets", "anywidget", "matplotlib", "prompt_toolkit"}
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (["--help"], set()),
+        (["runs", "--help"], set()),
+        (["runs", "--foo"], set()),
+        (["runs", "-q"], {"pandas", "numpy", "httpx", "httpcore"}),
+    ],
+)
+def test_a_command_imports_what_it_needs(words: list[str], needed: set[str], service: str, home: Path) -> None:
+    del home
+    program = f"import sys; from loops_nb.cli import main; main({words!r}); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={"LOOPS_BASE_URL": service, "PATH": ""},
+    )
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert modules & LIGHT == needed
+
+
+def test_a_reader_that_ends_first_is_no_error(service: str, home: Path) -> None:
+    del home
+    for words in ("runs --jsonl", "--help"):
+        line = f"set -o pipefail; {sys.executable} -m loops_nb {words} | head -c 20"
+        done = subprocess.run(
+            ["bash", "-c", line],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={"LOOPS_BASE_URL": service, "PATH": "/usr/bin:/bin"},
+        )
+        assert len(done.stdout) == 20
+        assert done.stderr == ""
