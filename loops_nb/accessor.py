@@ -23,6 +23,8 @@ from loops_nb.frames.columns import KINDS
 from loops_nb.frames.computed import COMPUTED_KINDS
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from loops_nb.charts.plot_accessor import PlotAccessor
     from loops_nb.charts.series import Axis
     from loops_nb.client.config import HasConfig
@@ -410,11 +412,19 @@ class LoopsAccessor:
         with self._service("tensors", loops) as service:
             return service.tensors(self._refs())
 
-    def changes(self, *, loops: HasConfig | None = None) -> pd.DataFrame:
+    def changes(
+        self,
+        *,
+        executor: Executor | None = None,
+        share_urls: bool = False,
+        loops: HasConfig | None = None,
+    ) -> pd.DataFrame:
         """List the tensors that differ from the first row by their headers, as ``loops.checkpoints.changes``.
 
         Parameters
         ----------
+        executor, share_urls
+            As in ``loops.checkpoints.compare``.
         loops : Loops, optional
             The client; default is the one that the frame came from.
 
@@ -428,15 +438,24 @@ class LoopsAccessor:
         >>> df.loops.changes()
         """
         with self._service("changes", loops) as service:
-            return service.changes(self._refs())
+            return service.with_executor(executor, share_urls=share_urls).changes(self._refs())
 
-    def compare(self, by: str = "module", *, loops: HasConfig | None = None) -> pd.DataFrame:
+    def compare(
+        self,
+        by: str = "module",
+        *,
+        executor: Executor | None = None,
+        share_urls: bool = False,
+        loops: HasConfig | None = None,
+    ) -> pd.DataFrame:
         """Compare the weights of these checkpoints with those of the first row, as ``loops.checkpoints.compare``.
 
         Parameters
         ----------
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
             What the numbers are summed up by; ``module`` sums up nothing.
+        executor, share_urls
+            As in ``loops.checkpoints.compare``.
         loops : Loops, optional
             The client; default is the one that the frame came from.
 
@@ -450,15 +469,24 @@ class LoopsAccessor:
         >>> df.loops.by_step().loops.compare(by="layer")
         """
         with self._service("compare", loops) as service:
-            return service.compare(self._refs(), by)
+            return service.with_executor(executor, share_urls=share_urls).compare(self._refs(), by)
 
-    def drift(self, by: str = "module", *, loops: HasConfig | None = None) -> pd.DataFrame:
+    def drift(
+        self,
+        by: str = "module",
+        *,
+        executor: Executor | None = None,
+        share_urls: bool = False,
+        loops: HasConfig | None = None,
+    ) -> pd.DataFrame:
         """Compute how the weights of these checkpoints changed over their steps, as ``loops.checkpoints.drift``.
 
         Parameters
         ----------
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
             What the numbers are summed up by; ``module`` sums up nothing.
+        executor, share_urls
+            As in ``loops.checkpoints.compare``.
         loops : Loops, optional
             The client; default is the one that the frame came from.
 
@@ -472,13 +500,21 @@ class LoopsAccessor:
         >>> df.loops.drift(by="layer").loops.plot.drift()
         """
         with self._service("drift", loops) as service:
-            return service.drift(self._refs(), by)
+            return service.with_executor(executor, share_urls=share_urls).drift(self._refs(), by)
 
-    def duplicates(self, *, loops: HasConfig | None = None) -> pd.DataFrame:
+    def duplicates(
+        self,
+        *,
+        executor: Executor | None = None,
+        share_urls: bool = False,
+        loops: HasConfig | None = None,
+    ) -> pd.DataFrame:
         """Find those of these checkpoints that hold the same weights, as ``loops.checkpoints.duplicates``.
 
         Parameters
         ----------
+        executor, share_urls
+            As in ``loops.checkpoints.compare``.
         loops : Loops, optional
             The client; default is the one that the frame came from.
 
@@ -492,7 +528,7 @@ class LoopsAccessor:
         >>> df.loops.duplicates()
         """
         with self._service("duplicates", loops) as service:
-            return service.duplicates(self._refs())
+            return service.with_executor(executor, share_urls=share_urls).duplicates(self._refs())
 
     def with_metrics(self, at: str | None = None, *, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Return runs or checkpoints with the metrics recorded on this machine; no request is made.

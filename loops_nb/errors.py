@@ -32,6 +32,7 @@ The tree::
     │   └── VerificationError               a folder differs from what was downloaded
     ├── UnreadableTensorsError              a file is not valid safetensors
     ├── ExportError                         an adapter was not exported, merged or pushed
+    ├── ExecutorError                       the executor that was given cannot do the work
     ├── TrackingError                       the experiments on this machine cannot be read or written
     └── LocalServiceError                   the embedded service could not be started or stopped
 
@@ -356,6 +357,10 @@ class UnreadableTensorsError(LoopsError):
 
 class ExportError(LoopsError):
     """A checkpoint could not be exported as an adapter, merged into its base model, or pushed to the Hub."""
+
+
+class ExecutorError(LoopsError):
+    """The executor that was given as ``executor=`` cannot do the work, or lost a worker; nothing was changed."""
 
 
 class TrackingError(LoopsError):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from loops_nb.api.models import CHECKPOINT_TARGETS, Checkpoint, Run
 from loops_nb.api.references import CheckpointRef
@@ -21,15 +21,19 @@ from loops_nb.checkpoints.resolver import CheckpointResolver, Named
 from loops_nb.client.checks import text
 from loops_nb.client.run_names import run_named
 from loops_nb.config.paths import user_path
+from loops_nb.console import say
 from loops_nb.errors import InvalidArgumentError, NotFoundError, VerificationError
 from loops_nb.render import status
 from loops_nb.render.formatting import is_or_are, many, size
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
 
     from loops_nb.checkpoints.compare import By, Comparison
     from loops_nb.checkpoints.deletion import DeletionPlan
+    from loops_nb.checkpoints.executors import TaskRunner
     from loops_nb.checkpoints.http import Storage
     from loops_nb.checkpoints.tensors import RemoteCheckpoint
     from loops_nb.checkpoints.transfer import Download, DownloadPlan, Verification
@@ -67,10 +71,33 @@ class CheckpointService:
         self._transport = transport
         self._opened: weakref.WeakSet[Storage] = weakref.WeakSet()
         self._cancelled = False
+        self._runner: TaskRunner | None = None
+
+    def with_executor(self, executor: Executor | None, *, share_urls: bool = False) -> Self:
+        """Have an executor of the user do the work, and return this service; parameters as of ``compare``.
+
+        Raises
+        ------
+        InvalidArgumentError, ExecutorError
+            If it cannot do the work; no request was made.
+        """
+        if executor is None:
+            if share_urls:
+                raise InvalidArgumentError(
+                    "share_urls hands presigned URLs to the workers of an executor, and there is none.",
+                    argument="share_urls",
+                    hint="Pass executor= as well.",
+                )
+            return self
+        config = self._transport.config
+        self._runner = checked_runner(executor, config.address.url, config.scheme, share_urls=share_urls)
+        return self
 
     def cancel(self) -> None:
         """Close all connections to files from another thread; downloads then fail soon and keep what they have."""
         self._cancelled = True
+        if self._runner is not None:
+            self._runner.cancel()
         for storage in list(self._opened):
             storage.close()
 
@@ -303,11 +330,21 @@ class CheckpointService:
         from loops_nb.checkpoints.compare.frames import changes_frame
 
         with self.reading() as (storage, shown):
-            first, *others = self.open(_pair(refs), storage, shown=shown)
-            found = changes_frame(chain.from_iterable(compare.changes(first, other) for other in others))
+            pair = _pair(refs)
+            if self._runner is None:
+                first, *others = self.open(pair, storage, shown=shown)
+                rows = [*chain.from_iterable(compare.changes(first, other) for other in others)]
+            else:
+                rows = compare.changes_on_executor(
+                    self._runner,
+                    storage,
+                    pair,
+                    service=self._transport.config.address.url,
+                    progress=_count_callback(shown, "checkpoints compared"),
+                )
         return _with_notes(
-            found,
-            [],
+            changes_frame(rows),
+            self._runner.notes if self._runner else [],
             empty="All tensors have the same names, shapes and dtypes; compare() shows whether their numbers differ.",
         )
 
@@ -320,7 +357,9 @@ class CheckpointService:
         grouped = _grouped(by)
         with self.reading() as (storage, shown):
             opened = self.open(_pair(refs), storage, shown=shown)
-            found = compare.compare(opened, workers=_WORKERS, progress=_progress_callback(shown, opened))
+            found = compare.compare(
+                opened, workers=_WORKERS, progress=_progress_callback(shown, opened), executor=self._runner
+            )
             notes = [*_changed_words(found), *found.notes, fetched_sentence(opened)]
             return _with_notes(compare_frame(found, by=grouped), notes)
 
@@ -333,7 +372,9 @@ class CheckpointService:
         grouped = _grouped(by)
         with self.reading() as (storage, shown):
             opened = self.open(refs, storage, shown=shown)
-            found = compare.drift(opened, workers=_WORKERS, progress=_progress_callback(shown, opened))
+            found = compare.drift(
+                opened, workers=_WORKERS, progress=_progress_callback(shown, opened), executor=self._runner
+            )
             return _with_notes(drift_frame(found, by=grouped), [*found.notes, fetched_sentence(opened)])
 
     def duplicates(self, refs: Sequence[CheckpointRef]) -> pd.DataFrame:
@@ -344,13 +385,16 @@ class CheckpointService:
         with self.reading() as (storage, shown):
             opened = self.open(refs, storage, shown=shown)
             found = compare.duplicates(
-                opened, workers=_WORKERS, progress=_progress_callback(shown, opened, reads_all=False)
+                opened,
+                workers=_WORKERS,
+                progress=_progress_callback(shown, opened, reads_all=False),
+                executor=self._runner,
             )
         read = (
             f"Read {size(found.bytes_read)} of {size(found.total_bytes)} of weights in {many(len(refs), 'checkpoint')}."
         )
         empty = f"No two of {many(len(refs), 'checkpoint')} hold the same weights."
-        return _with_notes(duplicates_frame(found), [read], empty=empty)
+        return _with_notes(duplicates_frame(found), [read, *found.notes], empty=empty)
 
 
 def _progress_callback(
@@ -370,6 +414,38 @@ def _progress_callback(
         shown.update(ReadProgress(what, read, total, read))
 
     return show
+
+
+def _count_callback(shown: ProgressDisplay, what: str) -> Callable[[int, int], None]:
+    from loops_nb.checkpoints.transfer import ReadProgress
+
+    return lambda done, total: shown.update(ReadProgress(f"{done:,} of {total:,} {what}"))
+
+
+def checked_runner(executor: Any, url: str = "", scheme: str = "", *, share_urls: bool = False) -> TaskRunner:
+    """Return the runner of an executor that is able to work; while it is waited for, a progress line says so.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        The user's.
+    url, scheme : str, optional
+        Root of the API that its workers will read from, and how the key is sent.
+    share_urls : bool, default False
+        Whether workers get presigned URLs and need no key.
+
+    Raises
+    ------
+    InvalidArgumentError, ExecutorError
+        If it cannot do the work.
+    """
+    from loops_nb.checkpoints.executors import TaskRunner
+    from loops_nb.checkpoints.transfer import ReadProgress
+
+    runner = TaskRunner(executor, share_urls=share_urls)
+    with status.progress_display() as shown:
+        runner.check(url, scheme, waiting=lambda: shown.update(ReadProgress("Waiting for a worker of the executor")))
+    return runner
 
 
 Patterns: TypeAlias = str | Sequence[str]
@@ -394,11 +470,20 @@ def patterns(argument: str, given: Patterns) -> tuple[str, ...]:
     return found
 
 
-def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
+def verify_all(folder: str | os.PathLike[str], *, executor: Executor | None = None) -> list[Verification]:
     """Check the folder of a checkpoint, or all that lie below a folder, against the manifests of their downloads.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder.
+    executor : concurrent.futures.Executor, optional
+        Reads the files in place of threads; its workers have to reach the folder under the same path.
 
     Raises
     ------
+    ExecutorError
+        If the executor cannot do the work.
     VerificationError
         If a file is missing or is not what was downloaded; with all differences of all folders.
     InvalidArgumentError
@@ -407,6 +492,7 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
     from loops_nb.checkpoints import transfer
     from loops_nb.checkpoints.transfer.filenames import MANIFEST
 
+    runner = None if executor is None else checked_runner(executor)
     top = user_path(folder, argument="folder", kind="folder").absolute()
     if not top.is_dir():
         what = "is a file, not a folder" if top.exists() else "does not exist"
@@ -420,7 +506,16 @@ def verify_all(folder: str | os.PathLike[str]) -> list[Verification]:
             argument="folder",
             hint="%loops download writes one at its end; an interrupted download has none until it is finished.",
         )
-    checked = [transfer.verify(one) for one in found]
+    if runner is None:
+        checked = [transfer.verify(one) for one in found]
+    else:
+        with status.progress_display() as shown:
+            what = f"Files of {many(len(found), 'checkpoint')}"
+            checked = transfer.verify_on_executor(
+                runner, found, lambda done, total: shown.update(transfer.ReadProgress(what, done, total, done))
+            )
+        for note in runner.notes:
+            say(note)
     differences: dict[str, str] = {}
     for one in checked:
         folder_name = one.folder.relative_to(top)

@@ -18,6 +18,8 @@ from loops_nb.resources.blocking import run_blocking
 from loops_nb.resources.frames import files_frame, with_origin
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
 
     from loops_nb.checkpoints.deletion import DeletionPlan
@@ -622,13 +624,15 @@ class Checkpoints(Resource):
             ),
         )
 
-    def verify(self, folder: str | os.PathLike[str]) -> Verifications:
+    def verify(self, folder: str | os.PathLike[str], *, executor: Executor | None = None) -> Verifications:
         """Check folders against the manifests of their downloads; no request is made.
 
         Parameters
         ----------
         folder : str or path-like
             The folder of a checkpoint, or one with several below it.
+        executor : concurrent.futures.Executor, optional
+            Has its workers read the files; they have to reach the folder under the same path.  It is not shut down.
 
         Returns
         -------
@@ -637,6 +641,8 @@ class Checkpoints(Resource):
 
         Raises
         ------
+        ExecutorError
+            If the executor cannot do the work, or a worker does not see the folder.
         VerificationError
             If a file is missing or differs from what was downloaded.
         InvalidArgumentError
@@ -646,7 +652,7 @@ class Checkpoints(Resource):
         --------
         >>> loops.checkpoints.verify("weights")
         """
-        return run_blocking(self._transport, lambda _: verify_all(folder))
+        return run_blocking(self._transport, lambda _: verify_all(folder, executor=executor))
 
     def open(
         self, checkpoint: CheckpointSelection, *, run_id: str | None = None, target: str | None = None
@@ -713,7 +719,13 @@ class Checkpoints(Resource):
         )
 
     def changes(
-        self, checkpoints: CheckpointSelection = None, *, run_id: str | None = None, target: str | None = None
+        self,
+        checkpoints: CheckpointSelection = None,
+        *,
+        run_id: str | None = None,
+        target: str | None = None,
+        executor: Executor | None = None,
+        share_urls: bool = False,
     ) -> pd.DataFrame:
         """List the tensors that appeared, vanished, or changed shape or dtype since the first of the checkpoints.
 
@@ -721,6 +733,8 @@ class Checkpoints(Resource):
         ----------
         checkpoints, run_id, target
             As in `resolve`, two or more.
+        executor, share_urls
+            As in `compare`.
 
         Returns
         -------
@@ -731,6 +745,8 @@ class Checkpoints(Resource):
         ------
         UnreadableTensorsError, InvalidArgumentError, NotFoundError, VolumeBackedError
             As in `open`.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
@@ -738,7 +754,9 @@ class Checkpoints(Resource):
         """
         return run_blocking(
             self._transport,
-            lambda service: service.changes(service.resolve(checkpoints, run_id=run_id, target=target)),
+            lambda service: service.with_executor(executor, share_urls=share_urls).changes(
+                service.resolve(checkpoints, run_id=run_id, target=target)
+            ),
         )
 
     def compare(
@@ -748,6 +766,8 @@ class Checkpoints(Resource):
         run_id: str | None = None,
         target: str | None = None,
         by: str = "module",
+        executor: Executor | None = None,
+        share_urls: bool = False,
     ) -> pd.DataFrame:
         """Compare the weights of checkpoints with those of the first.
 
@@ -760,6 +780,12 @@ class Checkpoints(Resource):
             As in `resolve`, two or more.
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
             What the numbers are summed up by; ``module`` sums up nothing.
+        executor : concurrent.futures.Executor, optional
+            Has its workers do the work: of processes, Dask (``client.get_executor()``), ipyparallel
+            (``client.executor()``), ...  It is not shut down.  Workers read with an API key of their own
+            (``BASETEN_API_KEY``), never with yours.
+        share_urls : bool, default False
+            Hand presigned URLs of the files to workers that have no key.  They are secrets until they expire.
 
         Returns
         -------
@@ -771,14 +797,20 @@ class Checkpoints(Resource):
         ------
         UnreadableTensorsError, InvalidArgumentError, NotFoundError, VolumeBackedError
             As in `open`.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
         >>> loops.checkpoints.compare(["k4q95w5/step-50", "k4q95w5/step-100"], target="sampler", by="layer")
+        >>> client = dask.distributed.Client("tcp://scheduler:8786")
+        >>> loops.checkpoints.compare(run_id="k4q95w5", executor=client.get_executor())
         """
         return run_blocking(
             self._transport,
-            lambda service: service.compare(service.resolve(checkpoints, run_id=run_id, target=target), by),
+            lambda service: service.with_executor(executor, share_urls=share_urls).compare(
+                service.resolve(checkpoints, run_id=run_id, target=target), by
+            ),
         )
 
     def drift(
@@ -788,6 +820,8 @@ class Checkpoints(Resource):
         run_id: str | None = None,
         target: str | None = None,
         by: str = "module",
+        executor: Executor | None = None,
+        share_urls: bool = False,
     ) -> pd.DataFrame:
         """Compute how weights changed over the steps of their checkpoints, each run and target by itself.
 
@@ -796,6 +830,8 @@ class Checkpoints(Resource):
         checkpoints, run_id, target
             As in `resolve`.
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
+            As in `compare`.
+        executor, share_urls
             As in `compare`.
 
         Returns
@@ -807,6 +843,8 @@ class Checkpoints(Resource):
         ------
         UnreadableTensorsError, InvalidArgumentError, NotFoundError, VolumeBackedError
             As in `open`.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
@@ -814,11 +852,19 @@ class Checkpoints(Resource):
         """
         return run_blocking(
             self._transport,
-            lambda service: service.drift(service.resolve(checkpoints, run_id=run_id, target=target), by),
+            lambda service: service.with_executor(executor, share_urls=share_urls).drift(
+                service.resolve(checkpoints, run_id=run_id, target=target), by
+            ),
         )
 
     def duplicates(
-        self, checkpoints: CheckpointSelection = None, *, run_id: str | None = None, target: str | None = None
+        self,
+        checkpoints: CheckpointSelection = None,
+        *,
+        run_id: str | None = None,
+        target: str | None = None,
+        executor: Executor | None = None,
+        share_urls: bool = False,
     ) -> pd.DataFrame:
         """Find checkpoints that hold the same weights under different names.
 
@@ -826,6 +872,8 @@ class Checkpoints(Resource):
         ----------
         checkpoints, run_id, target
             As in `resolve`.
+        executor, share_urls
+            As in `compare`.
 
         Returns
         -------
@@ -836,6 +884,8 @@ class Checkpoints(Resource):
         ------
         UnreadableTensorsError, InvalidArgumentError, NotFoundError, VolumeBackedError
             As in `open`.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
@@ -843,7 +893,9 @@ class Checkpoints(Resource):
         """
         return run_blocking(
             self._transport,
-            lambda service: service.duplicates(service.resolve(checkpoints, run_id=run_id, target=target)),
+            lambda service: service.with_executor(executor, share_urls=share_urls).duplicates(
+                service.resolve(checkpoints, run_id=run_id, target=target)
+            ),
         )
 
     def watch(

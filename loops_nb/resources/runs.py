@@ -21,6 +21,7 @@ from loops_nb.tracking.deleted_runs import mark_deleted_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     import pandas as pd
 
@@ -658,7 +659,15 @@ class Runs(Resource):
             color_by=color_by,
         )
 
-    def drift(self, run_id: str, *, target: str | None = None, by: str = "module") -> pd.DataFrame:
+    def drift(
+        self,
+        run_id: str,
+        *,
+        target: str | None = None,
+        by: str = "module",
+        executor: Executor | None = None,
+        share_urls: bool = False,
+    ) -> pd.DataFrame:
         """Compute how the weights of a run changed over its steps, from its checkpoints.
 
         Parameters
@@ -669,6 +678,8 @@ class Runs(Resource):
             Which of its checkpoints; default is the sampler's, or the trainer's if there are no others.
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
             What the numbers are summed up by; ``module`` sums up nothing.
+        executor, share_urls
+            As in ``loops.checkpoints.compare``.
 
         Returns
         -------
@@ -679,11 +690,16 @@ class Runs(Resource):
         ------
         InvalidArgumentError, NotFoundError
             As in ``loops.checkpoints.resolve``.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
         >>> loops.runs.drift("k4q95w5", by="layer").loops.plot.drift()
         """
         return run_blocking(
-            self._transport, lambda service: service.drift(service.resolve_run(run_id, target=target), by)
+            self._transport,
+            lambda service: service.with_executor(executor, share_urls=share_urls).drift(
+                service.resolve_run(run_id, target=target), by
+            ),
         )

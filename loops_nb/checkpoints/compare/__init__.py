@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loops_nb.checkpoints.compare.changes import TensorChange, changes
+from loops_nb.checkpoints.compare.changes import TensorChange, changes, changes_on_executor
 from loops_nb.checkpoints.compare.comparison import Comparison, ComparisonRow, compare
 from loops_nb.checkpoints.compare.drift import Drift, DriftRow, drift
 from loops_nb.checkpoints.compare.duplicates import DuplicateGroup, Duplicates, duplicates
@@ -27,6 +27,7 @@ __all__ = [
     "Duplicates",
     "TensorChange",
     "changes",
+    "changes_on_executor",
     "compare",
     "drift",
     "duplicates",

@@ -8,22 +8,32 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.checkpoints.compare.changes import TensorChange, changes
 from loops_nb.checkpoints.compare.names import CheckpointLabel, label_checkpoints
-from loops_nb.checkpoints.compare.parallel import Progress, in_parallel, single_threaded_blas
+from loops_nb.checkpoints.compare.parallel import (
+    Batch,
+    TaskSize,
+    chunks,
+    in_parallel,
+    run_batches,
+    single_threaded_blas,
+    task_size,
+    weight_bytes,
+)
 from loops_nb.checkpoints.compare.weights import (
     Module,
     ModuleKey,
     Modules,
-    ModuleWeights,
-    absent,
+    PlacedModule,
+    WeightDifference,
     between,
     keys_of,
-    load,
     modules_of,
 )
+from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task, runner_of
 from loops_nb.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
 
     from loops_nb.checkpoints.tensors import WeightSource
 
@@ -104,12 +114,34 @@ class Comparison:
     notes: tuple[str, ...]
 
 
+class _Unit(NamedTuple):
+    """A module of the baseline and of some checkpoints."""
+
+    before: PlacedModule
+    others: tuple[PlacedModule, ...]
+
+
+class _Measured(NamedTuple):
+    """The numbers of a row."""
+
+    norm: float
+    norm_before: float
+    difference: WeightDifference
+    nonfinite: int
+
+
 def compare(
-    sources: Sequence[WeightSource], *, baseline: int = 0, workers: int = 4, progress: Progress | None = None
+    sources: Sequence[WeightSource],
+    *,
+    baseline: int = 0,
+    workers: int = 4,
+    progress: Progress | None = None,
+    executor: Executor | TaskRunner | None = None,
 ) -> Comparison:
     """Compare checkpoints with one of them.
 
-    The factors of each module are read once; a worker holds those of two checkpoints at a time.
+    The factors of each module are read once; a worker holds those of two checkpoints at a time.  On an executor those
+    of the baseline are read once a task.
 
     Parameters
     ----------
@@ -118,9 +150,12 @@ def compare(
     baseline : int, default 0
         Index of the one that the others are compared with.
     workers : int, default 4
-        Number of threads.
+        Number of threads, without an executor.
     progress : callable, optional
-        Called with the numbers of done and of all modules.
+        Called with the numbers of done and of all modules, on an executor of each task's checkpoints.
+    executor : concurrent.futures.Executor, optional
+        Does the work in place of threads: of processes, Dask, ipyparallel, ...  It is not shut down.  Folders have to
+        be reachable for its workers under the same path.
 
     Returns
     -------
@@ -130,6 +165,13 @@ def compare(
     ------
     InvalidArgumentError
         If there are fewer than two checkpoints, or ``baseline`` is out of range.
+    ExecutorError
+        If the executor cannot do the work.
+
+    Examples
+    --------
+    >>> with ProcessPoolExecutor(8) as pool:  # doctest: +SKIP
+    ...     found = compare([open_folder("step-50"), open_folder("step-100")], executor=pool)
     """
     if len(sources) < 2:  # noqa: PLR2004 - a pair
         raise InvalidArgumentError(
@@ -139,35 +181,66 @@ def compare(
         raise InvalidArgumentError(
             f"There is no checkpoint {baseline} among {len(sources)} to compare with.", argument="baseline"
         )
+    runner = runner_of(executor)
     names, modules = label_checkpoints(sources), [modules_of(source) for source in sources]
     at = range(len(sources))[baseline]
     others = [other for other in range(len(sources)) if other != at]
     keys = keys_of(modules)
 
-    def of_module(key: ModuleKey) -> list[ComparisonRow | None]:
-        before = modules[at].by_key.get(key)
-        read_before = absent(key, modules[at]) if before is None else load(sources[at], before)
-        rows: list[ComparisonRow | None] = []
-        for other in others:
-            now = modules[other].by_key.get(key)
-            module = now or before
-            if module is None:
-                rows.append(None)
-                continue
-            read = absent(key, modules[other]) if now is None else load(sources[other], now)
-            rows.append(_row(module, (names[other], names[at]), (now, before), (read, read_before)))
-        return rows
+    def unit(key: ModuleKey, chosen: Sequence[int], places: Mapping[int, int]) -> _Unit:
+        before, *placed = (PlacedModule.of(places[one], key, modules[one]) for one in (at, *chosen))
+        return _Unit(before, tuple(placed))
 
-    with single_threaded_blas():
-        by_module = in_parallel(of_module, keys, workers=workers, progress=progress)
-    by_checkpoint = zip(*by_module, strict=True)
+    if runner is None:
+        everywhere = {number: number for number in range(len(sources))}
+        with single_threaded_blas():
+            by_module = in_parallel(
+                lambda key: _measure(sources, unit(key, others, everywhere)), keys, workers=workers, progress=progress
+            )
+    else:
+        size = TaskSize(1, len(others))
+        if not runner.shares_memory:
+            size = task_size(len(keys), sources, bytes_a_task(weight_bytes(sources)))
+        groups = [*chunks(others, size.checkpoints)]
+
+        def batches() -> Iterator[Batch[_Unit, list[_Measured | None]]]:
+            for of_task in chunks(keys, size.modules):
+                for group in groups:
+                    places = {number: place for place, number in enumerate((at, *group))}
+                    units = tuple(unit(key, group, places) for key in of_task)
+                    yield Batch(_measure, tuple(sources[number] for number in places), units)
+
+        found = run_batches(runner, batches(), total=len(keys) * len(groups), progress=progress)
+        by_module = [
+            [*chain.from_iterable(of_key)]
+            for of_keys in chunks(found, len(groups))
+            for of_key in zip(*of_keys, strict=True)
+        ]
     header_changes = [changes(sources[at], sources[other], labels=(names[at], names[other])) for other in others]
     return Comparison(
         baseline=names[at].checkpoint,
-        rows=tuple(row for row in chain.from_iterable(by_checkpoint) if row is not None),
+        rows=tuple(
+            row
+            for place, other in enumerate(others)
+            for key, measured in zip(keys, by_module, strict=True)
+            for row in _row(key, (names[other], names[at]), (modules[other], modules[at]), measured[place])
+        ),
         changes=tuple(chain.from_iterable(header_changes)),
-        notes=notes_of(names, modules),
+        notes=(*notes_of(names, modules), *(runner.notes if runner else ())),
     )
+
+
+def _measure(sources: Sequence[WeightSource], unit: _Unit) -> list[_Measured | None]:
+    """Compare one module of checkpoints with that of the baseline; None for those that lack it like the baseline."""
+    before = unit.before.weights(sources)
+    found: list[_Measured | None] = []
+    for other in unit.others:
+        if other.module is None and unit.before.module is None:
+            found.append(None)
+            continue
+        now = other.weights(sources)
+        found.append(_Measured(now.norm, before.norm, between(now, before), now.nonfinite + before.nonfinite))
+    return found
 
 
 def notes_of(names: Sequence[CheckpointLabel], modules: Sequence[Modules]) -> tuple[str, ...]:
@@ -190,15 +263,17 @@ def _state(now: Module | None, before: Module | None) -> str:
 
 
 def _row(
-    module: Module,
+    key: ModuleKey,
     names: tuple[CheckpointLabel, CheckpointLabel],
-    modules: tuple[Module | None, Module | None],
-    read: tuple[ModuleWeights, ModuleWeights],
-) -> ComparisonRow:
-    (name, baseline), (now, before), (weights, weights_before) = names, modules, read
-    measured = between(weights, weights_before)
-    return ComparisonRow(
-        module=module.key.module,
+    modules: tuple[Modules, Modules],
+    measured: _Measured | None,
+) -> Iterator[ComparisonRow]:
+    (name, baseline), (now, before) = names, (one.by_key.get(key) for one in modules)
+    module = now or before
+    if measured is None or module is None:
+        return
+    yield ComparisonRow(
+        module=key.module,
         module_type=module.module_type,
         layer=module.layer,
         checkpoint=name.checkpoint,
@@ -206,17 +281,17 @@ def _row(
         run_id=name.run_id,
         target=name.target,
         step=name.step,
-        quantity=module.key.quantity,
+        quantity=key.quantity,
         state=_state(now, before),
         rank=now.rank if now else None,
         rank_before=before.rank if before else None,
         scale=now.scale if now else None,
         scale_before=before.scale if before else None,
-        norm=weights.norm,
-        norm_before=weights_before.norm,
-        change=measured.change,
-        relative_change=measured.relative,
-        cosine=measured.cosine,
+        norm=measured.norm,
+        norm_before=measured.norm_before,
+        change=measured.difference.change,
+        relative_change=measured.difference.relative,
+        cosine=measured.difference.cosine,
         parameters=module.parameters,
-        nonfinite=weights.nonfinite + weights_before.nonfinite,
+        nonfinite=measured.nonfinite,
     )

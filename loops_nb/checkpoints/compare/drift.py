@@ -7,13 +7,32 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.checkpoints.compare.comparison import notes_of
 from loops_nb.checkpoints.compare.names import CheckpointLabel, label_checkpoints
-from loops_nb.checkpoints.compare.parallel import Progress, in_parallel, single_threaded_blas
-from loops_nb.checkpoints.compare.weights import UNKNOWN, ModuleKey, Modules, absent, between, keys_of, load, modules_of
+from loops_nb.checkpoints.compare.parallel import (
+    Batch,
+    TaskSize,
+    chunks,
+    in_parallel,
+    run_batches,
+    single_threaded_blas,
+    task_size,
+    weight_bytes,
+)
+from loops_nb.checkpoints.compare.weights import (
+    UNKNOWN,
+    ModuleKey,
+    Modules,
+    PlacedModule,
+    WeightDifference,
+    between,
+    keys_of,
+    modules_of,
+)
+from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task, runner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Executor
 
-    from loops_nb.checkpoints.compare.weights import ModuleWeights
     from loops_nb.checkpoints.tensors import WeightSource
 
 
@@ -95,26 +114,70 @@ class _PathPoint(NamedTuple):
     modules: Modules
 
 
-def drift(sources: Sequence[WeightSource], *, workers: int = 4, progress: Progress | None = None) -> Drift:
+class _Unit(NamedTuple):
+    """A module along a part of a path.
+
+    Parameters
+    ----------
+    first, before : PlacedModule or None
+        Of the first checkpoint of the path, and of the one before this part; None where this part begins the path, and
+        ``before`` also where both are the same.
+    points : tuple of PlacedModule
+        Of the checkpoints of this part.
+    """
+
+    first: PlacedModule | None
+    before: PlacedModule | None
+    points: tuple[PlacedModule, ...]
+
+
+class _Measured(NamedTuple):
+    """The numbers of a row, but for the length of the path."""
+
+    norm: float
+    step: WeightDifference
+    start: WeightDifference
+    nonfinite: int
+
+
+def drift(
+    sources: Sequence[WeightSource],
+    *,
+    workers: int = 4,
+    progress: Progress | None = None,
+    executor: Executor | TaskRunner | None = None,
+) -> Drift:
     """Measure how the weights change along the steps of training.
 
     The checkpoints of one run and target (trainer or sampler) form a path, ordered by step; those without a step come
     last, as given.  The factors of each module are read once per checkpoint; a worker holds those of three checkpoints
-    at a time.
+    at a time.  On an executor a long path is divided, and two checkpoints are read again in each part.
 
     Parameters
     ----------
     sources : sequence of WeightSource
         The checkpoints, in any order.
     workers : int, default 4
-        Number of threads.
+        Number of threads, without an executor.
     progress : callable, optional
-        Called with the numbers of done and of all modules.
+        Called with the numbers of done and of all modules, on an executor of each task's checkpoints.
+    executor : concurrent.futures.Executor, optional
+        As in `loops_nb.checkpoints.compare.compare`.
 
     Returns
     -------
     Drift
+
+    Raises
+    ------
+    ExecutorError
+        If the executor cannot do the work.
+
+    Examples
+    --------
+    >>> found = drift([open_folder(path) for path in folders], executor=client.get_executor())  # doctest: +SKIP
     """
+    runner = runner_of(executor)
     names, modules = label_checkpoints(sources), [modules_of(source) for source in sources]
     paths: dict[tuple[str | None, str | None], list[_PathPoint]] = {}
     for point in sorted(
@@ -123,29 +186,96 @@ def drift(sources: Sequence[WeightSource], *, workers: int = 4, progress: Progre
         paths.setdefault((point.name.run_id, point.name.target), []).append(point)
     # In the order of the given checkpoints, not of the first steps.
     in_order = [paths[key] for key in dict.fromkeys((name.run_id, name.target) for name in names)]
-    work = [(path, key) for path in in_order for key in keys_of(point.modules for point in path)]
-    with single_threaded_blas():
-        found = iter(in_parallel(lambda item: _along(*item), work, workers=workers, progress=progress))
+    keys = [keys_of(point.modules for point in path) for path in in_order]
+    if runner is None:
+        work = [(path, key) for path, of_path in zip(in_order, keys, strict=True) for key in of_path]
+        with single_threaded_blas():
+            measured = iter(in_parallel(lambda item: _measure_all(*item), work, workers=workers, progress=progress))
+    else:
+        measured = iter(_on_executor(runner, in_order, keys, progress))
     rows: list[DriftRow] = []
-    for path in in_order:
-        by_module = [next(found) for _ in keys_of(point.modules for point in path)]
+    for path, of_path in zip(in_order, keys, strict=True):
+        by_module = [_rows(path, key, next(measured)) for key in of_path]
         rows += [row for of_step in zip(*by_module, strict=True) for row in of_step]
-    return Drift(tuple(rows), notes_of(names, modules))
+    return Drift(tuple(rows), (*notes_of(names, modules), *(runner.notes if runner else ())))
 
 
-def _along(path: Sequence[_PathPoint], key: ModuleKey) -> list[DriftRow]:
+def _measure_all(path: Sequence[_PathPoint], key: ModuleKey) -> list[_Measured]:
+    points = tuple(PlacedModule.of(place, key, point.modules) for place, point in enumerate(path))
+    return _measure([point.source for point in path], _Unit(None, None, points))
+
+
+def _on_executor(
+    runner: TaskRunner,
+    paths: Sequence[Sequence[_PathPoint]],
+    keys: Sequence[Sequence[ModuleKey]],
+    progress: Progress | None,
+) -> Iterator[list[_Measured]]:
+    """Return the numbers of each module of each path, computed by tasks for parts of the paths."""
+    wanted = bytes_a_task(weight_bytes(point.source for path in paths for point in path))
+    parts: list[list[range]] = []
+    sizes: list[TaskSize] = []
+    for path, of_path in zip(paths, keys, strict=True):
+        size = TaskSize(1, len(path))
+        if not runner.shares_memory:
+            size = task_size(len(of_path), [point.source for point in path], wanted)
+        sizes.append(size)
+        starts = range(0, len(path), size.checkpoints)
+        parts.append([range(start, min(start + size.checkpoints, len(path))) for start in starts])
+
+    def batches() -> Iterator[Batch[_Unit, list[_Measured]]]:
+        for path, of_path, size, of_parts in zip(paths, keys, sizes, parts, strict=True):
+            for of_task in chunks(of_path, size.modules):
+                for part in of_parts:
+                    yield _batch(path, of_task, part)
+
+    total = sum(len(of_path) * len(of_parts) for of_path, of_parts in zip(keys, parts, strict=True))
+    found = iter(run_batches(runner, batches(), total=total, progress=progress))
+    for of_path, size, of_parts in zip(keys, sizes, parts, strict=True):
+        for of_task in chunks(of_path, size.modules):
+            results = [next(found) for _ in of_parts]
+            for place in range(len(of_task)):
+                yield [one for of_part in results for one in of_part[place]]
+
+
+def _batch(path: Sequence[_PathPoint], keys: Sequence[ModuleKey], part: range) -> Batch[_Unit, list[_Measured]]:
+    """Return the task for some modules and a part of a path; with it go the first checkpoint and the one before."""
+    numbers = [*dict.fromkeys((*range(min(1, part.start)), *range(max(0, part.start - 1), part.stop)))]
+    places = {number: place for place, number in enumerate(numbers)}
+
+    def placed(number: int, key: ModuleKey) -> PlacedModule:
+        return PlacedModule.of(places[number], key, path[number].modules)
+
+    units = tuple(
+        _Unit(
+            first=placed(0, key) if part.start else None,
+            before=placed(part.start - 1, key) if part.start > 1 else None,
+            points=tuple(placed(number, key) for number in part),
+        )
+        for key in keys
+    )
+    return Batch(_measure, tuple(path[number].source for number in numbers), units)
+
+
+def _measure(sources: Sequence[WeightSource], unit: _Unit) -> list[_Measured]:
+    first = None if unit.first is None else unit.first.weights(sources)
+    before = first if unit.before is None else unit.before.weights(sources)
+    found = []
+    for point in unit.points:
+        now = point.weights(sources)
+        first = first or now
+        step = UNKNOWN if before is None else between(now, before)
+        found.append(_Measured(now.norm, step, between(now, first), now.nonfinite))
+        before = now
+    return found
+
+
+def _rows(path: Sequence[_PathPoint], key: ModuleKey, measured: Sequence[_Measured]) -> list[DriftRow]:
     any_module = next(point.modules.by_key[key] for point in path if key in point.modules.by_key)
     rows: list[DriftRow] = []
-    first: ModuleWeights | None = None
-    before: ModuleWeights | None = None
-    for point in path:
+    for point, numbers in zip(path, measured, strict=True):
         module = point.modules.by_key.get(key)
-        now = absent(key, point.modules) if module is None else load(point.source, module)
-        first = first or now
         last = rows[-1] if rows else None
-        step = UNKNOWN if before is None else between(now, before)
-        start = between(now, first)
-        before = now
         rows.append(
             DriftRow(
                 module=key.module,
@@ -159,16 +289,16 @@ def _along(path: Sequence[_PathPoint], key: ModuleKey) -> list[DriftRow]:
                 quantity=key.quantity,
                 rank=module.rank if module else None,
                 scale=module.scale if module else None,
-                norm=now.norm,
-                change=step.change,
-                relative_change=step.relative,
-                cosine=step.cosine,
-                change_from_first=start.change,
-                relative_change_from_first=start.relative,
-                cosine_to_first=start.cosine,
-                path_length=last.path_length + step.change if last else 0.0,
+                norm=numbers.norm,
+                change=numbers.step.change,
+                relative_change=numbers.step.relative,
+                cosine=numbers.step.cosine,
+                change_from_first=numbers.start.change,
+                relative_change_from_first=numbers.start.relative,
+                cosine_to_first=numbers.start.cosine,
+                path_length=last.path_length + numbers.step.change if last else 0.0,
                 parameters=module.parameters if module else 0,
-                nonfinite=now.nonfinite,
+                nonfinite=numbers.nonfinite,
             )
         )
     return rows

@@ -9,12 +9,14 @@ from itertools import chain, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.checkpoints.compare.names import CheckpointLabel, label_checkpoints, weights_of
-from loops_nb.checkpoints.compare.parallel import Progress, in_parallel
+from loops_nb.checkpoints.compare.parallel import Batch, in_parallel, run_batches
 from loops_nb.checkpoints.compare.weights import UPDATE, modules_of
+from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task, runner_of
 from loops_nb.errors import UnreadableTensorsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
 
     from loops_nb.checkpoints.tensors import TensorInfo, WeightSource
 
@@ -50,11 +52,14 @@ class Duplicates:
         Bytes of tensors that were read.
     total_bytes : int
         Bytes of tensors of all checkpoints.
+    notes : tuple of str, default ()
+        What a user should know of the workers of an executor.
     """
 
     groups: tuple[DuplicateGroup, ...]
     bytes_read: int
     total_bytes: int
+    notes: tuple[str, ...] = ()
 
 
 class _Candidate(NamedTuple):
@@ -65,8 +70,26 @@ class _Candidate(NamedTuple):
     weights: dict[str, TensorInfo]
     digests: dict[str, bytes]
 
+    def copies(self, name: str) -> tuple[TensorInfo, ...]:
+        """Return a tensor from each file that has it."""
+        info = self.weights[name]
+        return tuple(same for same in self.source.infos if (same.name, same.role) == (info.name, info.role))
 
-def duplicates(sources: Sequence[WeightSource], *, workers: int = 4, progress: Progress | None = None) -> Duplicates:
+
+class _Item(NamedTuple):
+    """A tensor of one of the sources of a task: all its copies, in several files."""
+
+    source: int
+    copies: tuple[TensorInfo, ...]
+
+
+def duplicates(
+    sources: Sequence[WeightSource],
+    *,
+    workers: int = 4,
+    progress: Progress | None = None,
+    executor: Executor | TaskRunner | None = None,
+) -> Duplicates:
     """Find checkpoints with the same weights.
 
     Two checkpoints are equal if their tensors have the same canonical names, dtypes, shapes and bytes, and their
@@ -78,14 +101,26 @@ def duplicates(sources: Sequence[WeightSource], *, workers: int = 4, progress: P
     sources : sequence of WeightSource
         The checkpoints.
     workers : int, default 4
-        Number of tensors that are read at the same time.
+        Number of tensors that are read at the same time, without an executor.
     progress : callable, optional
         Called with the numbers of read and of all tensors of a round.
+    executor : concurrent.futures.Executor, optional
+        As in `loops_nb.checkpoints.compare.compare`.
 
     Returns
     -------
     Duplicates
+
+    Raises
+    ------
+    ExecutorError
+        If the executor cannot do the work.
+
+    Examples
+    --------
+    >>> found = duplicates([open_folder(path) for path in folders], executor=pool)  # doctest: +SKIP
     """
+    runner = runner_of(executor)
     names = label_checkpoints(sources)
     candidates = [_Candidate(number, source, weights_of(source), {}) for number, source in enumerate(sources)]
     total = sum(info.nbytes for one in candidates for info in one.weights.values())
@@ -97,13 +132,19 @@ def duplicates(sources: Sequence[WeightSource], *, workers: int = 4, progress: P
         work: list[tuple[_Candidate, str]] = []
         for group in groups:
             work += product(group, _smallest_first(group[0])[at : at + size])
-        digests = in_parallel(lambda item: _digest(*item), work, workers=workers, progress=progress)
+        items = [_Item(one.number, one.copies(name)) for one, name in work]
+        if runner is None:
+            digests = in_parallel(lambda item: _digest(sources, item), items, workers=workers, progress=progress)
+        else:
+            found = run_batches(runner, _batches(sources, items, runner), total=len(items), progress=progress)
+            digests = [*chain.from_iterable(found)]
         for (one, name), digest in zip(work, digests, strict=True):
             one.digests[name] = digest
             read += one.weights[name].nbytes
         groups = [*chain.from_iterable(_equal_groups(group, _digests_key) for group in groups)]
         at, size = at + size, size * 2
-    return Duplicates(tuple(_group_of(group, names) for group in groups), read, total)
+    notes = tuple(runner.notes) if runner else ()
+    return Duplicates(tuple(_group_of(group, names) for group in groups), read, total, notes)
 
 
 def _equal_groups(candidates: Iterable[_Candidate], key: Callable[[_Candidate], Hashable]) -> list[list[_Candidate]]:
@@ -142,10 +183,32 @@ def _smallest_first(one: _Candidate) -> list[str]:
     return sorted(one.weights, key=lambda name: (one.weights[name].nbytes, name))
 
 
-def _digest(one: _Candidate, name: str) -> bytes:
-    info = one.weights[name]
-    copies = [same for same in one.source.infos if (same.name, same.role) == (info.name, info.role)]
-    digests = {hashlib.blake2b(one.source.raw(same), digest_size=16).digest() for same in copies}
+def _batches(
+    sources: Sequence[WeightSource], items: Sequence[_Item], runner: TaskRunner
+) -> Iterator[Batch[_Item, bytes]]:
+    """Return the tasks for some tensors: a few bytes each, of neighbouring tensors."""
+    wanted = bytes_a_task(sum(info.nbytes for item in items for info in item.copies))
+    batch: list[_Item] = []
+    nbytes = 0
+    for item in items:
+        batch.append(item)
+        nbytes += sum(info.nbytes for info in item.copies)
+        if runner.shares_memory or nbytes >= wanted:
+            yield _batch(sources, batch)
+            batch, nbytes = [], 0
+    if batch:
+        yield _batch(sources, batch)
+
+
+def _batch(sources: Sequence[WeightSource], items: Sequence[_Item]) -> Batch[_Item, bytes]:
+    places = {number: place for place, number in enumerate(dict.fromkeys(item.source for item in items))}
+    placed = tuple(_Item(places[item.source], item.copies) for item in items)
+    return Batch(_digest, tuple(sources[number] for number in places), placed)
+
+
+def _digest(sources: Sequence[WeightSource], item: _Item) -> bytes:
+    source = sources[item.source]
+    digests = {hashlib.blake2b(source.raw(same), digest_size=16).digest() for same in item.copies}
     if len(digests) == 1:
         return digests.pop()
     # The copies of a tensor in several files differ: the digest is over all of them.

@@ -381,6 +381,33 @@ def absent(key: ModuleKey, modules: Modules) -> ModuleWeights:
     return ModuleWeights(None, 0.0 if modules.lacks(key) else NAN)
 
 
+class PlacedModule(NamedTuple):
+    """A module of one of the sources of a task.
+
+    Parameters
+    ----------
+    source : int
+        Place of the checkpoint among the sources.
+    module : Module or None
+        None if it lacks the module.
+    absent_norm : float
+        Norm of what it lacks.
+    """
+
+    source: int
+    module: Module | None
+    absent_norm: float
+
+    @classmethod
+    def of(cls, source: int, key: ModuleKey, modules: Modules) -> PlacedModule:
+        """Return a module of a checkpoint."""
+        return cls(source, modules.by_key.get(key), absent(key, modules).norm)
+
+    def weights(self, sources: Sequence[WeightSource]) -> ModuleWeights:
+        """Read its weights."""
+        return ModuleWeights(None, self.absent_norm) if self.module is None else load(sources[self.source], self.module)
+
+
 def load(source: WeightSource, module: Module) -> ModuleWeights:
     """Read the weights of one module."""
     # Non-finite numbers are counted, so NumPy's warnings add nothing.

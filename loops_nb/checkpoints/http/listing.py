@@ -11,6 +11,7 @@ from typing import Protocol
 
 from loops_nb.api.models import CheckpointFile, CheckpointSource
 from loops_nb.checkpoints.http.errors import FaultKind, StorageFault
+from loops_nb.checkpoints.http.shared_urls import SharedUrl
 from loops_nb.checkpoints.http.urls import PresignedUrl, parse_presigned
 from loops_nb.errors import APIError, LoopsError, StorageError, VolumeBackedError
 
@@ -153,6 +154,27 @@ class FileListings:
                     self._fetch(file.checkpoint_id)
                 listing = self._listings[file.checkpoint_id]
         return self._grant(listing, file, 0)
+
+    def shared_urls(self, checkpoint_id: str, *, is_renewed: bool = False) -> tuple[SharedUrl, ...]:
+        """Return the URLs of all files of a checkpoint, for another process.
+
+        Parameters
+        ----------
+        checkpoint_id : str
+            Global id of the checkpoint.
+        is_renewed : bool, default False
+            List the files again.
+
+        Raises
+        ------
+        LoopsError
+            If they cannot be listed.
+        """
+        with self._lock_of(checkpoint_id):
+            if is_renewed or checkpoint_id not in self._listings:
+                self._fetch(checkpoint_id)
+            urls = self._listings[checkpoint_id].urls
+        return tuple(SharedUrl(name, rank, size, url) for (name, rank), (url, size) in urls.items())
 
     def renew(self, file: StoredFile, refused: UrlGrant) -> UrlGrant | None:
         """Return a fresh URL after a refused one; None if that was fresh itself.

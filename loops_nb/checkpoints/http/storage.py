@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import threading
 from collections.abc import Hashable
@@ -23,6 +24,7 @@ from loops_nb.checkpoints.http.ranges import (
     refusal,
 )
 from loops_nb.checkpoints.http.reader import RangeReader
+from loops_nb.checkpoints.http.shared_urls import SharedUrl, SharedUrls
 from loops_nb.checkpoints.http.urls import PresignedUrl
 from loops_nb.client.retry import RetryPolicy, RetryState
 from loops_nb.config.fork_safety import ForkAware, reset_on_fork
@@ -73,6 +75,8 @@ class Storage(ForkAware):
         self.retry: RetryPolicy = retry or RetryPolicy()
         self._service = service
         self._silence = silence
+        #: Names it in other processes.
+        self._origin = secrets.token_hex(8)
         self._listings = FileListings(service)
         self._pools = ConnectionPools(connections, silence)
         self._received = 0
@@ -81,7 +85,11 @@ class Storage(ForkAware):
         reset_on_fork(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return shared_storage, (self._service, self.connections, self._silence, self.retry)
+        return shared_storage, (self._service, self._options)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"connections": self.connections, "silence": self._silence, "retry": self.retry}
 
     def __repr__(self) -> str:
         return f"Storage(connections={self.connections})"
@@ -108,6 +116,24 @@ class Storage(ForkAware):
             If they cannot be listed.
         """
         return self._listings.fetch(checkpoint_id)
+
+    def with_urls(self, checkpoint_id: str, *, is_renewed: bool = False) -> Storage:
+        """Return a storage of the same checkpoint whose pickle holds the presigned URLs of its files.
+
+        Parameters
+        ----------
+        checkpoint_id : str
+            Global id of the checkpoint.
+        is_renewed : bool, default False
+            List the files again for new URLs.
+
+        Raises
+        ------
+        LoopsError
+            If they cannot be listed.
+        """
+        files = self._listings.shared_urls(checkpoint_id, is_renewed=is_renewed)
+        return _StorageWithUrls(self._origin, checkpoint_id, files, self)
 
     def open(
         self, file: StoredFile, *, first: int = 0, last: int | None = None, if_range: str | None = None
@@ -326,25 +352,48 @@ class Storage(ForkAware):
         self._slots.release()
 
 
-#: Of copies that were unpickled in this process, by all that they were made of.
+#: Of copies that were unpickled in this process, by all that they were made of; the oldest are dropped.
 _shared: dict[Hashable, Storage] = {}
+_MOST_SHARED = 8
 
 
-def shared_storage(service: FileService, connections: int, silence: float, retry: RetryPolicy) -> Storage:
+class _StorageWithUrls(Storage):
+    """A storage of one checkpoint whose pickle holds the presigned URLs of its files."""
+
+    def __init__(self, origin: str, checkpoint_id: str, files: tuple[SharedUrl, ...], like: Storage) -> None:
+        super().__init__(SharedUrls(origin), **like._options)  # noqa: SLF001 - of its own class
+        self._given = checkpoint_id, files
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _storage_of_urls, (self._service, self._options, *self._given)
+
+
+def shared_storage(service: FileService, options: dict[str, Any]) -> Storage:
     """Return the storage of this process for a service: tasks that come one after the other share its connections.
 
     Parameters
     ----------
     service : FileService
         Lists the files; hashable.
-    connections, silence, retry
-        As of `Storage`.
+    options : dict
+        Keyword arguments of `Storage`.
     """
-    key = service, connections, silence, retry
+    key = service, *options.values()
     found = _shared.get(key)
     if found is None or found.closed:
-        found = _shared[key] = Storage(service, connections=connections, silence=silence, retry=retry)
+        found = _shared[key] = Storage(service, **options)
+        for oldest in list(_shared)[:-_MOST_SHARED]:
+            _shared.pop(oldest, None)
     return found
+
+
+def _storage_of_urls(
+    service: SharedUrls, options: dict[str, Any], checkpoint_id: str, files: tuple[SharedUrl, ...]
+) -> Storage:
+    storage = shared_storage(service, options)
+    if isinstance(storage._service, SharedUrls):  # noqa: SLF001 - of this module; an equal one may have come before
+        storage._service.put(checkpoint_id, files)  # noqa: SLF001
+    return storage
 
 
 def _read_error_body(answer: Answer) -> bytes:

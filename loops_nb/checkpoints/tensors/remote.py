@@ -108,11 +108,29 @@ class RemoteCheckpoint(OpenedCheckpoint):
         with self._lock:
             return self._fetched
 
+    def count_fetched(self, count: int) -> None:
+        """Count bytes that a worker has read of it."""
+        with self._lock:
+            self._fetched += count
+
+    def with_urls(self, *, is_renewed: bool = False) -> RemoteCheckpoint:
+        """Return a copy without the list of its tensors that holds the presigned URLs of its files, also when pickled.
+
+        They are secrets: with such a copy the files can be read until the URLs expire.
+
+        Parameters
+        ----------
+        is_renewed : bool, default False
+            List the files again for new URLs.
+        """
+        copied = self.without_tensors()
+        copied._storage = self._storage.with_urls(self.ref.id, is_renewed=is_renewed)  # noqa: SLF001 - of its own class
+        return copied
+
     def _read_bytes(self, file: str, first: int, count: int) -> bytes:
         stored, validator = self._known[file]
         found = self._storage.read(stored, first, count, if_range=validator)
-        with self._lock:
-            self._fetched += count
+        self.count_fetched(count)
         return found
 
     def _pieces(self, info: TensorInfo) -> Iterator[bytes]:

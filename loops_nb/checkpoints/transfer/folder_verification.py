@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
+from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task
 from loops_nb.checkpoints.transfer.destination import link_in_path
 from loops_nb.checkpoints.transfer.filenames import JOURNAL, MANIFEST, name_problem
 from loops_nb.checkpoints.transfer.manifest import Manifest, ManifestEntry, read_journal, read_manifest
 from loops_nb.checkpoints.transfer.parallel import map_in_threads
 from loops_nb.config.paths import user_path
-from loops_nb.errors import DownloadError
+from loops_nb.errors import DownloadError, ExecutorError
 
 _BUFFER_BYTES = 1 << 20
 _MAX_THREADS = 4
@@ -73,6 +76,71 @@ def verify(folder: Path) -> Verification:
         If there is no manifest, or it is damaged.
     """
     folder = user_path(folder, argument="folder", kind="folder").absolute()
+    expected = _expected(folder)
+    stopped = threading.Event()
+    try:
+        found = map_in_threads(
+            lambda entry: _difference(folder, entry, stopped),
+            expected.entries,
+            workers=min(_MAX_THREADS, os.cpu_count() or 1),
+        )
+    finally:
+        stopped.set()
+    return expected.compared(found)
+
+
+def verify_on_executor(
+    runner: TaskRunner, folders: Sequence[Path], progress: Progress | None = None
+) -> list[Verification]:
+    """Return what `verify` returns for each folder; the files are read by the workers of an executor.
+
+    Parameters
+    ----------
+    runner : TaskRunner
+        Has the executor.
+    folders : sequence of Path
+        Folders of checkpoints, which the workers have to reach under the same paths.
+    progress : callable, optional
+        Called with the numbers of read and of all bytes.
+
+    Raises
+    ------
+    DownloadError
+        If a folder has no manifest, or it is damaged.
+    ExecutorError
+        If a worker does not see a folder.
+    """
+    expected = [_expected(folder) for folder in folders]
+    total = sum(entry.size_bytes for one in expected for entry in one.entries)
+    wanted = bytes_a_task(total)
+    tasks = (task for one in expected for task in _tasks(one, wanted))
+    results = iter(chain.from_iterable(runner.run(tasks, total=total, progress=progress)))
+    return [one.compared([next(results) for _ in one.entries]) for one in expected]
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What a folder should hold; ``differences`` are those that need no reading of files."""
+
+    folder: Path
+    manifest: Manifest
+    entries: list[ManifestEntry]
+    differences: dict[str, str]
+
+    def compared(self, found: Sequence[tuple[str, int]]) -> Verification:
+        """Return the result, from the difference and the bytes that were read of each entry."""
+        differing = {entry.name: what for entry, (what, _) in zip(self.entries, found, strict=True) if what}
+        return Verification(
+            folder=self.folder,
+            id=self.manifest.checkpoint.id,
+            uri=self.manifest.checkpoint.uri,
+            files=len(self.entries),
+            bytes=sum(count for _, count in found),
+            differences=self.differences | differing,
+        )
+
+
+def _expected(folder: Path) -> _Expected:
     manifest = _manifest_of(folder)
     differences: dict[str, str] = {}
     entries = {entry.name: entry for entry in manifest.files}
@@ -81,27 +149,46 @@ def verify(folder: Path) -> Verification:
         differences[JOURNAL] = (
             "a download into this folder has not come to its end; the same command again fetches what is missing"
         )
-    entries |= newer
-    stopped = threading.Event()
-    try:
-        found = map_in_threads(
-            lambda entry: _difference(folder, entry, stopped),
-            list(entries.values()),
-            workers=min(_MAX_THREADS, os.cpu_count() or 1),
-        )
-    finally:
-        stopped.set()
-    for name, (difference, _) in zip(entries, found, strict=True):
-        if difference:
-            differences[name] = difference
-    return Verification(
-        folder=folder,
-        id=manifest.checkpoint.id,
-        uri=manifest.checkpoint.uri,
-        files=len(entries),
-        bytes=sum(count for _, count in found),
-        differences=differences,
-    )
+    return _Expected(folder, manifest, list((entries | newer).values()), differences)
+
+
+@dataclass(frozen=True)
+class _FilesTask:
+    """Compares files of a folder with their entries where it is called."""
+
+    folder: Path
+    entries: tuple[ManifestEntry, ...]
+
+    @property
+    def units(self) -> int:
+        return sum(entry.size_bytes for entry in self.entries)
+
+    def __call__(self) -> list[tuple[str, int]]:
+        if not (self.folder / MANIFEST).is_file():
+            # Every file would be called missing.
+            raise ExecutorError(
+                f"A worker of the executor does not see {self.folder}, so its files were not checked.",
+                hint="Run it where the folder is, or share the file system with the workers under the same path.",
+            )
+        stopped = threading.Event()
+        return [_difference(self.folder, entry, stopped) for entry in self.entries]
+
+    def payload(self, *, share_urls: bool, is_renewed: bool) -> _FilesTask:
+        del share_urls, is_renewed
+        return self
+
+
+def _tasks(expected: _Expected, wanted: int) -> Iterator[_FilesTask]:
+    entries: list[ManifestEntry] = []
+    nbytes = 0
+    for entry in expected.entries:
+        entries.append(entry)
+        nbytes += entry.size_bytes
+        if nbytes >= wanted:
+            yield _FilesTask(expected.folder, tuple(entries))
+            entries, nbytes = [], 0
+    if entries:
+        yield _FilesTask(expected.folder, tuple(entries))
 
 
 def _manifest_of(folder: Path) -> Manifest:

@@ -19,6 +19,8 @@ from loops_nb.resources.blocking import run_blocking_async
 from loops_nb.resources.frames import files_frame, with_origin
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
 
     from loops_nb.checkpoints.deletion import DeletionPlan
@@ -627,13 +629,15 @@ class AsyncCheckpoints(AsyncResource):
             ),
         )
 
-    async def verify(self, folder: str | os.PathLike[str]) -> Verifications:
+    async def verify(self, folder: str | os.PathLike[str], *, executor: Executor | None = None) -> Verifications:
         """Check folders against the manifests of their downloads; no request is made.
 
         Parameters
         ----------
         folder : str or path-like
             The folder of a checkpoint, or one with several below it.
+        executor : concurrent.futures.Executor, optional
+            Has its workers read the files; they have to reach the folder under the same path.  It is not shut down.
 
         Returns
         -------
@@ -642,6 +646,8 @@ class AsyncCheckpoints(AsyncResource):
 
         Raises
         ------
+        ExecutorError
+            If the executor cannot do the work, or a worker does not see the folder.
         VerificationError
             If a file is missing or differs from what was downloaded.
         InvalidArgumentError
@@ -651,7 +657,7 @@ class AsyncCheckpoints(AsyncResource):
         --------
         >>> await loops.checkpoints.verify("weights")
         """
-        return await run_blocking_async(self._transport, lambda _: verify_all(folder))
+        return await run_blocking_async(self._transport, lambda _: verify_all(folder, executor=executor))
 
     async def open(
         self, checkpoint: CheckpointSelection, *, run_id: str | None = None, target: str | None = None
@@ -718,7 +724,13 @@ class AsyncCheckpoints(AsyncResource):
         )
 
     async def changes(
-        self, checkpoints: CheckpointSelection = None, *, run_id: str | None = None, target: str | None = None
+        self,
+        checkpoints: CheckpointSelection = None,
+        *,
+        run_id: str | None = None,
+        target: str | None = None,
+        executor: Executor | None = None,
+        share_urls: bool = False,
     ) -> pd.DataFrame:
         """List the tensors that appeared, vanished, or changed shape or dtype since the first of the checkpoints.
 
@@ -726,6 +738,8 @@ class AsyncCheckpoints(AsyncResource):
         ----------
         checkpoints, run_id, target
             As in `resolve`, two or more.
+        executor, share_urls
+            As in `compare`.
 
         Returns
         -------
@@ -736,6 +750,8 @@ class AsyncCheckpoints(AsyncResource):
         ------
         UnreadableTensorsError, InvalidArgumentError, NotFoundError, VolumeBackedError
             As in `open`.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
@@ -743,7 +759,9 @@ class AsyncCheckpoints(AsyncResource):
         """
         return await run_blocking_async(
             self._transport,
-            lambda service: service.changes(service.resolve(checkpoints, run_id=run_id, target=target)),
+            lambda service: service.with_executor(executor, share_urls=share_urls).changes(
+                service.resolve(checkpoints, run_id=run_id, target=target)
+            ),
         )
 
     async def compare(
@@ -753,6 +771,8 @@ class AsyncCheckpoints(AsyncResource):
         run_id: str | None = None,
         target: str | None = None,
         by: str = "module",
+        executor: Executor | None = None,
+        share_urls: bool = False,
     ) -> pd.DataFrame:
         """Compare the weights of checkpoints with those of the first.
 
@@ -765,6 +785,12 @@ class AsyncCheckpoints(AsyncResource):
             As in `resolve`, two or more.
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
             What the numbers are summed up by; ``module`` sums up nothing.
+        executor : concurrent.futures.Executor, optional
+            Has its workers do the work: of processes, Dask (``client.get_executor()``), ipyparallel
+            (``client.executor()``), ...  It is not shut down.  Workers read with an API key of their own
+            (``BASETEN_API_KEY``), never with yours.
+        share_urls : bool, default False
+            Hand presigned URLs of the files to workers that have no key.  They are secrets until they expire.
 
         Returns
         -------
@@ -776,14 +802,20 @@ class AsyncCheckpoints(AsyncResource):
         ------
         UnreadableTensorsError, InvalidArgumentError, NotFoundError, VolumeBackedError
             As in `open`.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
         >>> await loops.checkpoints.compare(["k4q95w5/step-50", "k4q95w5/step-100"], target="sampler", by="layer")
+        >>> client = dask.distributed.Client("tcp://scheduler:8786")
+        >>> await loops.checkpoints.compare(run_id="k4q95w5", executor=client.get_executor())
         """
         return await run_blocking_async(
             self._transport,
-            lambda service: service.compare(service.resolve(checkpoints, run_id=run_id, target=target), by),
+            lambda service: service.with_executor(executor, share_urls=share_urls).compare(
+                service.resolve(checkpoints, run_id=run_id, target=target), by
+            ),
         )
 
     async def drift(
@@ -793,6 +825,8 @@ class AsyncCheckpoints(AsyncResource):
         run_id: str | None = None,
         target: str | None = None,
         by: str = "module",
+        executor: Executor | None = None,
+        share_urls: bool = False,
     ) -> pd.DataFrame:
         """Compute how weights changed over the steps of their checkpoints, each run and target by itself.
 
@@ -801,6 +835,8 @@ class AsyncCheckpoints(AsyncResource):
         checkpoints, run_id, target
             As in `resolve`.
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
+            As in `compare`.
+        executor, share_urls
             As in `compare`.
 
         Returns
@@ -812,6 +848,8 @@ class AsyncCheckpoints(AsyncResource):
         ------
         UnreadableTensorsError, InvalidArgumentError, NotFoundError, VolumeBackedError
             As in `open`.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
@@ -819,11 +857,19 @@ class AsyncCheckpoints(AsyncResource):
         """
         return await run_blocking_async(
             self._transport,
-            lambda service: service.drift(service.resolve(checkpoints, run_id=run_id, target=target), by),
+            lambda service: service.with_executor(executor, share_urls=share_urls).drift(
+                service.resolve(checkpoints, run_id=run_id, target=target), by
+            ),
         )
 
     async def duplicates(
-        self, checkpoints: CheckpointSelection = None, *, run_id: str | None = None, target: str | None = None
+        self,
+        checkpoints: CheckpointSelection = None,
+        *,
+        run_id: str | None = None,
+        target: str | None = None,
+        executor: Executor | None = None,
+        share_urls: bool = False,
     ) -> pd.DataFrame:
         """Find checkpoints that hold the same weights under different names.
 
@@ -831,6 +877,8 @@ class AsyncCheckpoints(AsyncResource):
         ----------
         checkpoints, run_id, target
             As in `resolve`.
+        executor, share_urls
+            As in `compare`.
 
         Returns
         -------
@@ -841,6 +889,8 @@ class AsyncCheckpoints(AsyncResource):
         ------
         UnreadableTensorsError, InvalidArgumentError, NotFoundError, VolumeBackedError
             As in `open`.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
@@ -848,7 +898,9 @@ class AsyncCheckpoints(AsyncResource):
         """
         return await run_blocking_async(
             self._transport,
-            lambda service: service.duplicates(service.resolve(checkpoints, run_id=run_id, target=target)),
+            lambda service: service.with_executor(executor, share_urls=share_urls).duplicates(
+                service.resolve(checkpoints, run_id=run_id, target=target)
+            ),
         )
 
     def watch(

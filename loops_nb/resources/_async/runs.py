@@ -22,6 +22,7 @@ from loops_nb.tracking.deleted_runs import mark_deleted_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     import pandas as pd
 
@@ -665,7 +666,15 @@ class AsyncRuns(AsyncResource):
             color_by=color_by,
         )
 
-    async def drift(self, run_id: str, *, target: str | None = None, by: str = "module") -> pd.DataFrame:
+    async def drift(
+        self,
+        run_id: str,
+        *,
+        target: str | None = None,
+        by: str = "module",
+        executor: Executor | None = None,
+        share_urls: bool = False,
+    ) -> pd.DataFrame:
         """Compute how the weights of a run changed over its steps, from its checkpoints.
 
         Parameters
@@ -676,6 +685,8 @@ class AsyncRuns(AsyncResource):
             Which of its checkpoints; default is the sampler's, or the trainer's if there are no others.
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
             What the numbers are summed up by; ``module`` sums up nothing.
+        executor, share_urls
+            As in ``loops.checkpoints.compare``.
 
         Returns
         -------
@@ -686,11 +697,16 @@ class AsyncRuns(AsyncResource):
         ------
         InvalidArgumentError, NotFoundError
             As in ``loops.checkpoints.resolve``.
+        ExecutorError
+            If the executor cannot do the work.
 
         Examples
         --------
         >>> (await loops.runs.drift("k4q95w5", by="layer")).loops.plot.drift()
         """
         return await run_blocking_async(
-            self._transport, lambda service: service.drift(service.resolve_run(run_id, target=target), by)
+            self._transport,
+            lambda service: service.with_executor(executor, share_urls=share_urls).drift(
+                service.resolve_run(run_id, target=target), by
+            ),
         )
