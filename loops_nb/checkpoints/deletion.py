@@ -15,7 +15,7 @@ from loops_nb.checkpoints.uses import checkpoint_uses
 from loops_nb.client.operations import checkpoints, runs
 from loops_nb.errors import APIError, InvalidArgumentError, LoopsError, NotFoundError
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
 from loops_nb.render.formatting import first_and_more, many, size
 from loops_nb.tracking.deleted_runs import mark_deleted_runs
 
@@ -187,8 +187,9 @@ class DeletionPlan:
         """
         rows = [{**_described(item), "in_use": "; ".join(item.in_use) or None} for item in self.items]
         frame = computed_frame(PLANNED_DELETIONS, _columns(PLANNED_DELETIONS, rows))
-        would = f"It would be {self.summary}." if self.items else "There is nothing to delete."
-        frame.attrs[NOTES_ATTR] = [f"Nothing was deleted. {would}", *self.notes]
+        frame.attrs[EMPTY_ATTR] = "There is nothing to delete."
+        frame.attrs[NOTES_ATTR] = [f"Nothing was deleted. It would be {self.summary}."] * bool(self.items)
+        frame.attrs[NOTES_ATTR] += self.notes
         return frame
 
 
@@ -214,6 +215,11 @@ def plan_checkpoints(transport: Transport, refs: Sequence[CheckpointRef], notes:
     listed = {run.id: run for run in transport.send(runs.list_())}
     uses = checkpoint_uses(transport, refs, listed.values())
     items = tuple(_checkpoint_item(ref, listed, uses.words.get(ref.id, ())) for ref in refs)
+    unlisted = [ref.id for ref in refs if ref.run_id is None]
+    if unlisted:
+        verb = "is" if len(unlisted) == 1 else "are"
+        names = first_and_more(unlisted, _NAMED)
+        notes = [*notes, f"{names} {verb} in no listing of yours: a wrong id, deleted, or of another user."]
     return DeletionPlan(items, (*notes, *uses.notes))
 
 

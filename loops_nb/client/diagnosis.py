@@ -60,7 +60,7 @@ CAUSES = (
         "it ran out of memory",
         (
             "Use shorter sequences (--max-seq-len N) or smaller batches.",
-            "Or another accelerator: loops.user_config.update(trainer_accelerator_priority=[...]).",
+            "Or another accelerator: %loops config --trainer GPUS prefers others for new runs.",
         ),
     ),
     Cause(
@@ -79,7 +79,7 @@ CAUSES = (
         "no_capacity",
         _words("no capacity", "insufficient (?:capacity|resources)", "unschedulable"),
         "there was no capacity for it",
-        ("Try again later, or another accelerator: loops.user_config.update(trainer_accelerator_priority=[...]).",),
+        ("Try again later, or another accelerator: %loops config --trainer GPUS prefers others for new runs.",),
     ),
     Cause(
         "not_finite",

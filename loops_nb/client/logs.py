@@ -24,7 +24,7 @@ from loops_nb.client.request import Request
 from loops_nb.client.run_names import run_named
 from loops_nb.config.redaction import without_signatures
 from loops_nb.errors import BadRequestError, InvalidArgumentError, NotFoundError, UnreadableAnswerError
-from loops_nb.render.log_lines import ShownLine
+from loops_nb.render.log_lines import ShownLine, terminal_text
 
 HALVES = ("trainer", "sampler", "both")
 #: Lines of one call, unless another limit is given: without a start the newest ones, else all up to a bound.
@@ -114,8 +114,8 @@ class LogQuery:
     limit: int
 
     def matches(self, line: LogLine) -> bool:
-        """Return whether a line is wanted by its text."""
-        return self.pattern is None or self.pattern.search(line.message) is not None
+        """Return whether a line is wanted by its text, as it is shown."""
+        return self.pattern is None or self.pattern.search(terminal_text(line.message)) is not None
 
 
 class LogReading(NamedTuple):
@@ -153,7 +153,12 @@ def log_query(
         If one cannot be used.
     """
     first, last = checks.time_or_age("since", since), checks.time_or_age("until", until)
-    checks.window(checks.epoch_millis("since", first), checks.epoch_millis("until", last))
+    if first is not None and last is not None and first > last:
+        raise InvalidArgumentError(
+            "since must not be later than until, and ages count back from now.",
+            argument="since",
+            hint="--since 2h --until 1h are the lines between two hours and one hour ago.",
+        )
     if limit is None:
         limit = DEFAULT_LINES if first is None else MOST_LINES
     return LogQuery(
@@ -282,10 +287,10 @@ def _sources(deployment_id: str | None, sampler: Sampler | None, half: str | Non
     if half != "sampler":
         if deployment_id is None:
             raise InvalidArgumentError(
-                f"The {owner} has no deployment of its own, so its trainer has no logs or metrics to read: it is on "
-                "shared (serverless) capacity.",
+                f"The {owner} has no deployment of its own, so its trainer has no logs, metrics or debug archive: it "
+                "is on shared (serverless) capacity.",
                 argument="target",
-                hint="A run with scope=deployment has logs.",
+                hint="A run with scope=deployment has them.",
             )
         found.append(LogSource("trainer", deployment_id))
     if half in {"sampler", "both"}:
@@ -345,7 +350,7 @@ def _walk(source: LogSource, query: LogQuery, created: datetime | None) -> Steps
                 lines, filters = filtered, offered
             offered = None
         found += [
-            HalfLine(nanos_of(line), source.half, _without_secrets(line))
+            HalfLine(nanos_of(line), source.half, _as_shown(line))
             for line in _unread(lines, read)
             if query.matches(line)
         ]
@@ -379,9 +384,9 @@ def _filtered(request: Request[list[LogLine]], unfiltered: list[LogLine], query:
     return None if wanted - Counter(map(_key, lines)) else lines
 
 
-def _without_secrets(line: LogLine) -> LogLine:
-    """Return a line without signatures of presigned URLs, which work without a key: its text is shown and saved."""
-    message = without_signatures(line.message)
+def _as_shown(line: LogLine) -> LogLine:
+    """Return a line as a terminal shows it, without signatures of presigned URLs, which work without a key."""
+    message = without_signatures(terminal_text(line.message))
     if message == line.message:
         return line
     return LogLine(

@@ -29,6 +29,8 @@ _TITLES = {
     "SupportedModel": "Base model {model_name}",
     "DeployedModel": "Model {model_id}",
 }
+#: What stands in place of the fields where none has a value.
+_NOTHING = {"UserConfig": "None is set: those of your organisation hold."}
 _MAX_ITEMS = 12
 _MAX_RECORDS = 3
 
@@ -49,7 +51,7 @@ def object_table(thing: APIObject, *, time_zone: str) -> Table:
     pairs += [(name, _format(value)) for name, value in thing.extra.items() if value is not None]
     notes = []
     if not pairs:
-        notes.append("It has no fields.")
+        notes.append(_NOTHING.get(kind, "It has no fields."))
     return Table([Field(title, [name for name, _ in pairs]), Field("", [value for _, value in pairs])], notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, tzinfo
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _LEVEL_WIDTH, _HALF_WIDTH = 7, 7
 _INDENT = "    "
+#: Sequences that color text, move the cursor, set a title or a link (ECMA-48: CSI, OSC and the short ones).
+_ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
 #: CSS rules of `html_lines`; the level is written out too, so the color is never all that tells it.
 STYLE = (
     ".loops-nb .log{margin:0;white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere}"
@@ -49,6 +52,20 @@ def html_lines(lines: Iterable[ShownLine], zone: tzinfo | None) -> str:
         marked = f' class="{level}"' if level.isalpha() else ""
         parts.append(f"<span{marked}>{escape(text_line(line, zone))}</span>")
     return '<pre class="log">' + "\n".join(parts) + "</pre>"
+
+
+def terminal_text(message: str) -> str:
+    """Return what a terminal shows of a message: no escape sequences, and a progress bar as it was last."""
+    if "\x1b" in message or "\x9b" in message:
+        message = _ESCAPES.sub("", message)
+    if "\r" in message:
+        message = "\n".join(_overwritten(line) for line in message.split("\n"))
+    return message
+
+
+def _overwritten(line: str) -> str:
+    """Return what is left of a line after its carriage returns."""
+    return next((part for part in reversed(line.split("\r")) if part), "")
 
 
 def message_lines(message: str) -> list[str]:

@@ -54,6 +54,17 @@ def test_every_line_is_read_once_over_pages_weeks_and_equal_times(service: Any) 
         (secret,) = loops.logs.list(run.id, grep="fetching https://bucket.example")
         assert "0123456789abcdef" not in f"{secret.message} {secret!r} {secret.to_dict()}"
 
+        colored = [
+            "\x1b[1;31mCUDA\x1b[0m error",
+            "\x1b]8;;http://x\x1b\\link\x1b]8;;\x07",
+            "10%\r20%\r100% done\r",
+            "a\r\nb",
+        ]
+        store.logs.add(f"deployments/{run.deployment_id}", [ProcessLine(now, text, "INFO") for text in colored])
+        shown = ["CUDA error", "link", "100% done", "a\nb"]
+        assert [line.message for line in loops.logs.list(run.id, grep=r"^(CUDA error|link|100% done|a\nb)$")] == shown
+        assert [line.message for line in loops.logs.list(run.id, grep="^CUDA error$")] == ["CUDA error"]
+
         # By the name of the run, and by the deployment: the newest ones, of one level, by their text.
         assert loops.logs.frame("long-log", grep=r"line \d*7$", since=timedelta(days=17)).message.nunique() == 370
         newest = loops.logs.frame(run.deployment_id or "", limit=3, grep="^line")
@@ -231,7 +242,7 @@ def test_errors_of_logs_say_what_to_give(service: Any) -> None:
             ({"half": "left"}, "trainer, sampler, both"),
             ({"limit": MOST_LINES + 1}, "limit"),
             ({"since": datetime(2026, 1, 1)}, "no time zone"),  # noqa: DTZ001
-            ({"since": timedelta(hours=1), "until": timedelta(hours=2)}, "start must not be after end"),
+            ({"since": timedelta(hours=1), "until": timedelta(hours=2)}, "since must not be later than until"),
         ]
         for wanted, text in cases:
             with pytest.raises(InvalidArgumentError, match=text):

@@ -107,6 +107,11 @@ def test_prune_keeps_the_best_and_the_newest_by_recorded_values(
     assert f"Nothing is recorded of run {key} on this machine" in refused
     assert "Nothing says what to keep" in notebook.run(f"%loops prune --run {key}", fails=True).out
     assert "best:N or last:N" in notebook.run(f"%loops prune --keep most:2 --run {key}", fails=True).out
+    twice = notebook.run(f"%loops prune --keep last:2 --keep last:5 --run {key}", fails=True).out
+    assert "--keep last is given twice: last:2 and last:5" in twice
+    assert "nowhere is in no listing of yours" in notebook.html(
+        notebook.run("%loops delete checkpoint nowhere --dry-run").value
+    )
     samplers = saved(loops, key, "sampler")
     names = [one.checkpoint_id for one in samplers]
     steps = sorted(int(name.removeprefix("step-")) for name in names if name != "final")
@@ -125,7 +130,9 @@ def test_prune_keeps_the_best_and_the_newest_by_recorded_values(
     assert len(saved(loops, key, "sampler")) == len(samplers)
     assert "does not say whether lower" in notebook.run(f"{line} -m odd", fails=True).out
     assert "Recorded are loss, odd" in notebook.run(f"{line} -m reward", fails=True).out
-    assert "nothing to delete" in notebook.html(notebook.run(f"{line} --older-than 5000d").value)
+    nothing = notebook.html(notebook.run(f"{line} --older-than 5000d").value)
+    assert "There is nothing to delete." in nothing
+    assert "planned_deletions" not in nothing
     asked.append("no")
     assert "Nothing was deleted." in notebook.run(f"{line} --ask").out
     done = notebook.run(f"{line} -y").value

@@ -247,4 +247,4 @@ def test_object_table_formats_sizes_lists_and_no_fields(notebook: Notebook) -> N
     run = decode_many(runs_body(1, series=points), "runs", Run)[0]
     assert "61 records, the last one value: 60.0, timestamp: t60" in notebook.plain(run)
     for shown in (notebook.plain(UserConfig()), notebook.html(UserConfig())):
-        assert "It has no fields." in shown
+        assert "None is set: those of your organisation hold." in shown

@@ -81,7 +81,8 @@ def test_preferred_gpus_are_shown_set_and_obeyed(notebook: Notebook) -> None:
     assert "--trainer" in " ".join(notebook.completions("%loops config --"))
     assert "%loops config --trainer H100,H200" in notebook.completions("%loops config --trainer H100,H")
     assert "inherit" in " ".join(notebook.completions("%loops config --sampler in"))
-    notebook.run("%loops config --trainer inherit")
+    assert "No instance type here has B9000; there are " in notebook.run("%loops config --trainer H100,B9000").out
+    assert "No instance type" not in notebook.run("%loops config --trainer inherit").out
     assert loops.user_config.get().trainer_accelerator_priority is None
     assert loops.user_config.get().sampler_accelerator_priority == ["A100"]
     assert gpus_of(MODEL) == ("H100", 1, "A100")

@@ -33,6 +33,8 @@ export function EmptyTable({ table, state, status, isFiltered, finished, onClear
       <p data-empty="starting">Looking for {table}…</p>
     );
   }
+  // A run that has ended saves none any more.
+  if (status === "over" && table === "checkpoints") return <p data-empty="nothing">No {table}.</p>;
   return (
     <p data-empty="nothing">
       No {table} yet. {FIRST[table] ? "To start one: " : "They appear when the training saves one."}

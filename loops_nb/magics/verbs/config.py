@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.api.models import UserConfig
-from loops_nb.errors import InvalidArgumentError
+from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option
 
@@ -38,6 +38,23 @@ def _wanted(priority: tuple[str, ...] | None) -> tuple[str, ...] | Unchanged | N
     return priority or None
 
 
+def _say_unlisted(context: MagicContext, wanted: list[str]) -> None:
+    """Say which GPU types no instance type has: the service takes any text, and passes over what it does not have."""
+    if not wanted:
+        return
+    try:
+        types = context.loops.instance_types.list()
+    except LoopsError:
+        # The preferences are set; only a warning is missing.
+        return
+    listed = {item.gpu_type.casefold(): item.gpu_type for item in types if item.gpu_type}
+    unlisted = [gpu for gpu in dict.fromkeys(wanted) if gpu.casefold() not in listed]
+    if listed and unlisted:
+        context.say(
+            f"No instance type here has {' or '.join(unlisted)}; there are {', '.join(sorted(listed.values()))}."
+        )
+
+
 def _run(context: MagicContext, values: Values) -> UserConfig:
     user_config = context.loops.user_config
     if values.trainer is None and values.sampler is None:
@@ -46,6 +63,7 @@ def _run(context: MagicContext, values: Values) -> UserConfig:
         found = user_config.update(
             trainer_accelerator_priority=_wanted(values.trainer), sampler_accelerator_priority=_wanted(values.sampler)
         )
+        _say_unlisted(context, [*(values.trainer or ()), *(values.sampler or ())])
     trainer, sampler = found.trainer_accelerator_priority or [], found.sampler_accelerator_priority or []
     context.cache.add("gpu_type", [*trainer, *sampler])
     for what, priority in (("trainers", trainer), ("samplers", sampler)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from loops_nb.api.models import LOG_LEVELS
 from loops_nb.client.logs import HALVES, LogQuery, LogTail, find_target, log_query
 from loops_nb.config.time_zone import display_zone
-from loops_nb.errors import InvalidArgumentError
+from loops_nb.errors import InvalidArgumentError, RateLimitError, ServerError, ServiceUnreachableError
 from loops_nb.magics.arguments import LOGGED, age_or_time, int_option
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import InShell, Values, Verb, option, switch
@@ -63,10 +63,22 @@ def _print_new_lines(context: MagicContext, target: str, query: LogQuery) -> Non
     with closing(Transport(context.loops.config)) as transport:
         found = transport.send_each(find_target(target, query.half))
         follower = LogTail(found, query)
+        failing = ""
         try:
             while True:
-                for line in transport.send_each(follower.steps()).lines:
-                    context.print_lines(text_line(line.shown(half=len(found.sources) > 1), zone))
+                try:
+                    lines = transport.send_each(follower.steps()).lines
+                except (ServiceUnreachableError, ServerError, RateLimitError) as error:
+                    # A service that restarts is followed on; what was written meanwhile comes then.
+                    if not failing:
+                        context.say(f"{error} Still following; Ctrl-C stops.")
+                    failing = str(error)
+                else:
+                    if failing:
+                        context.say("The service answers again.")
+                    failing = ""
+                    for line in lines:
+                        context.print_lines(text_line(line.shown(half=len(found.sources) > 1), zone))
                 time.sleep(_PAUSE_SECONDS)
         except KeyboardInterrupt:
             context.say(f"Stopped following the log of {found.what} {found.id}; it goes on.")

@@ -13,6 +13,8 @@ from loops_nb.magics.grammar import Values, Verb, option, switch
 from loops_nb.magics.verbs.delete import delete_planned
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 _KINDS = ("best", "last")
@@ -28,8 +30,17 @@ def _keep(text: str) -> tuple[str, int]:
     return kind, number
 
 
+def _kept(rules: Sequence[tuple[str, int]]) -> dict[str, int]:
+    kept = dict(rules)
+    twice = next((kind for kind in kept if sum(rule[0] == kind for rule in rules) > 1), None)
+    if twice is not None:
+        given = " and ".join(f"{kind}:{count}" for kind, count in rules if kind == twice)
+        raise InvalidArgumentError(f"--keep {twice} is given twice: {given}. Nothing was planned.", argument="keep")
+    return kept
+
+
 def _run(context: MagicContext, values: Values) -> pd.DataFrame | None:
-    kept = dict(values.keep or ())
+    kept = _kept(values.keep or ())
     with context.explain_unknown_id("run", values.run_id):
         plan = context.loops.checkpoints.plan_pruning(
             context.resolve_run_id(values.run_id, exact=True),

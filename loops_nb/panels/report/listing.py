@@ -43,7 +43,14 @@ def listing(
     total = max(table.total, len(table.rows))
     if not total:
         # Most people have no samplers without a run; that there are none is no news.
-        return None if is_fleets else ("", Table([], [_nothing(name, thing, is_known=snapshot.ready)]))
+        return (
+            None
+            if is_fleets
+            else (
+                "",
+                Table([], [_nothing(name, thing, is_known=snapshot.ready, is_over=snapshot.health.state == "over")]),
+            )
+        )
     if not table.rows:
         return "", Table([], [f"{many(total, thing)}, not shown."])
     rows = _in_order(name, table.rows)[:most_rows]
@@ -52,9 +59,12 @@ def listing(
     return many(total, thing), Table(fields, more + notes)
 
 
-def _nothing(name: messages.TableName, thing: str, *, is_known: bool) -> str:
+def _nothing(name: messages.TableName, thing: str, *, is_known: bool, is_over: bool) -> str:
     if not is_known:
         return f"The {thing}s were not known yet."
+    if is_over and name == "checkpoints":
+        # A run that has ended saves none any more.
+        return f"No {thing}s."
     return f"No {thing}s yet." if name in {"runs", "checkpoints"} else f"No {thing}s."
 
 
