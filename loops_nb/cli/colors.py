@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, TextIO
 
 from loops_nb.api.states import ENDED, FAILED, IN_TRANSITION, SLEEPING, WORKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
+_STATE = re.compile(r"[●◐○✕■] ([A-Z_]{3,})")
 _COLORS = {
     **dict.fromkeys(WORKING, _GREEN),
     **dict.fromkeys(IN_TRANSITION, _YELLOW),
@@ -25,6 +27,11 @@ def paint_for(out: TextIO | None) -> Callable[[str, str, bool], str] | None:
     if not is_terminal(out) or os.environ.get("NO_COLOR") or os.environ.get("TERM", "") in {"", "dumb"}:
         return None
     return _paint
+
+
+def paint_states(report: str) -> str:
+    """Return a report with its states in color, which it writes with an icon in front."""
+    return _STATE.sub(lambda found: _paint(found[1], found[0], False), report)  # noqa: FBT003
 
 
 def _paint(text: str, padded: str, is_heading: bool) -> str:  # noqa: FBT001 - called by position

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb import console
 from loops_nb.cli.settings import ShellSettings
-from loops_nb.cli.streams import is_terminal
+from loops_nb.cli.streams import can_redraw, is_terminal
 from loops_nb.cli.wording import in_shell
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.completion_cache import CompletionCache
@@ -16,7 +16,10 @@ from loops_nb.magics.connection import SharedClient
 from loops_nb.magics.context import MagicContext
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from loops_nb.panels.widget import LiveWidget
 
 
 class ShellContext(MagicContext):
@@ -48,6 +51,19 @@ class ShellContext(MagicContext):
     def answer(self, text: str) -> None:
         """Print what was asked for, in words, to the standard output."""
         console.say(in_shell(text), out=self._out, flush=True)
+
+    def show_words(self, panel: LiveWidget, words: Callable[[int], str]) -> None:
+        """Show what a panel shows until it ends, and leave its last state; in a pipe print it once."""
+        if not can_redraw(self._out):
+            super().show_words(panel, words)
+            return
+        from loops_nb.cli.live_view import LiveView  # prompt_toolkit
+
+        try:
+            last = LiveView(panel, words, self._out).run()
+        finally:
+            panel.close()
+        self.answer(last)
 
     def print_lines(self, text: str) -> None:
         """Print lines of data to the standard output."""

@@ -30,6 +30,12 @@ def silence(stream: TextIO) -> None:
         os.close(nowhere)
 
 
+def can_redraw(out: TextIO | None) -> bool:
+    """Return whether a stream is a terminal that can draw over itself, with keys to end it."""
+    is_dumb = os.name == "posix" and os.environ.get("TERM", "") in {"", "dumb"}
+    return is_terminal(out) and is_terminal(sys.stdin) and not is_dumb
+
+
 def is_terminal(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal."""
     try:

@@ -16,11 +16,13 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"%config LoopsMagics\.(\w+)(?: = (?:''|\S+))?"), r"\1 in [tool.loops_nb] of pyproject.toml"),
     (re.compile(r"%config LoopsMagics"), "[tool.loops_nb] in pyproject.toml"),
     (re.compile(r"%pip "), "pip "),
+    (re.compile(r"To see it live, type in a notebook:"), "To see it live, in a terminal:"),
     (re.compile(r"%%?loops alone\b"), "loops-nb status"),
     # A line without a verb; `%loops has no verb` and `%loops VERB` go on.
     (re.compile(r"%%?loops(?=[,.;:)]|$)", re.MULTILINE), "loops-nb status"),
     (re.compile(r"%%?loops\b"), "loops-nb"),
 )
+_HOW_TO_SEE_LIVE = "\n\nTo see it live,"
 _VARIABLE = re.compile(r"\$\w|\{")
 _ASSIGNED = re.compile(r"^\w+ = ")
 #: Words of sentences about a notebook.
@@ -44,6 +46,11 @@ def in_shell(text: str) -> str:
     for pattern, replacement in _REPLACEMENTS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def without_how_to_see_live(report: str) -> str:
+    """Return a report without its last line, which a live view does not need."""
+    return report.partition(_HOW_TO_SEE_LIVE)[0]
 
 
 def commands(examples: Iterable[str]) -> tuple[str, ...]:

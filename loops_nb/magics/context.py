@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from loops_nb.errors import ConfigError
     from loops_nb.magics.completion_cache import CompletionCache
     from loops_nb.magics.connection import SharedClient
+    from loops_nb.panels.widget import LiveWidget
     from loops_nb.resources.loops import Loops
 
 _logger = logging.getLogger(__name__)
@@ -100,6 +102,13 @@ class MagicContext:
     def answer(self, text: str) -> None:
         """Print what the line asked for, in words; in a shell to the standard output."""
         console.say(text)
+
+    def show_words(self, panel: LiveWidget, words: Callable[[int], str]) -> None:
+        """Print what a panel shows, in so many columns, and close it; a terminal of ``loops-nb`` updates it first."""
+        try:
+            self.answer(words(shutil.get_terminal_size().columns))
+        finally:
+            panel.close()
 
     def print_lines(self, text: str) -> None:
         """Print lines of data as they are; in a shell to the standard output."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -37,8 +36,5 @@ def show_panel(context: MagicContext, panel: _Shown, words: Callable[[int], str]
         # At once, not as the cell's result: the line often comes before a training loop.
         panel.show()
         return panel
-    try:
-        context.answer(words(shutil.get_terminal_size().columns))
-    finally:
-        panel.close()
+    context.show_words(panel, words)
     return None

@@ -136,6 +136,11 @@ class Panel(LiveWidget):
         state = self._controller.state
         return f"<{type(self).__name__} {self._controller.view.title!r}, {state.health.state}>"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether everything watched has ended, or the panel was closed."""
+        return self._controller.state.health.state == "over"
+
     # The report.
 
     def _turn(self) -> None:

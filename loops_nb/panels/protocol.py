@@ -154,6 +154,10 @@ class BaseController(ABC, Generic[Incoming]):
         #: Whether a page has sent anything yet: some kernels receive nothing while a cell runs.
         self._heard_page = False
 
+    def keep_visible(self, view: str) -> None:
+        """Record that a view which sends no messages, such as a terminal, is visible now; on any thread."""
+        self._visibility.saw(view, visible=True)
+
     @abstractmethod
     def initial_state(self) -> dict[str, Any]:
         """Return the snapshot that is part of the widget's state; pages start with it."""

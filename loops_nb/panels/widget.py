@@ -154,6 +154,17 @@ class LiveWidget(_Widget):
             self._close_widget()
             self._let_go()
 
+    # What a terminal uses.
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that is shown can change any more."""
+        return self._is_closed
+
+    def keep_visible(self) -> None:
+        """Keep it up to date for a terminal that shows it; to be called every few seconds."""
+        self._controller.keep_visible("terminal")
+
     # What a kind of panel says for itself.
 
     def _first_report(self) -> dict[str, str] | None:

@@ -27,7 +27,7 @@ _PAUSE_SECONDS = 2.0
 def _run(context: MagicContext, values: Values) -> pd.DataFrame | LogsPanel | None:
     wanted = {name: getattr(values, name) for name in _CONDITIONS}
     if values.follow:
-        return _follow(context, values.target, wanted)
+        return follow(context, values.target, wanted)
     with context.explain_unknown_id("run", values.target):
         frame = context.loops.logs.frame(values.target, **wanted)
     conditions = [name for name in ("grep", "min_level", "since", "until") if wanted[name] is not None]
@@ -39,7 +39,8 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame | LogsPanel | No
     return context.listing("logs", frame, nothing=nothing)
 
 
-def _follow(context: MagicContext, target: str, wanted: dict[str, object]) -> LogsPanel | None:
+def follow(context: MagicContext, target: str, wanted: dict[str, object]) -> LogsPanel | None:
+    """Follow log lines: in a panel in a notebook, line by line in a terminal until Ctrl-C."""
     from loops_nb.panels.cells import is_notebook  # only with a panel
 
     if wanted["until"] is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,13 @@ from loops_nb.api.models import LOG_LEVELS
 from loops_nb.client.logs import HALVES
 from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.magics.arguments import BASE_MODEL, SCOPE, TEAM, age_or_time, int_option
+from loops_nb.magics.connection import check_connection
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.experiment_arguments import metrics
 from loops_nb.magics.grammar import Argument, InShell, Values, Verb, option, switch
 from loops_nb.magics.show_panel import show_panel
 from loops_nb.magics.suggest import did_you_mean, safe_repr
+from loops_nb.magics.verbs import logs
 from loops_nb.panels.panel_kinds import WATCHED
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def _logs(context: MagicContext, values: Values) -> LogsPanel | None:
 
     (target,) = values.of
     wanted = {name: getattr(values, name) for name in WATCHED[_LOGS].options}
+    if context.is_shell:
+        return logs.follow(context, target, {**wanted, "until": None})
     with context.explain_unknown_id("run", target):
         panel = context.loops.logs.watch(target, **wanted, time_zone=context.settings.time_zone)
     # In a terminal its report is printed.
@@ -160,16 +163,17 @@ def _shown(context: MagicContext, panel: Panel) -> Panel | None:
         return panel
     from loops_nb.panels.report import report_text
 
-    try:
-        snapshot = panel.snapshot_now()
-    finally:
+    health = panel.snapshot_now().health
+    if health.looked_at is None and health.reason:
+        # A panel would retry; a terminal shows the reason.
         panel.close()
-    if snapshot.health.looked_at is None and snapshot.health.reason:
-        # A panel would retry; the report is printed once.
-        raise LoopsError(snapshot.health.reason, hint=snapshot.health.hint)
-    context.answer(
-        report_text(snapshot, width=shutil.get_terminal_size().columns, time_zone=context.settings.time_zone)
-    )
+        check_connection(context.loops)
+        raise LoopsError(health.reason, hint=health.hint)
+
+    def words(width: int) -> str:
+        return report_text(panel.snapshot_now(), width=width, time_zone=context.settings.time_zone)
+
+    context.show_words(panel, words)
     return None
 
 
