@@ -110,6 +110,7 @@ const METADATA: CurvesMetadata = {
   newer_runs: 0,
   missing: [],
   waiting: "",
+  how: "",
   is_named: false,
   color_by: "",
   colors: [],
@@ -803,6 +804,8 @@ describe("a panel", () => {
     await vi.waitFor(() => expect(kernel.one("[data-empty]").textContent).toContain("Nothing was recorded yet"));
     expect(kernel.all("img")).toHaveLength(0);
     expect(kernel.root.textContent).toContain("<img src=x");
+    const measured = new Kernel(snapshot({ metadata: { ...empty, waiting: "", how: "The service measures." }, chart: null }));
+    await vi.waitFor(() => expect(measured.one(".empty").textContent).toBe("The service measures."));
   });
 
   it.each(["light", "dark", "none"] as const)("has nothing that axe finds in the theme %s", async (theme) => {

@@ -62,6 +62,10 @@ class WithNotice(Protocol):
     def notice(self) -> str:
         """What is missing and why, in sentences; empty if nothing is."""
 
+    @property
+    def how(self) -> str:
+        """How its values come, in sentences; for where there are none."""
+
 
 @runtime_checkable
 class CommonSpan(Protocol):

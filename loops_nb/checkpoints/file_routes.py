@@ -86,6 +86,9 @@ class DebugRoutes:
         The connection.
     """
 
+    #: What has the id, in the sentences of errors.
+    owner = "the debug archive of deployment"
+
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 

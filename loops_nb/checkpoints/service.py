@@ -22,7 +22,7 @@ from loops_nb.client.checks import text
 from loops_nb.client.run_names import run_named
 from loops_nb.config.paths import user_path
 from loops_nb.console import say
-from loops_nb.errors import InvalidArgumentError, NotFoundError, VerificationError
+from loops_nb.errors import DownloadIncompleteError, InvalidArgumentError, NotFoundError, VerificationError, with_hint
 from loops_nb.render import status
 from loops_nb.render.formatting import is_or_are, many, size
 
@@ -184,7 +184,11 @@ class CheckpointService:
             self._opened.add(storage)
             plan = _planned(storage, [CheckpointRef(id=deployment_id)], folder, (), ())
             progress = None if quiet else status.progress_display()
-            transfer.execute_plan(storage, plan, connections=_FEW, progress=progress)
+            try:
+                transfer.execute_plan(storage, plan, connections=_FEW, progress=progress)
+            except DownloadIncompleteError as error:
+                # What is missing of it would be of another moment.
+                raise with_hint(error, "Download the archive again: it gets a folder of its own.") from None
         return archive_frame(plan)
 
     def plan_deletion(self, refs: Sequence[CheckpointRef]) -> DeletionPlan:

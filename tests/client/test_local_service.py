@@ -11,10 +11,14 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loops_nb import AsyncLoops, Loops, RetryPolicy
+from loops_nb.checkpoints.file_routes import DebugRoutes
+from loops_nb.checkpoints.http.errors import FaultKind, StorageFault
+from loops_nb.checkpoints.http.listing import StoredFile, read_error
 from loops_nb.errors import (
     AuthenticationError,
     BadRequestError,
     ConflictError,
+    DownloadIncompleteError,
     EndlessPagesError,
     NotFoundError,
     OutcomeUnknownError,
@@ -34,6 +38,8 @@ class Faults:
         self.app = app
         self.queue: list[str] = []
         self.seen: list[str] = []
+        #: What ends like this is answered with 404; empty for nothing.
+        self.missing = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +47,9 @@ class Faults:
             return
         self.seen.append(f"{scope['method']} {scope['path']}")
         fault = self.queue.pop(0) if self.queue else ""
-        if fault in {"500", "429"}:
+        if self.missing and scope["path"].endswith(self.missing):
+            await answer(send, 404, b"{}")
+        elif fault in {"500", "429"}:
             await answer(send, int(fault), b'{"error": "injected", "retry_after": 0}', [(b"retry-after", b"0")])
         elif fault == "garbage":
             await answer(send, 200, b"<html>hello")
@@ -91,6 +99,7 @@ def faults_and_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
 def faults(faults_and_service: tuple[Faults, AnyService]) -> Faults:
     faults_and_service[0].queue.clear()
     faults_and_service[0].seen.clear()
+    faults_and_service[0].missing = ""
     return faults_and_service[0]
 
 
@@ -222,3 +231,17 @@ def test_no_key(faults_and_service: tuple[Faults, AnyService], monkeypatch: pyte
         monkeypatch.setattr(ClientConfig, "http_request", without_key)
         with pytest.raises(AuthenticationError, match="%loops login"):
             loops.runs.list()
+
+
+def test_a_lost_file_of_a_debug_archive_is_called_one(faults: Faults, loops: Loops, tmp_path: Path) -> None:
+    faults.missing = "/logs.jsonl"
+    with pytest.raises(DownloadIncompleteError, match="1 file of 4 could not be downloaded") as caught:
+        loops.deployments.debug_archive("text-to-sql-moe", tmp_path, quiet=True)
+    assert "checkpoint" not in str(caught.value)
+    assert "logs.jsonl" in str(caught.value)
+    assert caught.value.hint == "Download the archive again: it gets a folder of its own."
+    deployment = next(run.deployment_id for run in loops.runs.list() if run.name == "text-to-sql-moe")
+    file = StoredFile(str(deployment), "logs.jsonl", owner=DebugRoutes.owner)
+    assert f"logs.jsonl of the debug archive of deployment {deployment} could" in str(
+        read_error(file, StorageFault("lost", FaultKind.GONE))
+    )

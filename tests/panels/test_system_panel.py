@@ -143,6 +143,7 @@ def test_polls_only_when_asked_and_due_and_says_what_failed_beside_the_training(
         model = CurveModel(source, [RUN])
         model.read()
         assert re.search("system metrics are not up to date. .*broken", model.metadata.waiting)
+        assert "could not be read" in model.metadata.how
         assert model.metadata.keys[:2] == ["loss", "gpu/utilization"], "the training goes on"
         loss = source.series(exp.id, "loss").at[-1]
         (_, end) = source.common_span("clock") or (0.0, 0.0)
@@ -157,6 +158,7 @@ def test_polls_only_when_asked_and_due_and_says_what_failed_beside_the_training(
         until(is_read_again)
         model.read()
         assert model.metadata.waiting == ""
+        assert "has ended or failed gets no more" in model.metadata.how
         source.close()
 
 

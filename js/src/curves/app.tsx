@@ -294,9 +294,10 @@ function ColorLegend({ metadata: { color_by: name, colors = [] } }: { metadata: 
 }
 
 function NoNumbers({ session, metricKey }: { session: CurvesSession; metricKey: string }) {
-  const { runs, waiting, missing } = session.store.metadata;
+  const { runs, waiting, missing, how } = session.store.metadata;
   if (session.status() === "failing" && !runs.length) return null;
   const nothing = waiting || `Nothing was recorded yet${missing.length ? ` of ${missing.join(", ")}` : ""}.`;
+  if (how) return <p class="empty">{how}</p>;
   return (
     <p class="empty" data-empty="nothing">
       {runs.length ? `No values of ${metricKey || "these runs"} yet.` : nothing} Values appear here as they are recorded:{" "}

@@ -45,6 +45,7 @@ export interface CurvesMetadata {
   newer_runs: number;
   missing: string[];
   waiting: string;
+  how: string;
   is_named: boolean;
   color_by: string;
   colors: [string, string][];

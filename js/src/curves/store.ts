@@ -44,6 +44,7 @@ const NO_METADATA: CurvesMetadata = {
   newer_runs: 0,
   missing: [],
   waiting: "",
+  how: "",
   is_named: false,
   color_by: "",
   colors: [],

@@ -54,6 +54,8 @@ class StoredFile:
         Bytes; None where the service does not say.
     last_modified : str, optional
         As the service wrote it.
+    owner : str, default "checkpoint"
+        What has the id, in sentences.
     """
 
     checkpoint_id: str
@@ -61,9 +63,10 @@ class StoredFile:
     node_rank: int | None = None
     size: int | None = None
     last_modified: str | None = None
+    owner: str = "checkpoint"
 
     @classmethod
-    def of(cls, checkpoint_id: str, listed: CheckpointFile) -> StoredFile:
+    def of(cls, checkpoint_id: str, listed: CheckpointFile, owner: str) -> StoredFile:
         """Return a file as it was listed."""
         size = listed.size_bytes
         return cls(
@@ -72,6 +75,7 @@ class StoredFile:
             node_rank=listed.node_rank,
             size=size if size is not None and size >= 0 else None,
             last_modified=listed.last_modified,
+            owner=owner,
         )
 
 
@@ -224,7 +228,7 @@ class FileListings:
         refusal: APIError | None = None
         try:
             for listed in self._service.files(checkpoint_id):
-                file = StoredFile.of(checkpoint_id, listed)
+                file = StoredFile.of(checkpoint_id, listed, getattr(self._service, "owner", "checkpoint"))
                 files.append(file)
                 urls[file.name, file.node_rank] = (listed.url, file.size)
         except APIError as error:
@@ -283,7 +287,7 @@ def read_error(file: StoredFile, fault: StorageFault, tries: str = "") -> Storag
         `RetryState.summary`.
     """
     return StorageError(
-        f"{file.name} of checkpoint {file.checkpoint_id} could not be read: {fault.reason}{tries}. Nothing was "
+        f"{file.name} of {file.owner} {file.checkpoint_id} could not be read: {fault.reason}{tries}. Nothing was "
         "changed.",
         status=fault.status,
         hint="Try again in a moment." if fault.is_transient else "",

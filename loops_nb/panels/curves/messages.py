@@ -111,6 +111,8 @@ class CurvesMetadata(Struct, kw_only=True, frozen=True):
         Names and ids that were asked for and do not exist yet.
     waiting : str
         What is missing, and what exists instead, and what the source says of itself, in words.
+    how : str
+        How values come, to be said where there are none; empty where the training records them.
     is_named : bool
         Whether the experiments were named; otherwise they are the newest.
     color_by : str
@@ -131,6 +133,7 @@ class CurvesMetadata(Struct, kw_only=True, frozen=True):
     newer_runs: int = 0
     missing: list[str] = field(default_factory=list)
     waiting: str = ""
+    how: str = ""
     is_named: bool = False
     color_by: str = ""
     colors: list[tuple[str, str]] = field(default_factory=list)

@@ -233,6 +233,7 @@ class CurveModel:
             newer_runs=newer,
             missing=missing,
             waiting=" ".join(filter(None, [self._missing_words(missing), self._notice()])),
+            how=self.source.how if isinstance(self.source, WithNotice) else "",
             is_named=self._wanted is not None,
             color_by=self._color_by if legend else "",
             colors=legend,

@@ -247,6 +247,16 @@ class SystemSource:
         further = f" Further back: {line}" if self._since < timedelta(days=_MOST_DAYS) else ""
         return f"No system metrics were measured in the last {roughly(self._since.total_seconds())}.{further}"
 
+    @property
+    def how(self) -> str:
+        """Who measures what, for where nothing was measured."""
+        if self._error is not None:
+            return "The system metrics could not be read; they are asked for again."
+        return (
+            "The service measures the machines of a deployment while it runs, and what it measured appears here by "
+            "itself. What has ended or failed gets no more of it, and what is on shared (serverless) capacity has none."
+        )
+
     def common_span(self, axis: Axis) -> tuple[float, float] | None:
         """Return the bounds that all charts share along the clock, so that what happened at one time stands below."""
         if axis != "clock":
