@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loops_nb.config.file_systems import file_system_of
 from loops_nb.config.local_services import own_service
 from loops_nb.config.paths import home_dir
 from loops_nb.errors import ConfigError, CredentialsError
@@ -270,6 +272,14 @@ def _write_private(path: Path, secret: Secret) -> None:
     part.unlink(missing_ok=True)
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
+        # Before anything is written: SMB and some FUSE mounts give every file the same mode.
+        if sys.platform != "win32" and os.fstat(handle).st_mode & 0o077:
+            part.unlink()
+            raise CredentialsError(
+                f"The key was not stored: there is no system keyring, and {path.parent} shows each file to other users "
+                f"({file_system_of(path.parent)}).",
+                hint=f"Set {ENV_KEY} in the environment instead, or LOOPS_NB_HOME to a folder on another file system.",
+            )
         file.write(secret.reveal() + "\n")
     part.replace(path)
 

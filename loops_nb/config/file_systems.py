@@ -6,11 +6,9 @@ drive.  What cannot be found out counts as local.
 
 from __future__ import annotations
 
-import ctypes
 import ntpath
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -135,7 +133,7 @@ def _found(folder: str, _device: int) -> FileSystem:
         if sys.platform == "darwin":
             return _in_macos_list(folder, _macos_list()) or unknown
         mount = mount_of(folder, mounts(_MOUNTINFO.read_bytes()))
-    except (OSError, ValueError, AttributeError, subprocess.SubprocessError):
+    except (OSError, ValueError, AttributeError):
         return unknown
     return unknown if mount is None else mount.file_system()
 
@@ -181,8 +179,14 @@ def _text(field: bytes) -> str:
 
 
 def _macos_list() -> str:
+    import subprocess  # on macOS only
+
     # Does not ask servers that are away, as statfs would.
-    return subprocess.run(["/sbin/mount"], capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
+    try:
+        done = subprocess.run(["/sbin/mount"], capture_output=True, text=True, timeout=_SECONDS, check=True)
+    except subprocess.SubprocessError:
+        return ""
+    return done.stdout
 
 
 def _in_macos_list(folder: str, listed: str) -> FileSystem | None:
@@ -202,6 +206,8 @@ def _of_drive(folder: str) -> FileSystem:
     drive = ntpath.splitdrive(folder)[0]
     if drive.startswith("\\\\"):
         return FileSystem("network share", drive, is_local=False)
+    import ctypes  # on Windows only, and slow to import
+
     kernel: ctypes.CDLL = vars(ctypes)["windll"].kernel32
     is_remote = kernel.GetDriveTypeW(ctypes.c_wchar_p(f"{drive}\\")) == _DRIVE_REMOTE
     return FileSystem("network drive" if is_remote else "drive", drive, not is_remote)

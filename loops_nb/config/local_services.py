@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import platform
 import re
 import secrets
 import stat
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from loops_nb.config.file_systems import file_system_of
 from loops_nb.config.paths import home_dir
 
 #: Files in the data folder of a service: the lock held while it runs, and its token.
@@ -77,8 +79,19 @@ def _is_private(found: os.stat_result) -> bool:
 
 
 def services_folder() -> Path:
-    """Return the folder with a file for each running service."""
-    return home_dir() / "local" / "services"
+    """Return the folder with a file for each service that runs on this machine."""
+    return home_dir() / "local" / f"services{machine_suffix()}"
+
+
+def machine_suffix() -> str:
+    """Return what the names of notes about running services end with: empty, unless other machines share the folder.
+
+    A service is on the loopback of one machine: on another one, its note would send the token to whatever listens at
+    that port.
+    """
+    if file_system_of(home_dir()).is_local:
+        return ""
+    return f"-{re.sub(r'[^A-Za-z0-9.-]', '-', platform.node())}"
 
 
 def note_file(url: str) -> Path:

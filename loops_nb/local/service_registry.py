@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from loops_nb.config.local_services import TOKEN_FILE, new_token, read_token
+from loops_nb.config.file_systems import file_system_of
+from loops_nb.config.local_services import TOKEN_FILE, machine_suffix, new_token, read_token
 from loops_nb.config.paths import home_dir
+from loops_nb.local.errors import StoreError
 from loops_nb.local.files import private_folder, write_private
 
 
@@ -61,13 +63,13 @@ def default_data_dir(*, sample: bool) -> Path:
 
 
 def registry_file() -> Path:
-    """Return the path of the registry file of the service that notebooks share."""
-    return local_folder() / "service.json"
+    """Return the path of the registry file of the service that notebooks of this machine share."""
+    return local_folder() / f"service{machine_suffix()}.json"
 
 
 def service_log(registry: Path) -> Path:
     """Return the log file of the service with this registry file."""
-    return registry.with_name("service.log")
+    return registry.with_suffix(".log")
 
 
 def write_registry(path: Path, info: ServiceInfo) -> None:
@@ -95,9 +97,20 @@ def service_token(data_dir: Path) -> str:
     """Return the token of a data folder, made if there is none that only this user knows.
 
     It stays the same from one start to the next, so that programs which hold it go on after a restart.
+
+    Raises
+    ------
+    StoreError
+        If the file system shows every file to others: then no program finds the token.
     """
     found = read_token(data_dir)
     if not found:
         found = new_token()
         write_private(data_dir / TOKEN_FILE, found.encode() + b"\n")
+        if read_token(data_dir) != found:
+            raise StoreError(
+                f"the token in {data_dir} cannot be kept from other users: its file system "
+                f"({file_system_of(data_dir)}) does not keep the modes of files; name another folder, by LOOPS_NB_HOME "
+                "or --data-dir"
+            )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import stat
 import sys
@@ -161,6 +162,22 @@ def test_key_file_is_private(empty_home: Path) -> None:
     assert credentials.forget_key()
     assert not credentials.forget_key()
     assert stored_source() is None
+    assert list(empty_home.iterdir()) == []
+
+
+def test_key_is_not_written_where_every_file_is_readable(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = os.open
+
+    def open_for_all(path: Path, flags: int, mode: int = 0o777) -> int:
+        # As mounts of SMB do it, whatever mode is asked for.
+        handle = made(path, flags, mode)
+        os.fchmod(handle, 0o755)
+        return handle
+
+    monkeypatch.setattr(os, "open", open_for_all)
+    with pytest.raises(CredentialsError, match=r"was not stored: .* shows each file to other users") as caught:
+        credentials.store_key(KEY)
+    assert KEY not in str(caught.value)
     assert list(empty_home.iterdir()) == []
 
 

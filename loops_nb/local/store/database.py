@@ -21,6 +21,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from loops_nb.config.file_systems import file_system_of
 from loops_nb.local.errors import StoreError
 from loops_nb.local.files import lock_file, private_folder
 from loops_nb.local.store.ids import new_id
@@ -70,7 +71,8 @@ class RecordStore:
             self._lock = lock_file(data_dir / "lock")
         except BlockingIOError:
             raise StoreError(
-                f"the data folder {data_dir} is in use by another local service; stop that one, or name another folder"
+                f"the data folder {data_dir} is in use by another local service{_elsewhere(data_dir)}; "
+                "stop that one, or name another folder"
             ) from None
         except OSError as error:
             raise StoreError(f"the data folder {data_dir} cannot be written ({error.strerror or error})") from None
@@ -240,11 +242,20 @@ class RecordStore:
         self._connection.execute(sql, (key, value))
 
 
+def _elsewhere(data_dir: Path) -> str:
+    system = file_system_of(data_dir)
+    return "" if system.is_local else f", perhaps on another machine that shares {system}"
+
+
 def _open(path: Path) -> sqlite3.Connection:
     # The event loop may run in another thread than the one that opens; it is never used by two at once.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         path.chmod(0o600)
+        if not file_system_of(path.parent).is_local:
+            # The index of the WAL is then in the memory of this process, which has the folder for itself anyway: these
+            # file systems have no memory that processes share.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         found = _schema_version(connection, path)
