@@ -55,9 +55,11 @@ class ListedPrices:
 
 def money_facts(usages: Iterable[GpuUsage], prices: PriceList | None) -> list[Fact]:
     """Return what held hardware costs an hour, and the service's remark about its prices."""
-    if prices is None:
+    if prices is None or not prices.per_minute:
         return []
     held = held_an_hour(usages, prices)
     amount = f"{'at least ' if held.without_price else ''}{money(held.per_hour)}"
+    if held.without_price and not held.per_hour:
+        amount = "price not listed"
     facts = [Fact(label="an hour", value=amount)]
     return [*facts, Fact(label="prices", value=prices.note)] if prices.note else facts

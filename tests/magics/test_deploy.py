@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -72,6 +73,11 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
         assert f"%loops deploy deactivate {model.model_id}" in made
         assert loops.model_deployments.get(model.model_id, model.deployment_id).status == "ACTIVE"
 
+        notebook.run(line)
+        assert f"There is already a model of this name ({model.model_id}): only ids" in questions[-1]
+        second = next(one for one in loops.models.list() if one.name == "tone" and one.id != model.model_id)
+        assert "is the name of 2 models" in notebook.run("%loops deploy delete tone", fails=True).out
+        notebook.run(f"%loops deploy delete {second.id}")
         status = notebook.run("%loops deploy status").value
         assert status[["model_id", "name", "status", "instance_type"]].values.tolist() == [
             [model.model_id, "tone", "ACTIVE", "H100 x 1"]
@@ -198,7 +204,7 @@ def test_deploy_waits_for_a_checkpoint_that_is_being_written(
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deploy, "time", SimpleNamespace(sleep=interrupted))
+    monkeypatch.setattr(deploy, "time", SimpleNamespace(sleep=interrupted, monotonic=time.monotonic))
     with Loops("key", own.url) as loops:
         run = next(run for run in loops.runs.list() if run.name == "support-tone-dpo")
         (newest,) = [
@@ -209,6 +215,8 @@ def test_deploy_waits_for_a_checkpoint_that_is_being_written(
         line = f"%loops deploy {run.id}/{newest} --instance-type local-h100-1 --name tone -y"
         said = notebook.run(line, fails=True).out
         assert f"Waiting until {run.id}/sampler_weights/{newest} is saved. Ctrl-C: nothing is deployed." in said
+        monkeypatch.setattr(deploy, "STUCK_SECONDS", 0.0)
+        assert "is still being saved after 0 s. Nothing was deployed." in notebook.run(line, fails=True).out
         refused = notebook.run(f"{line} --no-wait", fails=True).out
         assert "is still being saved. Nothing was deployed." in refused
         assert "tone" not in [model.name for model in loops.models.list()]

@@ -534,8 +534,8 @@ def test_the_summary_counts_what_is_held() -> None:
 
 @pytest.mark.parametrize(
     ("prices", "amount"),
-    [({"H100:8": 0.5, "L4:1": 0.01}, "$61.80"), ({"H100:8": 0.5}, "at least $60.00")],
-    ids=["all are listed", "one is not"],
+    [({"H100:8": 0.5, "L4:1": 0.01}, "$61.80"), ({"H100:8": 0.5}, "at least $60.00"), ({"x": 1}, "price not listed")],
+    ids=["all are listed", "one is not", "none is"],
 )
 def test_the_summary_has_the_price_an_hour_of_what_is_held(prices: dict[str, float], amount: str) -> None:
     controller, hand, _ = panel(FleetView(prices=lambda: PriceList(prices, "a remark")))

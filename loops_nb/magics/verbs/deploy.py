@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from loops_nb.api.models import InstanceType
 from loops_nb.api.references import CheckpointRef
 from loops_nb.api.serving import openai_base_url
-from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, one_line
+from loops_nb.api.states import STUCK_SECONDS
+from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError, PermissionDeniedError, one_line
 from loops_nb.magics.arguments import YES
 from loops_nb.magics.checkpoint_arguments import CHECKPOINTS, OF_RUN, resolve_checkpoints
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option
 from loops_nb.magics.model_deployments import NO_WAIT, VERBS, price_note
 from loops_nb.magics.suggest import did_you_mean, is_plain, suggest_typo
-from loops_nb.render.formatting import first_few
+from loops_nb.render.formatting import first_few, roughly
 
 if TYPE_CHECKING:
     from loops_nb.api.models import DeployedModel
@@ -45,7 +46,11 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
     for ref in refs:
         if ref.uri is not None:
             context.loops.checkpoints.validate(ref.uri)
-    if not context.confirm(_question(refs, values.name, shape, price_note(context, shape)), sure=values.sure):
+    taken = _taken(context, values.name)
+    if values.sure and taken:
+        context.say(taken.strip())
+    question = _question(refs, values.name, shape, price_note(context, shape))
+    if not context.confirm(f"{question}{taken}", sure=values.sure):
         context.say("Nothing was deployed.")
         return None
     made = context.loops.checkpoints.deploy(
@@ -66,6 +71,7 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
 def _saved(context: MagicContext, values: Values, refs: list[CheckpointRef]) -> list[CheckpointRef]:
     """Return the checkpoints when they are saved: the service refuses one that is still being written."""
     said = False
+    until = time.monotonic() + STUCK_SECONDS
     while saving := [one_line(ref.label, limit=100) for ref in refs if ref.sync_status == _BEING_SAVED]:
         if values.no_wait:
             raise InvalidArgumentError(
@@ -76,6 +82,11 @@ def _saved(context: MagicContext, values: Values, refs: list[CheckpointRef]) -> 
         if not said:
             context.say(f"Waiting until {first_few(saving, _MOST_LISTED)} is saved. Ctrl-C: nothing is deployed.")
         said = True
+        if time.monotonic() >= until:
+            raise LoopsError(
+                f"{saving[0]} is still being saved after {roughly(STUCK_SECONDS)}. Nothing was deployed.",
+                hint="%loops checkpoints RUN shows when it is COMPLETE.",
+            )
         time.sleep(_SECONDS_BETWEEN_LOOKS)
         refs = resolve_checkpoints(context, values)
     return refs
@@ -141,6 +152,18 @@ def _question(refs: list[CheckpointRef], name: str, shape: InstanceType, price: 
     what = first_few([one_line(ref.label, limit=100) for ref in refs], _MOST_LISTED)
     hardware = f"{shape.name} ({shape.id})" if shape.name and shape.name != shape.id else shape.id
     return f"Deploy {what} as the new model {name!r} on {hardware}?{price}"
+
+
+def _taken(context: MagicContext, name: str) -> str:
+    """Return a warning if there are models of this name: then only ids tell them apart."""
+    try:
+        found = [model.id for model in context.loops.models.list(name=name) if model.name == name]
+    except (PermissionDeniedError, NotFoundError):
+        return ""
+    if not found:
+        return ""
+    there = "a model" if len(found) == 1 else f"{len(found):,} models"
+    return f" There is already {there} of this name ({first_few(found, _MOST_LISTED)}): only ids tell them apart then."
 
 
 def _say_how_to_call(context: MagicContext, made: DeployedModel, ref: CheckpointRef) -> None:
