@@ -52,7 +52,7 @@ def chosen_models(
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InvalidArgumentError(f"limit must be a whole number from 1, not {limit!r:.40}.", argument="limit")
     if wanted is not None:
-        return ChosenModels([model_named(listed, wanted)], [])
+        return ChosenModels(_models_named(listed, wanted), [])
     models = sorted(
         (model for model in listed if model.id not in of_samplers),
         key=lambda model: model.created_at or _EARLIEST,
@@ -74,13 +74,7 @@ def model_named(listed: Sequence[Model], word: str) -> Model:
     NotFoundError
         If none has.
     """
-    found = [model for model in listed if model.id == word] or [model for model in listed if model.name == word]
-    if not found:
-        raise NotFoundError(
-            f"There is no model with the id or name {word!r:.100}.",
-            status=404,
-            hint="%loops deploy status lists the models (loops.models.list() in Python).",
-        )
+    found = _models_named(listed, word)
     if len(found) > 1:
         raise InvalidArgumentError(
             f"{word!r:.100} is the name of {len(found)} models.",
@@ -88,6 +82,17 @@ def model_named(listed: Sequence[Model], word: str) -> Model:
             hint=f"Say which: {', '.join(model.id for model in found[:5])}",
         )
     return found[0]
+
+
+def _models_named(listed: Sequence[Model], word: str) -> list[Model]:
+    found = [model for model in listed if model.id == word] or [model for model in listed if model.name == word]
+    if not found:
+        raise NotFoundError(
+            f"There is no model with the id or name {word!r:.100}.",
+            status=404,
+            hint="%loops deploy status lists the models (loops.models.list() in Python).",
+        )
+    return found
 
 
 def served_models_frame(found: Sequence[tuple[Model, Sequence[ModelDeployment]]], notes: Sequence[str]) -> pd.DataFrame:

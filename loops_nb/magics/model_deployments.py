@@ -62,6 +62,8 @@ def price_note(context: MagicContext, shape: InstanceType | None) -> str:
         prices = price_list(context.loops.billing.prices())
     except (PermissionDeniedError, NotFoundError):
         return billed
+    except LoopsError:
+        return f" Its price could not be read.{billed}"
     per_minute = prices.per_minute.get(str(shape.id))
     if per_minute is None:
         return billed

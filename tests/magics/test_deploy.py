@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import sys
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loops_nb import Loops
 from loops_nb.api.serving import openai_base_url, run_page
@@ -77,6 +80,7 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
         assert f"There is already a model of this name ({model.model_id}): only ids" in questions[-1]
         second = next(one for one in loops.models.list() if one.name == "tone" and one.id != model.model_id)
         assert "is the name of 2 models" in notebook.run("%loops deploy delete tone", fails=True).out
+        assert len(notebook.run("%loops deploy status tone").value) == 2
         notebook.run(f"%loops deploy delete {second.id}")
         status = notebook.run("%loops deploy status").value
         assert status[["model_id", "name", "status", "instance_type"]].values.tolist() == [
@@ -220,6 +224,40 @@ def test_deploy_waits_for_a_checkpoint_that_is_being_written(
         refused = notebook.run(f"{line} --no-wait", fails=True).out
         assert "is still being saved. Nothing was deployed." in refused
         assert "tone" not in [model.name for model in loops.models.list()]
+
+
+def test_deploy_says_what_the_service_refused_and_that_nothing_was_deployed(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: dict[str, Answer] = {}
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def with_faults(scope: Scope, receive: Receive, send: Send) -> None:
+            found = refused.get(scope.get("path", "").rsplit("/", 1)[-1])
+            if found is None:
+                await app(scope, receive, send)
+            else:
+                await JSONResponse(found.body, found.status)(scope, receive, send)
+
+        return with_faults
+
+    line = "%loops deploy p2syas8/step-500 --instance-type local-h100-1 --name tone"
+    # The question is in the output; no answer is a no.
+    monkeypatch.setattr(builtins, "input", lambda text: sys.stdout.write(text) and "n")
+    with running_service(in_process=True, sample=True, any_key=True, wrap=wrap) as running:
+        monkeypatch.setenv("LOOPS_BASE_URL", running.url)
+        monkeypatch.setenv("BASETEN_API_KEY", "key")
+        gone = {"code": "VALIDATION_ERROR", "message": "The checkpoint is gone."}
+        for path, answer, says in (
+            ("validate", Answer(gone, 400), "(The checkpoint is gone). Nothing was deployed."),
+            ("instance_types", Answer({"instance_types": []}), "The service lists none for this key."),
+            ("secrets", Answer({"secrets": []}), "There is none: add one in the dashboard."),
+            ("instance_type_prices", Answer({"instance_types": 7}), "Its price could not be read. [y/N]"),
+            ("deploy", Answer({}, 500), "A second deploy would be billed too: before you try again"),
+        ):
+            refused.clear()
+            refused[path] = answer
+            assert says in notebook.run(f"{line} -y" if path == "deploy" else line, fails=None).out, path
 
 
 def test_question_says_that_it_is_billed_elsewhere(

@@ -101,7 +101,8 @@ def deploy(
         body=body,
         safe=False,
         recovery=(
-            "A second deploy would be billed too: look for the model in your Baseten workspace before you try again."
+            "A second deploy would be billed too: before you try again, see whether the model is there, with %loops "
+            "deploy status or loops.models.frame()."
         ),
         seconds=CREATE_SECONDS,
     )

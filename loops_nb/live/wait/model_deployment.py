@@ -87,7 +87,7 @@ class ModelDeploymentWait:
             raise NeverReachedError(
                 f"{self._name[0].upper()}{self._name[1:]} is {found.status} and does not become {ACTIVE} by itself.",
                 status=found.status,
-                hint=f"Its log lines may say why: {self._logs}",
+                hint=f"Its log lines may say why: {self._logs}. %loops deploy retry, activate and delete are for it.",
             )
         return found.status in _READY
 

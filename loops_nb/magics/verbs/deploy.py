@@ -10,7 +10,15 @@ from loops_nb.api.models import InstanceType
 from loops_nb.api.references import CheckpointRef
 from loops_nb.api.serving import openai_base_url
 from loops_nb.api.states import STUCK_SECONDS
-from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError, PermissionDeniedError, one_line
+from loops_nb.errors import (
+    APIError,
+    InvalidArgumentError,
+    LoopsError,
+    NotFoundError,
+    PermissionDeniedError,
+    one_line,
+    with_hint,
+)
 from loops_nb.magics.arguments import YES
 from loops_nb.magics.checkpoint_arguments import CHECKPOINTS, OF_RUN, resolve_checkpoints
 from loops_nb.magics.context import MagicContext
@@ -45,7 +53,10 @@ def _deploy(context: MagicContext, values: Values) -> DeployedModel | None:
     refs = _saved(context, values, refs)
     for ref in refs:
         if ref.uri is not None:
-            context.loops.checkpoints.validate(ref.uri)
+            try:
+                context.loops.checkpoints.validate(ref.uri)
+            except APIError as error:
+                raise with_hint(error, f"Nothing was deployed. {error.hint}") from None
     taken = _taken(context, values.name)
     if values.sure and taken:
         context.say(taken.strip())
@@ -115,7 +126,7 @@ def _instance_type(context: MagicContext, word: str | None) -> InstanceType:
     if chosen:
         return chosen[0]
     names = [f"{item.id} ({item.name})" if item.name and item.name != item.id else str(item.id) for item in known]
-    listed = f"There are {first_few(names, _MOST_LISTED)}"
+    listed = f"There are {first_few(names, _MOST_LISTED)}" if names else "The service lists none for this key."
     if word is None:
         raise InvalidArgumentError(
             "--instance-type TYPE is missing: the hardware of the model. Nothing was deployed.",
@@ -162,8 +173,8 @@ def _taken(context: MagicContext, name: str) -> str:
         return ""
     if not found:
         return ""
-    there = "a model" if len(found) == 1 else f"{len(found):,} models"
-    return f" There is already {there} of this name ({first_few(found, _MOST_LISTED)}): only ids tell them apart then."
+    there = "is already a model" if len(found) == 1 else f"are already {len(found):,} models"
+    return f" There {there} of this name ({first_few(found, _MOST_LISTED)}): only ids tell them apart then."
 
 
 def _say_how_to_call(context: MagicContext, made: DeployedModel, ref: CheckpointRef) -> None:

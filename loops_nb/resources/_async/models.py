@@ -69,7 +69,7 @@ class AsyncModels(AsyncResource):
         Parameters
         ----------
         model : str, optional
-            Only this one, by id or name; also one behind a sampler.
+            Only this one, by id, or all of a name; also one behind a sampler.
         limit : int, default 20
             Largest number of models, the newest ones.
 
@@ -82,7 +82,7 @@ class AsyncModels(AsyncResource):
         Raises
         ------
         InvalidArgumentError
-            If several models have the name, or ``limit`` is less than 1; nothing was changed.
+            If ``limit`` is less than 1.
         NotFoundError
             If there is no such model.
 
