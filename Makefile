@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How often a failed test may be tried again; the report counts those that needed it. None but for submissions.
 RERUNS ?= 0
 
-.PHONY: help demo lab release lock test test-sdk test-recipes test-trackers check bench clean test-page test-pythons prepare-browser prepare-pythons prepare-sdk
+.PHONY: help demo lab release lock test test-sdk test-recipes test-trackers check bench clean test-page test-pythons prepare-browser prepare-postgres prepare-pythons prepare-sdk
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
@@ -38,7 +38,7 @@ lab: $(VENV)/.lab
 # What a machine lacks is installed side by side, beside the checks; the page code first, since each of these builds it.
 test: js/node_modules/.tools
 	@$(PYTHON) js/bundle.py
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync check prepare-browser prepare-pythons prepare-sdk
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync check prepare-browser prepare-postgres prepare-pythons prepare-sdk
 	@# These wait for pages, kernels and trainers more than they compute.
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync test-page test-pythons test-sdk
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns $(RERUNS) -raR --ignore tests/browser
@@ -52,6 +52,9 @@ test-pythons:
 
 prepare-browser: $(VENV)/.browser
 	@$(BIN)/python -m tests.browser.prepare
+
+prepare-postgres: $(VENV)/.test
+	@$(BIN)/python -m tests.tracking.postgres_server
 
 prepare-pythons:
 	@$(PYTHON) tests/other_pythons.py --prepare

@@ -20,7 +20,7 @@ from baseten.loops import ServiceClient
 import loops_nb
 from benchmarks.rounds import take_turns
 from loops_nb.tracking import store_path
-from loops_nb.tracking.writer import writer_for
+from loops_nb.tracking.writers import writer_for
 from tests.sdk import loopback_guard
 from tests.sdk.training_data import adam, long_batch
 

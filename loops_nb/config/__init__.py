@@ -69,6 +69,11 @@ SETTINGS: dict[str, Setting] = {
         ),
         Setting("train_rate", 0.0, "Your rate in US dollars for a million tokens trained, for %loops cost; 0: none."),
         Setting("sample_rate", 0.0, "Your rate in US dollars for a million tokens sampled, for %loops cost; 0: none."),
+        Setting(
+            "tracking",
+            "",
+            "Where experiments are recorded: postgresql://USER@HOST/DATABASE of a team; empty: this machine's file.",
+        ),
         Setting("timeout", 60.0, "Seconds without a byte of an answer, or with a very slow one (1 to 3600)."),
     )
 }

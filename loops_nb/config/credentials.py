@@ -304,6 +304,25 @@ def has_keyring_package() -> bool:
     return True
 
 
+def stored_password(account: str) -> Secret | None:
+    """Return a password that the user has put into the keyring under the service ``loops-nb``; None if there is none.
+
+    Parameters
+    ----------
+    account : str
+        What it is for, such as the address of a database.
+    """
+    ring = _keyring()
+    if ring is None:
+        return None
+    try:
+        found = ring.get_password(_SERVICE, account)
+    except Exception:
+        logger.debug("The system keyring could not be read.", exc_info=True)
+        return None
+    return Secret(found) if found else None
+
+
 def _keyring() -> Any:
     """Return the system keyring, or None where there is none that works."""
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from loops_nb.config import SETTINGS, project_files
 
 #: Settings that can be given as an environment variable, with its name.
-VARIABLES = {"capture_environment": "LOOPS_NB_CAPTURE_ENVIRONMENT"}
+VARIABLES = {"capture_environment": "LOOPS_NB_CAPTURE_ENVIRONMENT", "tracking": "LOOPS_NB_TRACKING"}
 _OFF = frozenset({"", "0", "false", "no", "off"})
 #: Values that ``%config`` has set in this process.
 _chosen: dict[str, Any] = {}
@@ -34,7 +34,7 @@ def current_setting(name: str) -> Any:
     Raises
     ------
     ConfigError
-        If the project's file cannot be read.
+        If the project's file cannot be read, or the value of the variable cannot be used.
 
     Examples
     --------
@@ -44,8 +44,12 @@ def current_setting(name: str) -> Any:
     if name in _chosen:
         return _chosen[name]
     text = os.environ.get(VARIABLES[name])
-    if text is not None:
+    if text is not None and isinstance(SETTINGS[name].default, bool):
         return text.strip().lower() not in _OFF
+    if text is not None:
+        from loops_nb.config.setting_checks import check_setting  # only where the variable is set
+
+        return check_setting(name, text)
     try:
         folder = Path.cwd()
     except OSError:

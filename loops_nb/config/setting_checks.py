@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.config import SETTINGS
+from loops_nb.config.postgres_address import EXAMPLE, PostgresAddress
 from loops_nb.config.time_zone import LOCAL_ZONE, display_zone
 from loops_nb.config.trusted_hosts import ascii_host, is_plain_http_to_network
 from loops_nb.errors import ConfigError
@@ -119,6 +120,14 @@ def _time_zone(value: Any) -> str:
     return text
 
 
+def _tracking(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(
+            "tracking must be a string.", hint=f"For example {EXAMPLE!r}; '' is the file of this machine."
+        )
+    return str(PostgresAddress.parse(value)) if value.strip() else ""
+
+
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "base_url": _base_url,
     "capture_environment": _flag("capture_environment"),
@@ -127,6 +136,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "row_limit": _number("row_limit", 0, 100_000, "rows", whole=True),
     "sample_rate": _number("sample_rate", 0, 1_000_000, "US dollars"),
     "time_zone": _time_zone,
+    "tracking": _tracking,
     "train_rate": _number("train_rate", 0, 1_000_000, "US dollars"),
     "timeout": _number("timeout", 1, 3600, "seconds"),
 }

@@ -19,7 +19,7 @@ from traitlets import Bool, Float, Int, TraitError, Unicode, observe, validate
 
 from loops_nb import console
 from loops_nb.config import SETTINGS, project_files
-from loops_nb.config.current import choose_setting
+from loops_nb.config.current import VARIABLES, choose_setting
 
 # %load_ext must be fast: modules that only a line needs are imported when a line runs.
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class LoopsMagics(Magics):
     train_rate: Any = _trait(Float, "train_rate")
     timeout: Any = _trait(Float, "timeout")
     capture_environment: Any = _trait(Bool, "capture_environment")
+    tracking: Any = _trait(Unicode, "tracking")
 
     # Set on the class: `super().__init__` already calls the observers below, with the values of ipython_config.py.
     _context: MagicContext | None = None
@@ -78,7 +79,8 @@ class LoopsMagics(Magics):
         """Close the connection."""
         if self._context is not None:
             self._context.connection.drop()
-        choose_setting("capture_environment", None)
+        for name in VARIABLES:
+            choose_setting(name, None)
 
     @validate(*SETTINGS)
     def _validate(self, proposal: Any) -> Any:
@@ -96,11 +98,11 @@ class LoopsMagics(Magics):
         if self._context is not None:
             self._context.connection.select(None)
 
-    @observe("capture_environment")
-    def _capture_environment_changed(self, change: Any) -> None:
+    @observe(*VARIABLES)
+    def _process_setting_changed(self, change: Any) -> None:
         # Experiments read the project's file themselves.
         if not self._is_reading_project:
-            choose_setting("capture_environment", change["new"])
+            choose_setting(change["name"], change["new"])
 
     @observe("poll_interval")
     def _poll_interval_changed(self, change: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -14,13 +13,12 @@ from loops_nb.render.formatting import first_and_more, many
 from loops_nb.tracking.entries import now
 from loops_nb.tracking.experiment_state import live_process, state_of
 from loops_nb.tracking.rows import ExperimentRow, SessionRow
+from loops_nb.tracking.sql import SqlConnection
 
 _MOST_NAMED = 20
 _SESSIONS = "SELECT host, pid, at, outcome FROM sessions WHERE experiment = ? ORDER BY at, seq"
-# Every table with a column of this name has rows of experiments.
-_TABLES = """
-    SELECT tables.name FROM sqlite_master AS tables JOIN pragma_table_info(tables.name) AS columns
-    WHERE tables.type = 'table' AND columns.name = 'experiment'"""
+# Every table with rows of experiments, that of the experiments excepted.
+_TABLES = ("tags", "attempts", "marks", "series", "sessions", "starts", "samples", "samples_dropped")
 
 
 class ExperimentContents(NamedTuple):
@@ -113,7 +111,7 @@ def _unknown(rows: Sequence[ExperimentRow], selector: str) -> TrackingError:
     return TrackingError(f"Nothing is recorded for {selector!r:.60} on this machine. Nothing was deleted.", hint=hint)
 
 
-def contents_of(connection: sqlite3.Connection, rows: Iterable[ExperimentRow]) -> list[ExperimentContents]:
+def contents_of(connection: SqlConnection, rows: Iterable[ExperimentRow]) -> list[ExperimentContents]:
     """Return what is recorded of experiments; those that are no longer in the file are left out."""
     at, host = now(), platform.node()
     found: list[ExperimentContents] = []
@@ -130,7 +128,7 @@ def contents_of(connection: sqlite3.Connection, rows: Iterable[ExperimentRow]) -
         (samples,) = connection.execute("SELECT count(*) FROM samples WHERE experiment = ?", (seq,)).fetchone()
         sessions = [SessionRow._make(of) for of in connection.execute(_SESSIONS, (seq,))]
         state = state_of(row.last_at, sessions, at, host)
-        found.append(ExperimentContents(row, metrics, points, saves, samples, state, live_process(sessions)))
+        found.append(ExperimentContents(row, metrics, int(points), saves, samples, state, live_process(sessions)))
     return found
 
 
@@ -162,23 +160,22 @@ def _described(of: ExperimentContents) -> str:
     return f"{of.row.name!r:.60} ({of.row.id}{process})"
 
 
-def delete_rows(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
+def delete_rows(connection: SqlConnection, ids: Iterable[str]) -> None:
     """Delete experiments with everything recorded of them, within a transaction.
 
     Up to where request logs were read stays, so that none is recorded a second time.
     """
-    tables = [name for (name,) in connection.execute(_TABLES).fetchall()]
     for experiment_id in ids:
         seq = _seq_of(connection, experiment_id)
         if seq is None:
             continue
         connection.execute("DELETE FROM chunks WHERE series IN (SELECT seq FROM series WHERE experiment = ?)", (seq,))
-        for table in tables:
-            connection.execute(f'DELETE FROM "{table}" WHERE experiment = ?', (seq,))  # noqa: S608 - our own tables
+        for table in _TABLES:
+            connection.execute(f"DELETE FROM {table} WHERE experiment = ?", (seq,))  # noqa: S608 - our own tables
         connection.execute("DELETE FROM experiments WHERE seq = ?", (seq,))
     connection.execute("DELETE FROM environments WHERE seq NOT IN (SELECT environment FROM starts)")
 
 
-def _seq_of(connection: sqlite3.Connection, experiment_id: str) -> int | None:
+def _seq_of(connection: SqlConnection, experiment_id: str) -> int | None:
     found = connection.execute("SELECT seq FROM experiments WHERE id = ?", (experiment_id,)).fetchone()
     return None if found is None else int(found[0])

@@ -71,6 +71,8 @@ class WriteSession:
     #: Process that the session belongs to; None for sessions that are the same in every process (request logs).
     process: int | None = None
     project: str | None = None
+    #: Who began the experiment, if this process did.
+    author: str | None = None
     #: Parameters that were set after the begin; with ``params`` they are written again if the file was removed.
     later_params: dict[str, Any] = field(default_factory=dict)
     #: Summary values, those from before a resumption included.

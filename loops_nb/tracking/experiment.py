@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, SupportsFloat
 from loops_nb.api.step_names import step_of
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking import process_end
+from loops_nb.tracking.author import current_author
 from loops_nb.tracking.entries import (
     EndEntry,
     Entry,
@@ -29,12 +30,14 @@ from loops_nb.tracking.entries import (
 from loops_nb.tracking.environment import EnvironmentCapture, begin_capture
 from loops_nb.tracking.journal import say_of_journal
 from loops_nb.tracking.later_values import LaterValues
+from loops_nb.tracking.location import Location, TrackingSettingError
 from loops_nb.tracking.params import kept_params
 from loops_nb.tracking.samples import MAX_SAMPLES, MAX_TEXT, kept_texts, reward_of
 from loops_nb.tracking.store import ExperimentStore
 from loops_nb.tracking.values import as_exact, as_number, as_step, is_too_large, kept_text, usable_key
 from loops_nb.tracking.warn import warn
-from loops_nb.tracking.writer import EntryWriter, NullWriter, writer_for
+from loops_nb.tracking.writer import EntryWriter, NullWriter
+from loops_nb.tracking.writers import writer_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,14 +124,19 @@ class Experiment:
         '5f2c…'
         """
         self._check_is_on_disk()
-        with ExperimentStore(self.path) as store:
+        with ExperimentStore(self.location) as store:
             found = store.environments(self.id)
         return found[-1].content if found else {}
 
     @property
     def path(self) -> Path:
-        """File that it is written to."""
+        """File that it is written to; with a team's store the one in which values wait until they are sent."""
         return self._writer.path
+
+    @property
+    def location(self) -> Location:
+        """Where it is recorded: the file, or the address of a team's store."""
+        return self._writer.location
 
     @property
     def is_on_disk(self) -> bool:
@@ -452,7 +460,7 @@ class Experiment:
         from loops_nb.tracking.frames import metrics_frame  # logging needs no pandas
 
         self._check_is_on_disk()
-        with ExperimentStore(self.path) as store:
+        with ExperimentStore(self.location) as store:
             return metrics_frame(store, [self.id], keys=keys, wide=wide)
 
     def __enter__(self) -> Self:
@@ -486,7 +494,7 @@ class Experiment:
             session.project,
             session.summary.copy(),
         )
-        where = self._writer.trouble if isinstance(self._writer, NullWriter) else self.path
+        where = self._writer.trouble if isinstance(self._writer, NullWriter) else self.location
         return _unpickled, (where, session.token, row, self._last_step)
 
     def _close(self, *, stacklevel: int, outcome: str = "finished") -> None:
@@ -668,6 +676,9 @@ def _begun(
     project = _checked_project(project)
     try:
         store = ExperimentStore(path)
+        writer = writer_for(store.location)
+    except TrackingSettingError:
+        raise
     except TrackingError as error:
         # There is no folder for the file; that must not end a training either.
         warn(f"Nothing that is logged to {name!r:.60} is kept: {error}", stacklevel=3)
@@ -678,7 +689,6 @@ def _begun(
         last_step = -1
         if row is not None:
             last_step = max((key.last_step for key in store.keys(row.id)), default=-1)
-    writer = writer_for(store.path)
     write_session = _write_session(row, name, run_id, session_id, params, tags, project)
     made = Experiment(writer, write_session, last_step=last_step)
     # Parameters for an existing experiment are queued like everything else: another process may have the file locked.
@@ -688,7 +698,7 @@ def _begun(
         writer.drop()
         raise refusal
     writer.emit_warnings()
-    say_of_journal(store.path)
+    say_of_journal(writer.path)
     return made, True
 
 
@@ -742,6 +752,7 @@ def _write_session(
             tags=kept_tags,
             process=os.getpid(),
             project=project,
+            author=current_author(),
         )
     return WriteSession(
         id=row.id,
@@ -758,6 +769,7 @@ def _write_session(
         marked_at=row.last_at,
         project=project or row.project,
         summary=row.summary,
+        author=row.author,
     )
 
 
@@ -810,7 +822,7 @@ process_end.call_at_end(close=_end_sessions, flush=lambda: None)
 _copied_sessions: dict[str, WriteSession] = {}
 
 
-def _unpickled(where: Path | str, token: str, row: tuple[Any, ...], last_step: int) -> Experiment:
+def _unpickled(where: Location | str, token: str, row: tuple[Any, ...], last_step: int) -> Experiment:
     session = _copied_sessions.get(token)
     if session is None:
         # Those pickled by an earlier version have neither project nor summary.
@@ -831,7 +843,7 @@ def _unpickled(where: Path | str, token: str, row: tuple[Any, ...], last_step: i
             summary=dict(summary),
         )
         session = _copied_sessions.setdefault(token, made)
-    writer = writer_for(where) if isinstance(where, Path) else NullWriter(TrackingError(where))
+    writer = NullWriter(TrackingError(where)) if isinstance(where, str) else writer_for(where)
     return Experiment(writer, session, last_step=last_step)
 
 

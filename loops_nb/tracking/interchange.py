@@ -43,7 +43,7 @@ _MARK_COLUMNS = ("kind", "step", "text", "uri", "target", "attempt", "at")
 _EXPIRES_AT = "expires_at"
 #: Columns that exports of earlier versions have, and those that were added at the end since.
 _FIRST_COLUMNS = ("record", "experiment", *dict.fromkeys((*_EXPERIMENT_COLUMNS, *_POINT_COLUMNS, *_MARK_COLUMNS)))
-_LATER_COLUMNS = ("project", "summary", "environments", "expires_at")
+_LATER_COLUMNS = ("project", "summary", "environments", "expires_at", "author")
 COLUMNS = (*_FIRST_COLUMNS, *_LATER_COLUMNS)
 _INT_COLUMNS = {"created_at", "last_at", "step", "attempt", "at", _EXPIRES_AT}
 _FLOAT_COLUMNS = {"value", "tokens", "reward"}
@@ -210,12 +210,12 @@ def _added(store: ExperimentStore, found: Sequence[_ExperimentParts]) -> Importe
     for one in found:
         try:
             added = restore_experiment(
-                store.path, one.row, one.series, one.marks, one.environments, one.samples, one.outcome
+                store.location, one.row, one.series, one.marks, one.environments, one.samples, one.outcome
             )
         except (sqlite3.Error, OSError) as error:
             count = f"{len(done.new)} of {len(found)} experiments were added"
             raise TrackingError(
-                f"The experiments in {store.path} cannot be written ({one_line(str(error))}); {count}."
+                f"The experiments in {store.location} cannot be written ({one_line(str(error))}); {count}."
             ) from None
         (done.new if added else done.known).append(one.row.id)
         if added:
@@ -264,6 +264,7 @@ def _rows_parts_of(store: ExperimentStore, experiment_id: str, *, with_samples: 
         **{name: getattr(row, name) for name in _EXPERIMENT_COLUMNS},
         "tags": list(row.tags),
         "project": row.project,
+        "author": row.author,
         "summary": row.summary,
         "environments": [of._asdict() for of in store.environments(row.id)],
     }
@@ -308,6 +309,7 @@ def _add_row(found: dict[str, _ExperimentParts], row: Row) -> None:
                 archived=bool(row["archived"]),
                 last_at=int(row["last_at"]),
                 project=None if row.get("project") is None else _text(row["project"]),
+                author=None if row.get("author") is None else _text(row["author"]),
                 summary=dict(row.get("summary") or {}),
             )
         )

@@ -6,12 +6,12 @@ import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking.deletion import ExperimentContents, rows_to_delete
+from loops_nb.tracking.location import Location
 from loops_nb.tracking.metric_mode import infer_mode
 from loops_nb.tracking.rows import ExperimentRow, without_archived
 from loops_nb.tracking.store import ExperimentStore
@@ -71,13 +71,13 @@ class Metrics:
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self._path = path
-        self._stores: dict[Path, ExperimentStore] = {}
+        self._stores: dict[Location, ExperimentStore] = {}
 
     @property
     def store(self) -> ExperimentStore:
         """The file of experiments."""
         wanted = ExperimentStore(self._path)
-        return self._stores.setdefault(wanted.path, wanted)
+        return self._stores.setdefault(wanted.location, wanted)
 
     def experiments(
         self,
@@ -829,7 +829,7 @@ class Metrics:
         return [row.id for row in rows]
 
     def __repr__(self) -> str:
-        return f"<Metrics in {self.store.path}>"
+        return f"<Metrics in {self.store.location}>"
 
 
 def _checked_mode(mode: str | None, metric: str) -> str | None:

@@ -29,7 +29,7 @@ from loops_nb.tracking.request_log_file import LogFile, try_open
 from loops_nb.tracking.rows import LogContinuation
 from loops_nb.tracking.store import ExperimentStore
 from loops_nb.tracking.values import kept_text, read_json
-from loops_nb.tracking.writer import writer_for
+from loops_nb.tracking.writers import writer_for
 
 
 class MetricsLog:
@@ -71,7 +71,7 @@ class MetricsLog:
         self.odd_lines: int = 0
         self.unclear: int = 0
         self._store = ExperimentStore(path)
-        self._writer = writer_for(self._store.path)
+        self._writer = writer_for(self._store.location)
         self._name = experiment
         self._collector = ChunkCollector(self._writer)
         self._file: LogFile | None = None

@@ -21,6 +21,7 @@ import msgspec
 from loops_nb.errors import TrackingError, one_line
 from loops_nb.tracking.entries import EndEntry, Entry, OpenEntry, RequestLogChunk, SessionEntry, WriteSession
 from loops_nb.tracking.experiment import Experiment
+from loops_nb.tracking.location import Location
 from loops_nb.tracking.params import kept_params
 from loops_nb.tracking.request_log_file import LogFile, try_open
 from loops_nb.tracking.request_log_lines import (
@@ -38,7 +39,8 @@ from loops_nb.tracking.sdk_hooks.hook import RecordingClock, SdkHook
 from loops_nb.tracking.sdk_hooks.proxies import CallHook
 from loops_nb.tracking.store import ExperimentStore
 from loops_nb.tracking.values import kept_text
-from loops_nb.tracking.writer import WriterThread, writer_for
+from loops_nb.tracking.writer import WriterThread
+from loops_nb.tracking.writers import writer_for
 
 logger: logging.Logger = logging.getLogger(__name__)
 _OPERATION_PATH = re.compile(r"(?:/trainers/([^/?]+))?/operations/([^/?]+)")
@@ -109,6 +111,10 @@ class ChunkCollector:
         return self._writer.path
 
     @property
+    def location(self) -> Location:
+        return self._writer.location
+
+    @property
     def trouble(self) -> str:
         return self._writer.trouble
 
@@ -162,7 +168,7 @@ class RequestLog:
         self.experiments: dict[str, Experiment] = {}
         self.odd_lines: int = 0
         self._store = ExperimentStore(path)
-        self._writer = writer_for(self._store.path)
+        self._writer = writer_for(self._store.location)
         self._name = experiment
         self._file: LogFile | None = None
         # Logs that had the path before, and may still be written to.

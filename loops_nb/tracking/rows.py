@@ -41,6 +41,8 @@ class ExperimentRow(NamedTuple):
         Project that it belongs to.
     summary : dict
         Values that were set for the experiment as a whole; empty by default.
+    author : str or None, default None
+        Who began it; None if that is not recorded.
     """
 
     id: str
@@ -55,6 +57,7 @@ class ExperimentRow(NamedTuple):
     last_at: int
     project: str | None = None
     summary: dict[str, Any] = {}  # noqa: RUF012 - the default of a tuple; it is never changed
+    author: str | None = None
 
     @property
     def label(self) -> str:

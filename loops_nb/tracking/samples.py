@@ -7,12 +7,12 @@ the steps are dropped, so that what stays is spread over the whole training; the
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.tracking.params import kept_params, read_params
+from loops_nb.tracking.sql import SqlConnection
 from loops_nb.tracking.values import as_exact, kept_text
 
 #: Characters that are kept of a prompt and of a completion.
@@ -34,7 +34,7 @@ _INSERT = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _ADD_DROPPED = """
     INSERT INTO samples_dropped (experiment, count) VALUES (?, ?)
-    ON CONFLICT (experiment) DO UPDATE SET count = count + excluded.count"""
+    ON CONFLICT (experiment) DO UPDATE SET count = samples_dropped.count + excluded.count"""
 
 
 class SampleRow(NamedTuple):
@@ -164,7 +164,7 @@ class NewSample(NamedTuple):
     reward: float | None
 
 
-def write_samples(connection: sqlite3.Connection, experiment: int, samples: Iterable[NewSample]) -> None:
+def write_samples(connection: SqlConnection, experiment: int, samples: Iterable[NewSample]) -> None:
     """Append samples, within a transaction, and keep the experiment in its bounds."""
     rows = [
         (
@@ -199,29 +199,25 @@ def restored_samples(samples: Iterable[SampleRow]) -> list[NewSample]:
     ]
 
 
-def _drop_surplus(connection: sqlite3.Connection, experiment: int) -> None:
-    surplus = _count(connection, experiment) - MAX_SAMPLES
-    while surplus > 0:
+def _drop_surplus(connection: SqlConnection, experiment: int) -> None:
+    total = _count(connection, experiment)
+    while total > MAX_SAMPLES:
         found = connection.execute(
             "SELECT DISTINCT step FROM samples WHERE experiment = ? ORDER BY step", (experiment,)
         )
         steps = [step for (step,) in found.fetchall()]
         if len(steps) >= _FEWEST_TO_THIN:
-            dropped = 0
-            for step in _surplus_steps(steps):
-                deleted = connection.execute(
-                    "DELETE FROM samples WHERE experiment = ? AND step = ?", (experiment, step)
-                )
-                dropped += deleted.rowcount
+            surplus = [(experiment, step) for step in _surplus_steps(steps)]
+            connection.executemany("DELETE FROM samples WHERE experiment = ? AND step = ?", surplus)
         else:
             newest = "SELECT seq FROM samples WHERE experiment = ? ORDER BY seq DESC LIMIT ?"
-            deleted = connection.execute(
+            connection.execute(
                 f"DELETE FROM samples WHERE seq IN ({newest})",  # noqa: S608 - no text of the user
-                (experiment, surplus),
+                (experiment, total - MAX_SAMPLES),
             )
-            dropped = deleted.rowcount
-        connection.execute(_ADD_DROPPED, (experiment, dropped))
-        surplus -= dropped
+        left = _count(connection, experiment)
+        connection.execute(_ADD_DROPPED, (experiment, total - left))
+        total = left
 
 
 def _surplus_steps(steps: list[int]) -> list[int]:
@@ -237,11 +233,11 @@ def _surplus_steps(steps: list[int]) -> list[int]:
     return surplus or steps[1:-1:2]
 
 
-def _count(connection: sqlite3.Connection, experiment: int) -> int:
+def _count(connection: SqlConnection, experiment: int) -> int:
     return int(connection.execute("SELECT count(*) FROM samples WHERE experiment = ?", (experiment,)).fetchone()[0])
 
 
-def read_samples(connection: sqlite3.Connection, experiment: int, steps: Iterable[int] | None) -> list[SampleRow]:
+def read_samples(connection: SqlConnection, experiment: int, steps: Iterable[int] | None) -> list[SampleRow]:
     """Return the samples of an experiment by step, within a step in order of arrival; of some steps or of all."""
     if steps is None:
         rows = connection.execute(

@@ -52,7 +52,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE UNIQUE INDEX chunks_series ON chunks (series, start)",
     ),
     # Offset up to which each request log of the SDK was read.
-    ("CREATE TABLE followed (log TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",),
+    ('CREATE TABLE followed (log TEXT PRIMARY KEY, "offset" INTEGER NOT NULL) WITHOUT ROWID',),
     (
         # Summaries of each series, so that a listing reads no points. SQLite stores NaN as NULL: a last value of NULL
         # is NaN, and the extremes are NULL while all values are NaN.
@@ -87,6 +87,18 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     # When a checkpoint vanishes that was saved with a lifetime; no listing of the service says it.
     ("ALTER TABLE marks ADD COLUMN expires_at INTEGER",),
+    (
+        # Who began it.
+        "ALTER TABLE experiments ADD COLUMN author TEXT",
+        # Batches that wait to be sent to a team's store. A stream is a process that writes to it; its batches are sent
+        # in the order of their numbers. `refused` says why the store does not take one.
+        """CREATE TABLE outbox (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, store TEXT NOT NULL, stream TEXT NOT NULL, number INTEGER NOT NULL,
+            host TEXT NOT NULL, pid INTEGER NOT NULL, at INTEGER NOT NULL, count INTEGER NOT NULL,
+            content BLOB NOT NULL, refused TEXT, UNIQUE (stream, number))""",
+        # In a team's store: the newest batch of each stream that is in it, so that none is written a second time.
+        "CREATE TABLE deliveries (stream TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
+    ),
 )
 #: Version whose upgrade fills the summaries of the series from their points.
 _SUMMARIES = 3

@@ -1,9 +1,8 @@
-"""The file of experiments: reads and small changes, safe with any number of notebooks and scripts at a time."""
+"""The store of experiments: reads and small changes, safe with any number of notebooks and scripts at a time."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -11,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from loops_nb.config.fork_safety import ForkAware, keep_inherited, release_if_held, reset_on_fork
-from loops_nb.config.paths import expanded, home_dir
-from loops_nb.errors import ConfigError, TrackingError, one_line
+from loops_nb.config.fork_safety import ForkAware, release_if_held, reset_on_fork
+from loops_nb.config.postgres_address import PostgresAddress
+from loops_nb.errors import TrackingError
 from loops_nb.render.formatting import is_or_are
+from loops_nb.tracking.backend import backend_for
 from loops_nb.tracking.chunks import unpack
 from loops_nb.tracking.deletion import ExperimentContents, check_are_closed, contents_of, delete_rows
 from loops_nb.tracking.entries import now
-from loops_nb.tracking.journal import is_busy
+from loops_nb.tracking.location import Location, located, path_of
 from loops_nb.tracking.params import kept_params, read_params
 from loops_nb.tracking.rows import (
     EnvironmentRow,
@@ -33,18 +33,16 @@ from loops_nb.tracking.rows import (
     Summaries,
 )
 from loops_nb.tracking.samples import SampleRow, read_samples
-from loops_nb.tracking.schema import Transaction, open_store
+from loops_nb.tracking.sql import SqlConnection
 from loops_nb.tracking.values import kept_text
 from loops_nb.tracking.warn import warn_again
 from loops_nb.tracking.write_batch import add_params
-from loops_nb.tracking.writer import trouble, try_flush
+from loops_nb.tracking.writers import trouble, try_flush
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-#: Reads and changes wait no longer than this for locks of other processes.
-BUSY_SECONDS = 3.0
 # A panel asks several times a second, so it need not wait for a slow write.
 _VERSION_SECONDS = 0.5
 # One listing reads the file many times; the same warning is not repeated within this time.
@@ -54,33 +52,20 @@ _SERIES_SUMMARIES = """
     SELECT experiment, key, count, last_step, last_value, min_value, max_value FROM series ORDER BY seq"""
 _SESSIONS = "SELECT experiment, host, pid, at, outcome FROM sessions ORDER BY at, seq"
 _SAVE_COUNTS = "SELECT experiment, count(*) FROM marks WHERE kind = 'save' GROUP BY experiment"
-_COLUMNS = "seq, id, name, run_id, session_id, created_at, params, archived, last_at, project, summary"
-
-
-def store_path() -> Path:
-    """Return the default file: ``experiments.sqlite`` in the folder of `loops_nb.config.paths.home_dir`.
-
-    Raises
-    ------
-    TrackingError
-        If there is no such folder.
-    """
-    try:
-        return home_dir() / "experiments.sqlite"
-    except ConfigError as error:
-        raise TrackingError(error.message, hint=error.hint) from None
+_COLUMNS = "seq, id, name, run_id, session_id, created_at, params, archived, last_at, project, summary, author"
 
 
 class ExperimentStore(ForkAware):
-    """The file of experiments: thread-safe, opened lazily, never created by reading.
+    """The file of experiments, or a team's store: thread-safe, opened lazily, never created by reading.
 
     What this process has logged is written before each read.  If another process prevents that, the file is read as it
     is, and a `TrackingWarning` says how many values are missing.
 
     Parameters
     ----------
-    path : str or path-like, optional
-        The file; by default `store_path`.
+    path : str, path-like or PostgresAddress, optional
+        The file, or the address of a team's store (``postgresql://USER@HOST/DATABASE``); by default
+        `loops_nb.tracking.location.store_location`.
     read_only : bool, default False
         Write nothing, neither tags nor an upgrade of an older file, and issue no warnings.
 
@@ -95,26 +80,42 @@ class ExperimentStore(ForkAware):
     ...     names = [row.name for row in store.experiments()]
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
-        self.path: Path = store_path() if path is None else _expanded(path)
+    def __init__(
+        self, path: str | os.PathLike[str] | PostgresAddress | None = None, *, read_only: bool = False
+    ) -> None:
+        self._backend = backend_for(located(path), read_only=read_only)
         self.read_only = read_only
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._file: os.stat_result | None = None
-        self._is_opened_read_only = read_only
         self._warned_at = -_WARNED_SECONDS
-        self._open_count = 0
-        self._change_count = 0
-        self._last_seen: tuple[int, int, int] | None = None
+        self._last_seen: Hashable = None
         self._version = 0
         reset_on_fork(self)
+
+    @property
+    def location(self) -> Location:
+        """The file, or the address of a team's store."""
+        return self._backend.location
+
+    @property
+    def path(self) -> Path:
+        """The file.
+
+        Raises
+        ------
+        TrackingError
+            If it is a team's store.
+        """
+        return path_of(self.location)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a team's store, which other people record in."""
+        return not isinstance(self.location, Path)
 
     def close(self) -> None:
         """Close the file; later calls open it again."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._backend.close()
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +125,8 @@ class ExperimentStore(ForkAware):
 
     def __del__(self) -> None:
         # A store that is made within an expression leaves no open file behind.
-        if getattr(self, "_connection", None) is not None:
+        backend = getattr(self, "_backend", None)
+        if backend is not None and backend.is_open:
             self.close()
 
     def before_fork(self, seconds: float) -> None:
@@ -135,15 +137,13 @@ class ExperimentStore(ForkAware):
         release_if_held(self._lock)
 
     def after_fork_in_child(self) -> None:
-        if self._connection is not None:
-            keep_inherited(self._connection)
-        self._lock, self._connection = threading.RLock(), None
+        self._backend.abandon()
+        self._lock = threading.RLock()
 
     @property
     def identity(self) -> Hashable:
         """Of the open file: with the number of a series in `KeyRow` it tells a series from all others; None without."""
-        found = self._file
-        return None if self._connection is None or found is None else (str(self.path), found.st_dev, found.st_ino)
+        return self._backend.identity
 
     # Reads
 
@@ -193,7 +193,7 @@ class ExperimentStore(ForkAware):
         with self._reading() as connection:
             if connection is None:
                 return Summaries({}, {}, {})
-            with _snapshot(connection):
+            with self._backend.snapshot(connection):
                 id_of: dict[int, str] = dict(connection.execute("SELECT seq, id FROM experiments").fetchall())
                 series: dict[str, dict[str, SeriesSummary]] = {found: {} for found in id_of.values()}
                 for seq, *row in connection.execute(_SERIES_SUMMARIES):
@@ -246,7 +246,7 @@ class ExperimentStore(ForkAware):
         with self._reading() as connection:
             if connection is None:
                 return {}
-            with _snapshot(connection):
+            with self._backend.snapshot(connection):
                 rows = connection.execute("SELECT seq, content FROM environments").fetchall()
                 content_of = {seq: read_params(content) for seq, content in rows}
                 sql = """SELECT experiments.id, starts.environment FROM starts
@@ -289,12 +289,12 @@ class ExperimentStore(ForkAware):
 
     def followed(self, log: str) -> int:
         """Return up to which offset a request log was read, in bytes."""
-        rows = self._rows("SELECT offset FROM followed WHERE log = ?", (log,))
+        rows = self._rows('SELECT "offset" FROM followed WHERE log = ?', (log,))
         return int(rows[0][0]) if rows else 0
 
     def log_fingerprint(self, log: str) -> LogFingerprint | None:
         """Return the fingerprint of a request log; None if it is unknown."""
-        rows = self._rows("SELECT log, offset FROM followed WHERE log LIKE ?", (f"{log}/%",))
+        rows = self._rows('SELECT log, "offset" FROM followed WHERE log LIKE ?', (f"{log}/%",))
         return LogFingerprint(rows[0][1], *rows[0][0].split("/")[1:]) if rows else None
 
     def log_continuation(self, log: str) -> LogContinuation | None:
@@ -308,13 +308,10 @@ class ExperimentStore(ForkAware):
         What this process has logged is written before, or later if there is a problem; the code that logs is then
         warned, not the code that reads.
         """
-        try_flush(self.path, held_up_seconds=_VERSION_SECONDS)
+        try_flush(self.location, held_up_seconds=_VERSION_SECONDS)
         with self._lock, self._translated_errors():
-            connection = self._open()
-            seen = None
-            if connection is not None:
-                # The file's own number does not count what came through this connection, and begins again with each.
-                seen = (self._open_count, self._change_count, connection.execute("PRAGMA data_version").fetchone()[0])
+            connection = self._backend.open()
+            seen = None if connection is None else self._backend.version(connection)
             if seen != self._last_seen:
                 self._last_seen = seen
                 self._version += 1
@@ -326,7 +323,9 @@ class ExperimentStore(ForkAware):
         """Add tags to an experiment."""
         with self._changing(experiment_id) as (connection, seq):
             for tag in tags:
-                connection.execute("INSERT OR IGNORE INTO tags (experiment, tag) VALUES (?, ?)", (seq, kept_text(tag)))
+                connection.execute(
+                    "INSERT INTO tags (experiment, tag) VALUES (?, ?) ON CONFLICT DO NOTHING", (seq, kept_text(tag))
+                )
 
     def untag(self, experiment_id: str, *tags: str) -> None:
         """Remove tags from an experiment."""
@@ -344,7 +343,7 @@ class ExperimentStore(ForkAware):
     def archive(self, experiment_id: str, *, archived: bool = True) -> None:
         """Hide an experiment from listings, or show it again; nothing is deleted."""
         with self._changing(experiment_id) as (connection, seq):
-            connection.execute("UPDATE experiments SET archived = ? WHERE seq = ?", (archived, seq))
+            connection.execute("UPDATE experiments SET archived = ? WHERE seq = ?", (int(archived), seq))
 
     def set_params(self, experiment_id: str, params: Mapping[str, Any]) -> None:
         """Merge parameters into those of an experiment; equal names are replaced."""
@@ -356,7 +355,7 @@ class ExperimentStore(ForkAware):
         with self._reading() as connection:
             if connection is None:
                 return []
-            with _snapshot(connection):
+            with self._backend.snapshot(connection):
                 return contents_of(connection, rows)
 
     def delete(self, rows: Sequence[ExperimentRow], *, force: bool = False) -> list[ExperimentContents]:
@@ -374,7 +373,7 @@ class ExperimentStore(ForkAware):
         list of ExperimentContents
             What was deleted.
         """
-        with self._writing() as connection:
+        with self._writing(alone=True) as connection:
             if connection is None:
                 return []
             found = contents_of(connection, rows)
@@ -390,12 +389,12 @@ class ExperimentStore(ForkAware):
             return [] if connection is None else connection.execute(sql, values).fetchall()
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        waiting = try_flush(self.path)
+    def _reading(self) -> Iterator[SqlConnection | None]:
+        waiting = try_flush(self.location)
         if waiting:
             self._warn_of_pending(waiting)
         with self._lock, self._translated_errors():
-            yield self._open()
+            yield self._backend.open()
 
     def _warn_of_pending(self, waiting: int) -> None:
         # The threads of panels read again soon, and a warning on them would appear under an unrelated cell.
@@ -404,16 +403,17 @@ class ExperimentStore(ForkAware):
         if time.monotonic() - self._warned_at >= _WARNED_SECONDS:
             values = "1 value that was" if waiting == 1 else f"{waiting:,} values that were"
             are = is_or_are(waiting)
-            why = trouble(self.path) or (
+            where = "store" if self.is_shared else "file"
+            why = trouble(self.location) or (
                 "The file is being written to by another process, or slow; they are kept in memory and tried again."
             )
             warn_again(
-                f"{values} logged in this process {are} not in the file yet, and not in what is shown here. {why}"
+                f"{values} logged in this process {are} not in the {where} yet, and not in what is shown here. {why}"
             )
         self._warned_at = time.monotonic()
 
     @contextmanager
-    def _changing(self, experiment_id: str) -> Iterator[tuple[sqlite3.Connection, int]]:
+    def _changing(self, experiment_id: str) -> Iterator[tuple[SqlConnection, int]]:
         with self._writing() as connection:
             found = None
             if connection is not None:
@@ -423,96 +423,25 @@ class ExperimentStore(ForkAware):
             yield connection, found[0]
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection | None]:
+    def _writing(self, *, alone: bool = False) -> Iterator[SqlConnection | None]:
         """Begin a transaction; None if there is no file."""
-        try_flush(self.path)
+        try_flush(self.location)
         if self.read_only:
-            raise TrackingError(f"The experiments in {self.path} are opened for reading only. Nothing was changed.")
+            raise TrackingError(f"The experiments in {self.location} are opened for reading only. Nothing was changed.")
         with self._lock, self._translated_errors():
-            connection = self._open(to_write=True)
+            connection = self._backend.open(to_write=True)
             if connection is None:
                 yield None
                 return
-            with Transaction(connection, self.path):
+            with self._backend.transaction(connection, alone=alone):
                 yield connection
-            self._change_count += 1
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            why = one_line(str(error))
-            if is_busy(error):
-                raise TrackingError(
-                    f"Another process is writing to {self.path}, for {BUSY_SECONDS:.0f} seconds at least. Nothing was "
-                    f"changed.",
-                    hint="Try again when it has ended that.",
-                ) from None
-            if _is_protected(error) and "readonly" in why:
-                raise TrackingError(
-                    f"The experiments in {self.path} can be read but not written here ({why}). Nothing was changed.",
-                    hint="%loops export FILE takes them along; LOOPS_NB_HOME names the folder that is used.",
-                ) from None
-            raise TrackingError(
-                f"The experiments in {self.path} cannot be used for now ({why}). Nothing was harmed.",
-                hint="Make that folder usable, or name another one by LOOPS_NB_HOME and restart the kernel.",
-            ) from None
-
-    def _open(self, *, to_write: bool = False) -> sqlite3.Connection | None:
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            self.close()
-            return None
-        is_other = self._file is None or not os.path.samestat(found, self._file)
-        if is_other or (to_write and self._is_opened_read_only):
-            self.close()
-        if self._connection is None:
-            self._connection = self._connect(to_write=to_write)
-            self._file = self.path.stat()
-            self._open_count += 1
-        return self._connection
-
-    def _connect(self, *, to_write: bool) -> sqlite3.Connection:
-        self._is_opened_read_only = self.read_only
-        try:
-            return open_store(self.path, read_only=self.read_only, busy_seconds=BUSY_SECONDS)
-        except sqlite3.OperationalError as error:
-            if self.read_only or to_write or not _is_protected(error):
-                raise
-            # The folder of another user, or a write-protected disk: the file can still be read.
-            try:
-                made = open_store(self.path, read_only=True, busy_seconds=BUSY_SECONDS)
-            except sqlite3.Error:
-                raise error from None
-            self._is_opened_read_only = True
-            return made
-
-
-@contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make several reads see the file as it is at the first of them, whatever other processes write meanwhile."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        if connection.in_transaction:
-            connection.execute("COMMIT")
-
-
-def _expanded(path: str | os.PathLike[str]) -> Path:
-    try:
-        return expanded(path)
-    except ConfigError as error:
-        raise TrackingError(error.message, hint=error.hint) from None
-
-
-def _is_protected(error: Exception) -> bool:
-    """Whether this user must not write the file, or the folder in which SQLite puts files beside it."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+        except self._backend.errors as error:
+            raise self._backend.explained(error) from None
 
 
 def _unknown_experiment(experiment_id: str) -> TrackingError:
@@ -521,12 +450,12 @@ def _unknown_experiment(experiment_id: str) -> TrackingError:
     )
 
 
-def _seq_of(connection: sqlite3.Connection, experiment_id: str) -> int | None:
+def _seq_of(connection: SqlConnection, experiment_id: str) -> int | None:
     found = connection.execute("SELECT seq FROM experiments WHERE id = ?", (experiment_id,)).fetchone()
     return None if found is None else int(found[0])
 
 
-def _experiment_rows(connection: sqlite3.Connection, rows: Sequence[Any]) -> list[ExperimentRow]:
+def _experiment_rows(connection: SqlConnection, rows: Sequence[Any]) -> list[ExperimentRow]:
     if not rows:
         return []
     # One experiment: only its own tags and notes are read.
@@ -557,8 +486,9 @@ def _experiment_rows(connection: sqlite3.Connection, rows: Sequence[Any]) -> lis
             last_at=last_at,
             project=project,
             summary=read_params(summary),
+            author=author,
         )
-        for seq, key, name, run_id, session_id, created_at, params, archived, last_at, project, summary in rows
+        for seq, key, name, run_id, session_id, created_at, params, archived, last_at, project, summary, author in rows
     ]
 
 

@@ -1,15 +1,19 @@
-"""Batches of entries, grouped by session and series and written to SQLite in one transaction."""
+"""Batches of entries, grouped by session and series and written in one transaction."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from loops_nb.tracking.backend import writing
+from loops_nb.tracking.batch_content import BatchContent, LogContent, SessionContent, merged
 from loops_nb.tracking.chunks import Points, pack, repack
 from loops_nb.tracking.entries import (
     EndEntry,
@@ -26,10 +30,12 @@ from loops_nb.tracking.entries import (
     now,
     size_of,
 )
+from loops_nb.tracking.location import Location
 from loops_nb.tracking.params import kept_params, read_params
 from loops_nb.tracking.rows import EnvironmentRow, ExperimentMark, ExperimentRow
 from loops_nb.tracking.samples import NewSample, SampleRow, restored_samples, write_samples
-from loops_nb.tracking.schema import Transaction, open_store, summary_of
+from loops_nb.tracking.schema import Transaction, summary_of
+from loops_nb.tracking.sql import SqlConnection, fetch_each, for_update
 from loops_nb.tracking.values import kept_text
 
 #: The newest chunks of a series are merged after so many appends, which keeps slowly growing series fast to read.
@@ -40,14 +46,20 @@ _LARGEST_MERGED = 16_384
 _GROWTH = 4
 
 _INSERT_EXPERIMENT = """
-    INSERT INTO experiments (id, name, run_id, session_id, created_at, last_at, archived, params, project, summary)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq"""
+    INSERT INTO experiments (
+        id, name, run_id, session_id, created_at, last_at, archived, params, project, summary, author)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq"""
 _TOUCH_EXPERIMENT = """
     UPDATE experiments SET last_at = max(last_at, ?), run_id = coalesce(run_id, ?),
         session_id = coalesce(session_id, ?), project = coalesce(?, project)
     WHERE id = ? RETURNING seq"""
+_ATTEMPT = "SELECT number FROM attempts WHERE experiment = ? AND opening = ?"
+_OFFSET = 'SELECT "offset" FROM followed WHERE log = ?'
+_CHUNKS = "SELECT start, count FROM chunks WHERE series = ? ORDER BY start DESC"
+_CHUNK_POINTS = "SELECT points, count FROM chunks WHERE series = ? AND start >= ? ORDER BY start"
+_MERGED_FIELDS = ("params", "summary")
 _HAS_EXPERIMENT = "SELECT 1 FROM experiments WHERE id = ?"
-_INSERT_TAG = "INSERT OR IGNORE INTO tags (experiment, tag) VALUES (?, ?)"
+_INSERT_TAG = "INSERT INTO tags (experiment, tag) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _INSERT_ATTEMPT = "INSERT INTO attempts (experiment, number, opening) VALUES (?, ?, ?)"
 _NEXT_ATTEMPT = """
     INSERT INTO attempts (experiment, number, opening)
@@ -56,12 +68,12 @@ _NEXT_ATTEMPT = """
 _UPSERT_SERIES = """
     INSERT INTO series (experiment, key, count, first_step, last_step, last_value, min_value, max_value, appended)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)
-    ON CONFLICT (experiment, key) DO UPDATE SET count = count + excluded.count,
-        first_step = min(first_step, excluded.first_step), last_step = max(last_step, excluded.last_step),
-        last_value = excluded.last_value,
-        min_value = coalesce(min(min_value, excluded.min_value), min_value, excluded.min_value),
-        max_value = coalesce(max(max_value, excluded.max_value), max_value, excluded.max_value),
-        appended = appended + 1
+    ON CONFLICT (experiment, key) DO UPDATE SET count = series.count + excluded.count,
+        first_step = min(series.first_step, excluded.first_step),
+        last_step = max(series.last_step, excluded.last_step), last_value = excluded.last_value,
+        min_value = coalesce(min(series.min_value, excluded.min_value), series.min_value, excluded.min_value),
+        max_value = coalesce(max(series.max_value, excluded.max_value), series.max_value, excluded.max_value),
+        appended = series.appended + 1
     RETURNING seq, count, appended"""
 _INSERT_ENVIRONMENT = "INSERT INTO environments (digest, content) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING"
 _INSERT_START = """
@@ -73,8 +85,8 @@ _UPSERT_SESSION = """
     ON CONFLICT (token) DO UPDATE SET experiment = excluded.experiment, at = excluded.at, outcome = excluded.outcome"""
 _INSERT_CHUNK = "INSERT INTO chunks (series, start, count, points) VALUES (?, ?, ?, ?)"
 _UPSERT_OFFSET = """
-    INSERT INTO followed (log, offset) VALUES (?, ?)
-    ON CONFLICT (log) DO UPDATE SET offset = max(offset, excluded.offset)"""
+    INSERT INTO followed (log, "offset") VALUES (?, ?)
+    ON CONFLICT (log) DO UPDATE SET "offset" = max(followed."offset", excluded."offset")"""
 _INSERT_MARK = """
     INSERT INTO marks (experiment, kind, step, at, text, uri, target, attempt, expires_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -100,6 +112,40 @@ class _SessionEntries:
         #: How the session ended; None while it is open.
         self.outcome: str | None = session.outcome
 
+    def content(self) -> SessionContent:
+        """Return its plain data."""
+        session = self.session
+        return SessionContent(
+            id=session.id,
+            name=session.name,
+            token=session.token,
+            created_at=session.created_at,
+            last_at=self.last_at,
+            at=now(),
+            host=platform.node(),
+            process=session.process,
+            run_id=session.run_id,
+            session_id=session.session_id,
+            project=session.project,
+            author=session.author,
+            # Copies, made in one step: the code that logs may set more of them meanwhile.
+            params=kept_params({**read_params(session.params), **session.later_params.copy()}),
+            summary=kept_params(session.summary.copy()),
+            tags=session.tags,
+            outcome=self.outcome,
+            opened=[opened.params for opened in self.opened],
+            updates=self.updates,
+            environment=_content_of(self.environment),
+            first_environment=_content_of(session.environment),
+            series=self.series,
+            marks=[ExperimentMark._make((*mark[1:7], attempt, mark.expires_at)) for mark, attempt in self.marks],
+            samples=[NewSample(one.step, one.at, attempt, one.texts, one.reward) for one, attempt in self.samples],
+        )
+
+
+def _content_of(environment: EnvironmentEntry | None) -> tuple[int, str] | None:
+    return None if environment is None else (environment.at, environment.capture.content())
+
 
 class WriteBatch:
     """Entries grouped by series, ready to be written; a write that failed is repeated without grouping them again.
@@ -114,6 +160,8 @@ class WriteBatch:
         self.entries = entries
         #: Whether it is in the file.
         self.is_written: bool = False
+        #: Number under which it waits for a team's store; 0 until it has one.
+        self.number: int = 0
         #: Warnings about values that were rounded.
         self.warnings: list[str] = []
         self._chunks = [entry for entry in entries if isinstance(entry, RequestLogChunk)]
@@ -123,8 +171,22 @@ class WriteBatch:
                 self._grouped.add(entry)
         self.size: int = sum(map(size_of, entries))
 
-    def write(self, connection: sqlite3.Connection, path: Path) -> None:
+    def write(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        write: Callable[[SqlConnection, BatchContent], None] | None = None,
+    ) -> None:
         """Write everything or nothing; does nothing if it is written already.
+
+        Parameters
+        ----------
+        connection : sqlite3.Connection
+            The open file.
+        path : Path
+            Its path, for errors.
+        write : callable, optional
+            Writes the content within the transaction; by default `write_content`.
 
         Raises
         ------
@@ -136,12 +198,14 @@ class WriteBatch:
         transaction = Transaction(connection, path)
         try:
             with transaction:
-                self._grouped.write(connection)
-                for chunk in self._chunks:
-                    _write_chunk(connection, chunk)
+                (write or write_content)(connection, self.content())
         finally:
             self.is_written = transaction.is_committed
         self._grouped.mark_written()
+
+    def content(self) -> BatchContent:
+        """Return its plain data."""
+        return BatchContent(self._grouped.contents(), [_log_content(chunk) for chunk in self._chunks])
 
     def split(self) -> list[WriteBatch]:
         """Split by session, so that one that cannot be written does not hold up the others."""
@@ -226,9 +290,8 @@ class _GroupedEntries:
             )
         return rounded
 
-    def write(self, connection: sqlite3.Connection) -> None:
-        for of in self.sessions.values():
-            _write_session(connection, of)
+    def contents(self) -> list[SessionContent]:
+        return [of.content() for of in self.sessions.values()]
 
     def mark_written(self) -> None:
         for of in self.sessions.values():
@@ -236,165 +299,198 @@ class _GroupedEntries:
             of.session.samples_settled += len(of.samples)
 
 
-def _write_chunk(connection: sqlite3.Connection, chunk: RequestLogChunk) -> None:
-    # Read within the transaction: two processes that read the same lines would both write them otherwise.
-    found = connection.execute("SELECT offset FROM followed WHERE log = ?", (chunk.log,)).fetchone()
-    written_up_to = 0 if found is None else found[0]
-    grouped = _GroupedEntries()
+def _log_content(chunk: RequestLogChunk) -> LogContent:
+    lines: dict[int, _GroupedEntries] = {}
     for end, entry in chunk.entries:
-        if end > written_up_to:
-            grouped.add(entry)
-    grouped.write(connection)
-    connection.execute(_UPSERT_OFFSET, (chunk.log, chunk.offset))
-    if chunk.fingerprint is not None and chunk.offset > written_up_to:
+        lines.setdefault(end, _GroupedEntries()).add(entry)
+    contents = [(end, one) for end, grouped in lines.items() for one in grouped.contents()]
+    return LogContent(chunk.log, chunk.offset, contents, chunk.fingerprint)
+
+
+def write_content(connection: SqlConnection, content: BatchContent) -> None:
+    """Write a batch, within a transaction.
+
+    Parameters
+    ----------
+    connection : SqlConnection
+        An open store.
+    content : BatchContent
+        The batch; it is changed.
+    """
+    # In the same order in each process: two transactions that have several experiments do not wait for each other.
+    for session in sorted(content.sessions, key=attrgetter("id")):
+        _write_session(connection, session)
+    for log in content.logs:
+        _write_log(connection, log)
+
+
+def _write_log(connection: SqlConnection, log: LogContent) -> None:
+    # Read within the transaction: two processes that read the same lines would both write them otherwise.
+    connection.execute('INSERT INTO followed (log, "offset") VALUES (?, 0) ON CONFLICT DO NOTHING', (log.log,))
+    written_up_to = connection.execute(f"{_OFFSET} {for_update(connection)}", (log.log,)).fetchone()[0]
+    for session in merged(line for end, line in log.lines if end > written_up_to):
+        _write_session(connection, session)
+    connection.execute(_UPSERT_OFFSET, (log.log, log.offset))
+    if log.fingerprint is not None and log.offset > written_up_to:
         # A row of its own, which earlier versions ignore.
-        connection.execute("DELETE FROM followed WHERE log LIKE ?", (f"{chunk.log}/%",))
-        head, tail = chunk.fingerprint.head, chunk.fingerprint.tail
-        connection.execute(_UPSERT_OFFSET, (f"{chunk.log}/{head}/{tail}", chunk.fingerprint.offset))
+        connection.execute("DELETE FROM followed WHERE log LIKE ?", (f"{log.log}/%",))
+        head, tail = log.fingerprint.head, log.fingerprint.tail
+        connection.execute(_UPSERT_OFFSET, (f"{log.log}/{head}/{tail}", log.fingerprint.offset))
 
 
-def _write_session(connection: sqlite3.Connection, of: _SessionEntries) -> None:
-    has_entries = bool(of.opened or of.series or of.marks or of.samples or of.updates)
-    if not has_entries and not connection.execute(_HAS_EXPERIMENT, (of.session.id,)).fetchone():
+def _write_session(connection: SqlConnection, of: SessionContent) -> None:
+    if of.is_without_entries() and not connection.execute(_HAS_EXPERIMENT, (of.id,)).fetchone():
         # Its end or its environment alone does not bring back an experiment that was deleted, or whose file was.
         return
     experiment = _update_experiment(connection, of)
-    if of.session.process is not None:
-        row = (experiment, of.session.token, platform.node(), of.session.process, now(), of.outcome)
-        connection.execute(_UPSERT_SESSION, row)
-    for opened in of.opened:
-        _add_tags(connection, experiment, of.session.tags)
-        add_params(connection, experiment, opened.params)
+    if of.process is not None:
+        connection.execute(_UPSERT_SESSION, (experiment, of.token, of.host, of.process, of.at, of.outcome))
+    for params in of.opened:
+        _add_tags(connection, experiment, of.tags)
+        add_params(connection, experiment, params)
     for field, updates in of.updates.items():
         _merge_values(connection, experiment, field, updates)
     if of.environment is not None:
-        _add_environment(connection, experiment, of.session.token, of.environment)
-    local = {attempt for _, attempt in (*of.marks, *of.samples)}.union(
-        *(points.attempt for points in of.series.values())
+        _insert_environment(connection, experiment, of.token, *of.environment)
+    local = {mark.attempt for mark in of.marks}.union(
+        (one.attempt for one in of.samples), *(points.attempt for points in of.series.values())
     )
-    # Numbered in ascending order, whichever series or mark has them first: a later attempt has a higher number.
-    numbers = {
-        attempt: _attempt_number(connection, experiment, f"{of.session.token}/{attempt}") for attempt in sorted(local)
-    }
-    for key, points in of.series.items():
-        append_points(
-            connection, experiment, key, points._replace(attempt=[numbers[attempt] for attempt in points.attempt])
-        )
-    for mark, attempt in of.marks:
-        kept = mark._replace(attempt=numbers[attempt])
-        connection.execute(_INSERT_MARK, (experiment, *kept[1:]))
-    samples = [NewSample(one.step, one.at, numbers[attempt], one.texts, one.reward) for one, attempt in of.samples]
-    write_samples(connection, experiment, samples)
+    numbers = _attempt_numbers(connection, experiment, of.token, sorted(local))
+    append_points(
+        connection,
+        experiment,
+        {
+            key: points._replace(attempt=[numbers[attempt] for attempt in points.attempt])
+            for key, points in of.series.items()
+        },
+    )
+    if of.marks:
+        marks = [mark._replace(attempt=numbers[mark.attempt]) for mark in of.marks]
+        connection.executemany(_INSERT_MARK, [(experiment, *mark) for mark in marks])
+    write_samples(connection, experiment, [one._replace(attempt=numbers[one.attempt]) for one in of.samples])
 
 
-def _update_experiment(connection: sqlite3.Connection, of: _SessionEntries) -> int:
-    # Updates or inserts each time: the file may have been removed or replaced since the session began.
-    session = of.session
-    values = (of.last_at, session.run_id, session.session_id, session.project, session.id)
+def _update_experiment(connection: SqlConnection, of: SessionContent) -> int:
+    # Updates or inserts each time: the file may have been removed or replaced since the session began. In PostgreSQL,
+    # the row is locked until the end of the transaction, so that one process at a time adds to an experiment.
+    values = (of.last_at, of.run_id, of.session_id, of.project, of.id)
     found = connection.execute(_TOUCH_EXPERIMENT, values).fetchone()
     if found is not None:
         return int(found[0])
     row = (
-        session.id,
-        session.name,
-        session.run_id,
-        session.session_id,
-        session.created_at,
+        of.id,
+        of.name,
+        of.run_id,
+        of.session_id,
+        of.created_at,
         of.last_at,
-        False,
-        # Copies, made in one step: the code that logs may set more of them meanwhile.
-        kept_params({**read_params(session.params), **session.later_params.copy()}),
-        session.project,
-        kept_params(session.summary.copy()),
+        0,
+        of.params,
+        of.project,
+        of.summary,
+        of.author,
     )
     experiment = _insert_experiment(connection, row)
-    _add_tags(connection, experiment, session.tags)
-    if session.environment is not None:
-        _add_environment(connection, experiment, session.token, session.environment)
+    _add_tags(connection, experiment, of.tags)
+    if of.first_environment is not None:
+        _insert_environment(connection, experiment, of.token, *of.first_environment)
     return experiment
 
 
-def _insert_experiment(connection: sqlite3.Connection, values: tuple[object, ...]) -> int:
+def _insert_experiment(connection: SqlConnection, values: tuple[object, ...]) -> int:
     return int(connection.execute(_INSERT_EXPERIMENT, values).fetchone()[0])
 
 
-def _add_tags(connection: sqlite3.Connection, experiment: int, tags: Iterable[str]) -> None:
-    connection.executemany(_INSERT_TAG, [(experiment, tag) for tag in tags])
+def _add_tags(connection: SqlConnection, experiment: int, tags: Iterable[str]) -> None:
+    rows = [(experiment, tag) for tag in tags]
+    if rows:
+        connection.executemany(_INSERT_TAG, rows)
 
 
-def add_params(connection: sqlite3.Connection, experiment: int, params: str) -> None:
+def add_params(connection: SqlConnection, experiment: int, params: str) -> None:
     """Merge parameters, as JSON, into those of an experiment, within a transaction; equal names are replaced."""
     added = read_params(params) if params else {}
     if added:
         _merge_values(connection, experiment, "params", added)
 
 
-def _merge_values(connection: sqlite3.Connection, experiment: int, field: str, values: Mapping[str, Any]) -> None:
+def _merge_values(connection: SqlConnection, experiment: int, field: str, values: Mapping[str, Any]) -> None:
+    if field not in _MERGED_FIELDS:
+        raise ValueError(f"{field!r:.40} is no field of an experiment")
     found = connection.execute(
-        f"SELECT {field} FROM experiments WHERE seq = ?",  # noqa: S608 - one of our own columns
+        f"SELECT {field} FROM experiments WHERE seq = ? {for_update(connection)}",  # noqa: S608 - one of our own columns
         (experiment,),
     )
-    merged = kept_params({**read_params(found.fetchone()[0]), **values})
-    connection.execute(f"UPDATE experiments SET {field} = ? WHERE seq = ?", (merged, experiment))  # noqa: S608
+    merged_values = kept_params({**read_params(found.fetchone()[0]), **values})
+    connection.execute(f"UPDATE experiments SET {field} = ? WHERE seq = ?", (merged_values, experiment))  # noqa: S608
 
 
-def _add_environment(connection: sqlite3.Connection, experiment: int, token: str, entry: EnvironmentEntry) -> None:
-    _insert_environment(connection, experiment, token, entry.at, entry.capture.content())
-
-
-def _insert_environment(connection: sqlite3.Connection, experiment: int, token: str, at: int, content: str) -> None:
+def _insert_environment(connection: SqlConnection, experiment: int, token: str, at: int, content: str) -> None:
     digest = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     connection.execute(_INSERT_ENVIRONMENT, (digest, content))
     connection.execute(_INSERT_START, (experiment, token, at, digest))
 
 
-def _attempt_number(connection: sqlite3.Connection, experiment: int, token: str) -> int:
-    connection.execute(_NEXT_ATTEMPT, (experiment, token, experiment))
-    found = connection.execute("SELECT number FROM attempts WHERE experiment = ? AND opening = ?", (experiment, token))
-    return int(found.fetchone()[0])
+def _attempt_numbers(connection: SqlConnection, experiment: int, token: str, attempts: Sequence[int]) -> dict[int, int]:
+    """Return the number of each attempt of a session, in ascending order: a later attempt has a higher number."""
+    if not attempts:
+        return {}
+    openings = [f"{token}/{attempt}" for attempt in attempts]
+    connection.executemany(_NEXT_ATTEMPT, [(experiment, opening, experiment) for opening in openings])
+    found = fetch_each(connection, _ATTEMPT, [(experiment, opening) for opening in openings])
+    return {attempt: int(rows[0][0]) for attempt, rows in zip(attempts, found, strict=True)}
 
 
-def append_points(connection: sqlite3.Connection, experiment: int, key: str, points: Points) -> None:
-    """Append points to a series, within a transaction."""
-    count = len(points.step)
-    row = (experiment, key, count, min(points.step), max(points.step), *summary_of(points.value))
-    series, total, appended = connection.execute(_UPSERT_SERIES, row).fetchone()
-    connection.execute(_INSERT_CHUNK, (series, total - count, count, pack(points)))
-    if appended >= _MERGE_AFTER:
-        _merge_chunks(connection, series)
+def append_points(connection: SqlConnection, experiment: int, series: Mapping[str, Points]) -> None:
+    """Append points to the series of an experiment by their keys, within a transaction."""
+    if not series:
+        return
+    rows = [
+        (experiment, key, len(points.step), min(points.step), max(points.step), *_stored(summary_of(points.value)))
+        for key, points in series.items()
+    ]
+    found = [rows[0] for rows in fetch_each(connection, _UPSERT_SERIES, rows)]
+    chunks = [
+        (number, total - len(points.step), len(points.step), pack(points))
+        for (number, total, _), points in zip(found, series.values(), strict=True)
+    ]
+    connection.executemany(_INSERT_CHUNK, chunks)
+    grown = [number for number, _, appended in found if appended >= _MERGE_AFTER]
+    if grown:
+        _merge_chunks(connection, grown)
 
 
-def _merge_chunks(connection: sqlite3.Connection, series: int) -> None:
-    chunks: list[tuple[int, int, int]] = []
-    merged_count = 0
-    found = connection.execute("SELECT seq, start, count FROM chunks WHERE series = ? ORDER BY start DESC", (series,))
-    for seq, start, count in found:
-        is_too_large = merged_count + count > _LARGEST_MERGED
-        is_much_larger = len(chunks) >= _MERGE_AFTER and count > _GROWTH * merged_count
-        if merged_count and (is_too_large or is_much_larger):
-            break
-        chunks.append((seq, start, count))
-        merged_count += count
-    found.close()
-    if len(chunks) > 1:
-        chunks.reverse()
-        parts = [(_chunk_points(connection, seq), count) for seq, _, count in chunks]
-        for seq, _, _ in chunks:
-            connection.execute("DELETE FROM chunks WHERE seq = ?", (seq,))
-        connection.execute(_INSERT_CHUNK, (series, chunks[0][1], merged_count, repack(parts)))
-    connection.execute("UPDATE series SET appended = 0 WHERE seq = ?", (series,))
+def _stored(summary: tuple[float, float, float]) -> list[float | None]:
+    """Return the summary of values as it is stored: NULL in place of NaN."""
+    return [None if math.isnan(value) else value for value in summary]
 
 
-def _chunk_points(connection: sqlite3.Connection, seq: int) -> bytes:
-    points: bytes = connection.execute("SELECT points FROM chunks WHERE seq = ?", (seq,)).fetchone()[0]
-    return points
+def _merge_chunks(connection: SqlConnection, series: Sequence[int]) -> None:
+    merges: list[tuple[int, int, int]] = []
+    for number, chunks in zip(series, fetch_each(connection, _CHUNKS, [(of,) for of in series]), strict=True):
+        first, merged_count, merged_chunks = 0, 0, 0
+        for start, count in chunks:
+            is_too_large = merged_count + count > _LARGEST_MERGED
+            is_much_larger = merged_chunks >= _MERGE_AFTER and count > _GROWTH * merged_count
+            if merged_count and (is_too_large or is_much_larger):
+                break
+            first, merged_count, merged_chunks = start, merged_count + count, merged_chunks + 1
+        if merged_chunks > 1:
+            merges.append((number, first, merged_count))
+    places = [(number, first) for number, first, _ in merges]
+    parts = fetch_each(connection, _CHUNK_POINTS, places) if places else []
+    if places:
+        connection.executemany("DELETE FROM chunks WHERE series = ? AND start >= ?", places)
+        merged_rows = [(*merge, repack(chunks)) for merge, chunks in zip(merges, parts, strict=True)]
+        connection.executemany(_INSERT_CHUNK, merged_rows)
+    connection.executemany("UPDATE series SET appended = 0 WHERE seq = ?", [(number,) for number in series])
 
 
 # Whole experiments, as `import_file` adds them
 
 
 def restore_experiment(
-    path: Path,
+    location: Location,
     row: ExperimentRow,
     series: Mapping[str, Points],
     marks: Sequence[ExperimentMark],
@@ -406,8 +502,8 @@ def restore_experiment(
 
     Parameters
     ----------
-    path : Path
-        File of experiments.
+    location : Path or PostgresAddress
+        File of experiments, or a team's store.
     row : ExperimentRow
         The experiment; its notes are taken from ``marks``.
     series : mapping of str to Points
@@ -429,26 +525,22 @@ def restore_experiment(
     Raises
     ------
     TrackingError, sqlite3.Error, OSError
-        If the file cannot be written.
+        If the store cannot be written.
     """
-    connection = open_store(path)
-    try:
-        with Transaction(connection, path):
-            if connection.execute(_HAS_EXPERIMENT, (row.id,)).fetchone():
-                return False
-            experiment = _restore(connection, row, series, marks, environments, {one.attempt for one in samples})
-            write_samples(connection, experiment, restored_samples(samples))
-            if outcome is not None:
-                # Of a process that has ended, on whichever machine it was.
-                session = (experiment, f"restored/{row.id}", platform.node(), 0, row.last_at, outcome)
-                connection.execute(_UPSERT_SESSION, session)
-    finally:
-        connection.close()
+    with writing(location) as connection:
+        if connection.execute(_HAS_EXPERIMENT, (row.id,)).fetchone():
+            return False
+        experiment = _restore(connection, row, series, marks, environments, {one.attempt for one in samples})
+        write_samples(connection, experiment, restored_samples(samples))
+        if outcome is not None:
+            # Of a process that has ended, on whichever machine it was.
+            session = (experiment, f"restored/{row.id}", platform.node(), 0, row.last_at, outcome)
+            connection.execute(_UPSERT_SESSION, session)
     return True
 
 
 def _restore(
-    connection: sqlite3.Connection,
+    connection: SqlConnection,
     row: ExperimentRow,
     series: Mapping[str, Points],
     marks: Sequence[ExperimentMark],
@@ -462,10 +554,11 @@ def _restore(
         row.session_id,
         row.created_at,
         row.last_at,
-        row.archived,
+        int(row.archived),
         kept_params(row.params),
         None if row.project is None else kept_text(row.project),
         kept_params(row.summary),
+        row.author,
     )
     experiment = _insert_experiment(connection, values)
     _add_tags(connection, experiment, row.tags)
@@ -475,13 +568,13 @@ def _restore(
     for key, points in series.items():
         for start in range(0, len(points.step), _LARGEST_MERGED):
             part = slice(start, start + _LARGEST_MERGED)
-            append_points(connection, experiment, key, Points._make(column[part] for column in points))
+            append_points(connection, experiment, {key: Points._make(column[part] for column in points)})
     attempts = {mark.attempt for mark in marks}.union(further_attempts, *(points.attempt for points in series.values()))
-    connection.executemany(
-        _INSERT_ATTEMPT, [(experiment, number, f"restored/{row.id}/{number}") for number in sorted(attempts)]
-    )
-    connection.executemany(
-        _INSERT_MARK,
-        [(experiment, *mark._replace(text=kept_text(mark.text))) for mark in marks],
-    )
+    if attempts:
+        connection.executemany(
+            _INSERT_ATTEMPT, [(experiment, number, f"restored/{row.id}/{number}") for number in sorted(attempts)]
+        )
+    if marks:
+        kept = [mark._replace(text=kept_text(mark.text)) for mark in marks]
+        connection.executemany(_INSERT_MARK, [(experiment, *mark) for mark in kept])
     return experiment

@@ -38,6 +38,7 @@ from loops_nb.errors import LoopsError, TrackingError, one_line
 from loops_nb.tracking import process_end
 from loops_nb.tracking.entries import Entry, EnvironmentEntry, RequestLogChunk, count_as_lost, size_of
 from loops_nb.tracking.journal import WalHeldError, is_busy, is_passing, lock_pause, reason_of
+from loops_nb.tracking.location import Location
 from loops_nb.tracking.schema import BUSY_SECONDS, open_store
 from loops_nb.tracking.warn import print_warning, warn
 from loops_nb.tracking.write_batch import WriteBatch
@@ -55,7 +56,7 @@ MAX_PENDING = 500_000
 #: Pause between two checks of a thread that waits for an answer.
 _POLL_SECONDS = 0.05
 #: ``log`` waits no longer than this for a batch that cannot be written.
-_HEALTHY_SECONDS = 1.0
+HEALTHY_SECONDS = 1.0
 #: A reader waits this long for a batch, and this long for a lock of another process.
 READ_SECONDS = 5.0
 _READ_LOCKED_SECONDS = 0.5
@@ -123,6 +124,8 @@ class EntryWriter(Protocol):
     @property
     def path(self) -> Path: ...
     @property
+    def location(self) -> Location: ...
+    @property
     def trouble(self) -> str: ...
     @property
     def has_warnings(self) -> bool: ...
@@ -151,6 +154,10 @@ class NullWriter:
     @property
     def path(self) -> Path:
         raise TrackingError(self._error.message, hint=self._error.hint)
+
+    @property
+    def location(self) -> Location:
+        return self.path
 
     def add(self, entry: Entry) -> None:
         count_as_lost(entry)
@@ -204,6 +211,16 @@ class WriterThread(ForkAware):
         self._locked_since: float | None = None
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
+
+    @property
+    def location(self) -> Location:
+        """What is written to: the file, or a team's store."""
+        return self.path
+
+    @property
+    def delay(self) -> str:
+        """Why what is in the file cannot be sent to where it belongs; empty, as it belongs there."""
+        return ""
 
     @property
     def waiting(self) -> int:
@@ -352,7 +369,7 @@ class WriterThread(ForkAware):
         """Wait for capacity while the disk is healthy, and return whether one more entry may be added."""
         while len(self._entries) >= self._capacity:
             is_full = len(self._entries) >= MAX_PENDING
-            most = BUSY_SECONDS if is_full else _HEALTHY_SECONDS
+            most = BUSY_SECONDS if is_full else HEALTHY_SECONDS
             if self.trouble or self._is_stuck(0.0, most, most) or get_ident() == self._writer_id or is_forking():
                 return not is_full
             self._is_urgent = True
@@ -415,7 +432,7 @@ class WriterThread(ForkAware):
             self._writer_id = get_ident()
             try:
                 # A daemon thread may log without end; the first round writes all that was there before.
-                until = monotonic() + _HEALTHY_SECONDS
+                until = monotonic() + HEALTHY_SECONDS
                 while self._has_something() or self._requests:
                     if not self._run_once() or monotonic() > until:
                         break
@@ -526,7 +543,7 @@ class WriterThread(ForkAware):
             began = monotonic()
             try:
                 with self._sqlite_lock:
-                    batch.write(self._open(), self.path)
+                    self._write_batch(batch)
             except sqlite3.OperationalError as error:
                 if not is_passing(error, self.path) or monotonic() > until:
                     raise
@@ -539,6 +556,9 @@ class WriterThread(ForkAware):
             else:
                 self._locked_since = None
                 self._adapt_capacity(len(batch.entries), self._group_seconds + monotonic() - began)
+
+    def _write_batch(self, batch: WriteBatch) -> None:
+        batch.write(self._open(), self.path)
 
     def _adapt_capacity(self, count: int, seconds: float) -> None:
         """Adapt the size of batches, and of the queue, to what is written in `_BATCH_SECONDS`."""
@@ -611,45 +631,3 @@ class WriterThread(ForkAware):
 def _is_temporary(error: Exception) -> bool:
     """Whether the disk, the file or another process is the cause, not the entries themselves."""
     return isinstance(error, (sqlite3.OperationalError, OSError, LoopsError)) or type(error) is sqlite3.DatabaseError
-
-
-_writers: dict[str, WriterThread] = {}
-
-
-def writer_for(path: Path) -> WriterThread:
-    """Return the writer of this process for a file."""
-    path = path.absolute()
-    found = _writers.get(str(path))
-    # One step without a lock, because a signal handler may call this too.
-    return _writers.setdefault(str(path), WriterThread(path)) if found is None else found
-
-
-def flush(path: Path) -> bool:
-    """Write what this process has logged to a file, and return whether it is there."""
-    found = _writers.get(str(path.absolute()))
-    return found is None or found.flush()
-
-
-def try_flush(path: Path, *, held_up_seconds: float = READ_SECONDS) -> int:
-    """Write what this process has logged to a file, and return how many values are not there yet."""
-    found = _writers.get(str(path.absolute()))
-    return 0 if found is None else found.try_flush(held_up_seconds=held_up_seconds)
-
-
-def trouble(path: Path) -> str:
-    """Return why this process cannot write to a file at the moment; empty if it can."""
-    found = _writers.get(str(path.absolute()))
-    return "" if found is None else found.trouble
-
-
-def _close_all() -> None:
-    for writer in list(_writers.values()):
-        writer.close()
-
-
-def _flush_all() -> None:
-    for writer in list(_writers.values()):
-        writer.flush(held_up_seconds=_HEALTHY_SECONDS)
-
-
-process_end.call_at_end(close=_close_all, flush=_flush_all)

@@ -66,6 +66,13 @@ def install_chromium() -> None:
     raise CannotPrepareError(f"{failed or 'apt-get installed Chromium, but it is not on the path.'}\n{manual}")
 
 
+def apt_installed(*packages: str) -> str | None:
+    """Install Debian's packages; return why that failed, None if it did not."""
+    if not shutil.which("apt-get"):
+        return "This machine has no apt-get."
+    return _apt("update") or _apt("install", "-y", "--no-install-recommends", *packages)
+
+
 def _apt(*words: str) -> str | None:
     """Run apt-get; return what it said if it failed."""
     command = ["apt-get", "-qq", *words]

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from loops_nb import experiment
 from loops_nb.tracking import ExperimentStore, TrackingWarning
 from loops_nb.tracking.entries import WriteSession
-from loops_nb.tracking.writer import WriterThread, writer_for
+from loops_nb.tracking.writer import WriterThread
+from loops_nb.tracking.writers import writer_for
 from tests.frames.strategies import ANY_MACHINE
 from tests.tracking.processes import read_number, running
 

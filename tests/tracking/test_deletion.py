@@ -44,6 +44,7 @@ def names() -> list[str]:
     return [row.name for row in ExperimentStore().experiments(archived=True)]
 
 
+@pytest.mark.file_store
 def test_deletion_takes_everything_of_one_and_nothing_of_another(store: ExperimentStore) -> None:
     kept = recorded("kept")
     before = rows_by_table(store)
@@ -63,6 +64,7 @@ def test_deletion_takes_everything_of_one_and_nothing_of_another(store: Experime
     assert store.series(again.id, "loss").step.tolist() == list(range(10))
 
 
+@pytest.mark.file_store
 def test_deletion_of_all_leaves_no_rows(store: ExperimentStore) -> None:
     for number in range(3):
         recorded(f"sweep-{number}")
@@ -72,6 +74,7 @@ def test_deletion_of_all_leaves_no_rows(store: ExperimentStore) -> None:
     assert len(Metrics().experiments()) == 0
 
 
+@pytest.mark.file_store
 def test_offsets_of_request_logs_stay(store: ExperimentStore) -> None:
     recorded("followed")
     with store._writing() as connection:
@@ -183,6 +186,7 @@ def test_read_only_file_and_missing_file(home: Path) -> None:
     assert home.is_dir()
 
 
+@pytest.mark.file_store
 def test_a_large_experiment_is_deleted_fast(store: ExperimentStore) -> None:
     exp = experiment("large")
     for step in range(100_000):

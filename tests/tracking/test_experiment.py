@@ -18,7 +18,8 @@ from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking import ExperimentMark, ExperimentStore, KeyRow
 from loops_nb.tracking.schema import open_store
 from loops_nb.tracking.warn import TrackingWarning
-from loops_nb.tracking.writer import WriterThread, writer_for
+from loops_nb.tracking.writer import WriterThread
+from loops_nb.tracking.writers import writer_for
 
 
 def test_logged_values_steps_times_and_tokens_are_stored(store: ExperimentStore) -> None:
@@ -188,6 +189,7 @@ def test_version_changes_with_every_write_only(store: ExperimentStore) -> None:
     other.close()
 
 
+@pytest.mark.file_store
 def test_version_includes_values_logged_just_before(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment("watched live")
     before = store.version()
@@ -232,6 +234,7 @@ def test_disk_problem_warns_the_code_that_logs_once(store: ExperimentStore, monk
     assert store.series(exp.id, "loss").step.tolist() == [0, 1, 2]
 
 
+@pytest.mark.file_store
 def test_newer_file_version_warns_the_code_that_logs(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment("watched and upgraded")
     store.version()
@@ -282,6 +285,7 @@ def test_close_warns_of_unwritten_values(store: ExperimentStore, monkeypatch: py
     assert store.series(exp.id, "loss").value.tolist() == [1]
 
 
+@pytest.mark.file_store
 def test_read_only_folder_is_readable(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with experiment("kept", tags=["x"]) as exp:
         exp.log(step=1, loss=2)
@@ -344,6 +348,7 @@ def test_frame_of_an_unwritten_experiment_says_why(store: ExperimentStore, monke
         store.experiment("x")
 
 
+@pytest.mark.file_store
 def test_reading_creates_no_file(store: ExperimentStore) -> None:
     assert store.experiments() == []
     assert store.keys("x") == []
@@ -400,6 +405,7 @@ def test_checkpoint_without_a_name_is_refused(store: ExperimentStore, name: Any)
     assert not store.marks(recording.id)
 
 
+@pytest.mark.file_store
 def test_message_at_process_end_promises_no_retry(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = WriterThread(store.path)
     writer.trouble = ""
@@ -408,6 +414,7 @@ def test_message_at_process_end_promises_no_retry(store: ExperimentStore, monkey
         writer.close()
 
 
+@pytest.mark.file_store
 def test_deleted_store_closes_its_connection(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment("short").close()
     opened: list[sqlite3.Connection] = []
@@ -416,7 +423,7 @@ def test_deleted_store_closes_its_connection(store: ExperimentStore, monkeypatch
         opened.append(open_store(path, **options))
         return opened[-1]
 
-    monkeypatch.setattr("loops_nb.tracking.store.open_store", open_and_remember)
+    monkeypatch.setattr("loops_nb.tracking.backend.open_store", open_and_remember)
     assert len(ExperimentStore().experiments()) == 1
     with ExperimentStore() as another:
         assert len(another.experiments()) == 1

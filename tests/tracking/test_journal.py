@@ -18,7 +18,7 @@ from loops_nb.errors import TrackingError
 from loops_nb.tracking import ExperimentStore, TrackingWarning
 from loops_nb.tracking import journal as journal_module
 from loops_nb.tracking.schema import Transaction, open_store
-from loops_nb.tracking.writer import writer_for
+from loops_nb.tracking.writers import writer_for
 from tests.mounts import as_nfs, show_as, two_machines
 from tests.tracking.processes import read_number, running
 

@@ -57,6 +57,7 @@ def test_values_are_set_while_it_runs_and_afterwards() -> None:
     assert state() == "finished"
 
 
+@pytest.mark.file_store
 def test_setting_a_value_does_not_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment("queued")
     with monkeypatch.context() as patch:

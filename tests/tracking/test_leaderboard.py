@@ -99,6 +99,7 @@ def test_state_of_an_experiment_that_was_not_closed(end: str, state: str) -> Non
     assert states() == {"script": state}
 
 
+@pytest.mark.file_store
 def test_experiment_without_end_is_stale_after_half_an_hour() -> None:
     experiment("elsewhere").flush()
     store = ExperimentStore()
@@ -315,14 +316,14 @@ class CommitBetweenReads:
 def test_experiment_that_begins_during_a_listing_comes_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(2)
     with ExperimentStore(read_only=True) as store:
-        open_ = store._open
+        open_ = store._backend.open
         made: list[CommitBetweenReads] = []
 
         def opened() -> Any:
-            made.append(CommitBetweenReads(open_()))  # type: ignore[arg-type]
+            made.append(CommitBetweenReads(open_()))
             return made[-1]
 
-        monkeypatch.setattr(store, "_open", opened)
+        monkeypatch.setattr(store._backend, "open", opened)
         assert len(store.summaries().series) == 2
         assert any(one.begun for one in made)
         monkeypatch.undo()

@@ -120,6 +120,7 @@ def test_an_experiment_with_many_samples_keeps_some_of_all_of_its_training(
     assert [one.completion for one in store.samples(same.id)] == [str(number) for number in range(20)]
 
 
+@pytest.mark.file_store
 def test_samples_wait_in_memory_only_within_bounds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment("full disk")
     exp.flush()
@@ -146,6 +147,7 @@ def _full(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.file_store
 def test_secrets_are_not_kept(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASETEN_API_KEY", "a-secret-key-1234")
     exp = experiment("secrets")
@@ -221,6 +223,7 @@ def test_recording_a_sample_does_not_wait_for_the_disk(home: Path) -> None:
     assert home.is_dir()
 
 
+@pytest.mark.file_store
 def test_samples_are_deleted_with_their_experiment(store: ExperimentStore) -> None:
     for name in ("gone", "stays"):
         exp = experiment(name)
@@ -234,6 +237,7 @@ def test_samples_are_deleted_with_their_experiment(store: ExperimentStore) -> No
     connection.close()
 
 
+@pytest.mark.file_store
 def test_json_lines_keep_all_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment("out")
     exp.log(loss=1.0, step=0)

@@ -19,7 +19,8 @@ from loops_nb.config.paths import cache_dir, home_dir
 from loops_nb.errors import ConfigError, LoopsError, TrackingError
 from loops_nb.tracking import ExperimentStore, TrackingWarning
 from loops_nb.tracking.metrics import Metrics
-from loops_nb.tracking.writer import WriterThread, writer_for
+from loops_nb.tracking.writer import WriterThread
+from loops_nb.tracking.writers import writer_for
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def test_read_under_a_write_lock_returns_at_once_with_a_warning(store: Experimen
 def test_change_under_a_write_lock_is_refused_after_a_short_wait(
     store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loops_nb.tracking.store.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("loops_nb.tracking.backend.BUSY_SECONDS", 0.2)
     exp = experiment("held", tags=["before"])
     store.tag(exp.id, "x")
     store.close()

@@ -185,7 +185,7 @@ def _experiments(_context: MagicContext) -> CheckResult:
 
     from loops_nb.config.file_systems import file_system_of
     from loops_nb.tracking.journal import write_seconds
-    from loops_nb.tracking.store import store_path
+    from loops_nb.tracking.location import store_path
 
     path = store_path()
     system = file_system_of(path.parent)

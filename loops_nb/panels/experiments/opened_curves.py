@@ -11,9 +11,8 @@ from loops_nb.errors import LoopsError
 from loops_nb.tracking.store import ExperimentStore
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from loops_nb.panels.curves.panel import CurvesPanel
+    from loops_nb.tracking.location import Location
 
 #: Widgets that are kept, so that a choice that is opened again is there at once.
 _MOST_OPEN = 4
@@ -24,12 +23,12 @@ class OpenedCurves:
 
     Parameters
     ----------
-    path : Path
-        The file of experiments.
+    location : Path or PostgresAddress
+        The store of experiments.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, location: Location) -> None:
+        self._location = location
         self._lock = threading.Lock()
         self._panels: OrderedDict[tuple[str, ...], tuple[CurvesPanel, ExperimentStore]] = OrderedDict()
         self._is_closed = False
@@ -49,7 +48,7 @@ class OpenedCurves:
             if self._is_closed:
                 raise LoopsError("The panel was closed.")
             if chosen not in self._panels:
-                store = ExperimentStore(self._path)
+                store = ExperimentStore(self._location)
                 self._panels[chosen] = CurvesPanel(list(chosen), key=metric, store=store, inside=True), store
             self._panels.move_to_end(chosen)
             widget = str(self._panels[chosen][0].model_id)

@@ -106,7 +106,7 @@ class ExperimentsPanel(ReportedWidget):
         self._selection = selection
         self._time_zone = time_zone
         self._store = ExperimentStore(path)
-        self._curves = OpenedCurves(self._store.path)
+        self._curves = OpenedCurves(self._store.location)
         page = page_code("experiments.js")
 
         def made(tell: Callable[[dict[str, Any]], None], visibility: Visibility) -> ExperimentsController:

@@ -396,7 +396,7 @@ def _delete_if_empty(exp: Experiment) -> None:
 
 def _recorded(exp: Experiment, step: int, uri: str) -> _Recorded:
     exp.flush()
-    with ExperimentStore(exp.path) as store:
+    with ExperimentStore(exp.location) as store:
         if any(uri in {mark.uri, mark.text} for mark in store.marks(exp.id)):
             return _Recorded(is_done=True, scores={}, logged={key: _logged(store, exp, key, step) for key in _KEYS})
         scores: dict[int, list[float | None]] = {}

@@ -177,7 +177,7 @@ def _steps_done(client: Any) -> int:
 
 def _tokens_done(experiment: Experiment) -> float:
     """Return how many tokens a resumed experiment has seen."""
-    with ExperimentStore(experiment.path) as store:
+    with ExperimentStore(experiment.location) as store:
         series = store.series(experiment.id, "tokens")
     known = [float(tokens) for tokens in series.tokens[-1:] if not math.isnan(tokens)]
     return known[0] if known else 0.0

@@ -15,6 +15,7 @@ from typing import Protocol
 from loops_nb.errors import InvalidArgumentError, one_line
 from loops_nb.tracking import process_end
 from loops_nb.tracking.entries import EndEntry, Entry, RequestLogChunk, SessionEntry, UpdateEntry, WriteSession, now
+from loops_nb.tracking.location import Location
 from loops_nb.tracking.warn import print_warning, warn
 from loops_nb.tracking.writer import EntryWriter
 
@@ -68,6 +69,10 @@ class SinkWriter:
     @property
     def path(self) -> Path:
         return self._writer.path
+
+    @property
+    def location(self) -> Location:
+        return self._writer.location
 
     @property
     def trouble(self) -> str:
