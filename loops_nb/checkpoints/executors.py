@@ -419,6 +419,16 @@ def _is_final(error: BaseException) -> bool:
     return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == "KilledWorker"
 
 
+#: Methods of a class by which a client gives an executor: of Dask, and of ipyparallel.
+_METHODS = ("get_executor", "executor")
+
+
+def is_executor(given: Any) -> bool:
+    """Whether it is an executor, or a client that has one; nothing is called."""
+    # Of its class, because a DataFrame has its columns as attributes.
+    return isinstance(given, Executor) or any(callable(getattr(type(given), name, None)) for name in _METHODS)
+
+
 def as_executor(given: Any) -> Executor:
     """Return the executor that was given, or that of a client of Dask or ipyparallel.
 
@@ -429,12 +439,11 @@ def as_executor(given: Any) -> Executor:
     """
     if isinstance(given, Executor):
         return given
-    if not isinstance(given, type):
-        for name in ("get_executor", "executor"):
-            found = getattr(given, name, None)
-            found = found() if callable(found) else found
-            if isinstance(found, Executor):
-                return found
+    if is_executor(given):
+        method = next(name for name in _METHODS if callable(getattr(type(given), name, None)))
+        found = getattr(given, method)()
+        if isinstance(found, Executor):
+            return found
     what = f"the class {given.__name__}, which has to be called" if isinstance(given, type) else type(given).__name__
     raise InvalidArgumentError(
         f"executor must be a concurrent.futures.Executor, not {what:.80}. No request was made.",

@@ -427,7 +427,7 @@ def _count_callback(shown: ProgressDisplay, what: str) -> Callable[[int, int], N
 
 
 def checked_runner(executor: Any, url: str = "", scheme: str = "", *, share_urls: bool = False) -> TaskRunner:
-    """Return the runner of an executor that is able to work; while it is waited for, a progress line says so.
+    """Return the runner of an executor that is able to work.
 
     Parameters
     ----------
@@ -444,12 +444,18 @@ def checked_runner(executor: Any, url: str = "", scheme: str = "", *, share_urls
         If it cannot do the work.
     """
     from loops_nb.checkpoints.executors import TaskRunner
-    from loops_nb.checkpoints.transfer import ReadProgress
 
     runner = TaskRunner(executor, share_urls=share_urls)
+    check_runner(runner, url, scheme)
+    return runner
+
+
+def check_runner(runner: TaskRunner, url: str = "", scheme: str = "") -> None:
+    """Check a runner as `TaskRunner.check` does; while a worker is waited for, a progress line says so."""
+    from loops_nb.checkpoints.transfer import ReadProgress
+
     with status.progress_display() as shown:
         runner.check(url, scheme, waiting=lambda: shown.update(ReadProgress("Waiting for a worker of the executor")))
-    return runner
 
 
 Patterns: TypeAlias = str | Sequence[str]

@@ -193,6 +193,17 @@ class Candidates:
             if name not in self._context.shell.user_ns_hidden and not name.startswith("_") and callable(value)
         ]
 
+    def executors(self, typed: PartialLine) -> list[Candidate]:
+        """Return the executors of the notebook, and the clients of clusters."""
+        del typed
+        from loops_nb.checkpoints.executors import is_executor  # only for this option
+
+        return [
+            (name, type(value).__name__)
+            for name, value in self._context.shell.user_ns.items()
+            if name not in self._context.shell.user_ns_hidden and not name.startswith("_") and is_executor(value)
+        ]
+
     def metrics(self, typed: PartialLine) -> list[Candidate]:
         """Return the metric keys of the experiments on the line, else of the newest ones."""
         rows = _rows()
@@ -304,6 +315,7 @@ KINDS: dict[str, Callable[[Candidates, PartialLine], list[Candidate]]] = {
     "folder": Candidates.folders,
     "variable": Candidates.variables,
     "function": Candidates.functions,
+    "executor": Candidates.executors,
     "watched": Candidates.watched,
     "model": lambda candidates, typed: candidates.named("model", typed),
     "model_deployment": Candidates.model_deployments,

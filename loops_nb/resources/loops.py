@@ -35,6 +35,8 @@ from loops_nb.resources.user_config import UserConfigs
 from loops_nb.sampling.request import MAX_TOKENS, TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
 
 
@@ -127,6 +129,7 @@ system, models, model_deployments, instance_types, secrets, legacy
         parallel: int = 4,
         tokenizer: Any = None,
         timeout: float = TIMEOUT_SECONDS,
+        executor: Executor | None = None,
         quiet: bool = False,
     ) -> pd.DataFrame:
         """Score a set of prompts over the checkpoints of runs; samples and mean scores become an experiment a run.
@@ -159,6 +162,10 @@ system, models, model_deployments, instance_types, secrets, legacy
             Your own tokenizer: any object with ``encode(text)`` and ``decode(ids)``.
         timeout : float, default 600.0
             Seconds for each request.
+        executor : concurrent.futures.Executor, optional
+            Has its workers call ``score``: of processes, Dask (``client.get_executor()``), ipyparallel
+            (``client.executor()``), ...  It is not shut down.  Requests are made here; workers get prompts, completions
+            and fields, no key, and return numbers.
         quiet : bool, default False
             Write no line for each checkpoint.
 
@@ -174,6 +181,8 @@ system, models, model_deployments, instance_types, secrets, legacy
             asked.
         NotFoundError
             If there is no such run or checkpoint.
+        ExecutorError
+            If the executor cannot do the work.
         LoopsError
             If a request or the function fails; what was scored is kept.
 
@@ -182,6 +191,7 @@ system, models, model_deployments, instance_types, secrets, legacy
         >>> def score(completion, answer):
         ...     return float(completion.strip() == answer)
         >>> df = loops.evaluate("math.jsonl", "k4q95w5", score=score)
+        >>> df = loops.evaluate("code.jsonl", "k4q95w5", score=run_tests, executor=ProcessPoolExecutor(8))
         """
         from loops_nb.sampling.evaluation.evaluation import Evaluation  # pandas
 
@@ -201,6 +211,7 @@ system, models, model_deployments, instance_types, secrets, legacy
             parallel=parallel,
             tokenizer=tokenizer,
             timeout=timeout,
+            executor=executor,
             report=None if quiet else say,
         )
         return run_evaluation(self._transport, evaluation)

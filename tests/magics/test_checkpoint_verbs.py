@@ -185,6 +185,25 @@ def test_tensors_compare_and_drift_return_frames(live: Notebook, run_id: str) ->
     assert set(drift["target"]) == {"sampler"}
 
 
+def test_an_executor_of_the_notebook_is_named_on_the_line(live: Notebook, run_id: str) -> None:
+    line = f"%loops compare --run {run_id} step-25 step-525 --target sampler --by layer"
+    live.run("from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(2)")
+    assert live.completions("%loops drift k4q95w5 --executor ") == ["%loops drift k4q95w5 --executor pool"]
+    compared = live.run(f"{line} --executor pool").value
+    assert compared.equals(live.run(line).value)
+    drift = f"%loops drift {run_id} --by checkpoint"
+    assert live.run(f"{drift} --executor pool").value.equals(live.run(drift).value)
+    assert "Did you mean pool?" in live.run(f"{line} --executor poll", fails=True).out
+    live.run("workers = 4")
+    assert "'workers' is no executor." in live.run(f"{line} --executor workers", fails=True).out
+    assert "cannot be imported" in live.run(f"{line} --executor no_such_module:pool", fails=True).out
+    # Downloaded files are verified by it, and once it is shut down nothing is.
+    live.run(f"%loops download --run {run_id} step-25 --target sampler")
+    assert "all as downloaded" in live.run("%loops verify checkpoints --executor pool").out
+    live.run("pool.shutdown()")
+    assert "Was it shut down?" in live.run("%loops verify checkpoints --executor pool", fails=True).out
+
+
 @pytest.mark.parametrize(
     ("line", "kind", "says"),
     [

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loops_nb import AsyncLoops, Loops
-from loops_nb.errors import InvalidArgumentError, LoopsError, NotFoundError
+from loops_nb.errors import ExecutorError, InvalidArgumentError, LoopsError, NotFoundError
 from loops_nb.panels.samples.model import prompt_rows
 from loops_nb.sampling.evaluation.prompts import prompt_set
-from loops_nb.sampling.evaluation.score import ScoreFunction, imported_function
+from loops_nb.sampling.evaluation.score import ScoreFunction, imported_object
 from loops_nb.sampling.executor import execute
 from loops_nb.tracking import ExperimentStore
 from tests.sampling.conftest import EARLY, LATE, NAME, Trained
@@ -294,7 +297,34 @@ def test_functions_get_what_they_have_parameters_for() -> None:
     worded.check([row])
     with pytest.raises(LoopsError, match="returned str, not a number"):
         worded("p", "c", row)
-    assert imported_function("math:sqrt")(4) == 2
+    assert imported_object("math:sqrt")(4) == 2
     for word in ("no_such_module:f", "math:no_such", "math:"):
         with pytest.raises(InvalidArgumentError, match="cannot be imported"):
-            imported_function(word)
+            imported_object(word)
+
+
+def test_processes_score_what_is_asked_here(loops: Loops, prompts: Path, trained: Trained, tmp_path: Path) -> None:
+    def letters(completion: str, answer: str = "") -> float:
+        # Of this test, so that it can only be sent by value.
+        (tmp_path / f"scored-by-{os.getpid()}").touch()
+        return float(len(completion) + len(answer))
+
+    def broken(completion: str) -> float:
+        return 1 / len(completion[:0])
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        frame = loops.evaluate(prompts, NAME, score=letters, n=2, max_tokens=4, executor=pool, quiet=True)
+        assert frame["scored"].tolist() == [6, 6]
+        assert [path.name == f"scored-by-{os.getpid()}" for path in tmp_path.glob("scored-by-*")] == [False]
+        threads = ThreadPoolExecutor(2)
+        again = loops.evaluate(prompts, NAME, score=letters, n=2, max_tokens=4, executor=threads, quiet=True)
+        assert again["score"].tolist() == frame["score"].tolist()
+        with pytest.raises(LoopsError, match="broken raised ZeroDivisionError") as caught:
+            loops.evaluate(prompts, NAME, score=broken, max_tokens=4, executor=pool, quiet=True)
+        assert "mend the function" in caught.value.hint
+        assert "worker of the executor" in caught.value.hint
+        locked = threading.Lock().locked
+        with pytest.raises(InvalidArgumentError, match=r"cannot be sent to workers .* Nothing was asked"):
+            loops.evaluate(prompts, NAME, score=lambda _completion: locked(), executor=pool)
+    with pytest.raises(ExecutorError, match="after shutdown"):
+        loops.evaluate(prompts, "no such run", score=letters, executor=pool)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from loops_nb.magics.checkpoint_arguments import BY, CHECKPOINTS, OF_RUN, TARGET, resolve_checkpoints
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Values, Verb
+from loops_nb.magics.grammar import InShell, Values, Verb
+from loops_nb.magics.notebook_names import EXECUTOR, EXECUTOR_IN_SHELL, SHARE_URLS, executor_options
 from loops_nb.magics.verbs import curves
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 def _run(context: MagicContext, values: Values) -> pd.DataFrame | CurvesPanel | None:
     words = values.checkpoints or ()
-    if values.run_id is None and values.target is None and curves.are_recorded(words):
+    options = executor_options(context, values)
+    if values.run_id is None and values.target is None and not options and curves.are_recorded(words):
         return curves.show(context, words)
-    return context.loops.checkpoints.compare(resolve_checkpoints(context, values), by=values.by)
+    return context.loops.checkpoints.compare(resolve_checkpoints(context, values), by=values.by, **options)
 
 
 VERB = Verb(
@@ -30,14 +32,17 @@ VERB = Verb(
     returns_frame=True,
     kinds=("comparison", "comparison_by_layer", "comparison_by_module_type", "comparison_by_checkpoint"),
     arguments=(replace(CHECKPOINTS, completes="compared"),),
-    options=(OF_RUN, TARGET, BY),
+    options=(OF_RUN, TARGET, BY, EXECUTOR, SHARE_URLS),
     notes="For each module: norm of its LoRA update B @ A, scaled as in training, relative change and cosine to the "
     "first checkpoint. Only the low-rank factors are read. df.loops.changes() lists tensors that were added, removed "
     "or changed in shape or dtype, df.loops.duplicates() finds identical checkpoints. Runs or experiments with "
-    "recorded metrics are compared by their curves, as %loops curves does.",
+    "recorded metrics are compared by their curves, as %loops curves does. With --executor, the workers of a cluster "
+    "read and compare, with API keys of their own.",
+    shell=InShell(helps=EXECUTOR_IN_SHELL),
     examples=(
         "%loops compare --run k4q95w5 step-50 step-100 --target sampler",
         "df = %loops compare VqKXRGB bt://loops:k4q95w5/sampler_weights/step-100 --by layer",
         "%loops compare k4q95w5 qr8zj20",
+        "df = %loops compare --run k4q95w5 --executor client",
     ),
 )

@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.arguments import int_option, to_float
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Argument, InShell, Values, Verb, option
-from loops_nb.magics.suggest import did_you_mean, safe_repr
+from loops_nb.magics.notebook_names import EXECUTOR, executor_options, named_object
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _HOW = "Define it in a cell: def score(completion, answer): return float(answer in completion)"
+_SCORED_BY = "concurrent.futures.Executor, or client of Dask or ipyparallel, whose workers call the function; named"
 _PARAMETERS = ("n", "max_tokens", "temperature", "seed", "parallel", "name")
 
 
 def _run(context: MagicContext, values: Values) -> pd.DataFrame:
-    score = _function(context, values.score)
+    score = named_object(context, values.score, argument="score", what="function", fits=callable, otherwise=_HOW)
     wanted = {name: getattr(values, name) for name in _PARAMETERS if getattr(values, name) is not None}
     names = [name.strip() for name in values.checkpoints.split(",") if name.strip()]
+    wanted |= executor_options(context, values)
     return context.loops.evaluate(values.file, list(values.runs), score=score, checkpoints=names or "all", **wanted)
-
-
-def _function(context: MagicContext, word: str) -> Any:
-    """Return the function with a name in the notebook, or of ``module:function``."""
-    from loops_nb.sampling.evaluation.score import imported_function
-
-    if ":" in word:
-        return imported_function(word)
-    first, *rest = word.split(".")
-    space = context.shell.user_ns
-    found = space.get(first)
-    for name in rest:
-        found = getattr(found, name, None)
-    if callable(found):
-        return found
-    known = [name for name, value in space.items() if not name.startswith("_") and callable(value)]
-    what = "is no function" if found is not None else "is not defined in this notebook"
-    raise InvalidArgumentError(
-        f"{safe_repr(word)} {what}.",
-        argument="score",
-        hint=did_you_mean(word, known, otherwise=_HOW),
-    )
 
 
 VERB = Verb(
@@ -79,6 +59,7 @@ VERB = Verb(
         option("--temperature", "T", "sampling temperature (default 0, greedy)", convert=to_float, free_text=True),
         int_option("--seed", "random seed for reproducible completions"),
         int_option("--parallel", "most requests at a time (default 4)"),
+        replace(EXECUTOR, help=f"{_SCORED_BY} as a variable, or module:name"),
     ),
     notes="Each run gets an experiment with a point of the mean score for each checkpoint, its mark, and all samples: "
     "%loops curves, %loops watch samples. Interrupted or repeated, the line goes on where it ended: what is scored is "
@@ -86,8 +67,9 @@ VERB = Verb(
     when_interrupted="What was scored is kept: the same line goes on from there.",
     shell=InShell(
         helps={
+            "--executor": f"{_SCORED_BY} as module:name",
             "--score": "module:function, of an installed package or a file of this folder; gets those of prompt, "
-            "completion and the fields of the line that it has parameters for"
+            "completion and the fields of the line that it has parameters for",
         },
         notes="Each run gets an experiment with a point of the mean score for each checkpoint, its mark, and all "
         "samples. Interrupted or repeated, the line goes on where it ended: what is scored is not asked again.",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Argument, Values, Verb
+from loops_nb.magics.grammar import Argument, InShell, Values, Verb
+from loops_nb.magics.notebook_names import EXECUTOR, EXECUTOR_IN_SHELL, executor_options
 from loops_nb.render.formatting import many, size
 
 
 def _run(context: MagicContext, values: Values) -> None:
     from loops_nb.checkpoints.service import verify_all  # only for this verb
 
-    found = verify_all(values.folder)
+    found = verify_all(values.folder, **executor_options(context, values))
     files = sum(checkpoint.files for checkpoint in found)
     read = sum(checkpoint.bytes for checkpoint in found)
     name = many(len(found), "checkpoint")
@@ -32,9 +33,16 @@ VERB = Verb(
             required=True,
         ),
     ),
+    options=(EXECUTOR,),
     notes=(
         "Reads every file and compares size and SHA-256 with the manifest of the download. Works offline, without a "
-        "key."
+        "key. With --executor, the workers of a cluster read the files; they have to reach the folder under the same "
+        "path."
     ),
-    examples=("%loops verify checkpoints/k4q95w5/weights/step-100", "%loops verify checkpoints"),
+    shell=InShell(helps=EXECUTOR_IN_SHELL),
+    examples=(
+        "%loops verify checkpoints/k4q95w5/weights/step-100",
+        "%loops verify checkpoints",
+        "%loops verify /mnt/checkpoints --executor pool",
+    ),
 )

@@ -8,14 +8,16 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.api.models import Run
 from loops_nb.api.references import CheckpointRef
+from loops_nb.checkpoints.executors import TaskRunner
 from loops_nb.checkpoints.resolver import CheckpointResolver
+from loops_nb.checkpoints.service import check_runner
 from loops_nb.client import checks
 from loops_nb.client.operations import runs as run_operations
 from loops_nb.client.run_names import run_named
@@ -24,6 +26,7 @@ from loops_nb.render.formatting import many
 from loops_nb.sampling.evaluation.frames import CheckpointScore, scores_frame
 from loops_nb.sampling.evaluation.prompts import EvaluationPrompt, prompt_set
 from loops_nb.sampling.evaluation.score import ScoreFunction
+from loops_nb.sampling.evaluation.score_task import ScoreTask, pickled_score
 from loops_nb.sampling.executor import execute
 from loops_nb.sampling.request import MAX_TOKENS, TIMEOUT_SECONDS, SampleRequest
 from loops_nb.tracking import Experiment, ExperimentStore
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.client.transport import Transport
-    from loops_nb.sampling.completions import Completions
 
 ALL_CHECKPOINTS = "all"
 #: Stands for the base model of the run, at step 0.
@@ -50,6 +52,8 @@ GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.2
 #: Requests that are asked ahead of the score, as a multiple of those at a time.
 _AHEAD = 2
+#: Prompts that an executor scores at a time.
+_MOST_SCORED = 64
 _TWO = 2
 #: Tag of the experiments that hold evaluations.
 EVALUATION_TAG = "evaluation"
@@ -63,6 +67,14 @@ class _Asked(NamedTuple):
 
     number: int
     prompt: EvaluationPrompt
+
+
+class _Answered(NamedTuple):
+    """The prompt and its completions, as text, and their scores if an executor has scored them."""
+
+    prompt: str
+    completions: list[str]
+    scores: list[float | None] | None
 
 
 class Evaluation:
@@ -86,6 +98,7 @@ class Evaluation:
         parallel: int = PARALLEL,
         tokenizer: Any = None,
         timeout: float = TIMEOUT_SECONDS,
+        executor: Executor | None = None,
         report: Callable[[str], None] | None = None,
     ) -> None:
         self._set = prompt_set(prompts)
@@ -97,6 +110,12 @@ class Evaluation:
         self._names = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
         self._name = None if name is None else checks.text("name", name)
         self._parallel = min(_MOST_PARALLEL, checks.whole("parallel", parallel, least=1))
+        #: Also where more prompts are being scored.
+        self._asking = threading.BoundedSemaphore(self._parallel)
+        self._runner = None if executor is None else TaskRunner(executor)
+        self._pickled = b""
+        if self._runner is not None and not self._runner.shares_memory:
+            self._pickled = pickled_score(self._score)
         self._params = {
             "n": n,
             "max_tokens": max_tokens,
@@ -116,6 +135,8 @@ class Evaluation:
     def cancel(self) -> None:
         """End it soon, from another thread; what was scored is kept."""
         self._is_cancelled.set()
+        if self._runner is not None:
+            self._runner.cancel()
 
     def run(self, transport: Transport) -> pd.DataFrame:
         """Ask, score and record everything that is not recorded yet, and return the scores.
@@ -125,6 +146,8 @@ class Evaluation:
         LoopsError
             As ``loops.evaluate`` documents.
         """
+        if self._runner is not None:
+            check_runner(self._runner)
         chosen = [self._checkpoints_of(run, transport) for run in self._runs]
         notes: list[str] = []
         scores = []
@@ -138,6 +161,7 @@ class Evaluation:
             dropped = sum(store.samples_dropped(key) for key in {one.experiment for one in scores})
         if dropped:
             notes.append(f"{many(dropped, 'sample')} are scored but not kept: an experiment keeps {MAX_SAMPLES:,}.")
+        notes += self._runner.notes if self._runner else []
         notes.append(f"%loops curves {line} --metric score shows the curve, %loops watch samples {line} the samples.")
         return scores_frame(scores, notes)
 
@@ -269,13 +293,17 @@ class Evaluation:
         rewards: list[float | None],
         transport: Transport,
     ) -> None:
-        pool = ThreadPoolExecutor(self._parallel, thread_name_prefix="loops-nb-evaluate")
+        # With an executor, those that wait for their scores need threads as well.
+        threads, ahead = self._parallel, _AHEAD * self._parallel
+        if self._runner is not None:
+            threads = ahead = self._parallel + _MOST_SCORED
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="loops-nb-evaluate")
         waiting = iter(pending)
-        futures: dict[Future[Completions], _Asked] = {}
+        futures: dict[Future[_Answered], _Asked] = {}
         try:
             while True:
                 # Not all at once: what was answered and is not scored yet would be lost by an interrupt.
-                for one in islice(waiting, _AHEAD * self._parallel - len(futures)):
+                for one in islice(waiting, ahead - len(futures)):
                     futures[pool.submit(self._ask, run, one.prompt, uri, transport)] = one
                 if not futures:
                     break
@@ -295,9 +323,7 @@ class Evaluation:
         if self._is_cancelled.is_set():
             raise LoopsError("The evaluation was cancelled.", hint=_KEPT)
 
-    def _record_answered(
-        self, exp: Experiment, step: int, uri: str, futures: dict[Future[Completions], _Asked]
-    ) -> None:
+    def _record_answered(self, exp: Experiment, step: int, uri: str, futures: dict[Future[_Answered], _Asked]) -> None:
         """Record what is answered within a moment after an interrupt or an error; nothing else is asked."""
         until = time.monotonic() + GRACE_SECONDS
         on_their_way = [future for future in futures if not future.cancel()]
@@ -311,10 +337,18 @@ class Evaluation:
                     continue
         exp.flush()
 
-    def _ask(self, run: Run, prompt: EvaluationPrompt, uri: str, transport: Transport) -> Completions:
+    def _ask(self, run: Run, prompt: EvaluationPrompt, uri: str, transport: Transport) -> _Answered:
+        """Ask one prompt; with an executor, also have the answers scored."""
         request = self._request(run, prompt, uri)
-        actions = request.actions(transport.config)
-        return request.completions(execute(actions, transport, tokenizer=request.tokenizer, quiet=True))
+        with self._asking:
+            actions = request.actions(transport.config)
+            completions = request.completions(execute(actions, transport, tokenizer=request.tokenizer, quiet=True))
+        text = completions.prompt or token_ids_text(completions.prompt_tokens)
+        texts = [token_ids_text(one.tokens) if one.text is None else one.text for one in completions]
+        if self._runner is None:
+            return _Answered(text, texts, None)
+        tasks = [ScoreTask(self._score, self._pickled, text, one, prompt.fields) for one in texts]
+        return _Answered(text, texts, self._runner.run(tasks, total=len(tasks)))
 
     def _request(self, run: str | Run, prompt: EvaluationPrompt, uri: str | None) -> SampleRequest:
         return SampleRequest(
@@ -329,14 +363,12 @@ class Evaluation:
             **self._params,
         )
 
-    def _record(
-        self, exp: Experiment, step: int, uri: str, asked: _Asked, completions: Completions
-    ) -> list[float | None]:
+    def _record(self, exp: Experiment, step: int, uri: str, asked: _Asked, answered: _Answered) -> list[float | None]:
         """Score the completions of one prompt, keep them as samples, and return their scores."""
-        prompt = completions.prompt or token_ids_text(completions.prompt_tokens)
-        texts = [token_ids_text(one.tokens) if one.text is None else one.text for one in completions]
-        # All are scored before the first is kept: a prompt is asked again as a whole.
-        scores = [self._score(prompt, text, asked.prompt.fields) for text in texts]
+        prompt, texts, scores = answered
+        if scores is None:
+            # All are scored before the first is kept: a prompt is asked again as a whole.
+            scores = [self._score(prompt, text, asked.prompt.fields) for text in texts]
         for number, (text, score) in enumerate(zip(texts, scores, strict=True), start=1):
             fields = {**asked.prompt.fields, "checkpoint": uri, PROMPT_NUMBER: asked.number}
             if len(texts) > 1:

@@ -50,6 +50,11 @@ class ScoreFunction:
         found = getattr(self._function, "__qualname__", None) or type(self._function).__name__
         return str(found).rpartition("<locals>.")[2]
 
+    @property
+    def is_of_notebook(self) -> bool:
+        """Whether it is defined where no other process can import it."""
+        return "__main__" in (getattr(self._function, "__module__", ""), type(self._function).__module__)
+
     def check(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Check that it can be called for each row of fields.
 
@@ -119,8 +124,15 @@ class ScoreFunction:
         ]
 
 
-def imported_function(word: str) -> Any:
-    """Return the function that ``module:function`` names.
+def imported_object(word: str, *, argument: str = "score", what: str = "function") -> Any:
+    """Return what ``module:name`` names.
+
+    Parameters
+    ----------
+    word : str
+        Module and name.
+    argument, what : str, optional
+        Name of the argument, and what the object has to be, for the error.
 
     Raises
     ------
@@ -135,8 +147,8 @@ def imported_function(word: str) -> Any:
     except Exception as error:  # noqa: BLE001 - whatever the module raises
         raise InvalidArgumentError(
             f"{word!r:.80} cannot be imported ({type(error).__name__}: {one_line(str(error), limit=200)}).",
-            argument="score",
-            hint="Name a function of the notebook, or module:function of a module that can be imported.",
+            argument=argument,
+            hint=f"Name a variable of the notebook, or module:{what} of a module that can be imported.",
         ) from None
     return found
 
