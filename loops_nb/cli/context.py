@@ -11,7 +11,7 @@ from loops_nb.cli.settings import ShellSettings
 from loops_nb.cli.streams import can_redraw, is_terminal
 from loops_nb.cli.wording import in_shell
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.magics.completion_cache import CompletionCache
+from loops_nb.magics.completion_cache import SHELL_WAIT_SECONDS, CompletionCache
 from loops_nb.magics.connection import SharedClient
 from loops_nb.magics.context import MagicContext
 
@@ -35,7 +35,7 @@ class ShellContext(MagicContext):
 
     def __init__(self, *, is_quiet: bool = False) -> None:
         settings = ShellSettings()
-        cache = CompletionCache()
+        cache = CompletionCache(wait_seconds=SHELL_WAIT_SECONDS)
         # There are no variables.
         no_notebook: Any = SimpleNamespace(user_ns={}, user_ns_hidden=frozenset())
         super().__init__(no_notebook, settings, SharedClient(settings.connection, cache), cache)

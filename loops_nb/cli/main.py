@@ -71,6 +71,10 @@ def _run(words: list[str]) -> int:
         from loops_nb.cli.own_commands import run_own
 
         return run_own(words)
+    if words[0] in {"completion", "__complete"} and words[1:] != ["--help"]:
+        from loops_nb.cli.completion import print_candidates, print_script
+
+        return print_script(words[1:]) if words[0] == "completion" else print_candidates(words[1:])
     from loops_nb.cli.run_verb import run_verb
 
     return run_verb(words)

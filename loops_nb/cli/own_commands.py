@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import math
 import sys
 from pathlib import Path
@@ -40,6 +42,14 @@ def run_own(words: list[str]) -> int:
     except (ConfigError, LocalServiceError) as error:
         console.say(f"loops-nb: {error}", out=sys.stderr)
         return 2
+
+
+def usage(command: str) -> str:
+    """Return the usage of one of the commands, which names its options."""
+    parser = _parser()
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
+        parser.parse_args([command, "--help"])
+    return printed.getvalue().partition("\n\n")[0]
 
 
 def _token(port: int | None) -> int:

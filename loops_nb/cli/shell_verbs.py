@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loops_nb.cli.output import IDENTITIES, Form
 from loops_nb.cli.wording import commands, without_notebook
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.magics.grammar import Option, Values, Verb, switch
+from loops_nb.magics.grammar import Argument, Option, Values, Verb, switch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,16 @@ OWN = (
     Verb(name="serve", summary="run the local service in this terminal, until Ctrl-C"),
     Verb(name="token", summary="print the token of the local service, for other programs"),
     Verb(name="where", summary="print the folder in which loops_nb keeps things"),
+    Verb(
+        name="completion",
+        summary="print the script that makes Tab complete commands in a shell",
+        arguments=(Argument("shell", "bash|zsh|fish", "the shell", required=True),),
+        notes='For bash, add eval "$(loops-nb completion bash)" to ~/.bashrc; for zsh, add the same with zsh to'
+        " ~/.zshrc after compinit; for fish, write it to ~/.config/fish/completions/loops-nb.fish. Tab completes"
+        " verbs, options, ids, names, checkpoints after RUN/, metric keys and files; it asks the service that the"
+        " command would use.",
+        examples=('eval "$(loops-nb completion bash)"',),
+    ),
 )
 
 

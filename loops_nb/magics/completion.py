@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from loops_nb.magics.completion_candidates import Candidates, PartialLine
 from loops_nb.magics.lexer import last_word, quoted, unquoted
-from loops_nb.magics.verbs import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from loops_nb.magics.context import MagicContext
     from loops_nb.magics.grammar import Argument, Option, Verb
-    from loops_nb.magics.magic import LoopsMagics
 
 # The magic alone on its line, or assigned, as IPython parses it.
 _LINE = re.compile(r"^(?:\s*(?:[^\s=%][^=%]*=\s*)?%|(?P<cell>%%))loops\s(?P<typed>.*)$", re.DOTALL)
@@ -24,16 +23,24 @@ _NAME = re.compile(r"(?:(?<!\$)\$|(?<!\{)\{\s*)([A-Za-z_]\w*|)$")
 _MOST = 200
 
 
+class HasContext(Protocol):
+    """What has the context of a shell."""
+
+    @property
+    def context(self) -> MagicContext:
+        """The context."""
+
+
 class LineCompleter:
     """Completes lines of one shell.
 
     Parameters
     ----------
-    magics : LoopsMagics
-        Provides cache and connection.
+    magics : HasContext
+        Provides cache and connection; `LoopsMagics`.
     """
 
-    def __init__(self, magics: LoopsMagics) -> None:
+    def __init__(self, magics: HasContext) -> None:
         self._magics = magics
 
     def match(self, text: str) -> tuple[str, list[tuple[str, str]]] | None:
@@ -66,8 +73,25 @@ class LineCompleter:
         words, fragment = last_word(typed)
         name = None if fragment.startswith("'") else _NAME.search(fragment)
         if name is not None:
-            return name[1], _matching(self._variables(), name[1])
-        verbs = tuple(verb for verb in VERBS if bool(verb.cell) is in_cell)
+            return name[1], matching(self._variables(), name[1])
+        from loops_nb.magics.verbs import VERBS  # imports all verbs
+
+        return self.complete_words(words, fragment, [verb for verb in VERBS if bool(verb.cell) is in_cell])
+
+    def complete_words(
+        self, words: list[str], fragment: str, verbs: Sequence[Verb]
+    ) -> tuple[str, list[tuple[str, str]]]:
+        """Return the part of a fragment to replace, and its completions, as of `complete`.
+
+        Parameters
+        ----------
+        words : list of str
+            The complete words before it.
+        fragment : str
+            The text of the last word up to the cursor.
+        verbs : sequence of Verb
+            The verbs that there are.
+        """
         verb: Verb | None = None
         while words and (chosen := _verb(verb, verbs, words[0])) is not None:
             verb, verbs, words = chosen, chosen.verbs, words[1:]
@@ -75,7 +99,7 @@ class LineCompleter:
             if words:
                 return fragment, []
             completions = [(inner.word, "verb") for inner in verbs] + [("--help", "option")]
-            return fragment, _matching(completions, fragment)
+            return fragment, matching(completions, fragment)
         return self._after_verb(verb, words, fragment)
 
     def _after_verb(self, verb: Verb, words: list[str], fragment: str) -> tuple[str, list[tuple[str, str]]]:
@@ -95,27 +119,30 @@ class LineCompleter:
         options.append(("--help", "option"))
         if fragment.startswith("-"):
             short = [(f, "option") for o in verb.options for f in o.flags[:-1] if o.repeated or o.name not in read.used]
-            return fragment, _matching(options + short, fragment)
+            return fragment, matching(options + short, fragment)
         values: list[tuple[str, str]] = []
         if not words:
-            values = _matching([(inner.word, "verb") for inner in verb.verbs], fragment)
+            values = matching([(inner.word, "verb") for inner in verb.verbs], fragment)
         if given < len(verb.arguments):
             values += self._values(verb.arguments[given], fragment, read)
         elif verb.arguments and verb.arguments[-1].repeated:
             values = self._values(verb.arguments[-1], fragment, read)
         if values and fragment:
             return fragment, values
-        return fragment, [*values, *_matching(options, fragment)]
+        return fragment, [*values, *matching(options, fragment)]
 
-    def _values(self, taken: Argument, fragment: str, read: _CompleteWords) -> list[tuple[str, str]]:
+    def _values(self, taken: Argument, fragment: str, read: CompleteWords) -> list[tuple[str, str]]:
         """Return the candidates that match a fragment, in its quotes or in those that each needs."""
         quote, bare = unquoted(fragment)
-        found = Candidates(self._magics.context).of(taken, PartialLine(bare, read.positional, read.options))
-        words = [(quoted(text, quote), about) for text, about in _matching(found, bare)]
+        found = self._candidates(taken, PartialLine(bare, read.positional, read.options))
+        words = [(quoted(text, quote), about) for text, about in matching(found, bare)]
         if taken.completes == "filter":
             # The expression goes on after a name.
             return [(word[:-1] if word[:1] in {"'", '"'} else word, about) for word, about in words]
         return words
+
+    def _candidates(self, taken: Argument, line: PartialLine) -> list[tuple[str, str]]:
+        return Candidates(self._magics.context).of(taken, line)
 
     def _variables(self) -> list[tuple[str, str]]:
         shell = self._magics.context.shell
@@ -144,7 +171,7 @@ def _verb(group: Verb | None, verbs: Iterable[Verb], word: str) -> Verb | None:
 
 
 @dataclass
-class _CompleteWords:
+class CompleteWords:
     """The complete words of an unfinished line; ``pending`` is the option whose value comes next."""
 
     used: set[str] = field(default_factory=set)
@@ -153,8 +180,8 @@ class _CompleteWords:
     positional: list[str] = field(default_factory=list)
 
 
-def _sort_words(verb: Verb, words: list[str]) -> _CompleteWords:
-    read = _CompleteWords()
+def _sort_words(verb: Verb, words: list[str]) -> CompleteWords:
+    read = CompleteWords()
     for word in words:
         if read.pending is not None:
             read.options[read.pending.name] = word
@@ -174,7 +201,8 @@ def _sort_words(verb: Verb, words: list[str]) -> _CompleteWords:
     return read
 
 
-def _matching(words: Iterable[tuple[str, str]], fragment: str) -> list[tuple[str, str]]:
+def matching(words: Iterable[tuple[str, str]], fragment: str) -> list[tuple[str, str]]:
+    """Return the candidates that begin with a fragment in any case, else those that contain it."""
     lower = fragment.lower()
     found = [word for word in words if word[0].lower().startswith(lower)]
     if not found and fragment:

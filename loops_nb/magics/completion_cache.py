@@ -42,6 +42,8 @@ _logger = logging.getLogger(__name__)
 _MAX_IDS = 2000
 _REFRESH_SECONDS = 30.0
 _WAIT_SECONDS = 0.4
+#: A shell starts a process for each Tab: what one has not waited for the next one does not have either.
+SHELL_WAIT_SECONDS = 2.0
 
 #: The columns to cache of each kind of frame, and the kind of id or name in each.
 _COLUMNS: dict[str, dict[str, str]] = {
@@ -79,9 +81,16 @@ _COLUMNS: dict[str, dict[str, str]] = {
 
 
 class CompletionCache:
-    """Known ids, models and names, latest first; at most 2,000 of each kind.  Thread-safe."""
+    """Known ids, models and names, latest first; at most 2,000 of each kind.  Thread-safe.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    wait_seconds : float, default 0.4
+        How long completion waits for a request.
+    """
+
+    def __init__(self, *, wait_seconds: float = _WAIT_SECONDS) -> None:
+        self._wait_seconds = wait_seconds
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, None]] = {}
         self._files_ids: dict[str, str] = {}
@@ -135,6 +144,44 @@ class CompletionCache:
             self._names.update((run.id, run.name) for run in runs if run.name)
             for kind, values in found.items():
                 self._add(kind, values)
+
+    def fetch_listings(self, client: Loops, kinds: Sequence[str]) -> None:
+        """Request listings of some kinds (``runs``, ``samplers``, ...) at the same time, and wait for them briefly.
+
+        For a shell, where each Tab is a process of its own: no frames are made, pandas takes too long to import.
+        """
+        threads = [
+            threading.Thread(target=self._fetch_listing, args=(client, kind), name="loops-nb-completion", daemon=True)
+            for kind in kinds
+        ]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + self._wait_seconds
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _fetch_listing(self, client: Loops, kind: str) -> None:
+        try:
+            if kind == "runs":
+                self.add_runs(client.runs.list())
+            elif kind == "teams":
+                self._refresh_teams(client, self._generation)
+            elif kind == "capabilities":
+                self.add("base_model", [model.model_name for model in client.capabilities.list()])
+            else:
+                self._add_halves(kind, client.samplers.list() if kind == "samplers" else client.deployments.list())
+        except Exception:
+            _logger.debug("%s could not be listed for completion.", kind, exc_info=True)
+
+    def _add_halves(self, kind: str, things: Sequence[Sampler] | Sequence[Deployment]) -> None:
+        """Add listed samplers or deployments."""
+        with self._lock:
+            for thing in things[:_MAX_IDS]:
+                state = thing.status.name if thing.status is not None else None
+                self._descriptions.setdefault(thing.id, _joined(thing.base_model, state))
+            self._add(kind.removesuffix("s"), [thing.id for thing in things])
+            shapes = [thing.instance_type for thing in things]
+            self._add("gpu_type", [shape.gpu_type for shape in shapes if shape is not None])
 
     def description(self, identity: str) -> str:
         """Return name and state of the resource with an id; empty if it was not listed."""
@@ -197,7 +244,7 @@ class CompletionCache:
                 daemon=True,
             )
             asking.start()
-        asking.join(_WAIT_SECONDS)
+        asking.join(self._wait_seconds)
         with self._lock:
             return list(self._listed.get(what, (0.0, []))[1])
 
@@ -219,7 +266,7 @@ class CompletionCache:
         looking = self._refreshing
         if looking is not None and looking is not self._waited:
             self._waited = looking
-            looking.join(_WAIT_SECONDS)
+            looking.join(self._wait_seconds)
 
     def add_from_panels(self, client: Loops) -> None:
         """Add the listings of the open panels of a connection; sends no requests."""
