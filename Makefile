@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How often a failed test may be tried again; the report counts those that needed it. None but for submissions.
 RERUNS ?= 0
 
-.PHONY: help demo lab release lock test test-sdk test-recipes test-trackers check bench clean test-page test-pythons prepare-browser prepare-postgres prepare-pythons prepare-sdk
+.PHONY: help demo lab docs release lock test test-sdk test-recipes test-trackers check bench clean test-page test-pythons prepare-browser prepare-postgres prepare-pythons prepare-sdk
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-sdk  runs the official SDK against the embedded service, where a Python 3.12 or newer is on the machine"
 	@echo "make test-recipes  trains with the official recipes on the embedded service; installs PyTorch, some minutes"
 	@echo "make test-trackers  reads files that TensorBoard, W&B, MLflow and Trackio wrote; installs these, some minutes"
+	@echo "make docs      builds the manual into build/docs; its gallery is recorded on the local service"
 	@echo "make release   builds sdist and wheel twice, checks and uses them in bare environments, writes build/release"
 	@echo "make lock      renews the versions that these commands install (.ci/constraints.txt)"
 	@echo "make bench     prints every speed that this project claims, as a ratio against a named peer"
@@ -83,12 +84,17 @@ bench: $(VENV)/.browser
 	$(BIN)/python js/bundle.py
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/.docs
+	$(BIN)/python js/bundle.py
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "The manual: build/docs/index.html"
+
 release: $(VENV)/.release
 	$(BIN)/python .ci/release.py
 
 lock: $(VENV)/.release
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --no-emit-index-url \
-		--python-version 3.11 --extra local --group browser --group test --group release \
+		--python-version 3.11 --extra local --group browser --group test --group docs --group release \
 		--output-file $(CONSTRAINTS) pyproject.toml
 
 clean:
@@ -101,10 +107,11 @@ $(VENV)/bin/python:
 
 # Two installations into one environment must not run at the same time.
 $(VENV)/.browser: | $(VENV)/.test
-$(VENV)/.release: | $(VENV)/.browser
+$(VENV)/.docs: | $(VENV)/.browser
+$(VENV)/.release: | $(VENV)/.docs
 
 # One stamp a dependency group of pyproject.toml, so that a second run installs nothing.
-$(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.browser $(VENV)/.release: $(VENV)/.%: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+$(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.browser $(VENV)/.docs $(VENV)/.release: $(VENV)/.%: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	$(PIP) install --editable '.[local]' --group $* --constraint $(CONSTRAINTS)
 	@touch $@
 
