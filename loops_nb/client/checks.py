@@ -173,6 +173,10 @@ def time_or_age(argument: str, value: timedelta | datetime | None) -> datetime |
             return datetime.now(UTC) - value
         except OverflowError:
             raise InvalidArgumentError(f"{argument} is before the first date: {value}.", argument=argument) from None
+    if value is not None and not isinstance(value, datetime):
+        raise InvalidArgumentError(
+            f"{argument} must be a datetime, or a timedelta, not {value!r:.100}.", argument=argument
+        )
     return None if epoch_millis(argument, value) is None else value
 
 

@@ -52,11 +52,17 @@ def read_system(
         If an argument cannot be used, or it is on shared (serverless) capacity.
     """
     checks.optional_one_of("half", half, HALVES)
+    now = datetime.now(UTC)
     last = checks.time_or_age("until", until)
     first = checks.time_or_age("since", since)
     if first is None:
-        first = (last or datetime.now(UTC)) - DEFAULT_AGE
-    checks.window(checks.epoch_millis("since", first), checks.epoch_millis("until", last))
+        first = (last or now) - DEFAULT_AGE
+    elif last is None:
+        # Sent, so that an age of exactly the longest window fits when the request arrives.
+        last = now
+    checks.window(
+        checks.epoch_millis("since", first), checks.epoch_millis("until", last), longest=server.LONGEST_METRICS
+    )
     target = yield from find_halves(word, half)
     parts = yield from read_parts(target, first, last, step_seconds)
     return parts

@@ -56,6 +56,8 @@ _HINTS = {
     "WATTS": "W",
 }
 _MILLIS = 1000
+#: Of the rank of a GPU.
+_MOST_DIGITS = 9
 
 
 class SystemPoint(NamedTuple):
@@ -65,7 +67,7 @@ class SystemPoint(NamedTuple):
     half: str
     node: str | None
     gpu: int | None
-    time: str
+    time: datetime
     value: float
     unit: str
 
@@ -92,7 +94,12 @@ def system_frame(
     points = [point for half, metrics in found for point in system_points(half, metrics, time_divisor_seconds)]
     frame = computed_frame(
         SYSTEM_METRICS,
-        {column.name: [getattr(point, column.name) for point in points] for column in SYSTEM_METRICS.columns},
+        {
+            column.name: [
+                point.time.isoformat() if column.name == "time" else getattr(point, column.name) for point in points
+            ]
+            for column in SYSTEM_METRICS.columns
+        },
     )
     notes = list(dict.fromkeys(metrics.note for _, metrics in found if metrics.note))
     if notes:
@@ -135,7 +142,7 @@ def _of_node(half: str, node: str | None, metric: str, series: Any) -> Iterator[
         if metric == "ephemeral_storage":
             yield from _series(half, f"{metric}_{key}", points, _UNITS.get(key, ""), node=node)
         else:
-            gpu = int(key) if key.isdecimal() else None
+            gpu = int(key) if key.isdecimal() and len(key) <= _MOST_DIGITS else None
             yield from _series(half, metric, points, _UNITS[metric], node=node, gpu=gpu)
 
 
@@ -152,16 +159,28 @@ def _series(
     for point in points if isinstance(points, list) else ():
         if not isinstance(point, dict):
             continue
-        value, at = point.get(key), point.get("timestamp")
+        value, at = point.get(key), _moment(point.get("timestamp"))
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             continue
-        if isinstance(at, str):
+        if at is not None:
             yield SystemPoint(metric, half, node, gpu, at, float(value), unit)
+
+
+def _moment(text: Any) -> datetime | None:
+    """Return a time; one without an offset is UTC.  None for what is none, or of no year that can be converted."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _of_model(half: str, metrics: ModelMetrics) -> Iterator[SystemPoint]:
     for step in metrics.metric_values:
-        at = datetime.fromtimestamp(step.start_epoch_millis / _MILLIS, UTC).isoformat()
+        try:
+            at = datetime.fromtimestamp(step.start_epoch_millis / _MILLIS, UTC)
+        except (ValueError, OverflowError, OSError):
+            continue
         for descriptor, values in zip(metrics.metric_descriptors, step.values, strict=False):
             hint = descriptor.unit_hint or ""
             unit = _UNITS.get(descriptor.name) or _HINTS.get(hint, hint.lower())

@@ -307,14 +307,14 @@ def _order(labels: Mapping[_Key, Sequence[str]]) -> Callable[[_Key], list[Any]]:
 
     def order(key: _Key) -> list[Any]:
         return [
-            (0, part[1]) if part[0] == "number" else (ranks.get(part[0], 1), _natural(label))
+            (0, part[1]) if part[0] == "number" else (ranks.get(part[0], 1), natural_order(label))
             for part, label in zip(key, labels[key], strict=True)
         ]
 
     return order
 
 
-def _natural(text: str) -> list[Any]:
+def natural_order(text: str) -> list[Any]:
     """Return a text as what it is sorted by: ``lr3e-4`` before ``lr1e-3``, ``run-2`` before ``run-10``."""
     parts = _NUMBER_IN_TEXT.split(text)
     return [float(part) if place % 2 else part for place, part in enumerate(parts)]

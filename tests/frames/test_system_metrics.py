@@ -79,3 +79,25 @@ def test_metrics_of_a_sampler_have_their_labels_in_the_name() -> None:
         ("new", 5.0, "furlongs"),
     ]
     assert frame.time[0].timestamp() == 1
+
+
+def test_times_without_offset_are_utc_and_what_is_no_time_or_rank_is_left_out() -> None:
+    series = [
+        {"value": value, "timestamp": at}
+        for value, at in (
+            (1, "2026-07-01T12:00:00"),
+            (2, "2026-07-01T14:00:00+02:00"),
+            (3, "noon"),
+            (4, "9999-12-31T23:59:59-12:00"),
+        )
+    ]
+    utilization = {"9" * 30: points(0.5), "1": points(0.25)}
+    found = metrics(per_node_metrics=[{"node_id": "a", "cpu_usage": series, "gpu_utilization": utilization}])
+    frame = system_frame([("trainer", found)])
+    assert frame[frame.metric == "cpu_usage"].time.map(str).tolist() == 2 * ["2026-07-01 12:00:00+00:00"]
+    assert frame[frame.metric == "gpu_utilization"].gpu.fillna(-1).tolist() == [-1, 1]
+    late = {
+        "metric_descriptors": [{"name": "n"}],
+        "metric_values": [{"start_epoch_millis": 10**18, "values": [[1.0]]}],
+    }
+    assert system_frame([("sampler", decode_object(msgspec.json.encode(late), ModelMetrics))]).empty

@@ -47,7 +47,7 @@ class Gpus:
         if Gpus.failing:
             await JSONResponse({"code": "X", "message": "broken"}, 500)(scope, receive, send)
             return
-        start, step = body["start_epoch_millis"], body["step_seconds"] * 1000
+        start, step = body["start_epoch_millis"], body.get("step_seconds", 3600) * 1000
         times = range(start, round(datetime.now(UTC).timestamp() * 1000), step)
 
         def points(value: float) -> list[dict[str, Any]]:
@@ -159,6 +159,20 @@ def test_polls_only_when_asked_and_due_and_says_what_failed_beside_the_training(
         model.read()
         assert model.metadata.waiting == ""
         assert "has ended or failed gets no more" in model.metadata.how
+        # After a pause of days it asks for a window that the service takes.
+        shift[0] += timedelta(days=9)
+
+        def window() -> timedelta:
+            begin = datetime.fromtimestamp(Gpus.asked[-1]["start_epoch_millis"] / 1000, UTC)
+            return datetime.now(UTC) + shift[0] - begin
+
+        def is_asked_again() -> bool:
+            clock[0] += INTERVAL
+            source.version()
+            return window() < timedelta(days=8)
+
+        until(is_asked_again)
+        assert timedelta(days=6, hours=23) < window() <= timedelta(days=7)
         source.close()
 
 
@@ -169,6 +183,18 @@ def test_a_panel_without_its_target_is_refused_in_words(loops: Loops) -> None:
         loops.system.watch("text-to-sql-quick")
     with pytest.raises(InvalidArgumentError, match="seven days"):
         loops.system.watch(RUN, since=timedelta(days=8))
+    # A table of exactly seven days is within what the service takes; one that is longer is not asked for.
+    assert "trainer" in set(loops.system.frame("text-to-sql", since=timedelta(days=7)).half)
+    asked = len(Gpus.asked)
+    odd: tuple[tuple[Any, str], ...] = (
+        (timedelta(days=8), "at most 7 days"),
+        (timedelta(days=-1), "after end"),
+        (5, "timedelta"),
+    )
+    for since, says in odd:
+        with pytest.raises(InvalidArgumentError, match=says):
+            loops.system.frame(RUN, since=since)
+    assert len(Gpus.asked) == asked
     Gpus.failing = True
     with pytest.raises(LoopsError, match="broken"):
         loops.system.watch(RUN)

@@ -32,7 +32,13 @@ VERB = Verb(
     arguments=(LOGGED,),
     options=(
         option("--half", "HALF", "trainer, sampler or both; default what there is", choices=HALVES),
-        option("--since", "AGE", "start: 90m, 6h, 2d or a time; default 1h", convert=age_or_time, free_text=True),
+        option(
+            "--since",
+            "AGE",
+            "start: 90m, 6h, 2d or a time, 7 days ago at most; default 1h",
+            convert=age_or_time,
+            free_text=True,
+        ),
         option("--until", "AGE", "end; default now", convert=age_or_time, free_text=True),
         int_option("--step-seconds", "seconds between two points of the trainer"),
     ),

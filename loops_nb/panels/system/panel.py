@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from loops_nb.panels.curves.model import CurveModel
 
 
+#: Lines of the table in a terminal.
+_MOST_ROWS = 40
+
+
 def _newest(model: CurveModel) -> list[tuple[str, ...]]:
     runs = model.metadata.runs
     return [
@@ -88,13 +92,14 @@ class SystemPanel(CurvesPanel):
         rows = self._controller.read(_newest)
         if not rows:
             return text
-        metrics, lines, newest, low, high = map(list, zip(*rows, strict=True))
+        metrics, lines, newest, low, high = map(list, zip(*rows[:_MOST_ROWS], strict=True))
         fields = [Field("Metric", metrics), Field("Line", lines)]
         fields += [
             Field(heading, values, is_number=True)
             for heading, values in (("Newest", newest), ("Lowest", low), ("Highest", high))
         ]
-        return "\n".join([text, "", as_text(Table(fields), width)])
+        more = [f"And {len(rows) - _MOST_ROWS:,} more: panel.frame(METRIC) has all."] if len(rows) > _MOST_ROWS else []
+        return "\n".join([text, "", as_text(Table(fields), width), *more])
 
     def _let_go(self) -> None:
         super()._let_go()

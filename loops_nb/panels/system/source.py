@@ -16,6 +16,7 @@ from loops_nb.client.system_metrics import DEFAULT_AGE, SystemPart, find_halves,
 from loops_nb.errors import LoopsError
 from loops_nb.panels.curves.metric_keys import in_order
 from loops_nb.render.formatting import roughly
+from loops_nb.tracking.groups import natural_order
 from loops_nb.tracking.rows import ExperimentMark, ExperimentRow, KeyRow, Series
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class _Line(NamedTuple):
     @property
     def id(self) -> str:
         return PREFIX + "/".join(self)
+
+    @property
+    def rank(self) -> list[list[Any]]:
+        """What lines are sorted by: node-2 comes before node-10."""
+        return [natural_order(part) for part in self]
 
     @property
     def name(self) -> str:
@@ -161,7 +167,7 @@ class SystemSource:
         with self._lock:
             lines = self._points or {_Line(self.target.what, "", ""): {}}
             # Their charts come in the order in which the lines began: GPUs, then nodes, then requests.
-            ordered = sorted(lines.items(), key=lambda item: (not item[0].gpu, not item[0].node, item[0]))
+            ordered = sorted(lines.items(), key=lambda item: (not item[0].gpu, not item[0].node, item[0].rank))
             rows = [self._row(line, keys, place) for place, (line, keys) in enumerate(ordered)]
         recorded = self._recorded(archived=archived)
         self._recorded_until = max((row.last_at for row in recorded), default=0)
@@ -281,6 +287,9 @@ class SystemSource:
     def _poll(self) -> None:
         end = self._now()
         start = self._floor(self._read_until or self._begin)
+        if start < end - timedelta(days=_MOST_DAYS):
+            # Of whole steps, or of a pause of days: a longer window is refused.
+            start = self._floor(end - timedelta(days=_MOST_DAYS)) + timedelta(seconds=self._step)
         try:
             parts = self._transport.send_each(read_parts(self.target, start, None, self._step))
         except LoopsError as error:
@@ -311,10 +320,7 @@ class SystemSource:
         self._changes += added
 
     def _add(self, point: SystemPoint, step: float, complete: float) -> bool:
-        try:
-            at = round(datetime.fromisoformat(point.time).timestamp() * _MILLIS)
-        except (ValueError, OverflowError):
-            return False
+        at = round(point.time.timestamp() * _MILLIS)
         line = _Line(point.half, point.node or "", "" if point.gpu is None else str(point.gpu))
         found = self._points.setdefault(line, {}).setdefault(_key(point), _Points())
         # The step that is going on is read again when it is whole.
