@@ -273,7 +273,8 @@ class LoopsAccessor:
         Parameters
         ----------
         into : str or path-like, default "checkpoints"
-            Folder for all of them; each goes to ``into/run/weights/name``.
+            Folder for all of them; each goes to ``into/run/weights/name``.  Or a place in a bucket, such as
+            ``s3://bucket/prefix``.
         include, exclude : str or sequence of str, default ()
             Patterns of file names such as ``"*.json"``.
         dry_run : bool, default False

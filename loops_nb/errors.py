@@ -30,6 +30,7 @@ The tree::
     │   ├── NoSpaceError                    the disk is full
     │   ├── DownloadIncompleteError         some files failed, the others are complete
     │   └── VerificationError               a folder differs from what was downloaded
+    ├── BucketError                         a bucket could not be read or written
     ├── UnreadableTensorsError              a file is not valid safetensors
     ├── ExportError                         an adapter was not exported, merged or pushed
     ├── ExecutorError                       the executor that was given cannot do the work
@@ -349,6 +350,22 @@ class VerificationError(DownloadError):
             *super()._render_traceback_(),
             *(encodable(one_line(f"  {name}: {what}")) for name, what in self.differences.items()),
         ]
+
+
+class BucketError(LoopsError):
+    """A bucket could not be read or written.
+
+    Parameters
+    ----------
+    message, hint : str
+        As in `LoopsError`.
+    status : int, optional
+        The HTTP status, if there was one.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
+        self.status = status
+        super().__init__(message, hint=hint)
 
 
 class UnreadableTensorsError(LoopsError):

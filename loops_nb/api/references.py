@@ -24,6 +24,8 @@ class CheckpointRef:
         As in the listing.
     size_bytes : int, optional
         As in the listing.
+    place : str, optional
+        Address of a copy in a bucket, which is read in place of the service's files; only for reading.
     """
 
     id: str
@@ -33,6 +35,7 @@ class CheckpointRef:
     base_model: str | None = None
     size_bytes: int | None = None
     sync_status: str | None = None
+    place: str | None = None
 
     @classmethod
     def of(cls, listed: Checkpoint) -> CheckpointRef:

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from loops_nb.api.models import CHECKPOINT_TARGETS, Checkpoint, Run
@@ -31,17 +32,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from loops_nb.checkpoints.bucket.path import BucketPath
     from loops_nb.checkpoints.compare import By, Comparison
     from loops_nb.checkpoints.deletion import DeletionPlan
     from loops_nb.checkpoints.executors import TaskRunner
     from loops_nb.checkpoints.http import Storage
-    from loops_nb.checkpoints.tensors import RemoteCheckpoint
+    from loops_nb.checkpoints.tensors import FetchedCheckpoint
     from loops_nb.checkpoints.transfer import Download, DownloadPlan, Verification
     from loops_nb.client.transport import Transport
     from loops_nb.render.status import ProgressDisplay
 
 #: One checkpoint, or several: ids, URIs, ``run/name``, objects of a listing, or a frame of checkpoints.
-CheckpointSelection: TypeAlias = "Named | Iterable[Named] | pd.DataFrame | None"
+CheckpointSelection: TypeAlias = "Named | BucketPath | Iterable[Named | BucketPath] | pd.DataFrame | None"
 #: One run, or several: ids, names that only one run has, objects of a listing, or a frame of runs.
 RunSelection: TypeAlias = "str | Run | Iterable[str | Run] | pd.DataFrame"
 
@@ -105,16 +107,35 @@ class CheckpointService:
         self, selection: CheckpointSelection, *, run_id: str | None = None, target: str | None = None
     ) -> list[CheckpointRef]:
         """Return the selected checkpoints; parameters and errors as in `CheckpointResolver.resolve`."""
-        named = _named(selection)
-        if selection is not None and not named:
+        named = _checked_names(selection)
+        copy = next(filter(_is_copy, named), None)
+        if copy is not None:
             raise InvalidArgumentError(
-                "There is no checkpoint in what was given: it is empty. No request was made.", argument="checkpoints"
+                f"{_address(copy)} is in a bucket, and this takes checkpoints of the service. Nothing was changed.",
+                argument="checkpoints",
+                hint="What is in a bucket can be opened, compared and verified there.",
             )
         return CheckpointResolver(self._transport).resolve(named, run_id=run_id, target=target)
 
+    def resolve_readable(
+        self, selection: CheckpointSelection, run_id: str | None, target: str | None
+    ) -> list[CheckpointRef]:
+        """Return the selected checkpoints for what only reads: copies in buckets may be among them."""
+        found: list[CheckpointRef] = []
+        resolver = CheckpointResolver(self._transport)
+        named = _checked_names(selection)
+        if not any(map(_is_copy, named)):
+            return resolver.resolve(named, run_id=run_id, target=target)
+        for is_copy, group in groupby(named, _is_copy):
+            if is_copy:
+                found += [ref for one in group for ref in _copies(one) if target in {None, ref.target}]
+            else:
+                found += resolver.resolve(list(group), run_id=run_id, target=target)
+        return found
+
     def resolve_one(self, selection: CheckpointSelection, run_id: str | None, target: str | None) -> CheckpointRef:
         """Return the one selected checkpoint."""
-        refs = self.resolve(selection, run_id=run_id, target=target)
+        refs = self.resolve_readable(selection, run_id, target)
         if len(refs) != 1:
             raise InvalidArgumentError(
                 f"One checkpoint is opened at a time; {len(refs)} were given.",
@@ -274,7 +295,7 @@ class CheckpointService:
         *,
         with_optimizer: bool = False,
         shown: ProgressDisplay | None = None,
-    ) -> list[RemoteCheckpoint]:
+    ) -> list[FetchedCheckpoint]:
         """Open remote checkpoints: their headers are read, or taken from the cache."""
         from loops_nb.checkpoints import tensors
         from loops_nb.checkpoints.transfer import ReadProgress
@@ -284,9 +305,12 @@ class CheckpointService:
                 shown.update(ReadProgress(f"{done:,} of {total:,} {what} of {many(len(refs), 'checkpoint')}"))
 
         cache = tensors.HeaderCache.of_user(self._transport.config.address.url)
-        return tensors.open_many(storage, refs, cache=cache, with_optimizer=with_optimizer, progress=show)
+        of_service = [ref for ref in refs if ref.place is None]
+        copies = iter(tensors.open_buckets([ref for ref in refs if ref.place], with_optimizer=with_optimizer))
+        remote = iter(tensors.open_many(storage, of_service, cache=cache, with_optimizer=with_optimizer, progress=show))
+        return [next(copies if ref.place else remote) for ref in refs]
 
-    def open_one(self, ref: CheckpointRef) -> RemoteCheckpoint:
+    def open_one(self, ref: CheckpointRef) -> FetchedCheckpoint:
         """Open a remote checkpoint whose connections are closed when it is deleted."""
         storage = self.new_storage(_FEW)
         try:
@@ -335,7 +359,8 @@ class CheckpointService:
 
         with self.reading() as (storage, shown):
             pair = _pair(refs)
-            if self._runner is None:
+            # Workers open those of the service; a few headers in a bucket are read here.
+            if self._runner is None or any(ref.place for ref in pair):
                 first, *others = self.open(pair, storage, shown=shown)
                 rows = [*chain.from_iterable(compare.changes(first, other) for other in others)]
             else:
@@ -402,7 +427,7 @@ class CheckpointService:
 
 
 def _progress_callback(
-    shown: ProgressDisplay, opened: Sequence[RemoteCheckpoint], *, reads_all: bool = True
+    shown: ProgressDisplay, opened: Sequence[FetchedCheckpoint], *, reads_all: bool = True
 ) -> Callable[[int, int], None]:
     """Return a callback that shows how many bytes of the weights were read."""
     from loops_nb.checkpoints.transfer import ReadProgress
@@ -501,15 +526,16 @@ def verify_all(folder: str | os.PathLike[str], *, executor: Executor | None = No
     """
     from loops_nb.checkpoints import transfer
     from loops_nb.checkpoints.transfer.filenames import MANIFEST
+    from loops_nb.checkpoints.transfer.places import folders_with_manifest, place_of
 
     runner = None if executor is None else checked_runner(executor)
-    top = user_path(folder, argument="folder", kind="folder").absolute()
-    if not top.is_dir():
+    top = place_of(folder, argument="folder")
+    if isinstance(top, Path) and not top.is_dir():
         what = "is a file, not a folder" if top.exists() else "does not exist"
         raise InvalidArgumentError(
             f"{top} {what}.", argument="folder", hint="%loops verify takes a folder that %loops download made."
         )
-    found = sorted(path.parent for path in top.rglob(MANIFEST))
+    found = folders_with_manifest(top)
     if not found:
         raise InvalidArgumentError(
             f"{top} has no checkpoint that was downloaded: there is no {MANIFEST} in it or below it.",
@@ -528,8 +554,8 @@ def verify_all(folder: str | os.PathLike[str], *, executor: Executor | None = No
             say(note)
     differences: dict[str, str] = {}
     for one in checked:
-        folder_name = one.folder.relative_to(top)
-        differences |= {str(folder_name / name): what for name, what in one.differences.items()}
+        below = str(one.folder)[len(str(top)) :].strip("/\\")
+        differences |= {f"{below}/{name}".lstrip("/"): what for name, what in one.differences.items()}
     if differences:
         raise VerificationError(
             f"{many(len(differences), 'file')} below {top} {is_or_are(len(differences))} not as downloaded.",
@@ -544,9 +570,8 @@ def _planned(
 ) -> DownloadPlan:
     from loops_nb.checkpoints import transfer  # a listing needs none of it
 
-    folder = user_path(into, argument="into", kind="folder")
     return transfer.plan(
-        storage, refs, folder, include=patterns("include", include), exclude=patterns("exclude", exclude)
+        storage, refs, into, include=patterns("include", include), exclude=patterns("exclude", exclude)
     )
 
 
@@ -596,8 +621,8 @@ _HAPPENED = ("appeared", "vanished")
 def _named(chosen: CheckpointSelection) -> list[Named]:
     if chosen is None:
         return []
-    if isinstance(chosen, str | Checkpoint | CheckpointRef):
-        return [chosen]
+    if isinstance(chosen, str | Checkpoint | CheckpointRef) or _is_copy(chosen):
+        return [cast("Named", chosen)]
     if type(chosen).__name__ == "DataFrame":
         return list(refs_of(chosen))
     if isinstance(chosen, Iterable):
@@ -606,6 +631,44 @@ def _named(chosen: CheckpointSelection) -> list[Named]:
         f"Checkpoints are given as strings, objects of a listing or a DataFrame, not as {type(chosen).__name__}.",
         argument="checkpoints",
     )
+
+
+def _checked_names(selection: CheckpointSelection) -> list[Named]:
+    named = _named(selection)
+    if selection is not None and not named:
+        raise InvalidArgumentError(
+            "There is no checkpoint in what was given: it is empty. No request was made.", argument="checkpoints"
+        )
+    return named
+
+
+def _is_copy(named: object) -> bool:
+    """Return whether a checkpoint is named by its address in a bucket."""
+    from loops_nb.checkpoints.bucket.path import is_bucket
+
+    return named.place is not None if isinstance(named, CheckpointRef) else is_bucket(named)
+
+
+def _address(named: object) -> str:
+    return str(named.place) if isinstance(named, CheckpointRef) else str(named)
+
+
+def _copies(named: object) -> list[CheckpointRef]:
+    return [named] if isinstance(named, CheckpointRef) else refs_in_bucket(str(named))
+
+
+def check_target(into: object) -> None:
+    """Refuse what cannot be the target of a download; nothing is requested.  Errors as in `transfer.places`."""
+    from loops_nb.checkpoints.transfer.places import check_place  # a listing needs none of it
+
+    check_place(into)
+
+
+def refs_in_bucket(address: str) -> list[CheckpointRef]:
+    """Return the checkpoints at an address of a bucket and below it; errors as in `tensors.refs_at`."""
+    from loops_nb.checkpoints.tensors import refs_at  # a listing needs none of it
+
+    return refs_at(address)
 
 
 def _named_runs(chosen: RunSelection) -> list[str]:

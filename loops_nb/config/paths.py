@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from loops_nb.errors import ConfigError, InvalidArgumentError
 
 _VARIABLE = "LOOPS_NB_HOME"
+_BUCKET = re.compile(r"(?i)(s3|gs|az)://")
 _HINT = f"Set {_VARIABLE} to a folder by its whole path, such as /tmp/loops"
 
 
@@ -84,10 +86,17 @@ def user_path(path: str | os.PathLike[str], *, argument: str = "path", kind: str
     Raises
     ------
     InvalidArgumentError
-        If it is not a path, is empty, or has the home folder of an unknown user.
+        If it is not a path, is empty, has the home folder of an unknown user, or is the address of a bucket.
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise InvalidArgumentError(f"{argument} must be the path of a {kind}, not {path!r:.40}.", argument=argument)
+    if _BUCKET.match(str(path)):
+        # A folder named "s3:" would be made in the working folder, where it would not be looked for.
+        raise InvalidArgumentError(
+            f"{argument} is an address of a bucket, and this takes the path of a {kind} on this machine. Nothing was "
+            f"changed.",
+            argument=argument,
+        )
     try:
         return Path(path).expanduser()
     except (RuntimeError, TypeError):

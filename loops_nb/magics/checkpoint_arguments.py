@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loops_nb.api.models import CHECKPOINT_TARGETS
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.service import BY as SUMS
+from loops_nb.checkpoints.service import refs_in_bucket
 from loops_nb.errors import InvalidArgumentError, NotFoundError, with_hint
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Argument, Values, option
@@ -16,6 +19,11 @@ CHECKPOINTS = Argument(
     "an id, a bt:// URI, RUN/NAME (run id or name), or with --run RUN a checkpoint name",
     completes="checkpoint",
     repeated=True,
+)
+READABLE = replace(
+    CHECKPOINTS,
+    help="an id, a bt:// URI, RUN/NAME (run id or name), with --run RUN a checkpoint name, or the address of a copy in "
+    "a bucket (s3://, gs://, az://)",
 )
 OF_RUN = option(
     "--run",
@@ -40,8 +48,17 @@ BY = option(
 )
 
 
-def resolve_checkpoints(context: MagicContext, values: Values) -> list[CheckpointRef]:
+def resolve_checkpoints(context: MagicContext, values: Values, *, buckets: bool = False) -> list[CheckpointRef]:
     """Return references to the checkpoints of a line.
+
+    Parameters
+    ----------
+    context : MagicContext
+        Of the line.
+    values : Values
+        Its arguments.
+    buckets : bool, default False
+        Whether addresses of copies in buckets are taken too, by a verb that only reads.
 
     Raises
     ------
@@ -60,15 +77,20 @@ def resolve_checkpoints(context: MagicContext, values: Values) -> list[Checkpoin
     if run_id is not None:
         with context.explain_unknown_id("run", run_id):
             return context.loops.checkpoints.choose(words or None, run_id=run_id, target=values.target)
+    from loops_nb.checkpoints.bucket.path import is_bucket  # a listing needs no buckets
+
     found: list[CheckpointRef] = []
     for word in words:
+        if buckets and is_bucket(word):
+            found += [ref for ref in refs_in_bucket(word) if values.target in {None, ref.target}]
+            continue
         try:
             # The URI of an id that was listed before saves looking it up.
             known = context.cache.checkpoint_uri(word) or word
             found += context.loops.checkpoints.choose(known, target=values.target)
         except NotFoundError as error:
             raise with_hint(error, _suggestion(context, word) or error.hint) from None
-    return list({ref.id: ref for ref in found}.values())
+    return list({(ref.id, ref.place): ref for ref in found}.values())
 
 
 def _suggestion(context: MagicContext, word: str) -> str:

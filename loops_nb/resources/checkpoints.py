@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from loops_nb.api.models import Checkpoint, CheckpointFile, CheckpointSource, DeployedModel
 from loops_nb.api.references import CheckpointRef
-from loops_nb.checkpoints.service import CONNECTIONS, FOLDER, CheckpointSelection, Patterns, verify_all
+from loops_nb.checkpoints.service import (
+    CONNECTIONS,
+    FOLDER,
+    CheckpointSelection,
+    Patterns,
+    check_target,
+    verify_all,
+)
 from loops_nb.checkpoints.uses import remember_deployed
 from loops_nb.client.operations import checkpoints as routes
 from loops_nb.client.pagination import FilesPage
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.checkpoints.deletion import DeletionPlan
-    from loops_nb.checkpoints.tensors import RemoteCheckpoint
+    from loops_nb.checkpoints.tensors import FetchedCheckpoint
     from loops_nb.checkpoints.transfer import Download, DownloadPlan, Verification
     from loops_nb.panels import CheckpointsPanel
 
@@ -471,6 +478,7 @@ class Checkpoints(Resource):
         --------
         >>> loops.checkpoints.plan_download(run_id="k4q95w5", include="*.json")
         """
+        check_target(into)
         return run_blocking(
             self._transport,
             lambda service: service.plan(
@@ -501,7 +509,9 @@ class Checkpoints(Resource):
         checkpoints : str, Checkpoint, CheckpointRef, iterable of them, or pandas.DataFrame, optional
             As in `resolve`.
         into : str or path-like, default "checkpoints"
-            Folder for all of them; each goes to ``into/run/weights/name``, as in its ``bt://`` URI.
+            Folder for all of them; each goes to ``into/run/weights/name``, as in its ``bt://`` URI.  Or a place in a
+            bucket: ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``az://container/prefix`` (extra ``cloud``);
+            nothing is written to disk then, and the credentials are those of your cloud's settings.
         run_id, target : str, optional
             As in `resolve`.
         include, exclude : str or sequence of str, default ()
@@ -524,6 +534,10 @@ class Checkpoints(Resource):
             If the files have no URLs.
         NoSpaceError
             If the disk is too small.
+        BucketError
+            If the bucket cannot be read or written; what was complete is kept.
+        ConfigError
+            If it is a bucket, and obstore is not installed.
         DownloadIncompleteError
             If some files failed; the others are complete.
         InvalidArgumentError, NotFoundError
@@ -534,6 +548,7 @@ class Checkpoints(Resource):
         >>> done = loops.checkpoints.download("k4q95w5/step-100", into="weights")
         >>> done.checkpoints[0].path
         """
+        check_target(into)
         return run_blocking(
             self._transport,
             lambda service: service.download(
@@ -625,12 +640,14 @@ class Checkpoints(Resource):
         )
 
     def verify(self, folder: str | os.PathLike[str], *, executor: Executor | None = None) -> Verifications:
-        """Check folders against the manifests of their downloads; no request is made.
+        """Check folders against the manifests of their downloads; the service is not asked.
+
+        Every byte is read, also of a copy in a bucket.
 
         Parameters
         ----------
         folder : str or path-like
-            The folder of a checkpoint, or one with several below it.
+            The folder of a checkpoint, or one with several below it; or a place in a bucket, as in `download`.
         executor : concurrent.futures.Executor, optional
             Has its workers read the files; they have to reach the folder under the same path.  It is not shut down.
 
@@ -647,6 +664,8 @@ class Checkpoints(Resource):
             If a file is missing or differs from what was downloaded.
         InvalidArgumentError
             If there is no manifest.
+        BucketError, ConfigError
+            As in `download`.
 
         Examples
         --------
@@ -656,19 +675,20 @@ class Checkpoints(Resource):
 
     def open(
         self, checkpoint: CheckpointSelection, *, run_id: str | None = None, target: str | None = None
-    ) -> RemoteCheckpoint:
+    ) -> FetchedCheckpoint:
         """Open a remote checkpoint: only the headers of its safetensors files are read.
 
         Parameters
         ----------
         checkpoint : str, Checkpoint, CheckpointRef or pandas.DataFrame
-            As in `resolve`, exactly one.
+            As in `resolve`, exactly one; or the address of a copy in a bucket, such as
+            ``s3://bucket/prefix/run/weights/name``, for which the service is not asked.
         run_id, target : str, optional
             As in `resolve`.
 
         Returns
         -------
-        RemoteCheckpoint
+        RemoteCheckpoint or BucketCheckpoint
             With ``tensors`` (by name), ``adapter_config``, and ``tensor(name)``, which fetches one tensor as a NumPy
             array.
 
@@ -697,7 +717,7 @@ class Checkpoints(Resource):
         Parameters
         ----------
         checkpoints, run_id, target
-            As in `resolve`.
+            As in `resolve`; addresses of copies in buckets as in `open`.
 
         Returns
         -------
@@ -715,7 +735,7 @@ class Checkpoints(Resource):
         """
         return run_blocking(
             self._transport,
-            lambda service: service.tensors(service.resolve(checkpoints, run_id=run_id, target=target)),
+            lambda service: service.tensors(service.resolve_readable(checkpoints, run_id, target)),
         )
 
     def changes(
@@ -732,7 +752,7 @@ class Checkpoints(Resource):
         Parameters
         ----------
         checkpoints, run_id, target
-            As in `resolve`, two or more.
+            As in `resolve`, two or more; addresses of copies in buckets as in `open`.
         executor, share_urls
             As in `compare`.
 
@@ -755,7 +775,7 @@ class Checkpoints(Resource):
         return run_blocking(
             self._transport,
             lambda service: service.with_executor(executor, share_urls=share_urls).changes(
-                service.resolve(checkpoints, run_id=run_id, target=target)
+                service.resolve_readable(checkpoints, run_id, target)
             ),
         )
 
@@ -777,7 +797,7 @@ class Checkpoints(Resource):
         Parameters
         ----------
         checkpoints, run_id, target
-            As in `resolve`, two or more.
+            As in `resolve`, two or more; addresses of copies in buckets as in `open`.
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
             What the numbers are summed up by; ``module`` sums up nothing.
         executor : concurrent.futures.Executor, optional
@@ -809,7 +829,7 @@ class Checkpoints(Resource):
         return run_blocking(
             self._transport,
             lambda service: service.with_executor(executor, share_urls=share_urls).compare(
-                service.resolve(checkpoints, run_id=run_id, target=target), by
+                service.resolve_readable(checkpoints, run_id, target), by
             ),
         )
 
@@ -828,7 +848,7 @@ class Checkpoints(Resource):
         Parameters
         ----------
         checkpoints, run_id, target
-            As in `resolve`.
+            As in `resolve`; addresses of copies in buckets as in `open`.
         by : {"module", "layer", "module_type", "checkpoint"}, default "module"
             As in `compare`.
         executor, share_urls
@@ -853,7 +873,7 @@ class Checkpoints(Resource):
         return run_blocking(
             self._transport,
             lambda service: service.with_executor(executor, share_urls=share_urls).drift(
-                service.resolve(checkpoints, run_id=run_id, target=target), by
+                service.resolve_readable(checkpoints, run_id, target), by
             ),
         )
 
@@ -871,7 +891,7 @@ class Checkpoints(Resource):
         Parameters
         ----------
         checkpoints, run_id, target
-            As in `resolve`.
+            As in `resolve`; addresses of copies in buckets as in `open`.
         executor, share_urls
             As in `compare`.
 
@@ -894,7 +914,7 @@ class Checkpoints(Resource):
         return run_blocking(
             self._transport,
             lambda service: service.with_executor(executor, share_urls=share_urls).duplicates(
-                service.resolve(checkpoints, run_id=run_id, target=target)
+                service.resolve_readable(checkpoints, run_id, target)
             ),
         )
 

@@ -133,7 +133,7 @@ def test_dry_run_reports_foreign_files(live: Notebook, run_id: str) -> None:
 
 
 def test_dry_run_reports_missing_space(live: Notebook, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loops_nb.checkpoints.transfer.planner.free_bytes", lambda _: 1000)
+    monkeypatch.setattr("loops_nb.checkpoints.transfer.folder_target.free_bytes", lambda _: 1000)
     monkeypatch.setattr("loops_nb.checkpoints.transfer.frames.is_writable", lambda _: False)
     planned = live.plain(live.run(f"%loops download {run_id}/step-525 --target sampler --dry-run").value)
     assert "That is too much: 1.0 kB are free there. That folder cannot be written to." in planned

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from loops_nb import AsyncLoops, Loops
+from loops_nb.checkpoints.transfer.target import Place
 from loops_nb.client.frame_connections import CONNECTION_ATTR
 from loops_nb.errors import InvalidArgumentError
 from tests.client.scripted_server import Answer, Received, ScriptedServer
@@ -65,7 +66,7 @@ def test_headers_are_cached_without_urls(loops: Loops, run_id: str, tmp_path: Pa
 
 
 def test_async_checkpoints_do_the_same(loops: Loops, service: AnyService, run_id: str, tmp_path: Path) -> None:
-    async def work() -> tuple[Path, pd.DataFrame, pd.DataFrame]:
+    async def work() -> tuple[Place, pd.DataFrame, pd.DataFrame]:
         async with AsyncLoops(KEY, service.url) as awaited:
             done = await awaited.checkpoints.download(
                 run_id=run_id, target="sampler", into=tmp_path / "async", include="*.json", quiet=True
@@ -76,7 +77,7 @@ def test_async_checkpoints_do_the_same(loops: Loops, service: AnyService, run_id
             return done.checkpoints[0].path, await awaited.runs.drift(run_id, by="checkpoint"), listed
 
     path, drift, listed = asyncio.run(work())
-    assert json.loads((path / "adapter_config.json").read_bytes())["r"] == 8
+    assert json.loads(Path(path / "adapter_config.json").read_bytes())["r"] == 8
     pd.testing.assert_frame_equal(drift, loops.runs.drift(run_id, by="checkpoint"))
     assert listed.loops.tensors().shape[0] > 0
 

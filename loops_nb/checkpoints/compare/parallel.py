@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from loops_nb.checkpoints.executors import Progress, Task, TaskRunner
-from loops_nb.checkpoints.tensors import RemoteCheckpoint, WeightSource
+from loops_nb.checkpoints.tensors import FetchedCheckpoint, RemoteCheckpoint, WeightSource
 from loops_nb.checkpoints.tensors.checkpoint import OpenedCheckpoint
 from loops_nb.checkpoints.tensors.parallel import wait_for_all
 from loops_nb.errors import InvalidArgumentError
@@ -154,7 +154,7 @@ def run_batches(
         if runner.shares_memory or not isinstance(batch, Batch):
             return
         for source, count in zip(batch.sources, result.fetched, strict=True):
-            if isinstance(source, RemoteCheckpoint):
+            if isinstance(source, FetchedCheckpoint):
                 source.count_fetched(count)
 
     found = runner.run(batches, total=total, progress=progress, received=received)
@@ -200,7 +200,7 @@ def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 
 
 def _fetched(source: WeightSource) -> int:
-    return source.bytes_fetched if isinstance(source, RemoteCheckpoint) else 0
+    return source.bytes_fetched if isinstance(source, FetchedCheckpoint) else 0
 
 
 def _portable(source: WeightSource, *, share_urls: bool, is_renewed: bool) -> WeightSource:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from loops_nb.api.references import CheckpointRef
     from loops_nb.checkpoints.export.hub import HubRepository
     from loops_nb.checkpoints.http import Storage
-    from loops_nb.checkpoints.tensors import RemoteCheckpoint
+    from loops_nb.checkpoints.tensors import FetchedCheckpoint
     from loops_nb.checkpoints.transfer import Download
     from loops_nb.render.status import ProgressDisplay
 
@@ -45,7 +45,7 @@ class CheckpointReader(Protocol):
 
     def open(
         self, refs: Sequence[CheckpointRef], storage: Storage, *, shown: ProgressDisplay | None = None
-    ) -> list[RemoteCheckpoint]:
+    ) -> list[FetchedCheckpoint]:
         """Read the headers of checkpoints."""
         ...
 
@@ -204,16 +204,16 @@ def _is_empty(folder: Path) -> bool:
 
 
 @contextmanager
-def _opened(service: CheckpointReader, refs: Sequence[CheckpointRef]) -> Iterator[list[RemoteCheckpoint]]:
+def _opened(service: CheckpointReader, refs: Sequence[CheckpointRef]) -> Iterator[list[FetchedCheckpoint]]:
     with service.reading() as (storage, shown):
         yield service.open(refs, storage, shown=shown)
 
 
-def _files(opened: RemoteCheckpoint, layout: AdapterLayout) -> list[str]:
+def _files(opened: FetchedCheckpoint, layout: AdapterLayout) -> list[str]:
     """Return the files that hold the adapter, also those with further copies of its tensors."""
     names = {tensor.info.name for tensor in layout.tensors}
     files = {info.file for info in opened.infos if info.name in names}
-    config = config_name([file.name for file in opened.files])
+    config = config_name(list(opened.file_names))
     return sorted(files | ({config} if config else set()))
 
 
@@ -248,7 +248,7 @@ def _downloaded(
     done = service.download(
         [ref], staging / _DOWNLOADED, patterns, (), connections=options.connections, quiet=options.quiet
     )
-    return done.checkpoints[0].path
+    return Path(str(done.checkpoints[0].path))
 
 
 def _literal(name: str) -> str:

@@ -17,9 +17,9 @@ from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError, UnreadableTensorsError
 from loops_nb.render.formatting import first_few
 
-_MANIFEST = ".loops-manifest.json"
+MANIFEST = ".loops-manifest.json"
 _LONGEST_MANIFEST = 64 << 20
-_ENDING = ".safetensors"
+ENDING = ".safetensors"
 _SCHEME = "bt://loops:"
 _EXAMPLES = 3
 
@@ -115,17 +115,17 @@ def open_folder(folder: str | os.PathLike[str]) -> LocalCheckpoint:
         raise InvalidArgumentError(f"There is no folder {path}.", argument="folder")
     names = sorted(_names(path))
     _check_single(path, names)
-    weights = [name for name in names if name.endswith(_ENDING)]
+    weights = [name for name in names if name.endswith(ENDING)]
     if not weights:
         raise InvalidArgumentError(
-            f"The folder {path} has no {_ENDING} files.", argument="folder", hint="Name a checkpoint's own folder."
+            f"The folder {path} has no {ENDING} files.", argument="folder", hint="Name a checkpoint's own folder."
         )
     infos: list[TensorInfo] = []
     sizes = {}
     for name in weights:
         sizes[name], found = _header(path, name)
         infos += found
-    manifest = _read_manifest(path)
+    manifest = identity_in_manifest(_read_small(path / MANIFEST, _LONGEST_MANIFEST))
     uri, saved_name = manifest.get("uri"), manifest.get("name")
     return LocalCheckpoint(
         path,
@@ -143,12 +143,12 @@ def _names(path: Path) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = Path(where).relative_to(path).as_posix()
         for name in files:
-            if not name.startswith(".") or name == _MANIFEST:
+            if not name.startswith(".") or name == MANIFEST:
                 yield name if below == "." else f"{below}/{name}"
 
 
 def _check_single(path: Path, names: list[str]) -> None:
-    folders = [str(PurePosixPath(name).parent) for name in names if PurePosixPath(name).name == _MANIFEST]
+    folders = [str(PurePosixPath(name).parent) for name in names if PurePosixPath(name).name == MANIFEST]
     if folders and "." not in folders:
         shown = first_few([str(path / name) for name in folders], _EXAMPLES)
         raise InvalidArgumentError(
@@ -182,9 +182,8 @@ def _read(file: Any, count: int) -> bytes:
     return bytes(found[:at])
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def identity_in_manifest(raw: bytes | None) -> dict[str, Any]:
     """Return the checkpoint's entry in the manifest of a download; empty without a readable manifest."""
-    raw = _read_small(path / _MANIFEST, _LONGEST_MANIFEST)
     try:
         manifest = msgspec.json.decode(raw or b"null")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

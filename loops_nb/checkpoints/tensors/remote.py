@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.http import Storage, StoredFile
 from loops_nb.checkpoints.tensors.cache import CachedCheckpoint, CachedFile, HeaderCache, listed_fields
-from loops_nb.checkpoints.tensors.checkpoint import LONGEST_CONFIG, OpenedCheckpoint, piece_spans
+from loops_nb.checkpoints.tensors.checkpoint import LONGEST_CONFIG
+from loops_nb.checkpoints.tensors.fetched import FetchedCheckpoint
 from loops_nb.checkpoints.tensors.file_start import FileStart, header_guess, read_start
 from loops_nb.checkpoints.tensors.folder import config_name
 from loops_nb.checkpoints.tensors.header import PREFIX, header_length, parse_header, unreadable
@@ -22,8 +22,6 @@ from loops_nb.render.formatting import many, size
 
 _ENDING = ".safetensors"
 _SYNCING = "SYNCING"
-#: Number of pieces of a large tensor that are fetched at the same time.
-_CONCURRENT_PIECES = 4
 _TINY_PERCENT = 0.01
 _SMALL_PERCENT = 10
 
@@ -31,7 +29,7 @@ _SMALL_PERCENT = 10
 Progress = Callable[[str, int, int], None]
 
 
-class RemoteCheckpoint(OpenedCheckpoint):
+class RemoteCheckpoint(FetchedCheckpoint):
     """A checkpoint of the service whose headers were read, or taken from the cache.
 
     Parameters
@@ -61,8 +59,7 @@ class RemoteCheckpoint(OpenedCheckpoint):
         infos: Iterable[TensorInfo],
         fetched: int,
     ) -> None:
-        super().__init__(infos, cached.config)
-        self.ref = ref
+        super().__init__(ref, infos, cached.config, fetched)
         self._storage = storage
         self._files = tuple(_stored_file(ref.id, file) for file in cached.files)
         self._known = {
@@ -70,27 +67,6 @@ class RemoteCheckpoint(OpenedCheckpoint):
             for file, stored in zip(cached.files, self._files, strict=True)
             if file.header
         }
-        self._lock = threading.Lock()
-        self._fetched = fetched
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        del state["_lock"]
-        return {**state, "_fetched": 0}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._lock = threading.Lock()
-
-    @property
-    def label(self) -> str:
-        """URI without the scheme, or the id."""
-        return self.ref.label
-
-    @property
-    def step(self) -> int | None:
-        """Training step in its name, if any."""
-        return self.ref.step
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
@@ -98,20 +74,14 @@ class RemoteCheckpoint(OpenedCheckpoint):
         return self._files
 
     @property
+    def file_names(self) -> tuple[str, ...]:
+        """Names of all files, as listed."""
+        return tuple(file.name for file in self._files)
+
+    @property
     def total_bytes(self) -> int:
         """Bytes of all files with a known size."""
         return sum(file.size or 0 for file in self._files)
-
-    @property
-    def bytes_fetched(self) -> int:
-        """Bytes read so far: headers, configuration and tensors."""
-        with self._lock:
-            return self._fetched
-
-    def count_fetched(self, count: int) -> None:
-        """Count bytes that a worker has read of it."""
-        with self._lock:
-            self._fetched += count
 
     def with_urls(self, *, is_renewed: bool = False) -> RemoteCheckpoint:
         """Return a copy without the list of its tensors that holds the presigned URLs of its files, also when pickled.
@@ -127,29 +97,9 @@ class RemoteCheckpoint(OpenedCheckpoint):
         copied._storage = self._storage.with_urls(self.ref.id, is_renewed=is_renewed)  # noqa: SLF001 - of its own class
         return copied
 
-    def _read_bytes(self, file: str, first: int, count: int) -> bytes:
+    def _fetch(self, file: str, first: int, count: int) -> bytes:
         stored, validator = self._known[file]
-        found = self._storage.read(stored, first, count, if_range=validator)
-        self.count_fetched(count)
-        return found
-
-    def _pieces(self, info: TensorInfo) -> Iterator[bytes]:
-        spans = piece_spans(info)
-        if len(spans) <= 1:
-            yield from super()._pieces(info)
-            return
-        pool = ThreadPoolExecutor(_CONCURRENT_PIECES, thread_name_prefix="loops-nb-tensor")
-        try:
-            pending: deque[Future[bytes]] = deque()
-            for first, count in spans:
-                if len(pending) == _CONCURRENT_PIECES:
-                    yield pending.popleft().result()
-                pending.append(pool.submit(self._read_bytes, info.file, first, count))
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            # Ctrl-C must not wait for requests that are under way.
-            pool.shutdown(wait=False, cancel_futures=True)
+        return self._storage.read(stored, first, count, if_range=validator)
 
 
 def open_checkpoint(
@@ -368,12 +318,12 @@ def _is_cacheable(cached: CachedCheckpoint) -> bool:
     return has_header and all(file.size is not None for file in cached.files)
 
 
-def fetched_sentence(checkpoints: Sequence[RemoteCheckpoint]) -> str:
+def fetched_sentence(checkpoints: Sequence[FetchedCheckpoint]) -> str:
     """Return how much of checkpoints was read so far, as in ``Read 43.0 kB of 12.3 MB (0.35 %).``.
 
     Parameters
     ----------
-    checkpoints : sequence of RemoteCheckpoint
+    checkpoints : sequence of FetchedCheckpoint
         The opened checkpoints.
     """
     fetched, total = sum(one.bytes_fetched for one in checkpoints), sum(one.total_bytes for one in checkpoints)

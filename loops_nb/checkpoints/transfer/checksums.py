@@ -190,7 +190,9 @@ class FileDigests:
         return None
 
 
-def expected_checksums(headers: Mapping[str, str], *, status: int, size: int | None) -> list[ExpectedChecksum]:
+def expected_checksums(
+    headers: Mapping[str, str], *, status: int, size: int | None, unusual_parts: bool = False
+) -> list[ExpectedChecksum]:
     """Return the checksums of the whole object that the headers of a response state.
 
     Parameters
@@ -201,6 +203,8 @@ def expected_checksums(headers: Mapping[str, str], *, status: int, size: int | N
         With 206 some checksums are of the part that was sent, and left out.
     size : int or None
         Of the object; part sizes can only be derived from it.
+    unusual_parts : bool, default False
+        Compute a multipart checksum with unusual part sizes too, where the file cannot be read again.
     """
     found: list[ExpectedChecksum] = []
     kind = headers.get("x-amz-checksum-type", "").strip().upper()
@@ -213,7 +217,7 @@ def expected_checksums(headers: Mapping[str, str], *, status: int, size: int | N
         expected = _decoded(headers.get("content-md5"), _MD5_BYTES)
         if expected is not None:
             found.append(ExpectedChecksum("MD5", expected, (_md5,)))
-    return found + _of_etag(headers, size)
+    return found + _of_etag(headers, size, unusual_parts=unusual_parts)
 
 
 def part_sizes(size: int | None, count: int) -> list[int]:
@@ -239,16 +243,19 @@ def has_unusual_parts(path: Path, size: int, checksum: ExpectedChecksum) -> bool
     checksum : ExpectedChecksum
         The one that did not fit with the usual part sizes.
     """
-    if checksum.parts < 2:  # noqa: PLR2004 - one part is the whole file
-        return False
-    smallest, largest = -(-size // checksum.parts), (size - 1) // (checksum.parts - 1)
+    return any(_md5_of_parts(path, part) == checksum.expected for part in unusual_part_sizes(size, checksum.parts))
+
+
+def unusual_part_sizes(size: int, count: int) -> list[int]:
+    """Return the other part sizes with which an object has that many parts; empty where they are too many."""
+    if count < 2:  # noqa: PLR2004 - one part is the whole file
+        return []
+    smallest, largest = -(-size // count), (size - 1) // (count - 1)
     candidates = {smallest}
     for unit in (_MIB, _MB):
         candidates.update(unit * n for n in range(-(-smallest // unit), largest // unit + 1))
     candidates -= set(_PART_SIZES)
-    if len(candidates) * size > _MAX_READ_AGAIN:
-        return False
-    return any(_md5_of_parts(path, part) == checksum.expected for part in sorted(candidates))
+    return sorted(candidates) if len(candidates) * size <= _MAX_READ_AGAIN else []
 
 
 @cache
@@ -266,7 +273,7 @@ def _has_anycrc(name: str) -> bool:
     return True
 
 
-def _of_etag(headers: Mapping[str, str], size: int | None) -> list[ExpectedChecksum]:
+def _of_etag(headers: Mapping[str, str], size: int | None, *, unusual_parts: bool) -> list[ExpectedChecksum]:
     etag = headers.get("etag", "").strip()
     # With customer or KMS keys an ETag is of the encrypted bytes.
     if headers.get("x-amz-server-side-encryption", "").lower().startswith("aws:kms") or any(
@@ -277,7 +284,8 @@ def _of_etag(headers: Mapping[str, str], size: int | None) -> list[ExpectedCheck
         return [ExpectedChecksum("MD5", bytes.fromhex(single[1]), (_md5,))]
     if multipart := _MULTIPART_ETAG.fullmatch(etag):
         count = int(multipart[2])
-        makers = tuple(partial(MultipartMd5, part) for part in part_sizes(size, count))
+        sizes = part_sizes(size, count) + (unusual_part_sizes(size, count) if unusual_parts and size else [])
+        makers = tuple(partial(MultipartMd5, part) for part in sizes)
         if makers:
             return [ExpectedChecksum("MD5 of parts", bytes.fromhex(multipart[1]), makers, count)]
     return []

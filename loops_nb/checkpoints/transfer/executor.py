@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.http import Storage
 from loops_nb.checkpoints.transfer.destination import FileState
 from loops_nb.checkpoints.transfer.filenames import MANIFEST
-from loops_nb.checkpoints.transfer.folder_target import FolderTarget
 from loops_nb.checkpoints.transfer.jobs import DownloadJob
 from loops_nb.checkpoints.transfer.manifest import ManifestEntry
+from loops_nb.checkpoints.transfer.places import target_of
 from loops_nb.checkpoints.transfer.plans import CheckpointPlan, DownloadPlan, total_size
 from loops_nb.checkpoints.transfer.progress import DownloadProgress
 from loops_nb.checkpoints.transfer.target import DownloadTarget, Place, TargetFolder
 from loops_nb.checkpoints.transfer.work_queue import MIN_SPLIT_BYTES, WorkQueue
 from loops_nb.checkpoints.transfer.workers import DownloadWorker, start_workers
 from loops_nb.client.retry import RetryState
-from loops_nb.errors import DownloadError, DownloadIncompleteError, InvalidArgumentError, NoSpaceError
+from loops_nb.errors import BucketError, DownloadError, DownloadIncompleteError, InvalidArgumentError, NoSpaceError
 from loops_nb.render.formatting import first_few, many, size
 from loops_nb.render.status import ProgressDisplay
 
@@ -39,7 +38,7 @@ class DownloadedCheckpoint:
     ----------
     ref : CheckpointRef
         The checkpoint.
-    path : Path
+    path : Path or BucketPath
         Its folder.
     files : int
         Number of files.
@@ -47,16 +46,16 @@ class DownloadedCheckpoint:
         Bytes of all of them.
     fetched_bytes : int
         Bytes that came over the network for it this time.
-    manifest : Path
+    manifest : Path or BucketPath
         The manifest of the folder.
     """
 
     ref: CheckpointRef
-    path: Path
+    path: Place
     files: int
     size_bytes: int
     fetched_bytes: int
-    manifest: Path
+    manifest: Place
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -142,23 +141,33 @@ def execute_plan(
         If the disk cannot hold it: at once where that is known before, else when it is full.
     DownloadIncompleteError
         If files failed; all others are complete.
+    BucketError
+        If the bucket cannot be read or written; what was complete is kept.
     KeyboardInterrupt
-        Within a second, with a note that says what is kept.
+        Within a second (of a bucket: when the server has cancelled what was not complete), with a note that says what
+        is kept.
     """
     if connections < 1:
         raise InvalidArgumentError("connections must be at least 1.", argument="connections")
     started = time.monotonic()
-    target = FolderTarget(plan.into)
+    target = target_of(plan.into)
     with contextlib.ExitStack() as held:
+        held.callback(target.end)
         checkpoints = _prepare(storage, target, plan, held)
         jobs = [job for checkpoint in checkpoints for job in checkpoint.jobs]
         _check_free_space(target, jobs)
         queue = WorkQueue(jobs, min(connections, storage.connections))
+        refusal: BucketError | None = None
         try:
             _work(storage, plan, checkpoints, queue, min(connections, storage.connections), progress)
         except KeyboardInterrupt as stop:
-            stop.add_note(f"{_stopped(jobs)} {RESUME_HINT}")
+            stop.add_note(" ".join(filter(None, (_stopped(jobs), target.end(), RESUME_HINT))))
             raise
+        except BucketError as error:
+            end = " ".join(filter(None, (error.message, _stopped(jobs), target.end())))
+            refusal = BucketError(end, status=error.status, hint=error.hint)
+        if refusal is not None:
+            raise refusal
         _write_manifests(plan, checkpoints)
     _raise_failures(jobs)
     done_checkpoints = tuple(_downloaded(checkpoint) for checkpoint in checkpoints)

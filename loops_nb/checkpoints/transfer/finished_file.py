@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from loops_nb.checkpoints.transfer.jobs import DownloadJob
 from loops_nb.checkpoints.transfer.manifest import ManifestEntry
-
-_TENSORS = ".safetensors"
+from loops_nb.checkpoints.transfer.safetensors_check import is_safetensors
 
 
 class ContentMismatch(Exception):  # noqa: N818 - handled where it is raised, by fetching once more
@@ -29,7 +28,7 @@ def finalize(job: DownloadJob) -> None:
     sha256, other = partial.result()
     if other is not None and not partial.has_unusual_parts(other):
         raise ContentMismatch(f"its checksum ({other.label}) is not the one that the server gives")
-    if job.file.name.lower().endswith(_TENSORS):
+    if is_safetensors(job.file.name):
         problem = partial.safetensors_problem()
         if problem:
             raise ContentMismatch(problem)

@@ -19,22 +19,22 @@ from loops_nb.checkpoints.transfer.destination import (
     inspect_file,
     link_in_path,
 )
-from loops_nb.checkpoints.transfer.filenames import MANIFEST, part_path, quoted_problems, state_path
+from loops_nb.checkpoints.transfer.filenames import JOURNAL, MANIFEST, part_path, quoted_problems, state_path
 from loops_nb.checkpoints.transfer.folder_lock import FolderLock
 from loops_nb.checkpoints.transfer.manifest import (
     Journal,
     Manifest,
     ManifestEntry,
     boot_id,
-    known_entries,
     new_entry,
+    read_journal,
     read_manifest,
     write_manifest,
 )
 from loops_nb.checkpoints.transfer.partial_disk_file import PartialDiskFile
 from loops_nb.checkpoints.transfer.partial_file import PartialFile
 from loops_nb.checkpoints.transfer.selection import Selection
-from loops_nb.checkpoints.transfer.target import DownloadTarget, TargetFolder
+from loops_nb.checkpoints.transfer.target import DownloadTarget, TargetFolder, size_difference
 from loops_nb.errors import DownloadError, UnsafeNameError
 
 
@@ -72,8 +72,21 @@ class DiskFolder(TargetFolder):
     def manifest(self) -> Manifest | None:
         return read_manifest(self._folder)
 
-    def known_entries(self) -> dict[str, ManifestEntry]:
-        return known_entries(self._folder)
+    def journal_entries(self) -> dict[str, ManifestEntry]:
+        return read_journal(self._folder)
+
+    def has_journal(self) -> bool:
+        return (self._folder / JOURNAL).exists()
+
+    def obvious_difference(self, entry: ManifestEntry) -> str:
+        relative = PurePosixPath(entry.name)
+        problem = link_in_path(self._folder, relative)
+        if problem:
+            return problem
+        path = self._folder.joinpath(*relative.parts)
+        if not path.is_file():
+            return "it is no file" if path.exists() else "it is missing"
+        return size_difference(path.stat().st_size, entry)
 
     def inspect(self, file: StoredFile, entry: ManifestEntry | None) -> ExistingFile:
         return inspect_file(self._folder / file.name, file, entry, self._empty)

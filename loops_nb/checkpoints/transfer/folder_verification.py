@@ -8,14 +8,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path, PurePosixPath
 
 from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task
-from loops_nb.checkpoints.transfer.destination import link_in_path
 from loops_nb.checkpoints.transfer.filenames import JOURNAL, MANIFEST, name_problem
-from loops_nb.checkpoints.transfer.manifest import Manifest, ManifestEntry, read_journal, read_manifest
+from loops_nb.checkpoints.transfer.manifest import Manifest, ManifestEntry
 from loops_nb.checkpoints.transfer.parallel import map_in_threads
-from loops_nb.config.paths import user_path
+from loops_nb.checkpoints.transfer.places import folder_at, place_of
+from loops_nb.checkpoints.transfer.target import Place, TargetFolder
 from loops_nb.errors import DownloadError, ExecutorError
 
 _BUFFER_BYTES = 1 << 20
@@ -28,7 +27,7 @@ class Verification:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or BucketPath
         The checkpoint's folder.
     id : str
         Global id of its checkpoint.
@@ -42,7 +41,7 @@ class Verification:
         From the name of each file that is not as it was downloaded to the reason.
     """
 
-    folder: Path
+    folder: Place
     id: str
     uri: str | None
     files: int
@@ -55,14 +54,14 @@ class Verification:
         return not self.differences
 
 
-def verify(folder: Path) -> Verification:
-    """Compare every file that a folder's manifest names with its size and SHA-256; needs no network.
+def verify(folder: Place) -> Verification:
+    """Compare every file that a folder's manifest names with its size and SHA-256; a folder needs no network.
 
     Files that the manifest does not name are not checked.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or BucketPath
         A checkpoint's folder: the one with the file ``.loops-manifest.json``.
 
     Returns
@@ -74,13 +73,15 @@ def verify(folder: Path) -> Verification:
     ------
     DownloadError
         If there is no manifest, or it is damaged.
+    BucketError
+        If the bucket cannot be read.
     """
-    folder = user_path(folder, argument="folder", kind="folder").absolute()
-    expected = _expected(folder)
+    opened = folder_at(place_of(folder, argument="folder"))
+    expected = _expected(opened)
     stopped = threading.Event()
     try:
         found = map_in_threads(
-            lambda entry: _difference(folder, entry, stopped),
+            lambda entry: _difference(opened, entry, stopped),
             expected.entries,
             workers=min(_MAX_THREADS, os.cpu_count() or 1),
         )
@@ -90,7 +91,7 @@ def verify(folder: Path) -> Verification:
 
 
 def verify_on_executor(
-    runner: TaskRunner, folders: Sequence[Path], progress: Progress | None = None
+    runner: TaskRunner, folders: Sequence[Place], progress: Progress | None = None
 ) -> list[Verification]:
     """Return what `verify` returns for each folder; the files are read by the workers of an executor.
 
@@ -98,7 +99,7 @@ def verify_on_executor(
     ----------
     runner : TaskRunner
         Has the executor.
-    folders : sequence of Path
+    folders : sequence of Path or BucketPath
         Folders of checkpoints, which the workers have to reach under the same paths.
     progress : callable, optional
         Called with the numbers of read and of all bytes.
@@ -110,7 +111,7 @@ def verify_on_executor(
     ExecutorError
         If a worker does not see a folder.
     """
-    expected = [_expected(folder) for folder in folders]
+    expected = [_expected(folder_at(folder)) for folder in folders]
     total = sum(entry.size_bytes for one in expected for entry in one.entries)
     wanted = bytes_a_task(total)
     tasks = (task for one in expected for task in _tasks(one, wanted))
@@ -122,7 +123,7 @@ def verify_on_executor(
 class _Expected:
     """What a folder should hold; ``differences`` are those that need no reading of files."""
 
-    folder: Path
+    folder: Place
     manifest: Manifest
     entries: list[ManifestEntry]
     differences: dict[str, str]
@@ -140,23 +141,23 @@ class _Expected:
         )
 
 
-def _expected(folder: Path) -> _Expected:
+def _expected(folder: TargetFolder) -> _Expected:
     manifest = _manifest_of(folder)
     differences: dict[str, str] = {}
     entries = {entry.name: entry for entry in manifest.files}
-    newer = read_journal(folder)
+    newer = folder.journal_entries()
     if newer.keys() - entries.keys():
         differences[JOURNAL] = (
             "a download into this folder has not come to its end; the same command again fetches what is missing"
         )
-    return _Expected(folder, manifest, list((entries | newer).values()), differences)
+    return _Expected(folder.place, manifest, list((entries | newer).values()), differences)
 
 
 @dataclass(frozen=True)
 class _FilesTask:
     """Compares files of a folder with their entries where it is called."""
 
-    folder: Path
+    folder: Place
     entries: tuple[ManifestEntry, ...]
 
     @property
@@ -164,14 +165,15 @@ class _FilesTask:
         return sum(entry.size_bytes for entry in self.entries)
 
     def __call__(self) -> list[tuple[str, int]]:
-        if not (self.folder / MANIFEST).is_file():
+        opened = folder_at(self.folder)
+        if not opened.has_manifest():
             # Every file would be called missing.
             raise ExecutorError(
                 f"A worker of the executor does not see {self.folder}, so its files were not checked.",
                 hint="Run it where the folder is, or share the file system with the workers under the same path.",
             )
         stopped = threading.Event()
-        return [_difference(self.folder, entry, stopped) for entry in self.entries]
+        return [_difference(opened, entry, stopped) for entry in self.entries]
 
     def payload(self, *, share_urls: bool, is_renewed: bool) -> _FilesTask:
         del share_urls, is_renewed
@@ -191,50 +193,47 @@ def _tasks(expected: _Expected, wanted: int) -> Iterator[_FilesTask]:
         yield _FilesTask(expected.folder, tuple(entries))
 
 
-def _manifest_of(folder: Path) -> Manifest:
+def _manifest_of(folder: TargetFolder) -> Manifest:
     try:
-        manifest = read_manifest(folder)
-        is_there = (folder / MANIFEST).exists()
+        manifest = folder.manifest()
+        is_there = folder.has_manifest()
     except OSError as error:
-        raise DownloadError(f"The manifest in {folder} cannot be read ({error.strerror or 'unknown fault'}).") from None
+        raise DownloadError(
+            f"The manifest in {folder.place} cannot be read ({error.strerror or 'unknown fault'})."
+        ) from None
     if manifest is not None:
         return manifest
     if is_there:
         raise DownloadError(
-            f"The manifest in {folder} is damaged, so nothing can be said of the files.", hint="Download them again."
+            f"The manifest in {folder.place} is damaged, so nothing can be said of the files.",
+            hint="Download them again.",
         )
-    if (folder / JOURNAL).exists():
+    if folder.has_journal():
         raise DownloadError(
-            f"The download into {folder} has not come to its end, so there is no manifest yet.",
+            f"The download into {folder.place} has not come to its end, so there is no manifest yet.",
             hint="Give the same download command again: it fetches only what is missing.",
         )
     raise DownloadError(
-        f"There is no {MANIFEST} in {folder}, so nothing tells what its files should be.",
+        f"There is no {MANIFEST} in {folder.place}, so nothing tells what its files should be.",
         hint="Give the folder of one downloaded checkpoint.",
     )
 
 
-def _difference(folder: Path, entry: ManifestEntry, stopped: threading.Event) -> tuple[str, int]:
+def _difference(folder: TargetFolder, entry: ManifestEntry, stopped: threading.Event) -> tuple[str, int]:
     """Return how a file differs, empty if it does not, and how many bytes of it were read."""
     if name_problem(entry.name):
         # No download wrote that: nothing outside the folder is read.
         return "its name leads elsewhere", 0
-    problem = link_in_path(folder, PurePosixPath(entry.name))
-    if problem:
-        return problem, 0
-    path = folder.joinpath(*PurePosixPath(entry.name).parts)
+    digest, count = hashlib.sha256(), 0
     try:
-        if not path.is_file():
-            return ("it is no file" if path.exists() else "it is missing"), 0
-        size = path.stat().st_size
-        if size != entry.size_bytes:
-            return f"it has {size:,} bytes, and had {entry.size_bytes:,}", 0
-        digest, count = hashlib.sha256(), 0
-        buffer = memoryview(bytearray(_BUFFER_BYTES))
-        with path.open("rb", buffering=0) as file:
-            while (got := file.readinto(buffer)) and not stopped.is_set():
-                digest.update(buffer[:got])
-                count += got
+        problem = folder.obvious_difference(entry)
+        if problem:
+            return problem, 0
+        for part in folder.read(entry.name, memoryview(bytearray(_BUFFER_BYTES))):
+            if stopped.is_set():
+                break
+            digest.update(part)
+            count += len(part)
     except OSError as error:
         return f"it cannot be read ({error.strerror or 'unknown fault'})", 0
     return ("" if digest.hexdigest() == entry.sha256 else "its content is another one (SHA-256)"), count

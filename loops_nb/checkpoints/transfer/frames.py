@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loops_nb.checkpoints.transfer.destination import is_writable
+from loops_nb.checkpoints.transfer.target import Place
 from loops_nb.frames.columns import Column, Dtype, Kind
 from loops_nb.frames.computed import NOTES_ATTR, computed_frame, register_kind
 from loops_nb.render.formatting import many, roughly, size
@@ -87,7 +88,7 @@ def archive_frame(plan: DownloadPlan) -> pd.DataFrame:
         Columns relative_file_name, path (strings) and size_bytes (Int64, bytes).
     """
     files = [file for found in plan.checkpoints for file in found.files]
-    sizes = [file.path.stat().st_size for file in files]
+    sizes = [Path(str(file.path)).stat().st_size for file in files]
     frame = computed_frame(
         ARCHIVE,
         {
@@ -162,7 +163,7 @@ def _plan_summary(plan: DownloadPlan) -> str:
     free = "" if plan.free_bytes is None else f" {size(plan.free_bytes)} are free there."
     if plan.free_bytes is not None and (plan.missing_bytes or 0) > plan.free_bytes:
         free = f" That is too much: {size(plan.free_bytes)} are free there."
-    if not is_writable(plan.into):
+    if isinstance(plan.into, Path) and not is_writable(plan.into):
         free += " That folder cannot be written to."
     return (
         f"To fetch: {missing:,} of {many(plan.file_count, 'file')}, {to_fetch}, into {plan.into}.{there}{free} "
@@ -198,8 +199,10 @@ def _download_summary(done: Download) -> str:
     return f"{words} Fetched {size(done.fetched_bytes)} in {seconds}.{rest} %loops verify checks it later."
 
 
-def shown_path(path: Path) -> str:
-    """Return a path relative to the working folder, where it is below that."""
+def shown_path(path: Place) -> str:
+    """Return a path relative to the working folder, where it is below that; an address as it is."""
+    if not isinstance(path, Path):
+        return str(path)
     try:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):

@@ -14,6 +14,8 @@ from loops_nb.client.retry import RetryState
 #: Waiting for the response should take no more than this share of the time that the bytes of a segment take.
 _MAX_WAIT_SHARE = 0.1
 _DEFAULT_MIN_BYTES = 2 << 20
+#: Why a file starts over: it is not what the server has.
+MISMATCH = "mismatch"
 
 
 class ServerSpeed:
@@ -112,6 +114,11 @@ class DownloadJob:
             return False
         self._restart_reasons.add(reason)
         return True
+
+    @property
+    def had_mismatch(self) -> bool:
+        """Whether it started over because it was not what the server has."""
+        return MISMATCH in self._restart_reasons
 
     def restart(self) -> None:
         """Remove what is there of it and start over."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from loops_nb._version import __version__
 from loops_nb.api.references import CheckpointRef
@@ -40,6 +40,8 @@ class ManifestEntry(Struct, frozen=True, kw_only=True):
         When it was written here; with the size it shows cheaply that the file was not changed.
     boot : str, default ""
         `boot_id` at that time.
+    etag : str, optional
+        In a bucket: the version of the object, which shows the same.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ManifestEntry(Struct, frozen=True, kw_only=True):
     node_rank: int | None = None
     mtime_ns: int = 0
     boot: str = ""
+    etag: str | UnsetType = UNSET
 
 
 class CheckpointIdentity(Struct, frozen=True, kw_only=True):
@@ -98,6 +101,11 @@ def read_manifest(folder: Path) -> Manifest | None:
         content = (folder / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return decoded_manifest(content)
+
+
+def decoded_manifest(content: bytes) -> Manifest | None:
+    """Return a manifest from its content; None if that is damaged."""
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         found = msgspec.json.decode(content, type=Manifest)
         if found.format == FORMAT:
@@ -105,8 +113,8 @@ def read_manifest(folder: Path) -> Manifest | None:
     return None
 
 
-def write_manifest(folder: Path, ref: CheckpointRef, selection: Selection, entries: Iterable[ManifestEntry]) -> Path:
-    """Write the manifest of a folder atomically."""
+def encoded_manifest(ref: CheckpointRef, selection: Selection, entries: Iterable[ManifestEntry]) -> bytes:
+    """Return the content of a manifest."""
     source = CheckpointIdentity(
         id=ref.id, uri=ref.uri, run_id=ref.run_id, name=ref.name, target=ref.target, base_model=ref.base_model
     )
@@ -119,7 +127,12 @@ def write_manifest(folder: Path, ref: CheckpointRef, selection: Selection, entri
     )
     document: dict[str, Any] = msgspec.to_builtins(whole)
     order = ("format", "tool", "checkpoint", "include", "exclude", "files")
-    content = msgspec.json.format(msgspec.json.encode({key: document[key] for key in order}), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode({key: document[key] for key in order}), indent=2) + b"\n"
+
+
+def write_manifest(folder: Path, ref: CheckpointRef, selection: Selection, entries: Iterable[ManifestEntry]) -> Path:
+    """Write the manifest of a folder atomically."""
+    content = encoded_manifest(ref, selection, entries)
     path = folder / MANIFEST
     temporary = folder / f"{MANIFEST}.part"
     with contextlib.suppress(FileNotFoundError):
@@ -178,19 +191,17 @@ def read_journal(folder: Path) -> dict[str, ManifestEntry]:
         content = (folder / JOURNAL).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    return decoded_journal(content)
+
+
+def decoded_journal(content: bytes) -> dict[str, ManifestEntry]:
+    """Return the last entry of each name from the content of a journal."""
     found: dict[str, ManifestEntry] = {}
     for line in content.splitlines():
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             entry = msgspec.json.decode(line, type=ManifestEntry)
             found[entry.name] = entry
     return found
-
-
-def known_entries(folder: Path) -> dict[str, ManifestEntry]:
-    """Return the entries of a folder: those of the manifest, and of the journal after it."""
-    manifest = read_manifest(folder)
-    entries = {entry.name: entry for entry in manifest.files} if manifest is not None else {}
-    return entries | read_journal(folder)
 
 
 def new_entry(name: str, node_rank: int | None, *, size: int, sha256: str, mtime_ns: int) -> ManifestEntry:

@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import ClassVar
 
 from loops_nb.checkpoints.transfer.checksums import ExpectedChecksum, FileDigests
 
@@ -55,6 +56,9 @@ class PartialFile(ABC):
         The ranges (first, end) that are present.
     """
 
+    #: Whether bytes are sent on in their order, so that they cannot be read again.
+    is_ordered: ClassVar[bool] = False
+
     def __init__(
         self, total: int | None, *, validator: str | None = None, spans: tuple[tuple[int, int], ...] = ()
     ) -> None:
@@ -93,6 +97,15 @@ class PartialFile(ABC):
     @abstractmethod
     def unhashed_bytes(self) -> int:
         """Bytes that could be hashed now, but are not; 0 while a thread does it."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that it may hold in memory, besides the buffers of the workers."""
+        return 0
+
+    def has_room_at(self, first: int) -> bool:  # noqa: ARG002 - of targets that hold bytes in memory
+        """Return whether a range from there on may be fetched now."""
+        return True
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the ranges that no segment covers."""

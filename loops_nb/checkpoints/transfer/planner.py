@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.http import Storage, StoredFile
 from loops_nb.checkpoints.transfer.destination import FOREIGN, ExistingFile, FileState
 from loops_nb.checkpoints.transfer.filenames import collisions, name_problem, quoted_problems
-from loops_nb.checkpoints.transfer.folder_target import FolderTarget
 from loops_nb.checkpoints.transfer.parallel import map_in_threads
+from loops_nb.checkpoints.transfer.places import place_of, target_of
 from loops_nb.checkpoints.transfer.plans import CheckpointPlan, DownloadPlan, FilePlan, State
 from loops_nb.checkpoints.transfer.selection import Selection
 from loops_nb.checkpoints.transfer.target import DownloadTarget, Place
-from loops_nb.config.paths import user_path
 from loops_nb.errors import DownloadError, InvalidArgumentError, UnsafeNameError
 from loops_nb.render.formatting import first_and_more, many
 
@@ -31,7 +29,7 @@ _STATES: dict[FileState, State] = {
 def plan(
     storage: Storage,
     refs: Sequence[CheckpointRef],
-    into: Path,
+    into: Place,
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -44,8 +42,8 @@ def plan(
         Where the files are.
     refs : sequence of CheckpointRef
         The checkpoints; one that is given twice counts once.
-    into : Path
-        The folder of all checkpoints.
+    into : Path or BucketPath
+        The folder of all checkpoints, or the place in a bucket.
     include, exclude : sequence of str, default ()
         Patterns on the names of files; see `Selection`.
 
@@ -61,13 +59,15 @@ def plan(
         If a checkpoint has no files, or its folder holds another one.
     LoopsError
         If files cannot be listed.
+    BucketError
+        If the bucket cannot be read.
     """
     selection = Selection.of(include, exclude)
     unique = list({ref.id: ref for ref in refs}.values())
     if not unique:
         raise InvalidArgumentError("There is no checkpoint to download.", argument="refs")
     _refuse_folders(unique)
-    into = user_path(into, argument="into", kind="folder").absolute()
+    place = place_of(into)
     listings = map_in_threads(lambda ref: storage.listing(ref.id), unique, workers=_LISTED_AT_A_TIME)
     _refuse_empty(unique, listings)
     are_many = len(unique) > 1
@@ -76,16 +76,17 @@ def plan(
         for ref, files in zip(unique, listings, strict=True)
     ]
     _refuse_names(selected)
-    target = FolderTarget(into)
+    target = target_of(place)
     try:
         target.refuse_obstacles(selected)
         checkpoints = tuple(_planned(target, ref, files) for ref, files in selected)
     except OSError as error:
         why = error.strerror or "unknown fault"
     else:
-        return DownloadPlan(into, checkpoints, selection, target.free_bytes())
+        return DownloadPlan(place, checkpoints, selection, target.free_bytes())
     raise DownloadError(
-        f"What is in {into} already cannot be looked at, or the files cannot be there ({why}); nothing was downloaded.",
+        f"What is in {place} already cannot be looked at, or the files cannot be there ({why}); nothing was "
+        f"downloaded.",
         hint="Choose another folder.",
     )
 

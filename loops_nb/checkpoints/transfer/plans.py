@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.http import StoredFile
 from loops_nb.checkpoints.transfer.selection import Selection
+from loops_nb.checkpoints.transfer.target import Place
 from loops_nb.render.formatting import many, size
 
 State = Literal["missing", "partial", "there"]
@@ -23,7 +23,7 @@ class FilePlan:
     ----------
     file : StoredFile
         As it is listed.
-    path : Path
+    path : Path or BucketPath
         Its destination.
     state : {"missing", "partial", "there"}
         What is on disk; a file whose content has to be checked counts as what it seems to be.
@@ -36,7 +36,7 @@ class FilePlan:
     """
 
     file: StoredFile
-    path: Path
+    path: Place
     state: State
     there_bytes: int = 0
     trouble: str = ""
@@ -100,14 +100,14 @@ class CheckpointPlan(_Totals):
     ----------
     ref : CheckpointRef
         The checkpoint.
-    folder : Path
+    folder : Path or BucketPath
         Destination of its files.
     files : tuple of FilePlan
         The selected ones.
     """
 
     ref: CheckpointRef
-    folder: Path
+    folder: Place
     files: tuple[FilePlan, ...]
 
     def _files(self) -> Iterator[FilePlan]:
@@ -120,17 +120,17 @@ class DownloadPlan(_Totals):
 
     Parameters
     ----------
-    into : Path
+    into : Path or BucketPath
         The folder of all checkpoints.
     checkpoints : tuple of CheckpointPlan
         What will be downloaded.
     selection : Selection
         The patterns.
     free_bytes : int or None
-        Free space of the disk; None where the system does not say.
+        Free space of the disk; None where nothing says how much that is.
     """
 
-    into: Path
+    into: Place
     checkpoints: tuple[CheckpointPlan, ...]
     selection: Selection
     free_bytes: int | None

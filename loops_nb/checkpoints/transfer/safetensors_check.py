@@ -8,6 +8,12 @@ import msgspec
 
 MAX_HEADER_BYTES = 100_000_000
 _LENGTH_BYTES = 8
+_ENDING = ".safetensors"
+
+
+def is_safetensors(name: str) -> bool:
+    """Return whether a file is a safetensors file by its name."""
+    return name.lower().endswith(_ENDING)
 
 
 def safetensors_problem(file: IO[bytes], size: int) -> str:
@@ -38,3 +44,23 @@ def safetensors_problem(file: IO[bytes], size: int) -> str:
     if expected != size:
         return f"its safetensors header describes {expected:,} bytes, and it has {size:,}"
     return ""
+
+
+class SafetensorsStart:
+    """Keeps the beginning of a file that passes by: its safetensors header, if it has one."""
+
+    def __init__(self) -> None:
+        self.content: bytes = b""
+        self._wanted = _LENGTH_BYTES
+
+    def add(self, content: bytes) -> None:
+        """Take the next bytes of the file."""
+        missing = self._wanted - len(self.content)
+        if missing <= 0:
+            return
+        self.content += content[:missing]
+        if self._wanted == _LENGTH_BYTES and len(self.content) == _LENGTH_BYTES:
+            length = int.from_bytes(self.content, "little")
+            if length <= MAX_HEADER_BYTES:
+                self._wanted = _LENGTH_BYTES + length
+                self.add(content[missing:])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from loops_nb.api.references import CheckpointRef
+from loops_nb.checkpoints.bucket.path import BucketPath
 from loops_nb.checkpoints.http import StoredFile
 from loops_nb.checkpoints.transfer.destination import ExistingFile
 from loops_nb.checkpoints.transfer.manifest import Manifest, ManifestEntry
@@ -16,7 +17,7 @@ from loops_nb.checkpoints.transfer.partial_file import PartialFile
 from loops_nb.checkpoints.transfer.selection import Selection
 
 #: Where a file or a folder is.
-Place: TypeAlias = Path
+Place: TypeAlias = Path | BucketPath
 
 
 class TargetFolder(ABC):
@@ -24,7 +25,7 @@ class TargetFolder(ABC):
 
     Parameters
     ----------
-    place : Path
+    place : Path or BucketPath
         Where it is.
     """
 
@@ -46,8 +47,22 @@ class TargetFolder(ABC):
         """Return its manifest; None if there is none, or it is damaged."""
 
     @abstractmethod
+    def journal_entries(self) -> dict[str, ManifestEntry]:
+        """Return the entries of files that were finished since the manifest was written, or before it is."""
+
+    @abstractmethod
+    def has_journal(self) -> bool:
+        """Return whether a journal is there."""
+
+    @abstractmethod
+    def obvious_difference(self, entry: ManifestEntry) -> str:
+        """Return how a file differs from its entry, as far as that shows without reading it; empty if it does not."""
+
     def known_entries(self) -> dict[str, ManifestEntry]:
         """Return the entries of its manifest, and of the journal after it."""
+        manifest = self.manifest()
+        entries = {entry.name: entry for entry in manifest.files} if manifest is not None else {}
+        return entries | self.journal_entries()
 
     @abstractmethod
     def inspect(self, file: StoredFile, entry: ManifestEntry | None) -> ExistingFile:
@@ -109,7 +124,7 @@ class DownloadTarget(ABC):
 
     Parameters
     ----------
-    place : Path
+    place : Path or BucketPath
         Where it is.
     """
 
@@ -135,3 +150,12 @@ class DownloadTarget(ABC):
     @abstractmethod
     def free_bytes(self) -> int | None:
         """Return the free bytes; None where nothing says how many."""
+
+    def end(self) -> str:
+        """Release what a download held, at its end; return what the user should know, if anything."""
+        return ""
+
+
+def size_difference(size: int, entry: ManifestEntry) -> str:
+    """Return how the size of a file differs from its entry; empty if it does not."""
+    return "" if size == entry.size_bytes else f"it has {size:,} bytes, and had {entry.size_bytes:,}"

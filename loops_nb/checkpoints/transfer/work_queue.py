@@ -22,6 +22,10 @@ MIN_SPLIT_BYTES = 4 * _MIB
 #: computed meanwhile, and all workers finish together.
 MAX_SEGMENT_BYTES = 16 * _MIB
 _MIN_SEGMENT_BYTES = _MIB
+#: Of files that are sent on in their order: what comes before its turn waits in memory.
+_MAX_ORDERED_BYTES = 4 * _MIB
+#: So much memory may the files hold that are fetched at a time.
+MAX_MEMORY_BYTES = 256 * _MIB
 #: An idle worker takes over the rest of a segment only if that saves some time.
 _MIN_SAVED_SECONDS = 0.25
 _MIN_HASH_BYTES = _MIB
@@ -191,9 +195,10 @@ class WorkQueue:
 
     def _first_task(self) -> FetchSegment | CheckFile | None:
         """Return the first task of the next file that waits."""
-        if not self._waiting:
+        job = next((one for one in self._waiting if self._has_room(one)), None)
+        if job is None:
             return None
-        job = self._waiting.popleft()
+        self._waiting.remove(job)
         self._running[job] = None
         if job.existing.state in _TO_BE_CHECKED:
             return CheckFile(job)
@@ -213,11 +218,19 @@ class WorkQueue:
             end = min(end, first + self._segment_length(job, end - first))
         return self._fetch_task(job, first, end)
 
+    def _has_room(self, job: DownloadJob) -> bool:
+        """Return whether there is memory for one more file; the first one has it in any case."""
+        used = sum(other.partial.memory_bytes for other in self._running)
+        return not used or used + job.partial.memory_bytes <= MAX_MEMORY_BYTES
+
     def _should_split(self, job: DownloadJob) -> bool:
         """Return whether several workers should fetch a file: not when there are files enough for all."""
         size = job.partial.total
         if job.ranges is False or size is None or size < 2 * MIN_SPLIT_BYTES:
             return False
+        if job.partial.is_ordered:
+            # Only what is near to what was sent can be fetched by others later.
+            return True
         busy = sum(len(other.active) for other in self._running)
         return self._workers - busy - len(self._waiting) > 1
 
@@ -227,12 +240,13 @@ class WorkQueue:
         for other in self._running:
             missing += sum(end - first for first, end in other.gaps)
         share = missing // self._workers
-        return min(MAX_SEGMENT_BYTES, max(share // 2, min(job.speed.min_request_bytes, share), _MIN_SEGMENT_BYTES))
+        most = _MAX_ORDERED_BYTES if job.partial.is_ordered else MAX_SEGMENT_BYTES
+        return min(most, max(share // 2, min(job.speed.min_request_bytes, share), _MIN_SEGMENT_BYTES))
 
     def _gap_task(self) -> FetchSegment | None:
         """Return a range that no worker fetches yet, of a file that is being fetched."""
         for job in self._running:
-            if job.gaps and job.ranges and not job.is_over:
+            if job.gaps and job.ranges and not job.is_over and job.partial.has_room_at(job.gaps[0][0]):
                 first, end = job.gaps.pop(0)
                 return self._fetch_part_of_gap(job, first, end)
         return None
@@ -254,7 +268,7 @@ class WorkQueue:
         best: tuple[int, DownloadJob, Segment] | None = None
         now = time.monotonic()
         for job in self._running:
-            if not job.ranges or job.is_over:
+            if not job.ranges or job.is_over or job.partial.is_ordered:
                 continue
             for segment, reader in job.active.items():
                 remaining = segment.remaining

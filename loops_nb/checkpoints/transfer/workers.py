@@ -14,11 +14,11 @@ from loops_nb.checkpoints.http.ranges import OK
 from loops_nb.checkpoints.transfer.checksums import expected_checksums
 from loops_nb.checkpoints.transfer.existing_file import ExistingFileCheck
 from loops_nb.checkpoints.transfer.finished_file import ContentMismatch, finalize
-from loops_nb.checkpoints.transfer.jobs import DownloadJob
+from loops_nb.checkpoints.transfer.jobs import MISMATCH, DownloadJob
 from loops_nb.checkpoints.transfer.partial_file import Segment
 from loops_nb.checkpoints.transfer.work_queue import CheckFile, FetchSegment, HashAhead, WorkQueue
 from loops_nb.client.retry import RetryState
-from loops_nb.errors import LoopsError, NoSpaceError
+from loops_nb.errors import BucketError, LoopsError, NoSpaceError
 
 logger: logging.Logger = logging.getLogger(__name__)
 BUFFER_BYTES = 1 << 20
@@ -64,7 +64,7 @@ class DownloadWorker:
             self._queue.stop(error)
 
     def _run_task(self, task: FetchSegment | CheckFile) -> None:
-        """Run a task; an error fails its file only, but a full disk ends the download."""
+        """Run a task; an error fails its file only, but a full disk and a bucket's refusal end the download."""
         try:
             if isinstance(task, CheckFile):
                 self._check_existing(task.job)
@@ -76,6 +76,9 @@ class DownloadWorker:
             )
             if not (fault.kind is FaultKind.STOPPED and is_obsolete):
                 self._fail(task.job, fault.reason)
+        except BucketError as error:
+            # What one file meets there, the others would meet too, each after all its attempts.
+            self._queue.stop(error)
         except LoopsError as error:
             self._fail(task.job, error.message)
         except OSError as error:
@@ -184,7 +187,7 @@ class DownloadWorker:
             problem = str(mismatch)
         if not problem:
             self._queue.job_finished(job)
-        elif not self._queue.restart(job, partial, "mismatch"):
+        elif not self._queue.restart(job, partial, MISMATCH):
             partial.abandon()
             raise StorageFault(f"{problem}, also when it was fetched once more", FaultKind.UNUSABLE)
 
@@ -242,7 +245,9 @@ class DownloadWorker:
         if partial.total is None and reader.total is not None:
             partial.total = segment.end = reader.total
         if not partial.has_response:
-            checksums = expected_checksums(reader.headers, status=reader.status, size=total)
+            checksums = expected_checksums(
+                reader.headers, status=reader.status, size=total, unusual_parts=partial.is_ordered and job.had_mismatch
+            )
             partial.begin(checksums, reader.validator, total)
         if reader.status != OK:
             job.ranges = reader.validator is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.checkpoint_arguments import BY, CHECKPOINTS, OF_RUN, TARGET, resolve_checkpoints
+from loops_nb.magics.checkpoint_arguments import BY, OF_RUN, READABLE, TARGET, resolve_checkpoints
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import InShell, Values, Verb
 from loops_nb.magics.notebook_names import EXECUTOR, EXECUTOR_IN_SHELL, SHARE_URLS, executor_options
@@ -22,7 +22,9 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame | CurvesPanel | 
     options = executor_options(context, values)
     if values.run_id is None and values.target is None and not options and curves.are_recorded(words):
         return curves.show(context, words)
-    return context.loops.checkpoints.compare(resolve_checkpoints(context, values), by=values.by, **options)
+    return context.loops.checkpoints.compare(
+        resolve_checkpoints(context, values, buckets=True), by=values.by, **options
+    )
 
 
 VERB = Verb(
@@ -31,7 +33,7 @@ VERB = Verb(
     run=_run,
     returns_frame=True,
     kinds=("comparison", "comparison_by_layer", "comparison_by_module_type", "comparison_by_checkpoint"),
-    arguments=(replace(CHECKPOINTS, completes="compared"),),
+    arguments=(replace(READABLE, completes="compared"),),
     options=(OF_RUN, TARGET, BY, EXECUTOR, SHARE_URLS),
     notes="For each module: norm of its LoRA update B @ A, scaled as in training, relative change and cosine to the "
     "first checkpoint. Only the low-rank factors are read. df.loops.changes() lists tensors that were added, removed "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.checkpoints.service import FOLDER, KEPT
+from loops_nb.checkpoints.service import FOLDER, KEPT, check_target
 from loops_nb.magics.checkpoint_arguments import CHECKPOINTS, OF_RUN, TARGET, resolve_checkpoints
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option, switch
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def _run(context: MagicContext, values: Values) -> pd.DataFrame:
     from loops_nb.checkpoints.transfer.frames import downloads_frame, plan_frame  # only when something is fetched
 
-    checkpoints = resolve_checkpoints(context, values)
     folder = values.into or FOLDER
+    check_target(folder)
+    checkpoints = resolve_checkpoints(context, values)
     patterns = {"include": values.include, "exclude": values.exclude}
     if values.dry_run:
         return plan_frame(context.loops.checkpoints.plan_download(checkpoints, folder, **patterns))
@@ -35,7 +36,8 @@ VERB = Verb(
         option(
             "-o --output",
             "DIR",
-            f"target folder: a checkpoint is saved to DIR/RUN/weights/NAME, like its bt:// URI; default {FOLDER}",
+            f"target folder, or s3://BUCKET/PREFIX (gs://, az://): a checkpoint is saved to DIR/RUN/weights/NAME, like "
+            f"its bt:// URI; default {FOLDER}",
             name="into",
             completes="folder",
         ),
@@ -48,11 +50,13 @@ VERB = Verb(
     notes="A file is complete or absent: it gets its name once its size and, if the service provides one, its "
     "checksum are verified. The same line again downloads only what is missing. The folder gets a manifest "
     "(.loops-manifest.json), with which %loops verify DIR checks the files later, offline. df.loops.download() "
-    "downloads the rows of a DataFrame.",
+    "downloads the rows of a DataFrame. Into a bucket nothing is "
+    "written to disk; the credentials are those of your cloud's settings (pip install 'loops_nb[cloud]').",
     examples=(
         "%loops download VqKXRGB",
         "%loops download k4q95w5/step-100 k4q95w5/step-200 --target sampler -o /data/loops",
         "%loops download --run k4q95w5 --include '*.json' --dry-run",
+        "%loops download k4q95w5/step-100 -o s3://models/loops",
     ),
     when_interrupted=KEPT,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loops_nb.magics.checkpoint_arguments import CHECKPOINTS, OF_RUN, TARGET, resolve_checkpoints
+from loops_nb.magics.checkpoint_arguments import OF_RUN, READABLE, TARGET, resolve_checkpoints
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _run(context: MagicContext, values: Values) -> pd.DataFrame:
-    return context.loops.checkpoints.tensors(resolve_checkpoints(context, values))
+    return context.loops.checkpoints.tensors(resolve_checkpoints(context, values, buckets=True))
 
 
 VERB = Verb(
@@ -22,7 +22,7 @@ VERB = Verb(
     run=_run,
     returns_frame=True,
     kinds=("tensors",),
-    arguments=(CHECKPOINTS,),
+    arguments=(READABLE,),
     options=(OF_RUN, TARGET),
     notes="Reads a few kB of each file, not the weights, and caches the headers on this machine."
     " loops.checkpoints.open(...).tensor(NAME) reads one tensor as a NumPy array.",

@@ -28,21 +28,22 @@ VERB = Verb(
         Argument(
             "folder",
             "DIR",
-            "folder of a checkpoint, or a folder that contains several",
+            "folder of a checkpoint, or a folder that contains several; s3://, gs:// or az:// for one in a bucket",
             completes="folder",
             required=True,
         ),
     ),
     options=(EXECUTOR,),
     notes=(
-        "Reads every file and compares size and SHA-256 with the manifest of the download. Works offline, without a "
-        "key. With --executor, the workers of a cluster read the files; they have to reach the folder under the same "
-        "path."
+        "Reads every file and compares size and SHA-256 with the manifest of the download. A folder needs neither "
+        "network nor key, a bucket the credentials of your cloud's settings. With --executor, the workers of a cluster "
+        "read the files; they have to reach the folder under the same path."
     ),
     shell=InShell(helps=EXECUTOR_IN_SHELL),
     examples=(
         "%loops verify checkpoints/k4q95w5/weights/step-100",
         "%loops verify checkpoints",
+        "%loops verify s3://models/loops",
         "%loops verify /mnt/checkpoints --executor pool",
     ),
 )

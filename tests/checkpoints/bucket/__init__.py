@@ -1,0 +1,1 @@
+"""Downloads into buckets, and checkpoints that are read there."""
