@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from loops_nb.api.models import Checkpoint
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.deletion import DeletionPlan, plan_checkpoints
+from loops_nb.client import checks
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.render.formatting import first_and_more, is_or_are, many
 
@@ -41,6 +42,8 @@ class PruneRules:
     older_than: timedelta | datetime | None = None
     metric: str = "loss"
     mode: str | None = None
+    #: The time before which a checkpoint must have been saved to go.
+    cutoff: datetime | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         for name, count in (("keep_best", self.best), ("keep_last", self.last)):
@@ -53,19 +56,9 @@ class PruneRules:
                 hint="%loops prune --keep best:3 --keep last:2 --older-than 14d --run RUN"
                 " (keep_best=3, keep_last=2, older_than=timedelta(days=14) in Python)",
             )
+        object.__setattr__(self, "cutoff", checks.time_or_age("older_than", self.older_than))
         if self.mode not in {None, "min", "max"}:
             raise InvalidArgumentError(f"mode must be 'min' or 'max', not {self.mode!r:.40}.", argument="mode")
-
-    @property
-    def cutoff(self) -> datetime | None:
-        """The time before which a checkpoint must have been saved."""
-        if self.older_than is None:
-            return None
-        if isinstance(self.older_than, timedelta):
-            return datetime.now(UTC) - self.older_than
-        if self.older_than.tzinfo is None:
-            raise InvalidArgumentError("older_than must have a time zone.", argument="older_than")
-        return self.older_than
 
 
 def plan_pruning(transport: Transport, saved: Sequence[Checkpoint], run_id: str, rules: PruneRules) -> DeletionPlan:

@@ -167,17 +167,25 @@ def epoch_millis(argument: str, value: Any) -> int | None:
 
 
 def time_or_age(argument: str, value: timedelta | datetime | None) -> datetime | None:
-    """Return a point in time, given as such or as an age."""
+    """Return a point in time, given as such or as an age, which counts back from now."""
+    if value is None:
+        return None
+    if not isinstance(value, timedelta | datetime):
+        raise InvalidArgumentError(
+            f"{argument} must be an age (timedelta) or a time (datetime with a time zone), not {value!r:.80}.",
+            argument=argument,
+            hint="For example timedelta(hours=2), or datetime.now(timezone.utc) - timedelta(hours=2)",
+        )
     if isinstance(value, timedelta):
+        if value < timedelta():
+            raise InvalidArgumentError(
+                f"{argument} is a time to come: {value}. An age counts back from now.", argument=argument
+            )
         try:
             return datetime.now(UTC) - value
         except OverflowError:
             raise InvalidArgumentError(f"{argument} is before the first date: {value}.", argument=argument) from None
-    if value is not None and not isinstance(value, datetime):
-        raise InvalidArgumentError(
-            f"{argument} must be a datetime, or a timedelta, not {value!r:.100}.", argument=argument
-        )
-    return None if epoch_millis(argument, value) is None else value
+    return moment(argument, value)
 
 
 def window(start: int | None, end: int | None, *, longest: timedelta | None = None) -> None:

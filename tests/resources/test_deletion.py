@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import io
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -202,6 +203,14 @@ def test_plan_names_the_standalone_samplers_that_serve_a_checkpoint(loops: Loops
     assert loops.checkpoints.delete(elsewhere)["result"].tolist() == ["kept"]
     loops.samplers.deactivate(made.id)
     assert not any(made.id in note for note in loops.checkpoints.plan_deletion(newest.uri).notes)
+
+
+@pytest.mark.parametrize("age", [timedelta(days=-1), datetime(2026, 1, 1), "14d", 14])  # noqa: DTZ001
+def test_an_age_that_prunes_everything_is_refused_before_any_request(age: Any) -> None:
+    with serving() as server, Loops("key", server.url) as loops:
+        with pytest.raises(InvalidArgumentError, match="older_than"):
+            loops.checkpoints.plan_pruning("k4q95w5", older_than=age)
+        assert server.received == []
 
 
 def test_rows_of_frames_are_deleted(loops: Loops) -> None:
