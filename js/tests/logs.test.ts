@@ -102,10 +102,30 @@ describe("a panel of log lines", () => {
     await vi.waitFor(() => expect(page.numbers().length).toBe(64));
     expect(page.numbers()[0]).toBe(1);
     expect(page.one("[role=status]").textContent).toContain("1 new error: another");
-    expect(list.scrollHeight - list.scrollTop - list.clientHeight).toBeLessThan(12);
-    page.add(8, [row(99, "INFO", "after a gap")]);
+    const left = () => list.scrollHeight - list.scrollTop - list.clientHeight;
+    await vi.waitFor(() => expect(left()).toBeLessThan(12));
+    // A cell that leaves the page and comes back, and lines that are taller than they were estimated.
+    page.el.style.display = "none";
+    page.add(
+      5,
+      Array.from({ length: 40 }, (_, n) => row(70 + n, "INFO", `${n} ${"long ".repeat(200)}`)),
+      1,
+    );
+    await new Promise(requestAnimationFrame);
+    page.el.style.display = "";
+    await vi.waitFor(() => expect(left()).toBeLessThan(12));
+    expect(page.root.querySelector("[data-control=end]")).toBeNull();
+    list.scrollTop -= 200;
+    await vi.waitFor(() => page.one("[data-control=end]"));
+    const top = list.scrollTop;
+    page.add(6, [row(120, "INFO", "while it is read")], 1);
+    await vi.waitFor(() => expect(page.numbers().at(-1)).toBe(120));
+    expect(list.scrollTop).toBe(top);
+    page.one("[data-control=end]").click();
+    await vi.waitFor(() => expect(page.root.querySelector("[data-control=end]")).toBeNull());
+    page.add(8, [row(999, "INFO", "after a gap")]);
     await vi.waitFor(() => expect(page.sentTypes()).toContain("resync"));
-    expect(page.numbers()).not.toContain(99);
+    expect(page.numbers()).not.toContain(999);
   });
 
   it("searches, filters by level and half, pauses, and reads earlier lines", async () => {

@@ -429,5 +429,6 @@ def _starts_from(run: Run, ref: CheckpointRef) -> bool:
 
 
 def _has_live_sampler(run: Run) -> bool:
-    sampler = run.sampler
+    # The sampler of a run that has ended has ended, or serves the run that took it over.
+    sampler = run.sampler if _is_active(run) else None
     return sampler is not None and sampler.status is not None and sampler.status.name not in SAMPLER_TERMINAL

@@ -130,9 +130,10 @@ def checkpoint_uses(transport: Transport, refs: Iterable[CheckpointRef], listed_
         return CheckpointUses(words, [])
     names = first_and_more([sampler.id for sampler in unknown], _NAMED)
     is_one = len(unknown) == 1
+    what = "it" if len(found) == 1 else "one of these"
     note = (
         f"{many(len(unknown), 'standalone sampler')} of this base model {'was' if is_one else 'were'} not made on this "
-        f"machine and may serve a checkpoint of these: {names}. What {'it serves' if is_one else 'they serve'} is kept."
+        f"machine and may serve {what}: {names}. What {'it serves' if is_one else 'they serve'} is kept."
     )
     return CheckpointUses(words, [note])
 

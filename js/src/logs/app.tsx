@@ -194,17 +194,28 @@ function Lines({ session, shown, search, wraps }: LinesProps) {
   const list = useRef<HTMLDivElement>(null);
   const [isAtEnd, setAtEnd] = useState(true);
   const [isAsked, setAsked] = useState(false);
-  const before = useRef({ first: -1, height: 0 });
+  const before = useRef({ first: -1, height: 0, top: 0 });
+  const stays = useRef(true);
+  stays.current = isAtEnd;
   const drawn = useMemo(() => new WeakMap<LogRow, VNode>(), [search, session.store.both]);
   const { rows, hasEarlier, both } = session.store;
   const first = shown[0]?.number ?? -1;
   useLayoutEffect(() => {
     const element = list.current;
     if (!element) return;
-    if (isAtEnd) element.scrollTop = element.scrollHeight;
-    else if (first < before.current.first) element.scrollTop += element.scrollHeight - before.current.height;
-    before.current = { first, height: element.scrollHeight };
+    if (!isAtEnd && first < before.current.first) element.scrollTop += element.scrollHeight - before.current.height;
+    before.current = { first, height: element.scrollHeight, top: element.scrollTop };
   }, [shown, wraps]);
+  useEffect(() => {
+    const element = list.current as HTMLDivElement;
+    // Also of lines that come; a cell outside of the page has no height, and a line gets its own when it is drawn first.
+    const observer = new ResizeObserver(() => {
+      if (stays.current) element.scrollTop = element.scrollHeight;
+    });
+    observer.observe(element);
+    observer.observe(element.firstElementChild as Element);
+    return () => observer.disconnect();
+  }, []);
   useEffect(() => setAsked(false), [rows[0]?.number, hasEarlier]);
   const lines = useMemo(
     () =>
@@ -249,12 +260,19 @@ function Lines({ session, shown, search, wraps }: LinesProps) {
         aria-label="Log lines"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what can be scrolled is reached by the Tab key
         tabIndex={0}
-        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) =>
-          setAtEnd(scrollHeight - scrollTop - clientHeight < NEAR_END)
-        }
+        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+          const isNear = scrollHeight - scrollTop - clientHeight < NEAR_END;
+          // Lines that turn out taller move the end away; only the user moves up.
+          if (isNear || scrollTop < before.current.top) setAtEnd(isNear);
+          before.current.top = scrollTop;
+        }}
       >
-        {lines}
-        {!shown.length && <p class="empty soft">{rows.length ? "No line matches." : "No log lines yet. They appear here as they come."}</p>}
+        <div>
+          {lines}
+          {!shown.length && (
+            <p class="empty soft">{rows.length ? "No line matches." : "No log lines yet. They appear here as they come."}</p>
+          )}
+        </div>
       </div>
       {!isAtEnd && (
         <button type="button" data-control="end" onClick={goToEnd}>
