@@ -22,6 +22,7 @@ MODULES = {
     "checksums": "anycrc",
     "keyring": "keyring",
     "local": "uvicorn",
+    "mcp": "mcp.server.mcpserver",
     "sdk": "baseten.loops",
     "sweep": "sklearn",
 }

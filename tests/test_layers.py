@@ -35,6 +35,8 @@ PACKAGES = [
     "accessor",
     "resources",
     "magics",
+    "cli",
+    "agents",
 ]
 #: Modules of the client side that `loops_nb.local` may import: it could be moved out of the package.
 LOCAL_MAY = {"_version", "errors", "api", "config", "local"}
@@ -55,6 +57,7 @@ BANNED = {
     "panels": {"starlette", "uvicorn"} | _NO_HTTP,
     "local": {"pandas"} | _NO_HTTP | _NO_WIDGETS,
     "magics": {"starlette", "uvicorn"} | _NO_HTTP,
+    "agents": {"starlette", "uvicorn", "fastmcp"} | _NO_HTTP | _NO_WIDGETS,
 }
 #: The modules that make DataFrames, in packages that do without pandas otherwise.
 FRAMES = {

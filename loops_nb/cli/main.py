@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _VERSION_FLAGS = ("--version", "-V")
-_ARGPARSE = ("serve", "token", "where")
+_ARGPARSE = ("serve", "mcp", "token", "where")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

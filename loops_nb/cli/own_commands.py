@@ -1,4 +1,4 @@
-"""The commands that no verb of ``%loops`` is: the local service in the foreground, its token, and folders."""
+"""The commands that no verb of ``%loops`` is: servers in the foreground, the local service's token, and folders."""
 
 from __future__ import annotations
 
@@ -31,13 +31,17 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
 
 
 def run_own(words: list[str]) -> int:
-    """Run one of the commands ``serve``, ``token`` and ``where``; return the exit status."""
+    """Run one of the commands ``serve``, ``mcp``, ``token`` and ``where``; return the exit status."""
     found = _parser().parse_args(words)
     try:
         if found.command == "where":
             return _print(str(home_dir()))
         if found.command == "serve":
             return _serve(found)
+        if found.command == "mcp":
+            from loops_nb.agents.server import serve
+
+            return serve(allow_sampling=found.allow_sampling, allow_changes=found.allow_changes)
         return _token(found.port)
     except (ConfigError, LocalServiceError) as error:
         console.say(f"loops-nb: {error}", out=sys.stderr)
@@ -210,6 +214,22 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
     serve.add_argument("--registry", type=Path, help=argparse.SUPPRESS)
+    agents = commands.add_parser(
+        "mcp",
+        help="serve tools for coding agents over stdio (MCP)",
+        description="Serve tools for coding agents over stdio, by the Model Context Protocol: an agent starts it\n"
+        "itself, with this command in its configuration (docs/agents.md). It connects as every command does.\n"
+        "The tools only read, unless more is allowed.",
+        formatter_class=_HelpFormatter,
+    )
+    agents.add_argument(
+        "--allow-sampling", action="store_true", help="also offer loops_sample, which is billed and wakes samplers"
+    )
+    agents.add_argument(
+        "--allow-changes",
+        action="store_true",
+        help="also offer the tools that deploy (billed), end runs, delete, and add notes",
+    )
     token = commands.add_parser(
         "token",
         help="print the token of the local service that runs",

@@ -257,11 +257,16 @@ def _last_errors(run: Run, half: str) -> Steps:
         return (), f"Its log lines could not be read: {error.message}"
     newest = max((line.nanos for line in (*latest.lines, *marked.lines)), default=0)
     oldest = newest - _AROUND // timedelta(microseconds=1) * 1000
-    printed = [line for line in latest.lines if line.line.level is None and _ERROR_WORDS.search(line.line.message)]
+    printed = [line for line in latest.lines if line.line.level is None and is_error_text(line.line.message)]
     found = [line for line in (*marked.lines, *printed) if line.nanos >= oldest]
     found = found or [line for line in latest.lines if line.line.level == "WARNING" and line.nanos >= oldest]
     found = found or marked.lines or [line for line in latest.lines if line.line.level != "DEBUG"]
     return tuple(sorted(found, key=lambda line: line.nanos)[-_MOST_LINES:]), ""
+
+
+def is_error_text(text: str) -> bool:
+    """Return whether the words of a line without a level are those of an error."""
+    return _ERROR_WORDS.search(text) is not None
 
 
 def _cause(lines: Iterable[HalfLine]) -> Cause | None:

@@ -111,14 +111,43 @@ def redact_command(words: Sequence[str], variables: Mapping[str, str] | None = N
     return found
 
 
-def _redacted_words(words: Sequence[str], variables: Mapping[str, str]) -> Iterator[str]:
+def redact_value(value: str, name: str = "", variables: Mapping[str, str] | None = None) -> str:
+    """Return a text without what looks like a secret, as `redact_command` leaves it out.
+
+    Parameters
+    ----------
+    value : str
+        Any text: a line of a log, a note, the value of a parameter.
+    name : str, default ""
+        What it is the value of: that of ``api_key`` is left out, and that of ``commit`` may be a hash.
+    variables : mapping of str to str, optional
+        Environment variables; by default those of this process.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
+    >>> redact_value("GET https://x.example/f?sig=def", variables={})
+    'GET https://x.example/f?<signature>'
+    """
+    return _redacted_value(value, name, _secrets_of(os.environ if variables is None else variables))
+
+
+def _secrets_of(variables: Mapping[str, str]) -> list[str]:
     secrets = [
         value.strip()
         for name, value in variables.items()
         if is_secret_variable(name) and len(value.strip()) >= SHORTEST_SECRET
     ]
     # The longest first: one may be a part of another.
-    secrets.sort(key=len, reverse=True)
+    return sorted(secrets, key=len, reverse=True)
+
+
+def _redacted_words(words: Sequence[str], variables: Mapping[str, str]) -> Iterator[str]:
+    secrets = _secrets_of(variables)
     #: The option whose value comes next, and whether it takes several.
     option, takes_several = "", False
     for word in words:

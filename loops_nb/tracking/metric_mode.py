@@ -6,6 +6,8 @@ import re
 from itertools import pairwise
 from typing import Literal
 
+from loops_nb.errors import InvalidArgumentError
+
 _WORD = re.compile(r"[fF]1(?!\d)|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MIN_WORDS = frozenset(_WORD.findall("loss losses nll perplexity ppl error errors err mse rmse mae wer cer bpb"))
 _MAX_WORDS = frozenset(
@@ -46,3 +48,12 @@ def infer_mode(key: str) -> Literal["min", "max"] | None:
     if is_min:
         return "min"
     return "max" if is_max else None
+
+
+def unknown_mode(metric: str) -> InvalidArgumentError:
+    """Return the error for a key that does not say which values are better."""
+    return InvalidArgumentError(
+        f"The name {metric!r:.60} does not tell whether lower or higher values are better.",
+        argument="mode",
+        hint='Say mode="min" or mode="max".',
+    )

@@ -12,7 +12,7 @@ from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking.deletion import ExperimentContents, rows_to_delete
 from loops_nb.tracking.location import Location
-from loops_nb.tracking.metric_mode import infer_mode
+from loops_nb.tracking.metric_mode import infer_mode, unknown_mode
 from loops_nb.tracking.rows import ExperimentRow, without_archived
 from loops_nb.tracking.store import ExperimentStore
 from loops_nb.tracking.values import as_step
@@ -280,7 +280,7 @@ class Metrics:
 
         found = best_frame(self.store, self.ids(what), metric, highest=used_mode == "max")
         if used_mode is None and len(found):
-            raise _unknown_mode(metric)
+            raise unknown_mode(metric)
         return found
 
     def sweep(
@@ -365,7 +365,7 @@ class Metrics:
 
         found = sweep_data(self.store, self.ids(what), metric, highest=used_mode == "max", at=at)
         if used_mode is None and len(found.scores):
-            raise _unknown_mode(metric)
+            raise unknown_mode(metric)
         return found
 
     def groups(
@@ -842,14 +842,6 @@ def _checked_mode(mode: str | None, metric: str) -> str | None:
 def _steps(step: Any) -> list[int]:
     given = [step] if isinstance(step, int) or not isinstance(step, Iterable) or isinstance(step, str) else step
     return [as_step(one) for one in given]
-
-
-def _unknown_mode(metric: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        f"The name {metric!r:.60} does not tell whether lower or higher values are better.",
-        argument="mode",
-        hint='Say mode="min" or mode="max".',
-    )
 
 
 def _matches(rows: Iterable[ExperimentRow], selector: str, *, hidden: bool) -> list[ExperimentRow]:
