@@ -26,6 +26,8 @@ _RIGHTS = {
 
 
 _MISSING = "Check the name, and that AWS_ENDPOINT_URL names its server if it is not Amazon's."
+_NO_CREDENTIALS = "there are no credentials for it"
+_SET = "Set them: {environment}."
 _RENEW = "Renew them: {environment}."
 
 
@@ -59,8 +61,8 @@ _RULES = (
     # How the engine asks the machine that it runs on, where the environment has none.
     _rule(
         "latest/api/token|latest/meta-data/iam|computeMetadata|metadata/identity|token request",
-        "there are no credentials for it",
-        "Set them: {environment}.",
+        _NO_CREDENTIALS,
+        _SET,
     ),
     _rule("status=403", "access is denied ({said})", "These credentials need {rights} for {bucket!r}."),
     _rule(
@@ -80,7 +82,7 @@ _RULES = (
     ),
     _rule("MissingAccount", "the storage account is not known", "Set it: {environment}."),
     _rule("status=404", "it is not there", _MISSING),
-    _rule(r"status=\d", "the server answered {said}", "Try again in a moment."),
+    _rule(r"status=\d", "the server answered {answer}", "Try again in a moment."),
     _rule("", "the storage engine gave no reason that can be shown", "Try again in a moment."),
 )
 
@@ -131,8 +133,17 @@ def bucket_error(error: BaseException, path: BucketPath, doing: str) -> BucketEr
         "what": SCHEMES[path.scheme],
         "bucket": path.bucket,
         "said": code or status,
+        "answer": f"{status} {code}".strip(),
         "environment": _ENVIRONMENT[path.scheme],
         "rights": _RIGHTS[path.scheme],
     }
     problem, hint = rule.problem.format(**words), rule.hint.format(**words)
     return BucketError(f"{path} could not be {doing}: {problem}{tries}.", status=status, hint=hint)
+
+
+def missing_credentials(path: BucketPath) -> BucketError:
+    """Return the error for a place for which there are no credentials; nothing was requested."""
+    return BucketError(
+        f"{path} could not be opened: {_NO_CREDENTIALS}. No request was made.",
+        hint=_SET.format(environment=_ENVIRONMENT[path.scheme]),
+    )

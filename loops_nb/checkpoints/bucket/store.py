@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from loops_nb._version import __version__
-from loops_nb.checkpoints.bucket.errors import bucket_error
+from loops_nb.checkpoints.bucket.credentials import are_missing, profile_provider
+from loops_nb.checkpoints.bucket.errors import bucket_error, missing_credentials
 from loops_nb.checkpoints.bucket.path import BucketPath
 from loops_nb.checkpoints.read_ahead import read_ahead
 from loops_nb.errors import BucketError, ConfigError
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from obstore import WritableFile
     from obstore.store import ObjectStore
 
+ResultT = TypeVar("ResultT")
 _MIB = 1 << 20
+_LISTED_AT_A_TIME = 1000
 #: Of one request for bytes; longer ones would run into the engine's time limit on slow connections.
 READ_BYTES = 8 * _MIB
 MAX_RETRIES = 7
@@ -32,14 +34,6 @@ _LONGEST_WAIT_SECONDS = 15.0
 _TIMEOUT_SECONDS = 300
 _CONNECT_SECONDS = 10
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-#: With one of these in the environment the engine finds credentials by itself.
-_CREDENTIALS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SKIP_SIGNATURE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
 
 
 class StoredObject(NamedTuple):
@@ -73,7 +67,7 @@ class BucketStore:
     ConfigError
         If obstore is not installed.
     BucketError
-        If the settings of the cloud are not complete.
+        If there are no credentials, or the settings of the cloud are not complete.
     """
 
     def __init__(self, place: BucketPath) -> None:
@@ -92,35 +86,43 @@ class BucketStore:
         import obstore
 
         start = len(self.place.key) + 1 if self.place.key else 0
-        found: dict[str, StoredObject] = {}
-        with _explained(self.place, "listed"):
-            for page in obstore.list(self._engine, self.place.key or None, chunk_size=1000):
-                for listed in page:
-                    found[listed["path"][start:]] = StoredObject(listed["size"], listed["e_tag"] or "")
-        return found
+
+        def all_pages() -> dict[str, StoredObject]:
+            pages = obstore.list(self._engine, self.place.key or None, chunk_size=_LISTED_AT_A_TIME)
+            return {
+                listed["path"][start:]: StoredObject(listed["size"], listed["e_tag"] or "")
+                for page in pages
+                for listed in page
+            }
+
+        return _explained(self.place, "listed", all_pages)
 
     def head(self, name: str) -> StoredObject | None:
         """Return an object's size and version; None if it is not there."""
         import obstore
 
-        with _explained(self.place / name, "read"):
+        def found() -> StoredObject | None:
             try:
-                found = obstore.head(self._engine, self._key(name))
+                listed = obstore.head(self._engine, self._key(name))
             except FileNotFoundError:
                 return None
-        return StoredObject(found["size"], found["e_tag"] or "")
+            return StoredObject(listed["size"], listed["e_tag"] or "")
+
+        return _explained(self.place / name, "read", found)
 
     def get(self, name: str) -> bytes | None:
         """Return a small object; None if it is not there."""
         import obstore
 
-        with _explained(self.place / name, "read"):
+        def content() -> bytes | None:
             try:
                 return bytes(obstore.get(self._engine, self._key(name)).bytes())
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
                 return None
+
+        return _explained(self.place / name, "read", content)
 
     def read(self, name: str, found: StoredObject, first: int, count: int) -> bytes:
         """Return bytes of an object.
@@ -144,27 +146,33 @@ class BucketStore:
 
         if not count:
             return b""
-        changed = f"{self.place / name} has changed since it was opened. Nothing of it was used."
-        with _explained(self.place / name, "read"):
+        place = self.place / name
+
+        def content() -> bytes | None:
             options: Any = {"if_match": found.etag} if found.etag else {}
             if (first, count) != (0, found.size):
                 # Some servers answer a range that is the whole object as if there was none.
                 options["range"] = (first, first + count)
             try:
-                content = bytes(obstore.get(self._engine, self._key(name), options=options).bytes())
+                return bytes(obstore.get(self._engine, self._key(name), options=options).bytes())
             except PreconditionError:
-                raise BucketError(changed, hint="Open it again.") from None
+                return b""
             except GenericError as error:
                 if "NotPartial" not in str(error):
                     raise
-                raise _NoRangesError(
-                    f"{self.place / name} could not be read: its server does not send parts of objects, as "
-                    f"{self.place.scheme}:// asks for.",
-                    hint="Download the checkpoint, or copy it to another server.",
-                ) from None
-        if len(content) != count:
-            raise BucketError(changed, hint="Open it again.")
-        return content
+                return None
+
+        part = _explained(place, "read", content)
+        if part is None:
+            raise _NoRangesError(
+                f"{place} could not be read: its server does not send parts of objects.",
+                hint="Download the checkpoint, or copy it to another server.",
+            )
+        if len(part) != count:
+            raise BucketError(
+                f"{place} has changed since it was opened. Nothing of it was used.", hint="Open it again."
+            )
+        return part
 
     def stream(self, name: str, found: StoredObject) -> Iterator[bytes]:
         """Return the bytes of an object in order, fetching a few pieces ahead."""
@@ -172,41 +180,49 @@ class BucketStore:
         try:
             yield from read_ahead(partial(self.read, name, found), spans)
         except _NoRangesError:
-            # Raised for the first piece already.
+            has_ranges = False
+        else:
+            has_ranges = True
+        if not has_ranges:
+            # It was raised for the first piece, so nothing was returned yet.
             yield from self._stream_whole(name, found)
 
     def _stream_whole(self, name: str, found: StoredObject) -> Iterator[bytes]:
         import obstore
 
-        with _explained(self.place / name, "read"):
-            options: Any = {"if_match": found.etag} if found.etag else {}
-            yield from map(bytes, obstore.get(self._engine, self._key(name), options=options).stream(READ_BYTES))
+        place = self.place / name
+        options: Any = {"if_match": found.etag} if found.etag else {}
+        stream = _explained(
+            place,
+            "read",
+            lambda: iter(obstore.get(self._engine, self._key(name), options=options).stream(READ_BYTES)),
+        )
+        while (piece := _explained(place, "read", lambda: next(stream, None))) is not None:
+            yield bytes(piece)
 
     def put(self, name: str, content: bytes) -> None:
         """Write a small object; it appears whole or not at all."""
         import obstore
 
-        with _explained(self.place / name, "written"):
-            obstore.put(self._engine, self._key(name), content, use_multipart=False)
+        key = self._key(name)
+        _explained(self.place / name, "written", lambda: obstore.put(self._engine, key, content, use_multipart=False))
 
     def delete(self, name: str) -> None:
         """Delete an object; one that is not there is no error."""
         import obstore
 
-        with _explained(self.place / name, "deleted"):
-            try:
+        def gone() -> None:
+            with suppress(FileNotFoundError):
                 obstore.delete(self._engine, self._key(name))
-            except FileNotFoundError:
-                return
+
+        _explained(self.place / name, "deleted", gone)
 
     def upload(self, name: str, *, part_bytes: int, concurrency: int) -> Upload:
         """Return a new object that is written in order, in parts; it appears when it is complete."""
         import obstore
 
-        with _explained(self.place / name, "written"):
-            writer = obstore.open_writer(
-                self._engine, self._key(name), buffer_size=part_bytes, max_concurrency=concurrency
-            )
+        # Nothing is requested before a first part is full.
+        writer = obstore.open_writer(self._engine, self._key(name), buffer_size=part_bytes, max_concurrency=concurrency)
         return Upload(writer, self.place / name)
 
     def _key(self, name: str) -> str:
@@ -238,11 +254,11 @@ class Upload:
             If a part cannot be written; the upload is cancelled.
         """
         with self._lock:
-            if self._writer is None:
+            writer = self._writer
+            if writer is None:
                 raise BucketError(f"{self._place} was cancelled.")
             try:
-                with _explained(self._place, "written"):
-                    self._writer.write(content)
+                _explained(self._place, "written", lambda: writer.write(content))
             except BaseException as error:
                 self._cancel(error)
                 raise
@@ -259,8 +275,7 @@ class Upload:
             writer, self._writer = self._writer, None
             if writer is None:
                 raise BucketError(f"{self._place} was cancelled.")
-            with _explained(self._place, "written"):
-                writer.close()
+            _explained(self._place, "written", writer.close)
 
     def cancel(self) -> None:
         """Cancel it: its parts are deleted, and no object appears.
@@ -276,28 +291,24 @@ class Upload:
     def _cancel(self, reason: BaseException) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            with _explained(self._place, "cancelled"):
-                # The engine deletes the parts when a block ends with an error.
-                writer.__exit__(type(reason), reason, None)
+            # The engine deletes the parts when a block ends with an error.
+            _explained(self._place, "cancelled", lambda: writer.__exit__(type(reason), reason, None))
 
 
 class _NoRangesError(BucketError):
     """A server sends objects only as a whole."""
 
 
-@contextmanager
-def _explained(path: BucketPath, doing: str) -> Iterator[None]:
-    """Turn errors of the engine into errors in plain words."""
+def _explained(path: BucketPath, doing: str, call: Callable[[], ResultT]) -> ResultT:
+    """Return the result of a call of the engine; its errors become errors in plain words."""
     from obstore.exceptions import BaseError
 
-    found: BucketError | None = None
     try:
-        yield
+        return call()
     except (BaseError, OSError, ValueError) as error:
         found = bucket_error(error, path, doing)
-    if found is not None:
-        # Outside of the handler: the engine's text may hold signatures, and must not be the context of this error.
-        raise found
+    # Outside of the handler: the engine's text may hold signatures, and must not be the context of this error.
+    raise found
 
 
 def _connect(place: BucketPath) -> ObjectStore:
@@ -327,34 +338,19 @@ def _connect(place: BucketPath) -> ObjectStore:
             "base": 2,
         },
     }
-    with _explained(BucketPath(place.scheme, place.bucket), "opened"):
-        if place.scheme == "gs":
-            return store.GCSStore(place.bucket, client_options=options, retry_config=retry)
-        if place.scheme == "az":
-            return store.AzureStore(place.bucket, client_options=options, retry_config=retry)
-        return store.S3Store(
-            place.bucket, client_options=options, retry_config=retry, credential_provider=_profile_credentials()
-        )
+    provider = profile_provider() if place.scheme == "s3" else None
+    if provider is None and are_missing(place.scheme):
+        raise missing_credentials(place)
+    make: dict[str, Callable[[], ObjectStore]] = {
+        "s3": lambda: store.S3Store(
+            place.bucket, client_options=options, retry_config=retry, credential_provider=provider
+        ),
+        "gs": lambda: store.GCSStore(place.bucket, client_options=options, retry_config=retry),
+        "az": lambda: store.AzureStore(place.bucket, client_options=options, retry_config=retry),
+    }
+    return _explained(BucketPath(place.scheme, place.bucket), "opened", make[place.scheme])
 
 
 def _is_plain_http() -> bool:
     """Return whether the user's own endpoint is one without TLS, such as a server on this machine."""
     return any(os.environ.get(name, "").lower().startswith("http://") for name in _ENDPOINTS)
-
-
-def _profile_credentials() -> Any:
-    """Return a provider of what the user's AWS settings and logins give; None leaves it to the engine.
-
-    The engine knows the environment and the roles of machines, and boto3 the profiles in ``~/.aws``.
-    """
-    has_profile = "AWS_PROFILE" in os.environ or (Path("~/.aws").expanduser().is_dir())
-    if any(os.environ.get(name) for name in _CREDENTIALS) or not has_profile:
-        return None
-    try:
-        from obstore.auth.boto3 import Boto3CredentialProvider
-
-        return Boto3CredentialProvider()
-    except ImportError:
-        return None
-    except Exception:  # noqa: BLE001 - of botocore: an unknown profile, or no credentials; the engine says what is missing
-        return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,12 @@ BIG = "shard-2.safetensors"
 BIG_ROWS = 11 * MiB // 64
 
 
+@lru_cache(1)
+def big_file() -> Stored:
+    """Return a file of three parts."""
+    return Stored(BIG, safetensors(BIG_ROWS))
+
+
 def client(source: DownloadScenario) -> Loops:
     return Loops(f"key-{SECRET}", source.server.url)
 
@@ -46,7 +54,7 @@ def test_download_is_verified_resumed_and_opened_in_a_bucket(
 ) -> None:
     bucket: Bucket = request.getfixturevalue(server)
     monkeypatch.setattr(upload, "PART_BYTES", 5 * MiB)
-    source.server.files += [Stored(BIG, safetensors(BIG_ROWS)), Stored("a b#c%20d+~ü.txt", b"of an odd name")]
+    source.server.files += [replace(big_file()), Stored("a b#c%20d+~ü.txt", b"of an odd name")]
     with client(source) as loops:
         done = loops.checkpoints.download([source.ref], bucket.into, quiet=True)
         place = BucketPath("s3", bucket.name, "loops/k4q95w5/weights/step-100")
