@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.peers import SUPPORTED
 from benchmarks.rounds import machine
 
-ALL = ("frames", "listing", "magics", "downloads", "panels", "training", "tracking")
+ALL = ("frames", "listing", "magics", "shell", "downloads", "panels", "training", "tracking")
 
 
 def main() -> int:

@@ -14,7 +14,6 @@ from loops_nb.api.references import CheckpointRef
 from loops_nb.api.step_names import step_of
 from loops_nb.api.uri import format_uri
 from loops_nb.checkpoints.service import CONNECTIONS, FOLDER, KEPT, CheckpointService, Patterns, refs_of
-from loops_nb.checkpoints.transfer.frames import downloads_frame, plan_frame
 from loops_nb.client.frame_connections import CONNECTION_ATTR, config_of, only_config
 from loops_nb.console import encodable
 from loops_nb.errors import InvalidArgumentError, readable_interrupt
@@ -302,10 +301,12 @@ class LoopsAccessor:
         >>> df = loops.checkpoints.frame(run_id="k4q95w5")
         >>> df.query("target == 'sampler'").loops.download(into="weights", include="*.safetensors")
         """
+        from loops_nb.checkpoints.transfer import frames  # urllib3, only for a download
+
         with self._service("download", loops) as service:
             if dry_run:
-                return plan_frame(service.plan(self._refs(), into, include, exclude))
-            return downloads_frame(
+                return frames.plan_frame(service.plan(self._refs(), into, include, exclude))
+            return frames.downloads_frame(
                 service.download(self._refs(), into, include, exclude, connections=connections, quiet=quiet)
             )
 

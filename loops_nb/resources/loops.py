@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,7 +22,6 @@ from loops_nb.resources.deployments import Deployments
 from loops_nb.resources.instance_types import InstanceTypes
 from loops_nb.resources.legacy import Legacy
 from loops_nb.resources.logs import Logs
-from loops_nb.resources.metrics import RecordedMetrics
 from loops_nb.resources.model_deployments import ModelDeployments
 from loops_nb.resources.models import Models
 from loops_nb.resources.runs import Runs
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     import pandas as pd
+
+    from loops_nb.resources.metrics import RecordedMetrics
 
 
 class Loops(BaseClient):
@@ -108,8 +110,13 @@ system, models, model_deployments, instance_types, secrets, legacy
         self.instance_types: InstanceTypes = InstanceTypes(transport)
         self.secrets: Secrets = Secrets(transport)
         self.legacy: Legacy = Legacy(transport)
-        # Without a network, so the same in both flavours.
-        self.metrics: RecordedMetrics = RecordedMetrics()
+
+    @cached_property
+    def metrics(self) -> RecordedMetrics:
+        """What is recorded on this machine: without a network, so the same in both flavours."""
+        from loops_nb.resources.metrics import RecordedMetrics  # sqlite, which a listing must not wait for
+
+        return RecordedMetrics()
 
     def evaluate(
         self,

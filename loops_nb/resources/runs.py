@@ -17,7 +17,6 @@ from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDenie
 from loops_nb.resources.base import Resource
 from loops_nb.resources.blocking import run_blocking
 from loops_nb.resources.frames import alive_rows, runs_frame, with_origin
-from loops_nb.tracking.deleted_runs import mark_deleted_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -309,6 +308,8 @@ class Runs(Resource):
         >>> loops.runs.delete("k4q95w5").kept_checkpoints
         []
         """
+        from loops_nb.tracking.deleted_runs import mark_deleted_runs  # sqlite, which a listing must not wait for
+
         deleted = self._transport.send(runs.delete(run_id))
         mark_deleted_runs([deleted.id, run_id])
         return deleted

@@ -107,7 +107,19 @@ def test_texts_name_commands() -> None:
     assert in_shell("100% of %pip install x") == "100% of pip install x"
 
 
-LIGHT = {"IPython", "pandas", "numpy", "httpx", "httpcore", "ipywidgets", "anywidget", "matplotlib", "prompt_toolkit"}
+LIGHT = {
+    "IPython",
+    "pandas",
+    "numpy",
+    "httpx",
+    "httpcore",
+    "ipywidgets",
+    "anywidget",
+    "matplotlib",
+    "prompt_toolkit",
+    "sqlite3",
+    "urllib3",
+}
 
 
 @pytest.mark.parametrize(

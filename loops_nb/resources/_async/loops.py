@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,13 +33,14 @@ from loops_nb.resources._async.trainers import AsyncTrainers
 from loops_nb.resources._async.user_config import AsyncUserConfigs
 from loops_nb.resources.base_client import BaseClient
 from loops_nb.resources.blocking import run_evaluation_async
-from loops_nb.resources.metrics import RecordedMetrics
 from loops_nb.sampling.request import MAX_TOKENS, TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     import pandas as pd
+
+    from loops_nb.resources.metrics import RecordedMetrics
 
 
 class AsyncLoops(BaseClient):
@@ -109,8 +111,13 @@ system, models, model_deployments, instance_types, secrets, legacy
         self.instance_types: AsyncInstanceTypes = AsyncInstanceTypes(transport)
         self.secrets: AsyncSecrets = AsyncSecrets(transport)
         self.legacy: AsyncLegacy = AsyncLegacy(transport)
-        # Without a network, so the same in both flavours.
-        self.metrics: RecordedMetrics = RecordedMetrics()
+
+    @cached_property
+    def metrics(self) -> RecordedMetrics:
+        """What is recorded on this machine: without a network, so the same in both flavours."""
+        from loops_nb.resources.metrics import RecordedMetrics  # sqlite, which a listing must not wait for
+
+        return RecordedMetrics()
 
     async def evaluate(
         self,

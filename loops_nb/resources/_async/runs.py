@@ -18,7 +18,6 @@ from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDenie
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.resources.blocking import run_blocking_async
 from loops_nb.resources.frames import alive_rows, runs_frame, with_origin
-from loops_nb.tracking.deleted_runs import mark_deleted_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -310,6 +309,8 @@ class AsyncRuns(AsyncResource):
         >>> (await loops.runs.delete("k4q95w5")).kept_checkpoints
         []
         """
+        from loops_nb.tracking.deleted_runs import mark_deleted_runs  # sqlite, which a listing must not wait for
+
         deleted = await self._transport.send(runs.delete(run_id))
         mark_deleted_runs([deleted.id, run_id])
         return deleted
