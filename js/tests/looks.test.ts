@@ -94,6 +94,23 @@ describe.each(THEME_NAMES)("in the theme %s", (theme) => {
   });
 });
 
+it("can be read in the dark theme of VS Code, which puts a white ground below widgets", async () => {
+  document.documentElement.lang = "en";
+  document.title = "panels";
+  document.body.dataset.vscodeThemeKind = "vscode-dark";
+  for (const [name, value] of Object.entries(THEMES.vscode)) document.body.style.setProperty(name, value);
+  const page = new Page(shifted(snapshot("run", 9, { notices: NOTICES, health: FAILING })));
+  // As the page around a widget does there.
+  page.el.className = "cell-output-ipywidget-background";
+  page.el.style.background = "white";
+  await vi.waitFor(() => expect(page.has(".fold")).toBe(true));
+  page.one(".fold").click();
+  await vi.waitFor(() => expect(page.all(".details")).toHaveLength(1));
+  expect(await complaints(page)).toEqual([]);
+  expect(page.host.style.colorScheme).toBe("dark");
+  delete document.body.dataset.vscodeThemeKind;
+});
+
 it("tells the browser which theme it stands in", async () => {
   dress("dark");
   const page = new Page(shifted(snapshot("fleet")));

@@ -191,7 +191,8 @@ class JupyterServer:
         while time.monotonic() < until:
             assert self._process.poll() is None, f"the server ended: {self.log}"
             try:
-                return f"http://127.0.0.1:{json.loads(note.read_bytes())['port']}"
+                said = json.loads(note.read_bytes())
+                return f"http://127.0.0.1:{said['port']}{said['base_url'].rstrip('/')}"
             except (OSError, ValueError):
                 time.sleep(0.05)
         raise AssertionError(f"the server does not answer: {self.log}")

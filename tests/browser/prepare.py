@@ -1,4 +1,4 @@
-"""Installs what browser tests need beside Python packages: Debian's Chromium and other versions of ipykernel.
+"""Installs what browser tests need beside Python packages: Debian's Chromium and Firefox, other versions of ipykernel.
 
 ``make test`` calls it; what is there already is left alone.
 """
@@ -28,6 +28,11 @@ class CannotPrepareError(Exception):
 def chromium() -> str | None:
     """Return the path of this machine's Chromium, or None."""
     return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+
+
+def firefox() -> str | None:
+    """Return the path of Debian's Firefox, or None: a test less where it cannot be installed."""
+    return shutil.which("firefox-esr")
 
 
 def kernel_folder(name: str) -> Path:
@@ -114,6 +119,8 @@ def main() -> int:
     except CannotPrepareError as error:
         print(error, file=sys.stderr)
         return 1
+    if not firefox() and (failed := apt_installed("firefox-esr")):
+        print(f"No Firefox, so it is not tested: {failed}", flush=True)
     for name in KERNELS:
         if not (kernel_folder(name) / "ipykernel").is_dir():
             install_kernel(name)
