@@ -111,6 +111,7 @@ def loops_curves(
             curves[:_MOST_CURVES],
             len(curves),
             "Narrow with metrics or experiments_matching, or lower max_points.",
+            "No values are recorded on this machine.",
         ),
         AnswerSection("notes", found.notes),
     )

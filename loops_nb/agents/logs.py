@@ -68,6 +68,8 @@ def loops_logs(
             if end is None:
                 name = "log lines, the newest, because none is an error"
             frame = loops.logs.frame(target, **wanted, until=end and end + _AFTER, limit=limit)
+    # Nanoseconds would only take room.
+    frame["timestamp"] = frame["timestamp"].dt.as_unit("ms")
     return answer(
         AnswerSection(
             f"{name}, oldest first (at most {limit})",

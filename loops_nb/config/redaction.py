@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 #: Stands for a secret that is not stored.
 HIDDEN = "<not kept>"
@@ -111,29 +111,29 @@ def redact_command(words: Sequence[str], variables: Mapping[str, str] | None = N
     return found
 
 
-def redact_value(value: str, name: str = "", variables: Mapping[str, str] | None = None) -> str:
-    """Return a text without what looks like a secret, as `redact_command` leaves it out.
+def value_redactor(variables: Mapping[str, str] | None = None) -> Callable[[str, str], str]:
+    """Return a function from a text and its name to the text without secrets, as `redact_command` leaves them out.
+
+    The text is a line of a log, a note, the value of a parameter.  The name is what it is the value of, or empty: that
+    of ``api_key`` is left out, and that of ``commit`` may be a hash.
 
     Parameters
     ----------
-    value : str
-        Any text: a line of a log, a note, the value of a parameter.
-    name : str, default ""
-        What it is the value of: that of ``api_key`` is left out, and that of ``commit`` may be a hash.
     variables : mapping of str to str, optional
-        Environment variables; by default those of this process.
+        Environment variables; by default those of this process, as they are now.
 
     Returns
     -------
-    str
-        The text.
+    callable
+        The function.
 
     Examples
     --------
-    >>> redact_value("GET https://x.example/f?sig=def", variables={})
+    >>> value_redactor({})("GET https://x.example/f?sig=def", "")
     'GET https://x.example/f?<signature>'
     """
-    return _redacted_value(value, name, _secrets_of(os.environ if variables is None else variables))
+    secrets = _secrets_of(os.environ if variables is None else variables)
+    return lambda value, name: _redacted_value(value, name, secrets)
 
 
 def _secrets_of(variables: Mapping[str, str]) -> list[str]:

@@ -244,7 +244,12 @@ class MagicContext:
         if word in self.cache.known("run"):
             _, _, runs = self._listed or (None, 0.0, [])
             return next((run for run in runs if run.id == word), None)
-        return run_named(word, self.list_runs(fresh=exact), argument="run", exact=exact)
+        cached = self._listed
+        found = run_named(word, self.list_runs(fresh=exact), argument="run", exact=exact)
+        if found is None and cached is not None and self._listed is cached:
+            # It may have been created since that listing.
+            found = run_named(word, self.list_runs(fresh=True), argument="run", exact=exact)
+        return found
 
     def _check_can_be_an_id(self, kind: str, word: str) -> None:
         from loops_nb.client.checks import is_identifier

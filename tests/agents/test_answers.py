@@ -23,13 +23,13 @@ for _ in range(50):
         {"<" * 9_000: 1},
         DEEP,
         [[list(range(500))] * 500] * 500,
-        10**4_000,
+        10**9_000,
         {"a": float("nan"), "b": float("-inf"), "c": 1e300, "d": "\ud800"},
     ],
     ids=["text", "controls", "fields", "name", "deep", "wide", "number", "odd"],
 )
 def test_any_rows_stay_within_the_bound(row: Any) -> None:
-    text = answer(AnswerSection("one", [row] * 40, narrow="Ask for less."), AnswerSection("two", [{"id": "kept"}]))
+    text = answer(AnswerSection("one", [row] * 8, narrow="Ask for less."), AnswerSection("two", [{"id": "kept"}]))
     assert len(text.encode()) <= MOST_BYTES
     lines = text.splitlines()
     first = lines.index(OPEN) + 1

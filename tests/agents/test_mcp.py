@@ -223,6 +223,18 @@ def test_changes_are_said_first_and_done_when_confirmed(agent: Agent, service: s
     assert agent.rows("loops_leaderboard", experiments_matching=["sql"])[0]["note"] == "seen by an agent"
 
 
+def test_sampling_answers_completions_as_data(agent: Agent, service: str) -> None:
+    with Loops(base_url=service) as loops:
+        session = loops.sessions.create()
+        run = loops.runs.create(session_id=session.id, base_model="loops-local/tiny", name="tiny", lora_rank=8)
+    text = agent.call("loops_sample", run="tiny", prompt="Hello", max_tokens=4, n=2, temperature=0)
+    first, second = rows_of(text, "completions")
+    assert first == second
+    assert first["tokens"] == 4
+    assert rows_of(text, "weights") == [{"source": run.id}]
+    assert "n" in agent.call("loops_sample", run="tiny", prompt="Hello", n=100, fails=True)
+
+
 def test_every_tool_describes_its_arguments_and_what_it_can_do(agent: Agent) -> None:
     found = {tool.name: tool for tool in agent.tools()}
     assert set(found) == {tool.path.partition(":")[2] for tool in TOOLS}

@@ -115,3 +115,11 @@ def test_run_id_takes_precedence_over_name(live: Notebook) -> None:
     assert live.run(f"%loops run {first.id}").value.id == first.id
     assert live.run(f"%loops deactivate run {first.id} -y").value.id == first.id
     live.run(f"%loops deactivate run {second.id} -y")
+
+
+def test_a_run_that_was_created_since_the_last_listing_is_found_by_its_name(known: tuple[Notebook, Any]) -> None:
+    notebook, _ = known
+    notebook.run(f"%loops run {NAME}")
+    loops = notebook.context.loops
+    run = loops.runs.create(session_id=loops.sessions.create().id, base_model="Qwen/Qwen3-8B", name="just-made")
+    assert notebook.run("%loops run just-made").value.id == run.id
