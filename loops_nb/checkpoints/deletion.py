@@ -13,7 +13,16 @@ from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL
 from loops_nb.checkpoints.transfer.parallel import map_in_threads
 from loops_nb.checkpoints.uses import checkpoint_uses
 from loops_nb.client.operations import checkpoints, runs
-from loops_nb.errors import APIError, InvalidArgumentError, LoopsError, NotFoundError
+from loops_nb.errors import (
+    APIError,
+    AuthenticationError,
+    InvalidArgumentError,
+    LoopsError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+)
 from loops_nb.frames.columns import Column, Dtype, Kind
 from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
 from loops_nb.render.formatting import first_and_more, many, size
@@ -31,6 +40,9 @@ MOST_WORKERS = 32
 #: 4xx answers that are no refusal: no permission, nothing there, too many requests.
 _NO_REFUSALS = frozenset({401, 403, 404, 429})
 _NAMED = 5
+#: Nothing more is sent after so many requests in a row without a usable answer, or as many as are sent at one time.
+_MOST_LOST = 4
+_NOT_SENT = "Not sent"
 #: What the service said, in the text of an error.
 _SAID = re.compile(r"the service answered \d+ [^(]*\((.+)\)\.$")
 
@@ -204,10 +216,17 @@ class DeletionResult:
 
 @dataclass(slots=True)
 class _Progress:
-    """What has been sent, and what has been answered."""
+    """What has been sent, what has been answered, and whether the service answers at all."""
 
     sent: list[DeletionItem] = field(default_factory=list)
     answered: list[tuple[DeletionItem, list[DeletionResult]]] = field(default_factory=list)
+    #: Requests in a row without a usable answer.
+    lost: int = 0
+
+    def note(self, error: LoopsError | None) -> None:
+        """Take in an answer, or what came in place of one."""
+        is_lost = isinstance(error, TransportError | ServerError | AuthenticationError | RateLimitError)
+        self.lost = self.lost + 1 if is_lost else 0
 
 
 def plan_checkpoints(transport: Transport, refs: Sequence[CheckpointRef], notes: Sequence[str] = ()) -> DeletionPlan:
@@ -282,11 +301,20 @@ def execute(transport: Transport, plan: DeletionPlan, *, workers: int = WORKERS)
     progress = _Progress()
 
     def delete(item: DeletionItem) -> list[DeletionResult]:
+        if progress.lost >= max(workers, _MOST_LOST):
+            # Each of thousands would be tried for seconds, in vain.
+            return [
+                DeletionResult(
+                    item, "failed", f"{_NOT_SENT}: {progress.lost:,} requests before it had no usable answer."
+                )
+            ]
         progress.sent.append(item)
         try:
             done = _delete_run(transport, item) if item.kind == "run" else _delete_checkpoint(transport, item)
+            progress.note(None)
         except LoopsError as error:
             done = [_refused(item, error)]
+            progress.note(error)
         progress.answered.append((item, done))
         return done
 
@@ -326,6 +354,8 @@ def summary_of(results: Sequence[DeletionResult]) -> str:
         text += f"; {kept:,} kept, usable while in use"
     if failed:
         text += f"; {failed:,} failed"
+        unsent = sum(one.reason.startswith(_NOT_SENT) for one in results)
+        text += f", {unsent:,} of them not sent, as the service gave no usable answer" if unsent else ""
     return text + "."
 
 

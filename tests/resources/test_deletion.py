@@ -126,6 +126,21 @@ def test_refusals_are_kept_and_other_errors_have_failed() -> None:
     ]
 
 
+def test_nothing_more_is_sent_when_the_service_has_gone() -> None:
+    def script(request: Received) -> Answer:
+        return Answer(STONE) if int(request.target.rpartition("/c")[2]) < 10 else HANG_UP
+
+    with ScriptedServer(script) as server, Loops("key", server.url, retry=QUICK) as loops:
+        frame = loops.checkpoints.delete(plan_of(*(f"c{n}" for n in range(100))), workers=4)
+        sent = {request.target for request in server.received}
+    assert frame["result"].value_counts().to_dict() == {"failed": 90, "deleted": 10, "kept": 0}
+    assert 14 <= len(sent) <= 20
+    assert frame["reason"].str.startswith("Not sent: ").sum() == 100 - len(sent)
+    unsent = 100 - len(sent)
+    said = f"Deleted 10 checkpoints; 90 failed, {unsent} of them not sent, as the service gave no usable answer."
+    assert frame.attrs["loops_notes"][0] == said
+
+
 def test_interruption_says_what_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(work: Any, items: Any, *, workers: int) -> Any:
         assert workers == 8
