@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: One turn of a chat: ``role`` and ``content``, a text.
 ChatMessage: TypeAlias = dict[str, str]
 ROLES = ("system", "user", "assistant", "tool")
-_TURN = re.compile(rf"^(?:{'|'.join(ROLES)}):[ \t]*", re.MULTILINE)
+_TURN = re.compile(rf"^(?:{'|'.join(ROLES)}):[ \t]*", re.MULTILINE | re.IGNORECASE)
 
 
 def is_chat(prompt: Any) -> bool:
@@ -54,6 +54,8 @@ def checked_messages(messages: Iterable[Any], argument: str = "prompt") -> tuple
             f"{found[-1]['role'] if found else 'system'}.",
             argument=argument,
         )
+    if not found[-1]["content"].strip():
+        raise InvalidArgumentError("The last turn of the chat is empty: there is nothing to answer.", argument=argument)
     return tuple(found)
 
 
@@ -76,7 +78,7 @@ def turns(text: str) -> list[ChatMessage]:
         return [{"role": "user", "content": text}]
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     return [
-        {"role": mark[0].rstrip().removesuffix(":"), "content": text[mark.end() : end].strip()}
+        {"role": mark[0].rstrip().removesuffix(":").lower(), "content": text[mark.end() : end].strip()}
         for mark, end in zip(marks, ends, strict=True)
     ]
 

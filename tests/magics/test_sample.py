@@ -201,9 +201,10 @@ def test_chat_goes_on_over_cells(asking: Notebook, server: SamplerServer) -> Non
         f"%%loops sample {RUN} --system x\na": "--system is for --chat",
         f"{line} --system x\na": "talk has a system prompt already",
         f"{line} --n 2\na": "--messages keeps one answer",
-        f"%%loops sample {RUN} --chat --messages number\na": "number is a int",
+        f"%%loops sample {RUN} --chat --messages number\na": "number is of type int",
         f"%%loops sample {RUN} --chat --messages 1x\na": "--messages takes a variable name",
         f"%%loops sample {RUN} --chat\nuser: a\nassistant: b": "A chat ends with what the model answers",
+        f"%%loops sample {RUN} --chat\nUser: a\nAssistant: b\nUser:": "The last turn of the chat is empty",
     }.items():
         assert says in asking.run(wrong, fails=True).out, wrong
     assert len(server.asked) == asked

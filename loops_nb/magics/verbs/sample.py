@@ -87,8 +87,8 @@ def _kept_messages(context: MagicContext, name: str | None) -> list[dict[str, st
     kept = context.shell.user_ns.get(name, [])
     if not isinstance(kept, list) or not all(isinstance(message, dict) for message in kept):
         raise InvalidArgumentError(
-            f"--messages takes a new name or a list of messages, and {name} is a {type(kept).__name__}. Nothing was"
-            " asked.",
+            f"--messages takes a new name or a list of messages, and {name} is of type {type(kept).__name__}. Nothing"
+            " was asked.",
             argument="messages",
         )
     return kept
