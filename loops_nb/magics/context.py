@@ -344,6 +344,8 @@ def preload_pandas() -> None:
 
 def _import_pandas() -> None:
     try:
-        from loops_nb import accessor  # noqa: F401
+        # Nothing of this package: two threads that import parts of each other's packages can meet halfway, and one of
+        # them fails.
+        import pandas as pd  # noqa: F401
     except Exception:
         _logger.debug("pandas could not be imported ahead of its use.", exc_info=True)

@@ -106,4 +106,9 @@ def _reason(error: Exception) -> str:
     """Return the first line of an error, without queries of URLs, which sign uploads."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     text = one_line(without_queries(lines[0]), limit=_LONGEST_REASON) if lines else ""
-    return text or f"{type(error).__name__}."
+    kind = type(error)
+    if not text:
+        return f"{kind.__name__}."
+    # The text of a KeyError is a key, which says nothing alone.
+    is_own = kind.__module__ != "builtins" or isinstance(error, OSError)
+    return text if is_own else f"{kind.__name__}: {text}"

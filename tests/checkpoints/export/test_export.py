@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from safetensors.numpy import load_file
@@ -119,6 +120,10 @@ def test_push_makes_a_private_repository(
         with pytest.raises(ExportError, match="and was not pushed to my-org/tone") as refused:
             loops.checkpoints.export_adapter(chosen, "again", push="my-org/tone", quiet=True)
         assert Path("again/README.md").exists()
+        with monkeypatch.context() as patched:
+            patched.setattr("huggingface_hub.HfApi.create_repo", Mock(side_effect=KeyError("id")))
+            with pytest.raises(ExportError, match="KeyError: 'id'"):
+                loops.checkpoints.export_adapter(chosen, "odd", push="my-org/tone", quiet=True)
         hub.refuses = "/whoami"
         with pytest.raises(ExportError, match="does not confirm the login"):
             loops.checkpoints.export_adapter(chosen, "third", push="my-org/tone", quiet=True)
