@@ -253,6 +253,11 @@ class Candidates:
         del typed
         return [(row.project, "project") for row in _rows() if row.project]
 
+    def authors(self, typed: PartialLine) -> list[Candidate]:
+        """Return those who began experiments."""
+        del typed
+        return [(author, "author") for author in dict.fromkeys(row.author for row in _rows()) if author]
+
     def leaderboard_columns(self, typed: PartialLine) -> list[Candidate]:
         """Return what experiments can be sorted by, with the hyphen of a descending order if it is typed."""
         hyphen = "-" if typed.word.startswith("-") else ""
@@ -308,6 +313,7 @@ KINDS: dict[str, Callable[[Candidates, PartialLine], list[Candidate]]] = {
     "metrics": Candidates.metric_lists,
     "tag": Candidates.tags,
     "project": Candidates.projects,
+    "author": Candidates.authors,
     "parameter": Candidates.parameters,
     "leaderboard_column": Candidates.leaderboard_columns,
     "filter": Candidates.filters,

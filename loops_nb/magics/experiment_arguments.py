@@ -36,6 +36,7 @@ MAX = switch(
 )
 
 PROJECT = option("--project", "NAME", "only experiments of this project", completes="project")
+AUTHOR = option("--author", "NAME", "only experiments that this user began", completes="author")
 TAGS = option(
     "--tag",
     "TAG",

@@ -237,7 +237,7 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
 def _rank_of_experiments(name: str, rank: int, main_metric: tuple[str, ...], *, is_shared: bool) -> int:
     """Return the rank of a column in a listing of experiments, from the rank that it has in other listings."""
     first = _PRIORITY["experiments"]
-    if name in main_metric or (name == "project" and not is_shared):
+    if name in main_metric or (name in {"project", "author"} and not is_shared):
         return first.index("state")
     if name in {"id", "name", "state"}:
         return rank

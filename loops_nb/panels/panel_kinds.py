@@ -29,7 +29,9 @@ WATCHED: dict[str, PanelKind] = {
     "checkpoints": PanelKind("checkpoints", ("run_id", "base_model")),
     "system": PanelKind("system", ("since",)),
     # Recorded on this machine: no listings of the service.
-    "experiments": PanelKind("metrics", ("tags", "where", "project", "since", "sort", "limit", "metric", "archived")),
+    "experiments": PanelKind(
+        "metrics", ("tags", "where", "project", "author", "since", "sort", "limit", "metric", "archived")
+    ),
     "samples": PanelKind("metrics", ("steps",)),
     # Log lines of one run, deployment or sampler, which no listing has.
     "logs": PanelKind("logs", ("half", "since", "grep", "min_level", "limit")),

@@ -118,6 +118,7 @@ class RecordedMetrics(Metrics):
         names: str | Iterable[str] = (),
         since: str | datetime | timedelta | None = None,
         project: str | None = None,
+        author: str | None = None,
         sort: str | None = None,
         limit: int | None = None,
         archived: bool = False,
@@ -128,7 +129,7 @@ class RecordedMetrics(Metrics):
 
         Parameters
         ----------
-        where, tags, names, since, project, limit, archived
+        where, tags, names, since, project, author, limit, archived
             As in `experiments`.
         sort : str, optional
             As in `experiments`; by default as the user sorted last, else the newest first.
@@ -161,6 +162,7 @@ class RecordedMetrics(Metrics):
             names=names,
             since=since,
             project=project,
+            author=author,
             sort=sort,
             limit=limit,
             archived=archived,

@@ -30,7 +30,7 @@ from loops_nb.tracking.entries import (
 from loops_nb.tracking.environment import EnvironmentCapture, begin_capture
 from loops_nb.tracking.journal import say_of_journal
 from loops_nb.tracking.later_values import LaterValues
-from loops_nb.tracking.location import Location, TrackingSettingError
+from loops_nb.tracking.location import Location, StoreAwayError, TrackingSettingError
 from loops_nb.tracking.params import kept_params
 from loops_nb.tracking.samples import MAX_SAMPLES, MAX_TEXT, kept_texts, reward_of
 from loops_nb.tracking.store import ExperimentStore
@@ -581,7 +581,7 @@ def experiment(
     project: str | None = None,
     sink: str | None = None,
 ) -> Experiment:
-    """Begin or resume an experiment on this machine: no account, no network.
+    """Begin or resume an experiment: on this machine, without account or network, or in a team's store.
 
     Git commit, versions of imported packages, host, Python and command line are recorded with it, without what looks
     like a key; environment variables never are.  The setting ``capture_environment``, or
@@ -604,7 +604,8 @@ def experiment(
         True resumes the newest experiment with this name, if there is one; a string the one with this id.  New values
         form a new attempt; everything logged before stays as it is.
     path : Path, optional
-        File of experiments; by default ``experiments.sqlite`` in the folder of `loops_nb.config.paths.home_dir`.
+        File of experiments; by default the team's store that the setting ``tracking`` or ``LOOPS_NB_TRACKING`` names,
+        else ``experiments.sqlite`` in the folder of `loops_nb.config.paths.home_dir`.
     project : str, optional
         Project that it belongs to, 1 to 200 characters.  Only experiments of this project, or of none, are resumed by
         their name; one without a project belongs to it then.
@@ -621,8 +622,9 @@ def experiment(
     Raises
     ------
     TrackingError
-        If the file was written by a newer version of ``loops_nb``, is not a file of experiments, or ``resume`` is an id
-        that is not in it.  A full or read-only disk only causes a warning: recording never ends a training.
+        If the file was written by a newer version of ``loops_nb``, is not a file of experiments, ``resume`` is an id
+        that is not in it, or the setting ``tracking`` cannot be used.  A full or read-only disk, and a team's store
+        that is away or of a newer version, only cause a warning: recording never ends a training.
     InvalidArgumentError
         If the name is empty or too long, or an argument has the wrong type.
 
@@ -685,11 +687,17 @@ def _begun(
         made = Experiment(NullWriter(error), _write_session(None, name, run_id, session_id, params, tags, project))
         return made, False
     with store:
-        row = _resumed_row(store, name, run_id, project, resume=resume)
-        last_step = -1
-        if row is not None:
-            last_step = max((key.last_step for key in store.keys(row.id)), default=-1)
+        row, last_step = None, -1
+        try:
+            row = _resumed_row(store, name, run_id, project, resume=resume)
+            if row is not None:
+                last_step = max((key.last_step for key in store.keys(row.id)), default=-1)
+        except StoreAwayError as error:
+            warn(_away_warning(name, resume if isinstance(resume, str) else "", error), stacklevel=3)
     write_session = _write_session(row, name, run_id, session_id, params, tags, project)
+    if row is None and isinstance(resume, str):
+        # A team's store that is away has it, by all that is known.
+        write_session.id = resume
     made = Experiment(writer, write_session, last_step=last_step)
     # Parameters for an existing experiment are queued like everything else: another process may have the file locked.
     writer.add(OpenEntry(write_session, now(), "" if row is None else kept_params(params)))
@@ -773,6 +781,11 @@ def _write_session(
     )
 
 
+def _away_warning(name: str, resumed: str, error: StoreAwayError) -> str:
+    how = f"goes on under its id {resumed}" if resumed else "is a new experiment, even if there is one to resume"
+    return f"{name!r:.60} {how}: {error.message} What is logged is kept on this machine and sent later."
+
+
 def _resumed_row(
     store: ExperimentStore, name: str, run_id: str | None, project: str | None, *, resume: bool | str
 ) -> ExperimentRow | None:
@@ -782,6 +795,8 @@ def _resumed_row(
         return None
     try:
         rows = store.experiments(archived=True)
+    except StoreAwayError:
+        raise
     except TrackingError as error:
         if error.hint:
             raise

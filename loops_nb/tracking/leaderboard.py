@@ -83,6 +83,8 @@ class ExperimentFilter:
         Only experiments that began since then: an age (``2d``) or a time, in the local time zone unless it has one.
     project : str, optional
         Only experiments of this project.
+    author : str, optional
+        Only experiments that this user began, as `loops_nb.tracking.author.current_author` names users.
     sort : str, optional
         Column, parameter, metric or summary value to sort by; with a hyphen before it in descending order.  Experiments
         without a value come last.  By default the newest come first.
@@ -105,6 +107,7 @@ class ExperimentFilter:
         names: str | Iterable[str] = (),
         since: str | datetime | timedelta | None = None,
         project: str | None = None,
+        author: str | None = None,
         sort: str | None = None,
         limit: int | None = None,
         archived: bool = False,
@@ -118,6 +121,7 @@ class ExperimentFilter:
         #: The earliest begin, in milliseconds since 1970.
         self.begin: int | None = None if since is None else _millis_of(since)
         self.project = project
+        self.author = author
         self.sort = sort
         self.limit = limit
         self.archived = archived
@@ -127,8 +131,9 @@ class ExperimentFilter:
                 argument="sort",
                 hint='For example "best.loss", or "-created_at" for the newest first',
             )
-        if project is not None and not isinstance(project, str):
-            raise InvalidArgumentError(f"project must be a string, not {project!r:.60}.", argument="project")
+        for argument, value in (("project", project), ("author", author)):
+            if value is not None and not isinstance(value, str):
+                raise InvalidArgumentError(f"{argument} must be a string, not {value!r:.60}.", argument=argument)
         if limit is not None and (type(limit) is not int or limit < 1):
             raise InvalidArgumentError(f"limit must be a whole number from 1, not {limit!r:.40}.", argument="limit")
 
@@ -139,6 +144,8 @@ class ExperimentFilter:
         parts += [f"the name {one_line(name, limit=60)}" for name in self.names]
         if self.project is not None:
             parts.append(f"--project {one_line(self.project, limit=60)}")
+        if self.author is not None:
+            parts.append(f"--author {one_line(self.author, limit=60)}")
         if self.where is not None:
             parts.append(f'--where "{one_line(self.where, limit=200)}"')
         if self.since is not None:
@@ -150,6 +157,8 @@ class ExperimentFilter:
         if not set(self.tags).issubset(row.tags) or (self.begin is not None and row.created_at < self.begin):
             return False
         if self.project is not None and row.project != self.project:
+            return False
+        if self.author is not None and row.author != self.author:
             return False
         called = [row.name, row.id, row.run_id or ""]
         return not self.names or any(fnmatchcase(name, pattern) for pattern in self.names for name in called)
@@ -172,7 +181,8 @@ def experiments_frame(
     Returns
     -------
     pandas.DataFrame
-        One row per experiment.  Columns id, name, project (string; project only if one of the rows has one), state
+        One row per experiment.  Columns id, name, project, author (string; project only if one of the rows has one,
+        author of a team's store, and where the rows have several), state
         (category: running, finished, crashed, stale), run_id, session_id, tags, note (string), keys, points, last_step,
         checkpoints (Int64), created_at, last_at (datetime64[us, UTC]), duration (timedelta64[ms], from the begin to the
         newest point or mark) and archived (boolean).  Each summary value has a column ``summary.NAME``, named and typed
@@ -191,7 +201,7 @@ def experiments_frame(
         If an expression or ``sort`` names an unknown column, or compares what has no order.
     """
     found = leaderboard(store, selection or ExperimentFilter(archived=archived))
-    frame = _frame(found.rows)
+    frame = _frame(found.rows, is_shared=store.is_shared)
     if not found.rows:
         frame.attrs[EMPTY_ATTR] = found.empty
     elif notes := [*_absent_note(found.absent), *found.notes, *_direction_note(found.rows)]:
@@ -292,6 +302,7 @@ def _value_of_column(name: str) -> Callable[[ExperimentSummary], Any] | None:
         "id": lambda one: one.row.id,
         "name": lambda one: one.row.name,
         "project": lambda one: one.row.project,
+        "author": lambda one: one.row.author,
         "state": lambda one: one.state,
         "run_id": lambda one: one.row.run_id,
         "session_id": lambda one: one.row.session_id,
@@ -393,7 +404,7 @@ class _Names:
 
     def _unknown(self, name: str, argument: str) -> InvalidArgumentError:
         best = [f"best.{key}" for key in self._keys if infer_mode(key)]
-        own = [*(column.name for column in EXPERIMENTS.columns), "project", "duration"]
+        own = [*(column.name for column in EXPERIMENTS.columns), "project", "author", "duration"]
         known = [
             *self._params,
             *in_column_order(self._keys),
@@ -462,7 +473,7 @@ def _sorted(rows: list[ExperimentSummary], sort: str, names: _Names) -> list[Exp
     return [*sorted(there, key=key, reverse=is_descending), *missing]
 
 
-def _frame(found: Sequence[ExperimentSummary]) -> pd.DataFrame:
+def _frame(found: Sequence[ExperimentSummary], *, is_shared: bool) -> pd.DataFrame:
     rows = [one.row for one in found]
     frame = computed_frame(
         EXPERIMENTS,
@@ -498,6 +509,9 @@ def _frame(found: Sequence[ExperimentSummary]) -> pd.DataFrame:
         columns[name] = arrays[name]
         if name == "name" and any(row.project for row in rows):
             columns["project"] = pd.array([row.project for row in rows], dtype=STRING_DTYPE)
+        authors = [row.author for row in rows] if name == "name" else []
+        if len(set(authors)) > 1 or (is_shared and any(authors)):
+            columns["author"] = pd.array(authors, dtype=STRING_DTYPE)
         if name == "created_at":
             columns["duration"] = (last - created).view("m8[ms]")
     made = pd.DataFrame(columns, index=frame.index, copy=False)
@@ -550,7 +564,7 @@ def usable_names(store: ExperimentStore) -> list[tuple[str, str]]:
     """
     rows = store.experiments(archived=True)
     series = store.summaries().series.values()
-    own = [*(column.name for column in EXPERIMENTS.columns), "project", "duration"]
+    own = [*(column.name for column in EXPERIMENTS.columns), "project", "author", "duration"]
     keys = in_column_order(dict.fromkeys(key for of in series for key in of))
     params = dict.fromkeys(name for row in rows for name in flat_params(row.params))
     found = [(f"params.{name}" if name in keys or name in own else name, "parameter") for name in params]

@@ -18,6 +18,10 @@ class TrackingSettingError(TrackingError):
     """The setting ``tracking`` cannot be used; that is said at once, as nothing would be recorded."""
 
 
+class StoreAwayError(TrackingError):
+    """A team's store cannot be used at the moment."""
+
+
 def store_path() -> Path:
     """Return the file of this machine: ``experiments.sqlite`` in the folder of `loops_nb.config.paths.home_dir`.
 

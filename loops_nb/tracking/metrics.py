@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.config.paths import user_path
+from loops_nb.config.postgres_address import PostgresAddress
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.tracking.deletion import ExperimentContents, rows_to_delete
 from loops_nb.tracking.location import Location
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from loops_nb.tracking.copy import CopyResult
     from loops_nb.tracking.curve_groups import GroupedCurves
     from loops_nb.tracking.sweep import SweepData
 
@@ -46,7 +48,7 @@ class ImportResult(NamedTuple):
 
 
 class Metrics:
-    """The experiments of this machine; no network, and the same for every connection.
+    """The experiments of this machine, or of a team; the same for every connection to the service.
 
     Methods with a parameter ``what`` take experiments by their id, the id of their run, or their name.  A name that
     several have selects all of them, and archived ones only if all are.  A shell pattern (``lr-*``) selects those
@@ -55,8 +57,8 @@ class Metrics:
     Parameters
     ----------
     path : str or path-like, optional
-        File of experiments; by default ``experiments.sqlite`` in the folder of `loops_nb.config.paths.home_dir`, looked
-        up at each call.
+        File of experiments, or the address of a team's store; by default as
+        `loops_nb.tracking.location.store_location`, looked up at each call.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class Metrics:
         names: str | Iterable[str] = (),
         since: str | datetime | timedelta | None = None,
         project: str | None = None,
+        author: str | None = None,
         sort: str | None = None,
         limit: int | None = None,
     ) -> pd.DataFrame:
@@ -111,6 +114,8 @@ class Metrics:
             Only experiments that began since then: an age such as ``36h`` or ``2d``, or a time.
         project : str, optional
             Only experiments of this project.
+        author : str, optional
+            Only experiments that this user began.
         sort : str, optional
             Column, parameter, metric or summary value to sort by, with ``-`` before it in descending order; by default
             the newest come first.  Experiments without a value come last.
@@ -142,6 +147,7 @@ class Metrics:
             names=names,
             since=since,
             project=project,
+            author=author,
             sort=sort,
             limit=limit,
             archived=archived,
@@ -754,6 +760,45 @@ class Metrics:
 
         ids = [row.id for row in self.store.experiments(archived=True)] if what is None else self.ids(what)
         return export(self.store, ids, user_path(path))
+
+    def copy(self, to: str | os.PathLike[str] | PostgresAddress, what: _Selector | None = None) -> CopyResult:
+        """Copy experiments to another store: from the file of this machine to a team's, or back.
+
+        Each is copied whole, with its id, times, attempts, samples and author, in one transaction; those that are there
+        already, and those that are running, are left alone.  Repeating an interrupted copy goes on with the rest.
+
+        Parameters
+        ----------
+        to : str, path-like or PostgresAddress
+            ``postgresql://USER@HOST/DATABASE``, or a file of experiments.
+        what : str or sequence of str, optional
+            Experiments; by default all, including archived ones.
+
+        Returns
+        -------
+        CopyResult
+            Ids by what became of them: new, known, different (there with another number of points), running.
+
+        Raises
+        ------
+        TrackingError
+            If a store cannot be used, it is the same store, or nothing is recorded for a selector.
+
+        Examples
+        --------
+        >>> loops.metrics.copy("postgresql://team@db/loops").new  # doctest: +SKIP
+        """
+        from loops_nb.tracking.copy import copy_experiments  # only for those who copy
+
+        source = self.store
+        rows = source.experiments(archived=True) if what is None else self.find(what, hidden=True)
+        with ExperimentStore(to) as target:
+            if target.location == source.location:
+                raise TrackingError(
+                    f"Both are the same store, {target.location}. Nothing was copied.",
+                    hint="RecordedMetrics(PATH).copy(...), or %loops experiments copy --from local, begins elsewhere.",
+                )
+            return copy_experiments(source, target, rows[::-1])
 
     def import_(self, path: str | os.PathLike[str]) -> ImportResult:
         """Add the experiments of a file or folder; those whose id exists already stay unchanged.

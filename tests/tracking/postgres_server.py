@@ -94,6 +94,18 @@ class PostgresServer:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0 STRATEGY wal_log')
         return self.address(name)
 
+    def with_password(self, user: str, password: str) -> str:
+        """Create a user who has to give a password, and return an address for that user."""
+        import psycopg
+
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {user} LOGIN SUPERUSER PASSWORD '{password}'")
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {user} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+        return f"postgresql://{user}@127.0.0.1:{self.port}/postgres"
+
     def delete_experiments(self) -> None:
         """Empty the tables of ``loops_nb`` in the first database; faster than a new one."""
         import psycopg

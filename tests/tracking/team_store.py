@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loops_nb.config.postgres_address import PostgresAddress
 from loops_nb.tracking import experiment, writers
+from loops_nb.tracking.postgres.backend import close_idle
 from loops_nb.tracking.postgres.sender import all_senders
 
 
@@ -20,3 +21,4 @@ def end_use(address: str) -> None:
     for sender in all_senders():
         if sender.address == team:
             sender.stop()
+    close_idle()

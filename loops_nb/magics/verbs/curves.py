@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import InvalidArgumentError, LoopsError, TrackingError
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.experiment_arguments import BEGAN_SINCE, PROJECT, TAGS, WHERE, metrics, tagged
+from loops_nb.magics.experiment_arguments import AUTHOR, BEGAN_SINCE, PROJECT, TAGS, WHERE, metrics, tagged
 from loops_nb.magics.grammar import Argument, InShell, Values, Verb, option, switch
 from loops_nb.magics.show_panel import show_panel
 from loops_nb.magics.suggest import did_you_mean, safe_repr
@@ -232,12 +232,17 @@ def _selected(values: Values) -> list[str]:
     runs = _expanded(values.runs or ())
     for tag in values.tags or ():
         runs = tagged(runs, tag)
-    if values.where is None and values.project is None and values.since is None:
+    if all(of is None for of in (values.where, values.project, values.author, values.since)):
         return runs
     recorded = metrics()
     # Named ones may be archived.
     frame = recorded.experiments(
-        where=values.where, project=values.project, since=values.since, archived=bool(runs), sort="created_at"
+        where=values.where,
+        project=values.project,
+        author=values.author,
+        since=values.since,
+        archived=bool(runs),
+        sort="created_at",
     )
     ids: list[str] = frame["id"].tolist()
     if runs:
@@ -285,6 +290,7 @@ VERB = Verb(
         TAGS,
         WHERE,
         PROJECT,
+        AUTHOR,
         BEGAN_SINCE,
         option(
             "-m --metric",

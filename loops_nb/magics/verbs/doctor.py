@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from loops_nb import __version__
@@ -188,11 +189,14 @@ def _experiments(_context: MagicContext) -> CheckResult:
     from loops_nb.tracking.location import store_path
 
     path = store_path()
+    team = _team_store(path)
+    if team.lines and team.fix:
+        return team
     system = file_system_of(path.parent)
     if system.is_local:
-        return CheckResult([f"Experiments: {path}"])
+        return CheckResult(team.lines or [f"Experiments: {path}"])
     lines = [
-        f"Experiments: {path}",
+        *(team.lines or [f"Experiments: {path}"]),
         f"File system: {system}, which other machines may share: a rollback journal is used in place of SQLite's WAL",
     ]
     if not system.has_shared_locks:
@@ -205,6 +209,45 @@ def _experiments(_context: MagicContext) -> CheckResult:
         lines.append(f"Writing there fails: {one_line(str(error))}")
         return CheckResult(lines, "set LOOPS_NB_HOME to a folder on a disk of this machine, and restart the kernel")
     return CheckResult(lines)
+
+
+def _team_store(path: Path) -> CheckResult:
+    """Report the store of a team, if one is set, and what waits on this machine for one."""
+    from loops_nb.tracking import ExperimentStore
+    from loops_nb.tracking.location import store_location
+
+    location = store_location()
+    waiting = _waiting(path)
+    if location == path:
+        return CheckResult([f"Experiments: {path}", *waiting] if waiting else [])
+    lines = [f"Experiments: {location}", *waiting]
+    began = time.perf_counter()
+    try:
+        with ExperimentStore(location, read_only=True) as store:
+            store.version()
+    except LoopsError as error:
+        return CheckResult([*lines, f"Store: cannot be used. {error.message}"], error.hint or "make the store usable")
+    return CheckResult([*lines, f"Store: answered in {(time.perf_counter() - began) * 1000:.0f} ms"])
+
+
+def _waiting(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    from loops_nb.tracking.outbox import waiting_values
+    from loops_nb.tracking.schema import open_store
+
+    file = open_store(path, read_only=True)
+    try:
+        found = waiting_values(file)
+    finally:
+        file.close()
+    lines = []
+    for of in found:
+        since = datetime.fromtimestamp(of.since / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+        lines.append(f"Waiting for {of.store} in {path}: {many(of.size, 'value')}, since {since}")
+        if of.refused:
+            lines.append(f"Of these {many(of.refused, 'value')} are not taken: {of.reason}")
+    return lines
 
 
 def _creation(_context: MagicContext) -> CheckResult:

@@ -38,6 +38,7 @@ _FLAGS = {
     "tags": "--tag",
     "where": "--where",
     "project": "--project",
+    "author": "--author",
     "since": "--since",
     "sort": "--sort",
     "limit": "--limit",
@@ -285,6 +286,7 @@ VERB = Verb(
             completes="filter",
         ),
         option("--project", "NAME", "with experiments: only those of this project", completes="project"),
+        option("--author", "NAME", "with experiments: only those that this user began", completes="author"),
         option(
             "--since",
             "AGE",

@@ -30,6 +30,7 @@ _OWN: dict[str, tuple[str, ExperimentCell, Getter]] = {
     "id": ("Id", "id", lambda one: one.row.id),
     "name": ("Name", "name", lambda one: one.row.name),
     "project": ("Project", "text", lambda one: one.row.project),
+    "author": ("Author", "text", lambda one: one.row.author),
     "state": ("State", "state", lambda one: one.state),
     "last_step": ("Last step", "count", lambda one: one.last_step),
     "duration": ("Duration", "duration", lambda one: one.row.last_at - one.row.created_at),
@@ -45,7 +46,7 @@ _OWN: dict[str, tuple[str, ExperimentCell, Getter]] = {
     "archived": ("Archived", "flag", lambda one: one.row.archived),
 }
 _BEFORE = ("name", "state", SPARK)
-_AFTER = ("project", "tags", "note", "created_at")
+_AFTER = ("author", "project", "tags", "note", "created_at")
 _HIDDEN = ("last_at", "run_id", "checkpoints", "points", "keys", "session_id", "id", "archived")
 #: Always sent: the page sorts by them and says them of a row.
 NEEDED = ("id", "name", "state", "created_at", "last_at")
@@ -105,7 +106,13 @@ def getter(name: str) -> Getter:
 def facts_of(one: ExperimentSummary) -> list[ColumnValue]:
     """Return all that is recorded of an experiment but its metrics, in words."""
     row = one.row
-    found = [("Id", row.id), ("Project", row.project), ("Run", row.run_id), ("Session", row.session_id)]
+    found = [
+        ("Id", row.id),
+        ("Author", row.author),
+        ("Project", row.project),
+        ("Run", row.run_id),
+        ("Session", row.session_id),
+    ]
     found.append(("Tags", ", ".join(row.tags)))
     found += [("Note", text) for text in row.notes]
     values = [ColumnValue(column="", title=title, value=str(value)) for title, value in found if value]
@@ -124,6 +131,9 @@ def _own(name: str, metric: str, rows: Sequence[ExperimentSummary], shared: list
         return ExperimentColumn(name=SPARK, title=metric, drawn="spark", group="metric")
     title, drawn, value = _OWN[name]
     column = ExperimentColumn(name=name, title=title, drawn=drawn)
+    if name == "author" and len({one.row.author for one in rows}) <= 1:
+        # On a machine of one user it would say nothing.
+        return _without(column)
     if name in {"project", "tags", "note"}:
         return _unless_shared(column, [value(one) for one in rows], shared)
     return column

@@ -83,6 +83,7 @@ class ExperimentsPanel(ReportedWidget):
         names: str | Iterable[str] = (),
         since: str | datetime | timedelta | None = None,
         project: str | None = None,
+        author: str | None = None,
         sort: str | None = None,
         limit: int | None = None,
         archived: bool = False,
@@ -99,6 +100,7 @@ class ExperimentsPanel(ReportedWidget):
             names=names,
             since=since,
             project=project,
+            author=author,
             sort=sort,
             limit=limit,
             archived=archived,
@@ -182,6 +184,8 @@ def _line(selection: ExperimentFilter, since: object, metric: str | None) -> str
         words += ["--where", selection.where]
     if selection.project is not None:
         words += ["--project", selection.project]
+    if selection.author is not None:
+        words += ["--author", selection.author]
     if isinstance(since, str):
         words += ["--since", since]
     if selection.sort is not None:

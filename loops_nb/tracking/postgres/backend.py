@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from loops_nb.config.fork_safety import ForkAware, keep_inherited, reset_on_fork
 from loops_nb.config.postgres_address import PostgresAddress
 from loops_nb.errors import TrackingError
+from loops_nb.tracking.location import StoreAwayError
 from loops_nb.tracking.postgres.connection import PostgresConnection, connect, driver, unusable
 
 # A connection that was idle for so long is checked before it is used: the server may have been restarted.
-_IDLE_SECONDS = 10.0
+_IDLE_SECONDS = 1.0
 #: Connections that stay open for the next store of this process, and for how long: opening takes several round trips.
 _MAX_KEPT = 2
 _KEPT_SECONDS = 60.0
-#: A server that could not be reached is not tried again within this time: a panel asks several times a second.
-_AWAY_SECONDS = 2.0
+#: A server whose failure took so long to be seen is not tried again within some time: a panel asks often.
+_SLOW_SECONDS, _AWAY_SECONDS = 0.5, 3.0
 
 
 class _Connections(ForkAware):
@@ -28,7 +29,7 @@ class _Connections(ForkAware):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: dict[PostgresAddress, list[PostgresConnection]] = {}
-        self._errors: dict[PostgresAddress, tuple[float, TrackingError]] = {}
+        self._errors: dict[PostgresAddress, tuple[float, StoreAwayError]] = {}
         # Held here, so that a store that is collected gives back its connection before that is collected, too.
         self._used: set[PostgresConnection] = set()
         reset_on_fork(self)
@@ -40,13 +41,15 @@ class _Connections(ForkAware):
         if connection is not None and self._answers(connection):
             self._used.add(connection)
             return connection
-        failed_at, error = self._errors.get(address, (0.0, None))
-        if error is not None and time.monotonic() - failed_at < _AWAY_SECONDS:
-            raise TrackingError(error.message, hint=error.hint)
+        began = time.monotonic()
+        failed_at, error = self._errors.get(address, (began, None))
+        if error is not None and began - failed_at < _AWAY_SECONDS:
+            raise StoreAwayError(error.message, hint=error.hint)
         try:
             made = connect(address, to_write=to_write, read_only=read_only)
-        except TrackingError as refused:
-            self._errors[address] = time.monotonic(), refused
+        except StoreAwayError as away:
+            if time.monotonic() - began > _SLOW_SECONDS:
+                self._errors[address] = time.monotonic(), away
             raise
         self._errors.pop(address, None)
         if made is not None:
@@ -92,7 +95,12 @@ class _Connections(ForkAware):
 
 
 _connections = _Connections()
-atexit.register(_connections.close)
+
+
+@atexit.register
+def close_idle() -> None:
+    """Close the connections that no store uses."""
+    _connections.close()
 
 
 class PostgresBackend:

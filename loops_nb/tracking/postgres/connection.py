@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from loops_nb.config.credentials import Secret, stored_password
 from loops_nb.config.postgres_address import HOW_TO_GIVE, PostgresAddress
 from loops_nb.errors import TrackingError, one_line
+from loops_nb.tracking.location import StoreAwayError
 from loops_nb.tracking.postgres.translation import SCHEMA, translated, translated_step
 from loops_nb.tracking.schema import SCHEMA_VERSION, STEPS
 
@@ -22,6 +23,7 @@ _OWN_THREADS = "loops-nb"
 #: Seconds until a server that does not answer counts as away.
 CONNECT_SECONDS = 5
 _SILENT_SECONDS = 10
+AWAY_HINT = "What is logged waits on this machine and is sent later. %loops doctor checks the store."
 # Advisory locks of the database: shared by transactions, held alone by what must not run beside any.
 _LOCK = 0x6C6F6F70735F6E62
 _VERSION = f"SELECT max(version) FROM {SCHEMA}.schema_version"  # noqa: S608 - no text of the user
@@ -176,7 +178,7 @@ def driver() -> Any:
     try:
         import psycopg  # only for those who have a team's store
     except ImportError:
-        raise TrackingError(
+        raise StoreAwayError(
             "A team's store in PostgreSQL needs psycopg, which is not installed.",
             hint='%pip install "loops_nb[team]", then restart the kernel',
         ) from None
@@ -218,7 +220,7 @@ def connect(address: PostgresAddress, *, to_write: bool = False, read_only: bool
             connection.close()
             return None
         if (found or 0) < SCHEMA_VERSION and not read_only:
-            _upgrade(connection)
+            _upgrade(connection, is_new=found is None)
         connection.check_version()
     except driver().Error as error:
         connection.close()
@@ -276,16 +278,16 @@ def _found_version(connection: PostgresConnection) -> int | None:
     return int(connection.value(_VERSION) or 0)
 
 
-def _upgrade(connection: PostgresConnection) -> None:
+def _upgrade(connection: PostgresConnection, *, is_new: bool) -> None:
     connection.execute("BEGIN")
     try:
         # Waits for the transactions of other processes; those that begin later see the new version.
         connection.execute("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
-        found = _found_version(connection)
-        if found is None:
+        if is_new:
+            # Another process may have made them meanwhile.
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            connection.execute(f"CREATE TABLE {SCHEMA}.schema_version (version BIGINT PRIMARY KEY)")
-        for number in range(found or 0, SCHEMA_VERSION):
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.schema_version (version BIGINT PRIMARY KEY)")
+        for number in range(connection.value(_VERSION) or 0, SCHEMA_VERSION):
             for statement in STEPS[number]:
                 connection.execute(translated_step(statement))
         connection.execute(f"DELETE FROM {SCHEMA}.schema_version")  # noqa: S608 - no text of the user
@@ -296,10 +298,12 @@ def _upgrade(connection: PostgresConnection) -> None:
         raise
 
 
-def unusable(address: PostgresAddress, error: Exception) -> TrackingError:
+def unusable(address: PostgresAddress, error: Exception) -> StoreAwayError:
     """Return the error that says why a store cannot be used at the moment."""
     why = one_line(str(error), limit=300).rstrip(".")
-    hint = "What is logged waits on this machine and is sent later. %loops doctor checks the store."
+    hint = AWAY_HINT
     if "password" in why:
         hint = f"The password: {HOW_TO_GIVE[0].lower()}{HOW_TO_GIVE[1:]}"
-    return TrackingError(f"The experiments in {address} cannot be used for now ({why}). Nothing was harmed.", hint=hint)
+    return StoreAwayError(
+        f"The experiments in {address} cannot be used for now ({why}). Nothing was harmed.", hint=hint
+    )

@@ -25,7 +25,7 @@ from loops_nb.errors import LoopsError, TrackingError, one_line
 from loops_nb.tracking import outbox
 from loops_nb.tracking.batch_content import BatchContent, decode
 from loops_nb.tracking.outbox import WaitingBatch
-from loops_nb.tracking.postgres.connection import PostgresConnection, connect, driver, unusable
+from loops_nb.tracking.postgres.connection import AWAY_HINT, PostgresConnection, connect, driver, unusable
 from loops_nb.tracking.schema import BUSY_SECONDS, open_store
 from loops_nb.tracking.write_batch import write_content
 
@@ -178,7 +178,9 @@ class OutboxSender(ForkAware):
     def _set_trouble(self, error: Exception) -> None:
         if not isinstance(error, (LoopsError, sqlite3.Error, OSError)):
             logger.error("What is logged could not be sent, by a fault of loops_nb.", exc_info=error)
-        why = f"{error.message} {error.hint or ''}".strip() if isinstance(error, LoopsError) else one_line(str(error))
+        why = one_line(str(error))
+        if isinstance(error, LoopsError):
+            why = error.message if error.hint in {None, AWAY_HINT} else f"{error.message} {error.hint}."
         is_new = not self.trouble
         self.trouble = f"{why} What is logged is kept in {self.path} and sent as soon as that is possible."
         if is_new and self.warn is not None:
@@ -212,11 +214,9 @@ class OutboxSender(ForkAware):
         with self._file() as file:
             outbox.refuse(file, stream, batch.number, why)
         self._settled[stream] = batch.number
+        values = "1 value is" if batch.size == 1 else f"{batch.size:,} values are"
         if self.warn is not None:
-            self.warn(
-                f"{batch.size:,} values are not taken by {self.address} ({why}). They are kept in {self.path};"
-                " please report this."
-            )
+            self.warn(f"{values} not taken by {self.address} ({why}), and kept in {self.path}. Please report this.")
 
     def _delivered(self, stream: str, batches: list[WaitingBatch]) -> str:
         """Write batches to the store, and return why it refuses them; empty if they are in it."""

@@ -258,6 +258,7 @@ def test_curves_open_as_a_widget_that_is_closed_with_the_panel(opened: Opener) -
     assert one["widget"] in ipywidgets.widgets.widget._instances
     assert f"%loops curves {exps[1].id}" in one["text"]
     facts = {fact["title"]: fact["value"] for fact in one["facts"]}
+    assert facts.pop("Author")
     assert facts == {"Id": exps[1].id, "Tags": "sweep", "model": "tiny", "lr": "0.1"}
     panel.receive({"type": "open_curves", "view": "v", "ids": [exp.id for exp in exps]})
     until(lambda: len(panel.of("curves")) == 2)
