@@ -20,11 +20,13 @@ from typing import Any
 #: A module that each extra adds; `release.py` fails for an extra of pyproject.toml that is not here.
 MODULES = {
     "checksums": "anycrc",
+    "cloud": "obstore",
     "keyring": "keyring",
     "local": "uvicorn",
     "mcp": "mcp.server.mcpserver",
     "sdk": "baseten.loops",
     "sweep": "sklearn",
+    "team": "psycopg",
 }
 
 

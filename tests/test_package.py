@@ -39,6 +39,7 @@ def built(kind: str, into: Path) -> Path:
 def test_the_newest_section_of_the_changelog_is_of_this_version() -> None:
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)
     assert headings[0] == __version__
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
 
 
 def test_each_extra_is_tried_by_a_release() -> None:
