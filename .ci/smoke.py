@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -116,6 +117,27 @@ def check_local(cells: Cells) -> None:
         cells.run("%loops local stop")
 
 
+def check_mcp() -> None:
+    """The server for agents lists the tools that only read, and ends with its input."""
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "smoke", "version": "1"}}
+    sent = (
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+    )
+    command = [str(Path(sys.executable).with_name("loops-nb")), "mcp"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.writelines(f"{json.dumps(message)}\n" for message in sent)
+        server.stdin.flush()
+        server.stdout.readline()
+        tools = json.loads(server.stdout.readline())["result"]["tools"]
+        assert all(tool["annotations"]["readOnlyHint"] for tool in tools), tools
+        server.stdin.close()
+        assert server.wait(timeout=60) == 0
+
+
 def main(words: list[str]) -> int:
     """Run what the installed extras allow; an AssertionError says what is wrong."""
     version, *extras = words
@@ -127,6 +149,8 @@ def main(words: list[str]) -> int:
             importlib.import_module(MODULES[extra])
         if "local" in extras:
             check_local(cells)
+        if "mcp" in extras:
+            check_mcp()
     print(f"Python {sys.version.split()[0]}: {' + '.join(['wheel', *extras])} works.")
     return 0
 

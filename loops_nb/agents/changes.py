@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from loops_nb.agents.answers import AnswerSection, answer, frame_rows
-from loops_nb.agents.arguments import Confirmed
+from loops_nb.agents.arguments import Confirmed, Texts
 from loops_nb.agents.connection import agent_tool, verb_texts
 from loops_nb.magics.grammar import Verb
 from loops_nb.magics.verbs import deactivate, delete, deploy, note
@@ -70,7 +70,7 @@ def loops_delete_run(run: _RunId, *, confirmed: Confirmed = False) -> str:
 @agent_tool
 def loops_delete_checkpoints(
     checkpoints: Annotated[
-        list[str], Field(min_length=1, max_length=50, description="Checkpoints by id, bt:// URI, or RUN/NAME.")
+        Texts, Field(min_length=1, max_length=50, description="Checkpoints by id, bt:// URI, or RUN/NAME.")
     ],
     target: Annotated[
         Literal["trainer", "sampler"] | None, Field(description="Which one, where a name was saved for both.")

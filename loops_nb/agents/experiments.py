@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from loops_nb.agents.answers import AnswerSection, answer, frame_rows, notes_of
-from loops_nb.agents.arguments import Experiments, Limit, Metric, Mode
+from loops_nb.agents.arguments import Experiments, Limit, Metric, Metrics, Mode, Texts
 from loops_nb.agents.connection import agent_tool, experiments
 from loops_nb.cli.json_rows import plain
 from loops_nb.tracking.group_frames import group_results_frame
@@ -41,9 +41,7 @@ def loops_leaderboard(
             "'crashed', best.loss < 2.",
         ),
     ] = None,
-    tags: Annotated[
-        list[str] | None, Field(max_length=20, description="Only experiments with all of these tags.")
-    ] = None,
+    tags: Annotated[Texts | None, Field(max_length=20, description="Only experiments with all of these tags.")] = None,
     project: Annotated[str | None, Field(max_length=200, description="Only experiments of this project.")] = None,
     limit: Limit = 10,
 ) -> str:
@@ -77,10 +75,7 @@ def loops_leaderboard(
 @agent_tool
 def loops_curves(
     experiments_matching: Experiments = None,
-    metrics: Annotated[
-        list[str] | None,
-        Field(max_length=20, description="Keys or shell patterns of them (eval/*); default is all but durations."),
-    ] = None,
+    metrics: Metrics = None,
     axis: Annotated[
         Literal["step", "tokens", "elapsed", "clock"],
         Field(description="What x is: steps, tokens so far, seconds since the start, or seconds since 1970."),
@@ -120,17 +115,14 @@ def loops_curves(
 @agent_tool
 def loops_compare_experiments(
     experiments_to_compare: Annotated[
-        list[str],
+        Texts,
         Field(
             min_length=2,
             max_length=_MOST_COMPARED,
             description="Experiments by id, name, run id or pattern; the first is the baseline.",
         ),
     ],
-    metrics: Annotated[
-        list[str] | None,
-        Field(max_length=20, description="Keys or shell patterns of metrics; default is all but durations."),
-    ] = None,
+    metrics: Metrics = None,
 ) -> str:
     """Compare experiments: only those parameters and versions that differ, and last and best value of each metric.
 

@@ -22,7 +22,7 @@ _IDS = switch("-q --quiet", "print ids only, one on each line, and no messages",
 OWN = (
     Verb(name="status", summary="connection, active runs and samplers, next steps"),
     Verb(name="serve", summary="run the local service in this terminal, until Ctrl-C"),
-    Verb(name="mcp", summary="serve tools for coding agents over stdio (MCP); they only read unless more is allowed"),
+    Verb(name="mcp", summary="serve tools for coding agents over stdio (MCP)"),
     Verb(name="token", summary="print the token of the local service, for other programs"),
     Verb(name="where", summary="print the folder in which loops_nb keeps things"),
     Verb(

@@ -156,7 +156,7 @@ def test_an_agent_finds_the_best_run_and_why_the_other_failed(agent: Agent) -> N
 
 
 def test_curves_have_at_most_50_points_and_keep_spikes_and_nan(agent: Agent) -> None:
-    tone, sql = agent.rows("loops_curves", metrics=["loss"])
+    tone, sql = agent.rows("loops_curves", metrics="loss")
     assert len(tone["x"]) == len(tone["y"]) <= 50
     assert tone["points"] == 2_000
     assert tone["max"] == {"x": 777, "value": 9}
