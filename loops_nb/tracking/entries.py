@@ -70,6 +70,8 @@ class WriteSession:
     warned_of_surplus: bool = False
     #: Process that the session belongs to; None for sessions that are the same in every process (request logs).
     process: int | None = None
+    #: Time of the newest attempt to write it; each has its own, by which a write is found in the file.
+    written_at: int = 0
     project: str | None = None
     #: Who began the experiment, if this process did.
     author: str | None = None
@@ -79,6 +81,11 @@ class WriteSession:
     summary: dict[str, Any] = field(default_factory=dict)
     #: The environment that was captured when this process began it.
     environment: EnvironmentEntry | None = None
+
+    def next_write_at(self) -> int:
+        """Return the time in milliseconds since 1970, later than that of any write before."""
+        self.written_at = max(now(), self.written_at + 1)
+        return self.written_at
 
     def begin_in_child(self) -> None:
         """Start a session of its own in a forked child, whose steps are independent of its parent's."""

@@ -57,17 +57,15 @@ def is_busy(error: BaseException) -> bool:
 
 
 def is_passing(error: sqlite3.Error, path: Path) -> bool:
-    """Whether the same write may be tried again at once: nothing of it is in the file, and the cause may pass.
+    """Whether the same batch may be tried again at once, because the cause may pass.
 
-    On file systems of several machines also for "disk I/O error" of anything but a commit: a server that starts again,
-    a lock that it forgot.
+    On file systems of several machines also for "disk I/O error": a server that starts again, a lock that it forgot.
+    If that came from a commit, `WriteBatch.write` looks whether it is in the file.
     """
     if is_busy(error):
         return True
     code = getattr(error, "sqlite_errorcode", None) or 0
-    if code & 0xFF != sqlite3.SQLITE_IOERR or isinstance(error, UncertainCommitError):
-        return False
-    return not file_system_of(path.parent).is_local
+    return code & 0xFF == sqlite3.SQLITE_IOERR and not file_system_of(path.parent).is_local
 
 
 def reason_of(error: Exception, path: Path) -> str:

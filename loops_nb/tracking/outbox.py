@@ -17,7 +17,8 @@ _ABANDONED_MILLIS = 10 * 60 * 1000
 #: Batches and bytes that are sent in one transaction.
 _MAX_BATCHES, _MAX_BYTES = 64, 4_000_000
 _PUT = """
-    INSERT INTO outbox (store, stream, number, host, pid, at, count, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+    INSERT INTO outbox (store, stream, number, host, pid, at, count, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
 _STREAMS = """
     SELECT stream, host, pid, min(at) FROM outbox WHERE store = ? AND refused IS NULL
     GROUP BY stream, host, pid ORDER BY min(seq)"""
@@ -65,7 +66,7 @@ class WaitingValues(NamedTuple):
 def put(
     connection: SqlConnection, address: PostgresAddress, stream: str, number: int, count: int, content: bytes
 ) -> None:
-    """Add a batch of this process, within a transaction."""
+    """Add a batch of this process, within a transaction; nothing is done if it is there after a commit that failed."""
     row = (str(address), stream, number, platform.node(), os.getpid(), now(), count, content)
     connection.execute(_PUT, row)
 

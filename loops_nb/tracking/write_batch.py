@@ -27,9 +27,9 @@ from loops_nb.tracking.entries import (
     UpdateEntry,
     ValuesEntry,
     WriteSession,
-    now,
     size_of,
 )
+from loops_nb.tracking.journal import UncertainCommitError
 from loops_nb.tracking.location import Location
 from loops_nb.tracking.params import kept_params, read_params
 from loops_nb.tracking.rows import EnvironmentRow, ExperimentMark, ExperimentRow
@@ -121,7 +121,7 @@ class _SessionEntries:
             token=session.token,
             created_at=session.created_at,
             last_at=self.last_at,
-            at=now(),
+            at=session.next_write_at(),
             host=platform.node(),
             process=session.process,
             run_id=session.run_id,
@@ -165,6 +165,8 @@ class WriteBatch:
         #: Warnings about values that were rounded.
         self.warnings: list[str] = []
         self._chunks = [entry for entry in entries if isinstance(entry, RequestLogChunk)]
+        #: Tokens and times of the sessions of attempts that may be in the file, although their commits failed.
+        self._uncertain: list[tuple[str, int]] = []
         self._grouped = _GroupedEntries(self.warnings)
         for entry in entries:
             if not isinstance(entry, RequestLogChunk):
@@ -190,15 +192,22 @@ class WriteBatch:
 
         Raises
         ------
+        UncertainCommitError
+            If it may be in the file; the next call finds out.
         sqlite3.Error
             If nothing was written.
         """
         if self.is_written:
             return
         transaction = Transaction(connection, path)
+        content = self.content()
         try:
             with transaction:
-                (write or write_content)(connection, self.content())
+                if not any(_is_last_write(connection, token, at) for token, at in self._uncertain):
+                    (write or write_content)(connection, content)
+        except UncertainCommitError:
+            self._uncertain += [(session.token, session.at) for session in content.sessions]
+            raise
         finally:
             self.is_written = transaction.is_committed
         self._grouped.mark_written()
@@ -305,6 +314,12 @@ def _log_content(chunk: RequestLogChunk) -> LogContent:
         lines.setdefault(end, _GroupedEntries()).add(entry)
     contents = [(end, one) for end, grouped in lines.items() for one in grouped.contents()]
     return LogContent(chunk.log, chunk.offset, contents, chunk.fingerprint)
+
+
+def _is_last_write(connection: SqlConnection, token: str, at: int) -> bool:
+    """Whether the newest write of a session was at this time; only its own process writes it."""
+    found = connection.execute("SELECT at FROM sessions WHERE token = ?", (token,)).fetchone()
+    return found is not None and bool(found[0] == at)
 
 
 def write_content(connection: SqlConnection, content: BatchContent) -> None:

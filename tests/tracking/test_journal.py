@@ -181,14 +181,18 @@ def test_readers_do_not_starve_the_writer(as_nfs: Path) -> None:
 
 
 class Faulty:
-    """A connection whose statements fail when told to."""
+    """A connection whose statements fail when told to, before or after they are done."""
 
-    def __init__(self, connection: sqlite3.Connection, fail: Callable[[str], None]) -> None:
-        self._connection, self._fail = connection, fail
+    def __init__(self, connection: sqlite3.Connection, fail: Callable[[str], None], *, after: bool) -> None:
+        self._connection, self._fail, self._after = connection, fail, after
 
     def execute(self, sql: str, *values: Any) -> Any:
-        self._fail(sql)
-        return self._connection.execute(sql, *values)
+        if not self._after:
+            self._fail(sql)
+        done = self._connection.execute(sql, *values)
+        if self._after:
+            self._fail(sql)
+        return done
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -201,15 +205,18 @@ def failure(text: str, code: int) -> sqlite3.OperationalError:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "code", "at", "passes"),
+    ("kind", "text", "code", "at", "after", "passes"),
     [
-        ("nfs4", "locking protocol", sqlite3.SQLITE_PROTOCOL, "BEGIN", True),
-        ("ext4", "locking protocol", sqlite3.SQLITE_PROTOCOL, "BEGIN", True),
-        ("nfs4", "disk I/O error", sqlite3.SQLITE_IOERR_LOCK, "BEGIN", True),
-        ("nfs4", "disk I/O error", sqlite3.SQLITE_IOERR_READ, "INSERT", True),
-        # It may be in the file; and on a disk of this machine the error does not pass by itself.
-        ("nfs4", "disk I/O error", sqlite3.SQLITE_IOERR_FSYNC, "COMMIT", False),
-        ("ext4", "disk I/O error", sqlite3.SQLITE_IOERR_READ, "INSERT", False),
+        ("nfs4", "locking protocol", sqlite3.SQLITE_PROTOCOL, "BEGIN", False, True),
+        ("ext4", "locking protocol", sqlite3.SQLITE_PROTOCOL, "BEGIN", False, True),
+        ("nfs4", "disk I/O error", sqlite3.SQLITE_IOERR_LOCK, "BEGIN", False, True),
+        ("nfs4", "disk I/O error", sqlite3.SQLITE_IOERR_READ, "INSERT", False, True),
+        ("nfs4", "disk I/O error", sqlite3.SQLITE_IOERR_FSYNC, "COMMIT", False, True),
+        ("nfs4", "disk I/O error", sqlite3.SQLITE_IOERR_FSYNC, "COMMIT", True, True),
+        # On a disk of this machine it does not pass by itself.
+        ("ext4", "disk I/O error", sqlite3.SQLITE_IOERR_FSYNC, "COMMIT", False, False),
+        ("ext4", "disk I/O error", sqlite3.SQLITE_IOERR_FSYNC, "COMMIT", True, False),
+        ("ext4", "disk I/O error", sqlite3.SQLITE_IOERR_READ, "INSERT", False, False),
     ],
 )
 def test_passing_errors_are_tried_again_without_a_warning(
@@ -220,6 +227,7 @@ def test_passing_errors_are_tried_again_without_a_warning(
     text: str,
     code: int,
     at: str,
+    after: bool,
     passes: bool,
 ) -> None:
     exp = experiment("x")
@@ -231,12 +239,13 @@ def test_passing_errors_are_tried_again_without_a_warning(
             raise failure(text, code)
 
     def open_faulty(path: Path, **options: Any) -> Any:
-        return Faulty(open_store(path, **options), fail)
+        return Faulty(open_store(path, **options), fail, after=after)
 
     writer_for(store.path).close()
     show_as(as_nfs, kind)
     monkeypatch.setattr("loops_nb.tracking.writer.open_store", open_faulty)
-    exp.log(step=0, loss=1)
+    exp.log({"loss": 1, "eval/loss": 2}, step=0)
+    exp.note("once")
     if passes:
         # Warnings are errors in tests.
         assert exp.flush()
@@ -247,7 +256,9 @@ def test_passing_errors_are_tried_again_without_a_warning(
         assert len(failures) == 1
         failures += failures * 3
         assert exp.flush()
-    assert store.series(exp.id, "loss").step.tolist() == [0]
+    # Once, also where the commit was done although it failed.
+    assert store.series(exp.id, "loss").step.tolist() == store.series(exp.id, "eval/loss").step.tolist() == [0]
+    assert [mark.text for mark in store.marks(exp.id)] == ["once"]
 
 
 def test_file_system_without_locks_is_named_in_the_warning(
