@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from loops_nb.panels.widget import LiveWidget
+
+
+# What a terminal obeys in a text of the service that a message repeats; lines may be several.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class ShellContext(MagicContext):
@@ -46,11 +51,11 @@ class ShellContext(MagicContext):
     def say(self, text: str) -> None:
         """Print a message to the standard error."""
         if not self._is_quiet:
-            console.say(in_shell(text), out=sys.stderr, flush=True)
+            console.say(in_shell(_printable(text)), out=sys.stderr, flush=True)
 
     def answer(self, text: str) -> None:
         """Print what was asked for, in words, to the standard output."""
-        console.say(in_shell(text), out=self._out, flush=True)
+        console.say(in_shell(_printable(text)), out=self._out, flush=True)
 
     def show_words(self, panel: LiveWidget, words: Callable[[int], str]) -> None:
         """Show what a panel shows until it ends, and leave its last state; in a pipe print it once."""
@@ -63,7 +68,7 @@ class ShellContext(MagicContext):
             last = LiveView(panel, words, self._out).run()
         finally:
             panel.close()
-        self.answer(last)
+        self.print_lines(last)
 
     def print_lines(self, text: str) -> None:
         """Print lines of data to the standard output."""
@@ -90,3 +95,7 @@ class ShellContext(MagicContext):
     def close(self) -> None:
         """Close the connection."""
         self.connection.drop()
+
+
+def _printable(text: str) -> str:
+    return _CONTROL.sub(" ", text)

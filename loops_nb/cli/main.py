@@ -13,7 +13,7 @@ from loops_nb.errors import Interrupted, LoopsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_VERSION_FLAGS = ("--version", "-V")
+_VERSION_WORDS = ("--version", "-V", "version")
 _ARGPARSE = ("serve", "mcp", "token", "where")
 
 
@@ -60,7 +60,7 @@ def _run(words: list[str]) -> int:
 
         console.say(general_help())
         return exit_status.DONE
-    if words[0] in _VERSION_FLAGS:
+    if words[0] in _VERSION_WORDS:
         from loops_nb._version import __version__
 
         console.say(f"loops-nb {__version__}")

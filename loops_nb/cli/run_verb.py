@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loops_nb import console
@@ -59,6 +60,9 @@ def run_verb(words: list[str]) -> int:
 
     from loops_nb.cli.context import ShellContext
 
+    if (folder := str(Path.cwd())) not in sys.path:
+        # For module:name; last, so that no file of the folder hides an installed package.
+        sys.path.append(folder)
     is_quiet = form is Form.IDS
     context = ShellContext(is_quiet=is_quiet)
     try:

@@ -17,6 +17,9 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"%config LoopsMagics"), "[tool.loops_nb] in pyproject.toml"),
     (re.compile(r"%pip "), "pip "),
     (re.compile(r"To see it live, type in a notebook:"), "To see it live, in a terminal:"),
+    # There are no variables: an id is typed, or taken with -q.
+    (re.compile(r"\b[a-z]\w* = (?=%loops\b)"), ""),
+    (re.compile(r"\{s(?:ession)?\.id\}"), "SESSION"),
     (re.compile(r"%%?loops alone\b"), "loops-nb status"),
     # A line without a verb; `%loops has no verb` and `%loops VERB` go on.
     (re.compile(r"%%?loops(?=[,.;:)]|$)", re.MULTILINE), "loops-nb status"),

@@ -64,6 +64,12 @@ def named_object(
         if fits(found):
             return found
         raise InvalidArgumentError(f"{safe_repr(word)} is no {what}.", argument=argument, hint=otherwise)
+    if context.is_shell:
+        raise InvalidArgumentError(
+            f"{safe_repr(word)} is not module:name, and a shell has no variables.",
+            argument=argument,
+            hint="For example my_module:name, of my_module.py in this folder or of an installed package.",
+        )
     first, *rest = word.split(".")
     space = context.shell.user_ns
     found = space.get(first)

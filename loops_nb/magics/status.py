@@ -95,4 +95,4 @@ def _next_steps(runs: pd.DataFrame) -> str:
     if not len(runs):
         return "Next: %loops capabilities, %loops create session, %loops --help"
     newest = runs.sort_values("created_at", ascending=False, na_position="last")["id"].iloc[0]
-    return f"Next: %loops runs, %loops watch (a live panel), %loops checkpoints {newest}, %loops --help"
+    return f"Next: %loops runs, %loops watch (updates live), %loops checkpoints {newest}, %loops --help"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from loops_nb.cli.exit_status import MEANINGS
@@ -16,6 +17,8 @@ from loops_nb.cli.wording import in_shell
 from loops_nb.magics.verbs import VERBS
 from tests.cli.conftest import Run
 from tests.cli.test_fields import PAGE, leaves
+from tests.local.responses import good, new_run
+from tests.service import ANY_KEY
 
 #: What a shell has not.
 NOTEBOOK = re.compile(r"%(?!loops in a notebook)|\bdf\b|DataFrame|\bcells?\b|\bpanels?\b|\bkernel\b|\bvariables?\b")
@@ -148,15 +151,52 @@ def test_a_command_imports_what_it_needs(words: list[str], needed: set[str], ser
 
 def test_a_reader_that_ends_first_is_no_error(service: str, home: Path) -> None:
     del home
-    for words in ("runs --jsonl", "--help"):
-        line = f"set -o pipefail; {sys.executable} -m loops_nb {words} | head -c 20"
-        done = subprocess.run(
-            ["bash", "-c", line],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={"LOOPS_BASE_URL": service, "PATH": "/usr/bin:/bin"},
-        )
-        assert len(done.stdout) == 20
-        assert done.stderr == ""
+    line = f"set -o pipefail; {sys.executable} -m loops_nb runs --jsonl | head -c 20"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"LOOPS_BASE_URL": service, "PATH": "/usr/bin:/bin"},
+    )
+    assert len(done.stdout) == 20
+    assert done.stderr == ""
+
+
+def test_control_characters_of_the_service_reach_no_terminal(run: Run, service: str) -> None:
+    name = "\x1b]0;owned\x07\x1b[31m\u202ered\u009b2J\nline"
+    # Our client refuses such a name.
+    with httpx.Client(base_url=service, headers={"Authorization": f"Bearer {ANY_KEY}"}) as api:
+        made = new_run(api, good(api.post("/v1/loops/sessions"))["session"]["id"], name=name)["id"]
+    try:
+        for words in (
+            ["runs", "--run", made],
+            ["runs", "--run", made, "--json"],
+            ["runs", "--run", made, "--jsonl"],
+            ["run", made],
+            ["run", made, "--json"],
+            ["watch", made],
+            ["doctor", made],
+            ["wait", made, "--until", "FAILED", "--timeout", "0.01"],
+        ):
+            ran = run(*words)
+            assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", ran.out + ran.err), words
+        (row,) = json.loads(run("runs", "--run", made, "--json").out)
+        assert row["name"] == name, "JSON keeps every character"
+    finally:
+        run("delete", "run", made, "-y")
+
+
+def test_what_makes_no_sense_in_a_shell_says_so(alone: Run) -> None:
+    for line, words in (
+        ("curves --static", "--save loss.pdf"),
+        ("curves -m loss -m accuracy", "--save loss.pdf"),
+        ("watch --notify", "loops-nb wait RUN"),
+        ("sample r --messages talk", "A shell has no variables"),
+        ("evaluate p.jsonl r --score exact", "a shell has no variables"),
+        ("track --stop", "Ctrl-C"),
+    ):
+        refused = alone(*line.split())
+        assert (refused.status, refused.out) == (2, ""), line
+        assert words in refused.err, line

@@ -22,7 +22,7 @@ def test_watch_updates_resizes_and_leaves_its_last_state(address: dict[str, str]
         shown.read_until("q or Ctrl-C ends")
         assert "support-tone-dpo" in shown.text
         assert re.search(r"\x1b\[0;32m● ?ACTIVE", shown.raw), "states have colors"
-        assert "Sampler" in shown.read_until("13 runs")
+        assert "Sampler" in shown.read_until("standalone samplers")
         shown.resize(20, 60)
         while not shown.lines[-1].startswith("q or Ctrl-C ends"):
             assert shown.read_more()
@@ -39,7 +39,7 @@ def test_watch_updates_resizes_and_leaves_its_last_state(address: dict[str, str]
         assert "standalone samplers" in last, "the last state is whole"
         assert "To see it live" not in last
         assert "Ctrl-C" not in last
-    run("deactivate", "run", made, "-y")
+    run("delete", "run", made, "-y")
 
 
 def test_a_question_and_a_table_on_a_terminal(address: dict[str, str], run: Run) -> None:

@@ -142,6 +142,12 @@ def _run(context: MagicContext, values: Values) -> CurvesPanel | Plot | None:
     picture_options = _picture_options(values)
     runs = _selected(values)
     if picture_options:
+        if context.is_shell and not values.save:
+            raise InvalidArgumentError(
+                f"{picture_options[0]} asks for a picture, and a shell has no page to show it on.",
+                argument="save",
+                hint="Add --save loss.pdf, or .png, .svg or .html.",
+            )
         return _picture(context, values, runs)
     key = values.keys[0] if values.keys else None
     if not values.wait:

@@ -69,7 +69,9 @@ def delete_planned(context: MagicContext, plan: DeletionPlan, *, sure: bool) -> 
     if not context.confirm(plan.question, sure=sure):
         context.say("Nothing was deleted.")
         return None
-    return context.loops.checkpoints.delete(plan)
+    found = context.loops.checkpoints.delete(plan)
+    context.found_problem = bool((found["result"] == "failed").any())
+    return found
 
 
 def _listed(plan: DeletionPlan) -> str:

@@ -70,7 +70,7 @@ def _diagnose_run(context: MagicContext, word: str) -> None:
         states = context.loops.runs.waiting(run)
         now = datetime.now(UTC)
         found = context.loops.runs.diagnose(run)
-    called = f"{run.name} ({run.id})" if run.name and run.name != run.id else run.id
+    called = f"{one_line(run.name, limit=120)} ({run.id})" if run.name and run.name != run.id else run.id
     lines = [f"Run {called} of {run.base_model or 'an unknown base model'}: {status_name(run) or 'state not told'}."]
     lines += [state.text(moment(state.since, zone) if state.since else "", now) for state in states]
     if found is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loops_nb.config.paths import user_path
 from loops_nb.magics.arguments import int_option, to_float
-from loops_nb.magics.connection import LOCAL, Target
+from loops_nb.magics.connection import LOCAL, Target, redacted_url
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option, switch
 from loops_nb.render.formatting import many
@@ -42,11 +42,24 @@ def _start(context: MagicContext, values: Values) -> None:
     context.cache.add_frame("samplers", samplers)
     sessions = runs["session_id"].nunique()
     has = f"{many(len(runs), 'run')} in {many(sessions, 'session')} and {many(len(samplers), 'sampler')}"
-    context.say(f"It has {has}. You are connected to it, no key needed.")
-    following = "%loops runs, or %loops watch for a live panel"
+    connected = _connection_of_shell(context, service.url) or "You are connected to it, no key needed."
+    context.say(f"It has {has}. {connected}")
+    following = "%loops runs, or %loops watch, which updates live"
     if not len(runs):
         following = "s = %loops create session"
     context.say(f"Next: {following}")
+
+
+def _connection_of_shell(context: MagicContext, url: str) -> str:
+    """Return where further commands of a shell connect, in a sentence; empty in a notebook, which stays connected."""
+    if not context.is_shell:
+        return ""
+    context.connection.select(None)
+    target = context.connection.target()
+    if target is not None and target.url == url:
+        return "Commands connect to it, no key needed."
+    elsewhere = "" if target is None else f"Commands connect to {redacted_url(target.url)} ({target.because}). "
+    return f"{elsewhere}To connect to this one: export LOOPS_BASE_URL={url}"
 
 
 def _stop(context: MagicContext, _values: Values) -> None:
@@ -74,6 +87,7 @@ def _status(context: MagicContext, _values: Values) -> None:
     connected = "%loops connect local connects to it."
     if context.connection.is_selected(service.url):
         connected = "You are connected to it."
+    connected = _connection_of_shell(context, service.url) or connected
     since = service.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     what = f"version {service.version}, process {service.pid}, data in {service.data_dir}"
     context.answer(f"Local service on {service.url} since {since}, {what}. {connected}")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError, TrackingError
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Values, Verb, option, switch
+from loops_nb.magics.grammar import InShell, Values, Verb, option, switch
 from loops_nb.render.formatting import many
 
 if TYPE_CHECKING:
     from loops_nb.tracking.metrics_log import MetricsLog
     from loops_nb.tracking.request_log import RequestLog
+
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def _run(context: MagicContext, values: Values) -> None:
@@ -54,13 +57,33 @@ def _run(context: MagicContext, values: Values) -> None:
         context.say(_summary(log, path))
         return
     follow(log)
-    if found:
-        context.say(_summary(log, path))
-    elif is_recipe:
-        context.say(f"There is no file {path} yet: a recipe writes it into its log folder.")
-    else:
-        context.say(f"There is no file {path} yet: a script started with LOOPS_REQUEST_LOG={path} writes it.")
+    context.say(_summary(log, path) if found else _awaited(path, is_recipe=is_recipe))
+    if context.is_shell:
+        _follow_in_shell(context, path)
+        return
     context.say("It is followed until this kernel ends, or until --stop. Next: %loops experiments, %loops curves")
+
+
+def _awaited(path: Path, *, is_recipe: bool) -> str:
+    if is_recipe:
+        return f"There is no file {path} yet: a recipe writes it into its log folder."
+    return f"There is no file {path} yet: a script started with LOOPS_REQUEST_LOG={path} writes it."
+
+
+def _follow_in_shell(context: MagicContext, path: Path) -> None:
+    """Follow a file until Ctrl-C: a shell has no kernel that goes on."""
+    from loops_nb.tracking.request_log import followed, unfollow
+
+    (follower,) = followed()
+    context.say("It is followed until Ctrl-C. In another terminal: %loops watch experiments")
+    try:
+        while follower.is_alive:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    except KeyboardInterrupt:
+        unfollow(path)
+        context.say(f"Stopped following {path}. Recorded data is kept. {_summary(follower.log, path)}")
+        return
+    raise TrackingError(f"{path} is no longer followed: {follower.trouble}")
 
 
 def _read(log: MetricsLog | RequestLog) -> None:
@@ -137,11 +160,17 @@ VERB = Verb(
     "checkpoints.jsonl the saves; a step that goes backwards begins a new attempt. A log that is rotated goes on in "
     "its experiment; any other file that replaces it is another one. Without FILE, shows the followed files. In a "
     "notebook that trains, client = loops_nb.track(client) does the same.",
+    shell=InShell(
+        left_out={"--stop": "Ctrl-C ends %loops track."},
+        notes="Records losses, metrics, lengths, times and checkpoints, never training data, until Ctrl-C. A log is "
+        "recorded once, even if it is read again. Of a recipe, config.json gives the parameters and checkpoints.jsonl "
+        "the saves; a step that goes backwards begins a new attempt. A log that is rotated goes on in its experiment; "
+        "any other file that replaces it is another one.",
+    ),
     examples=(
         "%loops track --request-log loops.jsonl",
         "%loops track --request-log loops.jsonl --once",
         "%loops track --metrics runs/sft-baseline",
-        "%loops track",
     ),
     when_interrupted="The part read so far is recorded; the same line again continues.",
 )
