@@ -31,7 +31,7 @@ _LONGEST = 300
 
 
 class Cause(NamedTuple):
-    """A known cause: the words in a log line that tell it, and what to do."""
+    """A known cause: the words in a log line that tell it, and what to do, ``{half}`` for the half that failed."""
 
     name: str
     words: re.Pattern[str]
@@ -60,7 +60,7 @@ CAUSES = (
         "it ran out of memory",
         (
             "Use shorter sequences (--max-seq-len N) or smaller batches.",
-            "Or another accelerator: %loops config --trainer GPUS prefers others for new runs.",
+            "Or another accelerator: %loops config --{half} GPUS prefers others for new runs.",
         ),
     ),
     Cause(
@@ -79,7 +79,7 @@ CAUSES = (
         "no_capacity",
         _words("no capacity", "insufficient (?:capacity|resources)", "unschedulable"),
         "there was no capacity for it",
-        ("Try again later, or another accelerator: %loops config --trainer GPUS prefers others for new runs.",),
+        ("Try again later, or another accelerator: %loops config --{half} GPUS prefers others for new runs.",),
     ),
     Cause(
         "not_finite",
@@ -216,7 +216,7 @@ def diagnose(
     lines, trouble = yield from _last_errors(run, half)
     saved: list[Checkpoint] = yield from _checkpoints(run)
     cause = _PREEMPTED if status == "PREEMPTED" else _cause(lines)
-    advice = list(cause.advice) if cause else []
+    advice = [text.format(half=half) for text in cause.advice] if cause else []
     if trouble:
         advice.append(trouble)
     elif cause is None:

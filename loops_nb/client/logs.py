@@ -35,6 +35,7 @@ _WINDOW = checks.MAX_LOG_WINDOW - timedelta(minutes=5)
 #: Where nothing says since when there can be lines.
 _LONGEST_LOOK_BACK = timedelta(days=90)
 _NANOS_PER_MILLI = 1_000_000
+_CLOCKS_DIFFER = timedelta(minutes=5)
 #: A line may reach the service this much later than one that is newer.
 _LATE = timedelta(seconds=10)
 
@@ -153,6 +154,8 @@ def log_query(
         If one cannot be used.
     """
     first, last = checks.time_or_age("since", since), checks.time_or_age("until", until)
+    if first is not None and first > datetime.now(UTC) + _CLOCKS_DIFFER:
+        raise InvalidArgumentError(f"since is a time to come: {first:%Y-%m-%d %H:%M %Z}.", argument="since")
     if first is not None and last is not None and first > last:
         raise InvalidArgumentError(
             "since must not be later than until, and ages count back from now.",

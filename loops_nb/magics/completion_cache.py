@@ -212,7 +212,7 @@ class CompletionCache:
         return self._requested(f"checkpoints of {run_id}", client, fetch)
 
     def names_of(self, kind: str, client: Loops | None) -> list[tuple[str, str]]:
-        """Return instance types, secrets or models, each with what describes it; requested as by `checkpoints_of`."""
+        """Return instance or GPU types, secrets or models, each with what it is; requested as by `checkpoints_of`."""
         return self._requested(kind, client, _NAMES[kind])
 
     def deployments_of(self, model: str, client: Loops | None) -> list[tuple[str, str]]:
@@ -391,6 +391,11 @@ def _of_instance_types(client: Loops) -> list[tuple[str, str]]:
     return [(item.id, item.name or "instance type") for item in client.instance_types.list() if item.id]
 
 
+def _of_gpu_types(client: Loops) -> list[tuple[str, str]]:
+    types = dict.fromkeys(item.gpu_type for item in client.instance_types.list())
+    return [(gpu, "GPU type") for gpu in types if gpu]
+
+
 def _of_secrets(client: Loops) -> list[tuple[str, str]]:
     return [(secret.name, _joined("secret", secret.team_name)) for secret in client.secrets.list()]
 
@@ -404,6 +409,7 @@ def _of_models(client: Loops) -> list[tuple[str, str]]:
 #: What `CompletionCache.names_of` lists.
 _NAMES: dict[str, Callable[[Loops], list[tuple[str, str]]]] = {
     "instance_type": _of_instance_types,
+    "gpu_type": _of_gpu_types,
     "secret": _of_secrets,
     "model": _of_models,
 }

@@ -234,7 +234,9 @@ class Candidates:
         """Return GPU types to append to a comma-separated list."""
         before, comma, _ = typed.word.rpartition(",")
         given = before.split(",")
-        return [(f"{before}{comma}{gpu}", about) for gpu, about in self.listed("gpu_type") if gpu not in given]
+        # What runs now, and what there is.
+        types = dict([*self.listed("gpu_type"), *self._cache.names_of("gpu_type", self._context.connection.current)])
+        return [(f"{before}{comma}{gpu}", about) for gpu, about in types.items() if gpu not in given]
 
     def tags(self, typed: PartialLine) -> list[Candidate]:
         """Return the tags of experiments."""

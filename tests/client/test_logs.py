@@ -244,6 +244,7 @@ def test_errors_of_logs_say_what_to_give(service: Any) -> None:
             ({"since": datetime(2026, 1, 1)}, "no time zone"),  # noqa: DTZ001
             ({"since": "2h"}, "since must be an age .timedelta. or a time"),
             ({"until": timedelta(hours=-1)}, "until is a time to come"),
+            ({"since": datetime(2999, 1, 1, tzinfo=UTC)}, "since is a time to come: 2999-01-01 00:00 UTC"),
             ({"since": timedelta(hours=1), "until": timedelta(hours=2)}, "since must not be later than until"),
         ]
         for wanted, text in cases:

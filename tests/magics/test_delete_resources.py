@@ -97,6 +97,7 @@ def test_delete_completes_ids_and_has_help(notebook: Notebook, loops: Loops) -> 
     assert {"%loops delete run", "%loops delete checkpoint"} <= set(notebook.completions("%loops delete "))
     assert "%loops delete checkpoint VqKXRGB" in notebook.run("%loops delete checkpoint --help").out
     assert "best:N" in notebook.run("%loops prune --help").out
+    assert "%loops prune --keep last:2" in notebook.completions("%loops prune --keep l")
 
 
 def test_prune_keeps_the_best_and_the_newest_by_recorded_values(

@@ -80,6 +80,8 @@ def test_preferred_gpus_are_shown_set_and_obeyed(notebook: Notebook) -> None:
     assert gpus_of("loops-local/tiny") == (None, 0, None)
     assert "--trainer" in " ".join(notebook.completions("%loops config --"))
     assert "%loops config --trainer H100,H200" in notebook.completions("%loops config --trainer H100,H")
+    # Also what nothing of the user's runs on.
+    assert "%loops config --trainer B200" in notebook.completions("%loops config --trainer B")
     assert "inherit" in " ".join(notebook.completions("%loops config --sampler in"))
     assert "No instance type here has B9000; there are " in notebook.run("%loops config --trainer H100,B9000").out
     assert "No instance type" not in notebook.run("%loops config --trainer inherit").out

@@ -71,7 +71,7 @@ VERB = Verb(
             "KIND:N",
             "best:N keeps the N best by the recorded metric, last:N the N newest, of each target",
             convert=_keep,
-            free_text=True,
+            keywords=("best:3", "last:2"),
             repeated=True,
         ),
         option(
