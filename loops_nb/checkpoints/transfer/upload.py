@@ -23,7 +23,7 @@ PART_BYTES = 8 * _MIB
 MAX_PARTS = 10_000
 #: Where nothing says how long the file is.
 _UNKNOWN_PART_BYTES = 64 * _MIB
-#: Parts of one file that are on their way at a time.
+#: Parts of one file that are on their way at a time; fewer where they have to be longer.
 CONCURRENT_PARTS = 6
 #: So far ahead of what was sent may bytes be fetched; they wait in memory.
 WINDOW_BYTES = 32 * _MIB
@@ -74,15 +74,21 @@ class PartialUpload(PartialFile):
 
     @property
     def memory_bytes(self) -> int:
-        parts = (CONCURRENT_PARTS + 2) * self._part_bytes + WINDOW_BYTES
+        # One part is being filled, and one waits for its turn.
+        parts = (self._concurrency + 2) * self.part_bytes + WINDOW_BYTES
         return parts if self.total is None else min(parts, self.total)
 
     @property
-    def _part_bytes(self) -> int:
+    def part_bytes(self) -> int:
+        """Bytes of each part but the last."""
         if self.total is None:
             return _UNKNOWN_PART_BYTES
         needed = -(-self.total // MAX_PARTS)
         return max(PART_BYTES, -(-needed // _MIB) * _MIB)
+
+    @property
+    def _concurrency(self) -> int:
+        return max(1, CONCURRENT_PARTS * PART_BYTES // self.part_bytes)
 
     def has_room_at(self, first: int) -> bool:
         return first < self._hashed + WINDOW_BYTES
@@ -185,7 +191,7 @@ class PartialUpload(PartialFile):
                 self._hashed += len(chunk)
 
     def _begin(self) -> Upload:
-        return self._store.upload(self._name, part_bytes=self._part_bytes, concurrency=CONCURRENT_PARTS)
+        return self._store.upload(self._name, part_bytes=self.part_bytes, concurrency=self._concurrency)
 
 
 class Cancellations:
