@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
 from functools import cache, wraps
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -57,9 +56,13 @@ def _shared() -> AgentContext:
 
 
 def shared_context() -> AgentContext:
-    """Return the context of all tools that read, and with it the connection."""
+    """Return the context of all tools, and with it the connection."""
     with _connecting:
-        return _shared()
+        context = _shared()
+        if context.settings.project_error is not None:
+            # The file may have been corrected since.
+            context.settings.read_project()
+        return context
 
 
 def connected() -> Loops:
@@ -83,9 +86,10 @@ def experiments() -> RecordedMetrics:
 def verb_texts(verb: Verb, **given: Any) -> tuple[Any, list[str]]:
     """Return what a verb returns and its lines of text; arguments that are not given have their defaults."""
     defaults = {one.name: () if one.repeated else one.default for one in (*verb.arguments, *verb.options)}
-    with closing(AgentContext()) as context:
-        found = call_verb(context, verb, Values(**(defaults | given)))
-    return found, context.texts
+    context = AgentContext()
+    # A connection of its own would begin with another handshake.
+    context.connection = shared_context().connection
+    return call_verb(context, verb, Values(**(defaults | given))), context.texts
 
 
 def agent_tool(function: Callable[P, str]) -> Callable[P, str]:
