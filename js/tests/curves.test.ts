@@ -459,6 +459,12 @@ describe("what is read off lines", () => {
     expect(markersAlong(line.raw, projection(8, 0, 10), 0).length).toBeGreaterThan(0);
   });
 
+  it("marks each point that no line can be drawn to", () => {
+    const plot = projection(3, 0, 10);
+    const marked = (...y: number[]) => markersAlong({ x: [0, 1, 2, 3].slice(0, y.length), y }, plot, 3).length;
+    expect([marked(5), marked(5, Number.NaN, 6, Number.NaN), marked(Number.NaN)]).toEqual([1, 2, 0]);
+  });
+
   it("keeps labels apart and inside", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 290 }), { maxLength: 12 }), (wanted) => {

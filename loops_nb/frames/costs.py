@@ -80,11 +80,8 @@ COSTS = register_kind(
             ),
             Column("kind", _WORD, (), "What it is.", ("run", "sampler", "deployment", "model")),
             Column("name", _STRING, (), "Name of the run or the model."),
-            Column("base_model", _STRING, (), "Hugging Face id of the base model."),
-            Column("status", _STRING, (), "Its state."),
             Column("gpu_count", _COUNT, (), "GPUs that it holds now; missing where the service does not say."),
             Column("usd_per_hour", _NUMBER, (), "Price of what it holds now; missing where a price is not listed."),
-            Column("created_at", _TIME, (), "When it was created."),
             Column(
                 "usd_at_most",
                 _NUMBER,
@@ -99,6 +96,9 @@ COSTS = register_kind(
                 "Billed for it in the last 31 days, where the usage summary names it; a deployment that served several"
                 " runs counts as a whole for its newest run.",
             ),
+            Column("status", _STRING, (), "Its state."),
+            Column("base_model", _STRING, (), "Hugging Face id of the base model."),
+            Column("created_at", _TIME, (), "When it was created."),
             Column("minutes_billed", _COUNT, (), "The minutes of that."),
             Column("checkpoints", _COUNT, (), "Number of its checkpoints."),
             Column("checkpoint_bytes", _COUNT, (), "Size of those whose size is known, in bytes."),

@@ -136,8 +136,8 @@ class Billing(Resource):
         Returns
         -------
         pandas.DataFrame
-            What costs most an hour first.  Columns id, kind, name, base_model, status, gpu_count, usd_per_hour (held
-            now), created_at, usd_at_most, usd_billed, minutes_billed, checkpoints, checkpoint_bytes,
+            What costs most an hour first.  Columns id, kind, name, gpu_count, usd_per_hour (held now), usd_at_most,
+            usd_billed, status, base_model, created_at, minutes_billed, checkpoints, checkpoint_bytes,
             oldest_checkpoint, tokens_trained, tokens_sampled and usd_tokens; `loops_nb.frames.costs` has their dtypes
             and meaning.  ``attrs["loops_notes"]`` has the sums, and what is not known.
 

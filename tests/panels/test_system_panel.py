@@ -78,7 +78,7 @@ def loops(service: AnyService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_each_gpu_is_a_line_and_all_charts_share_the_clock_of_the_training(loops: Loops) -> None:
-    with loops_nb.experiment("mine", run=RUN) as exp:
+    with loops_nb.experiment("mine", run=RUN, params={"lr": 0.1}) as exp:
         exp.log_in_attempt({"loss": 9.0}, step=0, tokens_seen=0, attempt=1, at=1_700_000_000_000)
         for step in range(1, 4):
             exp.log({"loss": 3.0 - step, "optim_step_seconds": 0.1, "accuracy": 0.5}, step=step)
@@ -92,6 +92,7 @@ def test_each_gpu_is_a_line_and_all_charts_share_the_clock_of_the_training(loops
     assert keys[:2] == ["loss", "gpu/utilization"]
     assert {"gpu/utilization", "cpu/usage (cores)", "requests/rate", "optim_step_seconds"} <= set(keys)
     assert "accuracy" not in keys
+    assert snapshot.metadata.params == [], "a GPU has none that could differ"
     assert snapshot.title == f"System of run {RUN}. A remark. " + snapshot.title.partition("A remark. ")[2]
     assert snapshot.line == "%loops watch system support-tone-dpo"
     # The loss of years ago lies before the window: the chart begins with the others.
@@ -188,7 +189,7 @@ def test_a_panel_without_its_target_is_refused_in_words(loops: Loops) -> None:
     asked = len(Gpus.asked)
     odd: tuple[tuple[Any, str], ...] = (
         (timedelta(days=8), "at most 7 days"),
-        (timedelta(days=-1), "after end"),
+        (timedelta(days=-1), "time to come"),
         (5, "timedelta"),
     )
     for since, says in odd:

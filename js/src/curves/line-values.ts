@@ -83,17 +83,22 @@ export function nonFiniteText({ kind, count }: NonFinite): string {
   return `${["NaN", "infinite", "minus infinite"][kind]}${count > 1 ? `, ${count} times` : ""}`;
 }
 
-/** Where marks of a line's own shape stand: so many pixels apart, those of different lines beside each other. */
+/**
+ * Where marks of a line's own shape stand: so many pixels apart, those of different lines beside each other, and
+ * wherever a point has no neighbour that a line could be drawn to.
+ */
 export function markersAlong(points: Points, plot: Projection, order: number, every = 96): { x: number; y: number }[] {
   const found: { x: number; y: number }[] = [];
   let next = plot.left + 14 + ((order * 37) % every);
   for (let i = 0; i < points.x.length; i++) {
     const value = points.y[i] as number;
     const x = plot.x(points.x[i] as number);
-    if (x < next || x > plot.right || Number.isNaN(value) || (plot.isLog && value <= 0)) continue;
+    if (x > plot.right || Number.isNaN(value) || (plot.isLog && value <= 0)) continue;
+    const isAlone = !Number.isFinite(points.y[i - 1]) && !Number.isFinite(points.y[i + 1]);
+    if (isAlone ? x < plot.left : x < next) continue;
     const y = plot.y(value);
     if (y >= plot.top && y <= plot.bottom) found.push({ x, y });
-    next = x + every;
+    if (!isAlone) next = x + every;
   }
   return found;
 }

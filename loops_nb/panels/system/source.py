@@ -346,7 +346,9 @@ class SystemSource:
     def _recorded(self, *, archived: bool) -> list[Any]:
         if self._store is None or self.target.what != "run":
             return []
-        return [row for row in self._store.experiments(archived=archived) if row.run_id == self.target.id]
+        found = [row for row in self._store.experiments(archived=archived) if row.run_id == self.target.id]
+        # A node has no parameters that could differ from theirs.
+        return [row._replace(params={}) for row in found]
 
 
 def _key(point: SystemPoint) -> str:
