@@ -53,12 +53,18 @@ _inherited: list[object] = []
 def reset_on_fork(instance: ForkAware) -> None:
     """Call the three methods of an object around each fork for as long as the object lives.
 
+    While another thread forks, an object with a `before_fork` of its own waits here: that may have been called for all
+    others already, and what the object opens next would be open in the child, too.
+
     Parameters
     ----------
     instance : ForkAware
         It is referenced weakly.
     """
     _registered.add(instance)
+    # In this order: a fork that begins between the two finds the object.
+    if type(instance).before_fork is not ForkAware.before_fork and not is_forking():
+        wait_for_forks()
 
 
 def keep_inherited(connection: object) -> None:

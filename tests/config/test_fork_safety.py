@@ -70,6 +70,32 @@ def test_an_object_that_fails_keeps_no_other_from_its_reset(capfd: pytest.Captur
     del failing
 
 
+def test_an_object_made_within_a_fork_of_another_thread_opens_nothing_before_the_child_is_made() -> None:
+    forking, opened = threading.Event(), threading.Event()
+
+    class Slow(fork_safety.ForkAware):
+        def before_fork(self, seconds: float) -> None:
+            forking.set()
+            # What would be open in the child.
+            opened.wait(0.3)
+
+    slow, made = Slow(), []
+    fork_safety.reset_on_fork(slow)
+
+    def make() -> None:
+        forking.wait()
+        made.append(Recorder())
+        opened.set()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    assert exit_code_in_child(lambda: not opened.is_set()) == 0
+    thread.join()
+    assert opened.is_set()
+    assert exit_code_in_child(lambda: made[0].calls[-1] == "child") == 0
+    del slow
+
+
 def test_an_object_that_is_gone_is_forgotten() -> None:
     calls = Recorder().calls
     gc.collect()
