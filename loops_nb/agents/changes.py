@@ -87,8 +87,13 @@ def _done(verb: Verb, **given: Any) -> str:
     rows = frame_rows(found) if hasattr(found, "columns") else []
     if rows == [] and hasattr(found, "id"):
         rows = [{"id": found.id}]
-    sections = [AnswerSection("what was said", lines, empty="It is done.")]
-    return answer(*sections, *([AnswerSection("results", rows)] if rows else []))
+    name = "what was done"
+    if given.get("sure") is False:
+        name = "NOTHING WAS DONE; what would happen, to show to the user, who may agree to a call with confirmed=true"
+    return answer(
+        AnswerSection(name, lines, empty="All of it." if not rows else ""),
+        AnswerSection("results", rows),
+    )
 
 
 def _of(group: Verb, word: str) -> Verb:

@@ -206,6 +206,7 @@ def test_listings_name_what_is_left_out_and_costs_and_doctor_answer(agent: Agent
 
 def test_changes_are_said_first_and_done_when_confirmed(agent: Agent, service: str) -> None:
     plan = agent.call("loops_delete_run", run=FAILED)
+    assert "NOTHING WAS DONE" in plan
     assert "Nothing was deleted." in plan
     with Loops(base_url=service) as loops:
         (run,) = loops.runs.find(name="judge-sft")
