@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb import console
 from loops_nb.cli import exit_status
+from loops_nb.cli.form import Form
 from loops_nb.cli.shell_verbs import OWN, shell_verb
 from loops_nb.errors import InvalidArgumentError, LoopsError, one_line
 from loops_nb.magics.completion import LineCompleter, matching
@@ -107,7 +108,7 @@ def offers(words: list[str], fragment: str, *, substrings: bool = False) -> Offe
     """
     from loops_nb.cli.context import ShellContext
 
-    context = ShellContext(is_quiet=True)
+    context = ShellContext(Form.IDS)
     try:
         replaced, found = _offers(context, words, fragment)
     except LoopsError:

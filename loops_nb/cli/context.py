@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from loops_nb import console
+from loops_nb.cli.form import Form
 from loops_nb.cli.settings import ShellSettings
 from loops_nb.cli.streams import can_redraw, is_terminal
 from loops_nb.cli.wording import in_shell
@@ -17,7 +18,7 @@ from loops_nb.magics.connection import SharedClient
 from loops_nb.magics.context import MagicContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from loops_nb.panels.widget import LiveWidget
@@ -32,25 +33,25 @@ class ShellContext(MagicContext):
 
     Parameters
     ----------
-    is_quiet : bool, default False
-        Whether messages are left out.
+    form : Form, default Form.TEXT
+        The form of results; with ids alone messages are left out.
     """
 
     is_shell = True
 
-    def __init__(self, *, is_quiet: bool = False) -> None:
+    def __init__(self, form: Form = Form.TEXT) -> None:
         settings = ShellSettings()
         cache = CompletionCache(wait_seconds=SHELL_WAIT_SECONDS)
         # There are no variables.
         no_notebook: Any = SimpleNamespace(user_ns={}, user_ns_hidden=frozenset())
         super().__init__(no_notebook, settings, SharedClient(settings.connection, cache), cache)
-        self._is_quiet = is_quiet
+        self._form = form
         # A verb runs with `sys.stdout` led to the messages.
         self._out = sys.stdout
 
     def say(self, text: str) -> None:
         """Print a message to the standard error."""
-        if not self._is_quiet:
+        if self._form is not Form.IDS:
             console.say(in_shell(_printable(text)), out=sys.stderr, flush=True)
 
     def answer(self, text: str) -> None:
@@ -69,6 +70,12 @@ class ShellContext(MagicContext):
         finally:
             panel.close()
         self.print_lines(last)
+
+    def print_row(self, row: Mapping[str, str | None], text: str) -> None:
+        """Print one row of a listing that has no end, as its text or as JSON on one line."""
+        from loops_nb.cli.json_rows import as_line
+
+        self.print_lines(as_line(dict(row)) if self._form is Form.JSON_LINES else text)
 
     def print_lines(self, text: str) -> None:
         """Print lines of data to the standard output."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb import console
 from loops_nb.cli import exit_status
-from loops_nb.cli.streams import open_standard_streams, silence
+from loops_nb.cli.streams import is_terminal, open_standard_streams, silence
 from loops_nb.errors import Interrupted, LoopsError
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _report(error)
         return exit_status.status_of(error)
     except KeyboardInterrupt as stop:
+        if is_terminal(sys.stderr):
+            # The terminal shows ^C, or a question that was not answered, on the line.
+            console.say("", out=sys.stderr)
         _say(str(stop) if isinstance(stop, Interrupted) else "Interrupted.")
         return exit_status.INTERRUPTED
     except OSError as error:

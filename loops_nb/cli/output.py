@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.cli.colors import paint_for
+from loops_nb.cli.form import Form
 from loops_nb.errors import one_line
 
 if TYPE_CHECKING:
@@ -49,15 +49,6 @@ _IDS_OF_OBJECTS = ("id", "model_id")
 _LEAST_WIDTH = 40
 # In a pipe nothing is left out and nothing cut.
 _WIDTH_OF_PIPES = 100_000
-
-
-class Form(Enum):
-    """How a result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    JSON_LINES = "jsonl"
-    IDS = "ids"
 
 
 def show(result: Any, form: Form, context: ShellContext) -> None:

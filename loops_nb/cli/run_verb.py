@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb import console
 from loops_nb.cli import exit_status
-from loops_nb.cli.output import Form, show
+from loops_nb.cli.form import Form
+from loops_nb.cli.output import show
 from loops_nb.cli.shell_verbs import OWN, defaults_of_left_out, shell_verb, take_form
 from loops_nb.cli.streams import is_terminal
 from loops_nb.cli.wording import in_shell
-from loops_nb.errors import readable_interrupt
+from loops_nb.errors import InvalidArgumentError, readable_interrupt
 from loops_nb.magics.call import UNCHANGED, call_verb
 from loops_nb.magics.help import verb_help
 from loops_nb.magics.parser import find_verb, parse
@@ -55,6 +56,8 @@ def run_verb(words: list[str]) -> int:
         return exit_status.DONE
     form = take_form(values)
     vars(values).update(left_out)
+    if getattr(values, "follow", False) and form is Form.JSON:
+        raise InvalidArgumentError("--follow has no end, and --json is one array.", hint="--jsonl prints lines.")
     if verb.shell.reads_text:
         values.cell = _text_of_input()
 
@@ -64,7 +67,7 @@ def run_verb(words: list[str]) -> int:
         # For module:name; last, so that no file of the folder hides an installed package.
         sys.path.append(folder)
     is_quiet = form is Form.IDS
-    context = ShellContext(is_quiet=is_quiet)
+    context = ShellContext(form)
     try:
         # What writes by itself, such as the status line of a wait, is no result.
         with redirect_stdout(io.StringIO() if is_quiet else sys.stderr):

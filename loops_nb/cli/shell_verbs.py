@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.cli.output import IDENTITIES, Form
+from loops_nb.cli.form import Form
+from loops_nb.cli.output import IDENTITIES
 from loops_nb.cli.wording import commands, without_notebook
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.grammar import Argument, Option, Values, Verb, switch

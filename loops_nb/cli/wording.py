@@ -17,6 +17,7 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"%config LoopsMagics"), "[tool.loops_nb] in pyproject.toml"),
     (re.compile(r"%pip "), "pip "),
     (re.compile(r"To see it live, type in a notebook:"), "To see it live, in a terminal:"),
+    (re.compile(r"%loops connect (?=https?://)"), "export LOOPS_BASE_URL="),
     # There are no variables: an id is typed, or taken with -q.
     (re.compile(r"\b[a-z]\w* = (?=%loops\b)"), ""),
     (re.compile(r"\{s(?:ession)?\.id\}"), "SESSION"),

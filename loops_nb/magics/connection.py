@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.client.address import ENV_URL, HOSTED_URL, configured_url
 from loops_nb.config.credentials import ENV_KEY
+from loops_nb.config.local_services import own_services
 from loops_nb.config.trusted_hosts import is_trusted_for_project
 from loops_nb.errors import CredentialsError, LoopsError, one_line, with_hint
+from loops_nb.magics.suggest import join_or
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +89,8 @@ class SharedClient:
         """Return where the settings say to connect.
 
         ``%loops connect`` or ``%loops local start`` comes first, then the order of `configured_url`, then the hosted
-        service if there is an API key, then a running local service.
+        service if there is an API key, then a running local service: the one of ``%loops local start``, else the only
+        one that ``loops-nb serve`` runs.
         """
         if self._selected is not None:
             return self._selected
@@ -102,9 +105,10 @@ class SharedClient:
         from loops_nb.local import launcher
 
         running = launcher.status()
-        if running is None:
-            return None
-        return Target(running.url, LOCAL)
+        if running is not None:
+            return Target(running.url, LOCAL)
+        served = own_services()
+        return Target(served[0].url, LOCAL) if len(served) == 1 else None
 
     def key_url(self) -> str:
         """Return the address that a new API key is for: the configured one, else the hosted service.
@@ -175,6 +179,11 @@ class SharedClient:
         return client
 
     def _switch_to(self, target: Target | None) -> Loops:
+        if target is None and (served := own_services()):
+            raise CredentialsError(
+                f"Not connected: there is no API key, and {len(served)} local services are running.",
+                hint=f"They are on {join_or([one.url for one in served])}; choose one: %loops connect {served[0].url}",
+            )
         if target is None:
             raise CredentialsError(
                 "Not connected: there is no API key, and no local service is running.",

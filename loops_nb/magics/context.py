@@ -23,7 +23,7 @@ from loops_nb.errors import (
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -109,6 +109,10 @@ class MagicContext:
             self.answer(words(shutil.get_terminal_size().columns))
         finally:
             panel.close()
+
+    def print_row(self, row: Mapping[str, str | None], text: str) -> None:  # noqa: ARG002 - a notebook prints texts
+        """Print one row of a listing that has no end, given its fields and its text."""
+        self.print_lines(text)
 
     def print_lines(self, text: str) -> None:
         """Print lines of data as they are; in a shell to the standard output."""

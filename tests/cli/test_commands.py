@@ -18,7 +18,7 @@ from loops_nb.magics.verbs import VERBS
 from tests.cli.conftest import Run
 from tests.cli.test_fields import PAGE, leaves
 from tests.local.responses import good, new_run
-from tests.service import ANY_KEY
+from tests.service import ANY_KEY, running_service
 
 #: What a shell has not.
 NOTEBOOK = re.compile(r"%(?!loops in a notebook)|\bdf\b|DataFrame|\bcells?\b|\bpanels?\b|\bkernel\b|\bvariables?\b")
@@ -200,3 +200,17 @@ def test_what_makes_no_sense_in_a_shell_says_so(alone: Run) -> None:
         refused = alone(*line.split())
         assert (refused.status, refused.out) == (2, ""), line
         assert words in refused.err, line
+
+
+def test_the_only_served_service_is_found(alone: Run, home: Path, tmp_path: Path) -> None:
+    with running_service(data_dir=tmp_path / "one", any_key=False) as first:
+        assert f"Connected to {first.url} (the local service" in alone("connect").out
+        with running_service(data_dir=tmp_path / "two", any_key=False) as second:
+            several = alone("runs")
+            assert several.status == 3
+            assert "2 local services are running." in several.err
+            assert first.url in several.err
+            assert second.url in several.err
+            assert "choose one: export LOOPS_BASE_URL=http://127.0.0.1:" in several.err
+    assert "local start" in alone("runs").err
+    del home

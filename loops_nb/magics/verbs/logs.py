@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from loops_nb.api.models import LOG_LEVELS
-from loops_nb.client.logs import HALVES, LogQuery, LogTail, find_target, log_query
+from loops_nb.client.logs import HALVES, HalfLine, LogQuery, LogTail, find_target, log_query
 from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import InvalidArgumentError, RateLimitError, ServerError, ServiceUnreachableError
 from loops_nb.magics.arguments import LOGGED, age_or_time, int_option
@@ -79,10 +80,24 @@ def _print_new_lines(context: MagicContext, target: str, query: LogQuery) -> Non
                         context.say("The service answers again.")
                     failing = ""
                     for line in lines:
-                        context.print_lines(text_line(line.shown(half=len(found.sources) > 1), zone))
+                        context.print_row(_row(line), text_line(line.shown(half=len(found.sources) > 1), zone))
                 time.sleep(_PAUSE_SECONDS)
         except KeyboardInterrupt:
             context.say(f"Stopped following the log of {found.what} {found.id}; it goes on.")
+
+
+def _row(line: HalfLine) -> dict[str, str | None]:
+    """Return the fields of a line as a listing of log lines has them."""
+    seconds, nanos = divmod(line.nanos, 10**9)
+    at = datetime.fromtimestamp(seconds, UTC)
+    return {
+        "timestamp": f"{at:%Y-%m-%dT%H:%M:%S}.{nanos:09d}Z",
+        "level": line.line.level,
+        "half": line.half,
+        "replica": line.line.replica,
+        "request_id": line.line.request_id,
+        "message": line.line.message,
+    }
 
 
 VERB = Verb(
@@ -105,7 +120,7 @@ VERB = Verb(
     ),
     notes="Oldest line first. A service answers 1,000 lines at a time: as many requests are sent as are needed. "
     "A sampler's lines are those of its model deployment. --level leaves out lines without a level.",
-    shell=InShell(helps={"--follow": "print the lines as they come, until Ctrl-C"}),
+    shell=InShell(helps={"--follow": "print the lines as they come, until Ctrl-C; with --jsonl as objects"}),
     examples=(
         "%loops logs k4q95w5",
         "df = %loops logs k4q95w5 --half both --since 2h --level WARNING",
