@@ -1,4 +1,4 @@
-"""Run the benchmarks: ``python -m benchmarks [frames|listing|training|tracking ...] [--python 3.11] [--rounds N]``."""
+"""Run the benchmarks: ``python -m benchmarks [frames|listing|cluster|training ...] [--python 3.11] [--rounds N]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.peers import SUPPORTED
 from benchmarks.rounds import machine
 
-ALL = ("frames", "listing", "magics", "shell", "downloads", "panels", "training", "tracking")
+ALL = ("frames", "listing", "magics", "shell", "downloads", "cluster", "panels", "training", "tracking")
 
 
 def main() -> int:

@@ -419,29 +419,31 @@ def _is_final(error: BaseException) -> bool:
     return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == "KilledWorker"
 
 
-#: Methods of a class by which a client gives an executor: of Dask, and of ipyparallel.
+#: Methods by which a client gives an executor: of Dask, and of ipyparallel.
 _METHODS = ("get_executor", "executor")
 
 
 def is_executor(given: Any) -> bool:
-    """Whether it is an executor, or a client that has one; nothing is called."""
-    # Of its class, because a DataFrame has its columns as attributes.
-    return isinstance(given, Executor) or any(callable(getattr(type(given), name, None)) for name in _METHODS)
+    """Whether it is an executor, or a client or view that has one; nothing is called."""
+    if isinstance(given, Executor) or any(callable(getattr(type(given), name, None)) for name in _METHODS):
+        return True
+    # Not `getattr`: a DataFrame has its columns as attributes.
+    return isinstance(getattr(given, "__dict__", {}).get("executor"), Executor)
 
 
 def as_executor(given: Any) -> Executor:
-    """Return the executor that was given, or that of a client of Dask or ipyparallel.
+    """Return the executor that was given, or that of a client of Dask, or of a client or view of ipyparallel.
 
     Raises
     ------
     InvalidArgumentError
-        If it is neither.
+        If it is none of these.
     """
     if isinstance(given, Executor):
         return given
     if is_executor(given):
-        method = next(name for name in _METHODS if callable(getattr(type(given), name, None)))
-        found = getattr(given, method)()
+        found = next(getattr(given, name) for name in _METHODS if hasattr(given, name))
+        found = found() if callable(found) else found
         if isinstance(found, Executor):
             return found
     what = f"the class {given.__name__}, which has to be called" if isinstance(given, type) else type(given).__name__

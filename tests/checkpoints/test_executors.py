@@ -19,7 +19,7 @@ import pytest
 import loops_nb
 from loops_nb.checkpoints import executors
 from loops_nb.checkpoints.compare import compare, drift, duplicates
-from loops_nb.checkpoints.executors import IN_FLIGHT, TaskRunner
+from loops_nb.checkpoints.executors import IN_FLIGHT, TaskRunner, as_executor
 from loops_nb.checkpoints.tensors import LocalCheckpoint, open_folder
 from loops_nb.errors import ExecutorError, InvalidArgumentError, UnreadableTensorsError, VerificationError
 from tests.checkpoints.tensors.safetensors_files import adapter, checkpoint_files, put
@@ -257,6 +257,13 @@ def test_keys_are_missed_before_any_request(
         assert KEY.encode() not in lent.sent
 
 
+class View:
+    """Has an executor, as a view of ipyparallel."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+
+
 class Flaky(Executor):
     """Runs a call where it is submitted; fails or waits as it is told."""
 
@@ -310,7 +317,10 @@ def test_what_is_no_executor_is_refused_before_any_request(given: Any) -> None:
             assert "get_executor()" in caught.value.hint
         with pytest.raises(InvalidArgumentError, match="share_urls"):
             loops.checkpoints.drift("a/1", share_urls=True)
+        with pytest.raises(InvalidArgumentError, match="not DataFrame"):
+            loops.checkpoints.drift("a/1", executor=pd.DataFrame({"executor": [1]}))  # type: ignore[arg-type]
         ended = ThreadPoolExecutor(1)
         ended.shutdown()
         with pytest.raises(ExecutorError, match="after shutdown"):
             loops.checkpoints.compare(["a/1", "a/2"], executor=ended)
+        assert as_executor(View(ended)) is ended

@@ -27,6 +27,7 @@ from loops_nb.checkpoints.compare.weights import (
     between,
     keys_of,
     modules_of,
+    read_ahead,
 )
 from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task, runner_of
 from loops_nb.errors import InvalidArgumentError
@@ -115,10 +116,11 @@ class Comparison:
 
 
 class _Unit(NamedTuple):
-    """A module of the baseline and of some checkpoints."""
+    """A module of the baseline and of some checkpoints, of which so many are read ahead."""
 
     before: PlacedModule
     others: tuple[PlacedModule, ...]
+    ahead: int
 
 
 class _Measured(NamedTuple):
@@ -187,9 +189,9 @@ def compare(
     others = [other for other in range(len(sources)) if other != at]
     keys = keys_of(modules)
 
-    def unit(key: ModuleKey, chosen: Sequence[int], places: Mapping[int, int]) -> _Unit:
+    def unit(key: ModuleKey, chosen: Sequence[int], places: Mapping[int, int], ahead: int = 1) -> _Unit:
         before, *placed = (PlacedModule.of(places[one], key, modules[one]) for one in (at, *chosen))
-        return _Unit(before, tuple(placed))
+        return _Unit(before, tuple(placed), ahead)
 
     if runner is None:
         everywhere = {number: number for number in range(len(sources))}
@@ -198,7 +200,7 @@ def compare(
                 lambda key: _measure(sources, unit(key, others, everywhere)), keys, workers=workers, progress=progress
             )
     else:
-        size = TaskSize(1, len(others))
+        size = TaskSize(1, len(others), 1)
         if not runner.shares_memory:
             size = task_size(len(keys), sources, bytes_a_task(weight_bytes(sources)))
         groups = [*chunks(others, size.checkpoints)]
@@ -207,7 +209,7 @@ def compare(
             for of_task in chunks(keys, size.modules):
                 for group in groups:
                     places = {number: place for place, number in enumerate((at, *group))}
-                    units = tuple(unit(key, group, places) for key in of_task)
+                    units = tuple(unit(key, group, places, size.ahead) for key in of_task)
                     yield Batch(_measure, tuple(sources[number] for number in places), units)
 
         found = run_batches(runner, batches(), total=len(keys) * len(groups), progress=progress)
@@ -234,11 +236,10 @@ def _measure(sources: Sequence[WeightSource], unit: _Unit) -> list[_Measured | N
     """Compare one module of checkpoints with that of the baseline; None for those that lack it like the baseline."""
     before = unit.before.weights(sources)
     found: list[_Measured | None] = []
-    for other in unit.others:
+    for other, now in zip(unit.others, read_ahead(sources, unit.others, unit.ahead), strict=True):
         if other.module is None and unit.before.module is None:
             found.append(None)
             continue
-        now = other.weights(sources)
         found.append(_Measured(now.norm, before.norm, between(now, before), now.nonfinite + before.nonfinite))
     return found
 

@@ -26,6 +26,7 @@ from loops_nb.checkpoints.compare.weights import (
     between,
     keys_of,
     modules_of,
+    read_ahead,
 )
 from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task, runner_of
 
@@ -124,11 +125,14 @@ class _Unit(NamedTuple):
         ``before`` also where both are the same.
     points : tuple of PlacedModule
         Of the checkpoints of this part.
+    ahead : int, default 1
+        How many of them are read ahead.
     """
 
     first: PlacedModule | None
     before: PlacedModule | None
     points: tuple[PlacedModule, ...]
+    ahead: int = 1
 
 
 class _Measured(NamedTuple):
@@ -216,7 +220,7 @@ def _on_executor(
     parts: list[list[range]] = []
     sizes: list[TaskSize] = []
     for path, of_path in zip(paths, keys, strict=True):
-        size = TaskSize(1, len(path))
+        size = TaskSize(1, len(path), 1)
         if not runner.shares_memory:
             size = task_size(len(of_path), [point.source for point in path], wanted)
         sizes.append(size)
@@ -227,7 +231,7 @@ def _on_executor(
         for path, of_path, size, of_parts in zip(paths, keys, sizes, parts, strict=True):
             for of_task in chunks(of_path, size.modules):
                 for part in of_parts:
-                    yield _batch(path, of_task, part)
+                    yield _batch(path, of_task, part, size.ahead)
 
     total = sum(len(of_path) * len(of_parts) for of_path, of_parts in zip(keys, parts, strict=True))
     found = iter(run_batches(runner, batches(), total=total, progress=progress))
@@ -238,7 +242,9 @@ def _on_executor(
                 yield [one for of_part in results for one in of_part[place]]
 
 
-def _batch(path: Sequence[_PathPoint], keys: Sequence[ModuleKey], part: range) -> Batch[_Unit, list[_Measured]]:
+def _batch(
+    path: Sequence[_PathPoint], keys: Sequence[ModuleKey], part: range, ahead: int
+) -> Batch[_Unit, list[_Measured]]:
     """Return the task for some modules and a part of a path; with it go the first checkpoint and the one before."""
     numbers = [*dict.fromkeys((*range(min(1, part.start)), *range(max(0, part.start - 1), part.stop)))]
     places = {number: place for place, number in enumerate(numbers)}
@@ -251,6 +257,7 @@ def _batch(path: Sequence[_PathPoint], keys: Sequence[ModuleKey], part: range) -
             first=placed(0, key) if part.start else None,
             before=placed(part.start - 1, key) if part.start > 1 else None,
             points=tuple(placed(number, key) for number in part),
+            ahead=ahead,
         )
         for key in keys
     )
@@ -261,8 +268,7 @@ def _measure(sources: Sequence[WeightSource], unit: _Unit) -> list[_Measured]:
     first = None if unit.first is None else unit.first.weights(sources)
     before = first if unit.before is None else unit.before.weights(sources)
     found = []
-    for point in unit.points:
-        now = point.weights(sources)
+    for now in read_ahead(sources, unit.points, unit.ahead):
         first = first or now
         step = UNKNOWN if before is None else between(now, before)
         found.append(_Measured(now.norm, step, between(now, first), now.nonfinite))

@@ -20,7 +20,7 @@ from loops_nb.errors import InvalidArgumentError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Units of a task that are done at the same time: most of the time is spent waiting for the network.
+#: Modules of a task, or checkpoints of a module, that are read at the same time: mostly the network is waited for.
 _TASK_THREADS = 8
 #: Modules of a task, if there are so many bytes that it takes fewer checkpoints.
 _FEW_MODULES = 4
@@ -162,10 +162,11 @@ def run_batches(
 
 
 class TaskSize(NamedTuple):
-    """How many modules of how many checkpoints a task has."""
+    """How many modules of how many checkpoints a task has, and how many checkpoints of each are read ahead."""
 
     modules: int
     checkpoints: int
+    ahead: int
 
 
 def task_size(modules: int, sources: Sequence[WeightSource], wanted: int) -> TaskSize:
@@ -184,8 +185,9 @@ def task_size(modules: int, sources: Sequence[WeightSource], wanted: int) -> Tas
     each = max(1, weight_bytes(sources) // max(1, modules * checkpoints))
     some = min(checkpoints, max(_LEAST_CHECKPOINTS, wanted // (each * _FEW_MODULES)))
     # As equal as possible: 17 are two tasks of 9 and 8, not of 16 and 1.
-    some = -(-checkpoints // -(-checkpoints // max(1, some)))
-    return TaskSize(min(max(1, modules), max(1, wanted // (each * max(1, some)))), max(1, some))
+    some = max(1, -(-checkpoints // -(-checkpoints // max(1, some))))
+    of_task = min(max(1, modules), max(1, wanted // (each * some)))
+    return TaskSize(of_task, some, max(1, _TASK_THREADS // of_task))
 
 
 def weight_bytes(sources: Iterable[WeightSource]) -> int:
