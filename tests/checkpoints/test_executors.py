@@ -21,6 +21,7 @@ from loops_nb.checkpoints import executors
 from loops_nb.checkpoints.compare import compare, drift, duplicates
 from loops_nb.checkpoints.executors import IN_FLIGHT, TaskRunner, as_executor
 from loops_nb.checkpoints.tensors import LocalCheckpoint, open_folder
+from loops_nb.checkpoints.transfer.folder_target import DiskFolder
 from loops_nb.errors import ExecutorError, InvalidArgumentError, UnreadableTensorsError, VerificationError
 from tests.checkpoints.tensors.safetensors_files import adapter, checkpoint_files, put
 from tests.service import AnyService, running_service
@@ -187,8 +188,9 @@ def test_verification_on_processes_finds_the_same_and_says_what_workers_do_not_s
 
 def without_folders(payload: executors.Payload) -> executors.Outcome:
     """Do a task as on a machine that has other disks."""
-    Path.is_file = lambda *_: False  # type: ignore[method-assign]
-    return executors.run_payload(payload)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DiskFolder, "has_manifest", lambda _folder: False)
+        return executors.run_payload(payload)
 
 
 @dataclass(frozen=True)
