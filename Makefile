@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How often a failed test may be tried again; the report counts those that needed it. None but for submissions.
 RERUNS ?= 0
 
-.PHONY: help demo lab docs release lock test test-sdk test-recipes test-trackers check bench clean test-page test-pythons prepare-browser prepare-postgres prepare-pythons prepare-sdk
+.PHONY: help demo lab docs release lock test test-sdk test-recipes test-trackers test-nfs check bench clean test-page test-pythons prepare-browser prepare-postgres prepare-pythons prepare-sdk
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
@@ -25,6 +25,7 @@ help:
 	@echo "make docs      builds the manual into build/docs; its gallery is recorded on the local service"
 	@echo "make release   builds sdist and wheel twice, checks and uses them in bare environments, writes build/release"
 	@echo "make lock      renews the versions that these commands install (.ci/constraints.txt)"
+	@echo "make test-nfs  records on a real NFS in a Linux in user mode, where Debian's user-mode-linux is installed"
 	@echo "make bench     prints every speed that this project claims, as a ratio against a named peer"
 	@echo "make clean     removes what these commands made"
 
@@ -71,6 +72,9 @@ test-recipes: $(VENV)/.test
 
 test-trackers: $(VENV)/.test
 	$(BIN)/python -m tests.trackers
+
+test-nfs: $(VENV)/.test
+	$(BIN)/python -m tests.nfs
 
 check: $(VENV)/.test $(VENV)/.browser js/node_modules/.tools
 	$(BIN)/python js/bundle.py
