@@ -49,8 +49,15 @@ class TeamDirectory:
             )
         return named[0] if named else None
 
-    def need(self, text: str) -> str:
+    def need(self, text: str, *, origin: str = "") -> str:
         """Return the id of the team with an id or a name.
+
+        Parameters
+        ----------
+        text : str
+            The id or the name.
+        origin : str, default ""
+            Where it comes from, where no line names it; for the message.
 
         Raises
         ------
@@ -61,7 +68,7 @@ class TeamDirectory:
         if found is None:
             names = first_and_more([team.name or team.id for team in self._teams], _MOST_LISTED)
             raise NotFoundError(
-                f"There is no team with the id or name {text!r:.80}. Nothing was sent for it.",
+                f"There is no team with the id or name {text!r:.80}{origin}. Nothing was sent for it.",
                 status=404,
                 hint=f"Your teams: {names}." if names else "The service lists no teams to you.",
             )

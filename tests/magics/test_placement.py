@@ -39,6 +39,11 @@ def test_a_serverless_run_is_created_told_apart_and_samples(
         assert runs.set_index("id").loc[run.id, "gpu_count"] == 0
         samplers = notebook.run("%loops samplers").value
         assert samplers["serverless"].tolist() == [False, True, True]
+        shared = notebook.run("%loops capabilities --serverless").value
+        assert set(shared["serverless"]) == {True}
+        assert f"{len(shared)} models are also on shared (serverless) capacity" in notebook.html(shared)
+        none = notebook.html(notebook.run("%loops capabilities --serverless -m openai/gpt-oss-20b").value)
+        assert "match --model openai/gpt-oss-20b and --serverless" in none
         models = notebook.run("%loops capabilities").value.set_index("model_name")["serverless"]
         assert models[MODEL]
         assert not models["Qwen/Qwen3-4B-Instruct-2507"]

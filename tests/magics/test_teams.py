@@ -48,6 +48,10 @@ def test_a_team_is_named_by_its_name_or_its_id(
     assert run.id in notebook.run("%loops runs --team Research").value["id"].tolist()
     other = notebook.run("%loops create session --team 'Default team'").value
     assert "belongs to team" in notebook.run(f"%loops create run --session {other.id} -m {MODEL}", fails=True).out
+    monkeypatch.setenv("LOOPS_TEAM", "Reserch")
+    unknown = notebook.run(f"%loops create run --session {session.id} -m {MODEL}", fails=True).out
+    assert "'Reserch' (LOOPS_TEAM in the environment)" in unknown
+    monkeypatch.delenv("LOOPS_TEAM")
     loops = notebook.context.loops
     assert loops.teams.get("Research").id == key
     assert [team.id for team in loops.teams.list(name="Research")] == [key]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from loops_nb.api.models import USE_CASES
 from loops_nb.magics.arguments import describe_filters, int_option
 from loops_nb.magics.context import MagicContext
-from loops_nb.magics.grammar import Values, Verb, option
+from loops_nb.magics.grammar import Values, Verb, option, switch
+from loops_nb.render.formatting import is_or_are, many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,13 +18,27 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
     frame = context.loops.capabilities.frame(
         model=values.model, use_case=values.use_case or "rl", max_seq_len=values.max_seq_len
     )
+    # What the service does not say counts as no.
+    is_shared = frame["serverless"].fillna(value=False).astype(bool)
+    if values.serverless:
+        frame = frame[is_shared]
+    shared = int((is_shared & frame["enabled"].fillna(value=True).astype(bool)).sum())
+    if shared:
+        from loops_nb.frames.computed import NOTES_ATTR  # pandas is there now
+
+        how = "%loops create run --scope serverless. The service says when a LoRA rank or a length is too much for it."
+        models = f"{many(shared, 'model')} {is_or_are(shared)}"
+        frame.attrs[NOTES_ATTR] = [f"{models} also on shared (serverless) capacity: {how}"]
     near = context.suggest(("base_model", values.model))
     return context.listing(
         "capabilities",
         frame,
         nothing="The service offers no base models. %loops doctor shows where you are connected.",
         filters=describe_filters(
-            ("--model", values.model), ("--use-case", values.use_case), ("--max-seq-len", values.max_seq_len)
+            ("--model", values.model),
+            ("--use-case", values.use_case),
+            ("--max-seq-len", values.max_seq_len),
+            ("--serverless", values.serverless),
         ),
         no_match=near or "%loops capabilities lists all.",
     )
@@ -39,6 +54,11 @@ VERB = Verb(
         option("-m --model", "MODEL", "only this base model", completes="base_model"),
         option("--use-case", "CASE", "rl (default) or sft", choices=USE_CASES),
         int_option("--max-seq-len", "only models that support sequences of this many tokens"),
+        switch("--serverless", "only models that are on shared (serverless) capacity, too"),
     ),
-    examples=("%loops capabilities", "%loops capabilities --use-case sft --max-seq-len 65536"),
+    examples=(
+        "%loops capabilities",
+        "%loops capabilities --use-case sft --max-seq-len 65536",
+        "%loops capabilities --serverless",
+    ),
 )

@@ -13,6 +13,7 @@ from loops_nb.client.operations import server
 from loops_nb.client.pagination import PageWalk
 from loops_nb.client.request import Request
 from loops_nb.client.teams import checked_team, team_directory, team_of_creation
+from loops_nb.config.creation_defaults import ENV_TEAM
 from loops_nb.errors import NotFoundError, PermissionDeniedError
 from loops_nb.resources.frames import frame_decoder
 
@@ -51,7 +52,7 @@ class AsyncResource:
         except (PermissionDeniedError, NotFoundError):
             # Who may not list teams knows the id.
             return checks.identifier("team_id", wanted)
-        return directory.need(wanted)
+        return directory.need(wanted, origin=f" ({ENV_TEAM} in the environment)" if team_id is None else "")
 
     async def _frame(self, request: Request[Any], kind: str) -> pd.DataFrame:
         return await self._transport.send(request.with_decoder(frame_decoder(kind)))
