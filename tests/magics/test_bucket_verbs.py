@@ -43,6 +43,6 @@ def test_lines_with_a_bucket_do_what_they_do_with_a_folder(live: Notebook, bucke
     refused = live.run(f"%loops delete checkpoint {bucket} -y", fails=True)
     assert "is in a bucket, and this takes checkpoints of the service" in refused.text
     refused = live.run(f"%loops download {run_id}/step-525 -o ftp://models", fails=True)
-    assert "begins with ftp://" in refused.text
+    assert "ftp:// is neither a folder" in refused.text
     assert SECRET_KEY not in refused.text
     assert live.completions(f"%loops verify {bucket[:8]}") == []

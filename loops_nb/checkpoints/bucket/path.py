@@ -102,8 +102,7 @@ def bucket_path(given: object, *, argument: str = "into") -> BucketPath | None:
     scheme, rest = found[1].lower(), found[2]
     if scheme not in SCHEMES:
         raise InvalidArgumentError(
-            f"{argument} begins with {scheme}://, which is neither a folder of this machine nor a bucket. No request "
-            f"was made.",
+            f"{scheme}:// is neither a folder of this machine nor a bucket. No request was made.",
             argument=argument,
             hint="Buckets begin with s3:// (also for compatible servers), gs:// or az://; a folder has no scheme.",
         )
@@ -112,7 +111,7 @@ def bucket_path(given: object, *, argument: str = "into") -> BucketPath | None:
     if problem:
         # The text is not repeated: it may hold a key or a signature.
         raise InvalidArgumentError(
-            f"{argument} is no usable {scheme}:// address: {problem}. No request was made.",
+            f"This is no usable {scheme}:// address: {problem}. No request was made.",
             argument=argument,
             hint=_EXAMPLE.replace("s3", scheme).replace("bucket", SCHEMES[scheme]),
         )

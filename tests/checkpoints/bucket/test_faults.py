@@ -227,8 +227,8 @@ def test_missing_engine_and_unusable_addresses_are_refused_before_any_request(
     source.server.behave()
     with client(source) as loops:
         for address, words in {
-            "ftp://models/loops": "begins with ftp://",
-            "https://models.s3.amazonaws.com/x?X-Amz-Signature=abc": "begins with https://",
+            "ftp://models/loops": "ftp:// is neither a folder",
+            "https://models.s3.amazonaws.com/x?X-Amz-Signature=abc": "https:// is neither a folder",
             "s3://": "it names no bucket",
             "s3://AKIA:secret@models/loops": "credentials are taken from the environment",
             "s3://localhost:9000/models": "AWS_ENDPOINT_URL names a server",
