@@ -25,7 +25,9 @@ _RIGHTS = {
 }
 
 
-_MISSING = "Check the name, and that AWS_ENDPOINT_URL names its server if it is not Amazon's."
+_MISSING = "Check the name{server}."
+#: Of s3:// only: other clouds have one server.
+_SERVER = ", and that AWS_ENDPOINT_URL names its server if it is not Amazon's"
 _NO_CREDENTIALS = "there are no credentials for it"
 _SET = "Set them: {environment}."
 _RENEW = "Renew them: {environment}."
@@ -48,7 +50,7 @@ _RULES = (
     _rule(
         "redirect without LOCATION|code=(PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocation)|status=30[17]",
         "the {what} is in another region than the one that was asked",
-        "Set its region: %env AWS_REGION=eu-west-1, as aws s3api get-bucket-location --bucket {bucket} says.",
+        "Set its region, such as %env AWS_REGION=eu-west-1: aws s3api get-bucket-location --bucket {bucket} names it.",
     ),
     _rule(
         "code=(InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|TokenRefreshRequired"
@@ -78,7 +80,7 @@ _RULES = (
     _rule(
         "tcp connect error|dns error|kind: Connect|error sending request",
         "its server cannot be reached",
-        "Check the network, and AWS_ENDPOINT_URL if the server of s3:// is not Amazon's.",
+        "Check the network{server}.",
     ),
     _rule("MissingAccount", "the storage account is not known", "Set it: {environment}."),
     _rule("status=404", "it is not there", _MISSING),
@@ -136,6 +138,7 @@ def bucket_error(error: BaseException, path: BucketPath, doing: str) -> BucketEr
         "answer": f"{status} {code}".strip(),
         "environment": _ENVIRONMENT[path.scheme],
         "rights": _RIGHTS[path.scheme],
+        "server": _SERVER if path.scheme == "s3" else "",
     }
     problem, hint = rule.problem.format(**words), rule.hint.format(**words)
     return BucketError(f"{path} could not be {doing}: {problem}{tries}.", status=status, hint=hint)

@@ -324,11 +324,12 @@ def _connect(place: BucketPath) -> ObjectStore:
             hint='Install it: %pip install "loops_nb[cloud]"',
         )
     options: Any = {
-        "allow_http": place.scheme == "s3" and _is_plain_http(),
         "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
         "timeout": timedelta(seconds=_TIMEOUT_SECONDS),
         "user_agent": f"loops-nb/{__version__}",
     }
+    if place.scheme == "s3" and _is_plain_http():
+        options["allow_http"] = True
     retry: Any = {
         "max_retries": MAX_RETRIES,
         "retry_timeout": timedelta(seconds=RETRY_SECONDS),
