@@ -53,9 +53,10 @@ TYPES = {
 #: Fields beyond the named ones.
 OPEN: dict[str, tuple[str, Callable[[str], object]]] = {
     "experiments": (
-        "`duration`, `project`, and `params.NAME`, `summary.NAME`, `last.KEY` and `best.KEY` of what is recorded",
-        re.compile(r"duration|project|(params|summary|last|best)\..+").fullmatch,
+        "`author`, `duration`, `project`, and what is recorded: `params.NAME`, `summary.NAME`, `last.KEY`, `best.KEY`",
+        re.compile(r"author|duration|project|(params|summary|last|best)\..+").fullmatch,
     ),
+    "samples": ("`fields.NAME` of what was recorded with them", re.compile(r"fields\..+").fullmatch),
     "metrics_wide": ("each metric under its key", {"loss", "accuracy"}.__contains__),
     "params": ("each experiment under its name", {"lr-1", "lr-2"}.__contains__),
     "environments": ("each experiment under its name", {"lr-1", "lr-2"}.__contains__),
@@ -159,7 +160,7 @@ LISTINGS = {
 def test_every_listing_has_its_documented_fields(run: Run) -> None:
     with loops_nb.experiment("lr-1", params={"lr": 1e-4}) as experiment:
         experiment.log(loss=0.5, accuracy=float("nan"))
-        experiment.sample(prompt="p", completion="c", reward=1.0)
+        experiment.sample(prompt="p", completion="c", reward=1.0, judge="a")
         experiment.saved("step-0", uri="bt://loops:p2syas8/sampler_weights/step-25")
     with loops_nb.experiment("lr-2", params={"lr": 1e-3}) as experiment:
         experiment.log(loss=0.4)
