@@ -19,6 +19,7 @@ from loops_nb.errors import InvalidArgumentError, readable_interrupt
 from loops_nb.magics.call import UNCHANGED, call_verb
 from loops_nb.magics.help import verb_help
 from loops_nb.magics.parser import find_verb, parse
+from loops_nb.magics.suggest import safe_repr
 from loops_nb.magics.verbs import verb_named
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ def run_verb(words: list[str]) -> int:
     Interrupted
         If the user interrupted it.
     """
+    if words[0].startswith("-"):
+        raise InvalidArgumentError(
+            f"loops-nb has no option {safe_repr(words[0])}.",
+            argument="verb",
+            hint="Options come after the verb: loops-nb runs --json. loops-nb --help lists the verbs.",
+        )
     found = verb_named(words[0])
     left_out: dict[str, Any] = {}
     if found is not None:

@@ -49,7 +49,8 @@ def parse(verbs: Sequence[Verb], words: Sequence[str]) -> ParsedLine:
         If the line does not fit the grammar; the text says what to type.
     """
     verb, rest = find_verb(verbs, words)
-    if any(word in HELP_FLAGS for word in rest) or _asks_for_help(verb, rest):
+    options = rest[: rest.index("--")] if "--" in rest else rest
+    if any(word in HELP_FLAGS for word in options) or _asks_for_help(verb, rest):
         return ParsedLine(verb, SimpleNamespace(), wants_help=True)
     if rest and verb.secret_warning:
         message, hint = verb.secret_warning
@@ -157,6 +158,9 @@ def _parse_options(verb: Verb, words: Sequence[str], values: dict[str, Any]) -> 
     queue = list(words)
     while queue:
         word = queue.pop(0)
+        if word == "--":
+            # As in a shell: what follows is no option, such as a note that begins with a hyphen.
+            return positional + queue
         if not word.startswith("-") or word == "-":
             positional.append(word)
             continue

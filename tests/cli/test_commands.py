@@ -83,6 +83,7 @@ def test_exit_statuses(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert len(refused.err.splitlines()) == 1
         assert "%" not in refused.err
     assert "Did you mean runs?" in run("rnus").err
+    assert "after the verb: loops-nb runs --json" in run("--json", "runs").err
     failed = run("runs", "-q", "--status", "FAILED").out.split()[0]
     assert run("wait", failed, "--timeout", "60").status == 1
     assert run("wait", "u8rkdjp", "-q").out == "u8rkdjp\n"

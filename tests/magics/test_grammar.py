@@ -43,6 +43,11 @@ def test_options_in_any_position_and_form() -> None:
         assert (values.what, values.base_model, values.path) == ("k1", "M", None)
 
 
+def test_no_option_comes_after_two_hyphens() -> None:
+    values = parse(VERBS, ["note", "k1", "--step", "4", "--", "-5", "dB", "--help"]).values
+    assert (values.run, values.text, values.step) == ("k1", ("-5", "dB", "--help"), 4)
+
+
 def test_group_runs_its_default_verb() -> None:
     assert parse(VERBS, ["local"]).verb.name == "local status"
     assert parse(VERBS, ["local", "start", "--speed", "10"]).values.speed == 10.0
