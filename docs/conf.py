@@ -31,6 +31,7 @@ nitpicky = False
 
 # The outputs of the notebooks are those that are committed.
 nb_execution_mode = "off"
+nb_merge_streams = True
 nb_render_markdown_format = "myst"
 nb_mime_priority_overrides = [
     # A live panel needs a kernel; its report does not.
@@ -41,6 +42,8 @@ myst_heading_anchors = 3
 
 napoleon_numpy_docstring = True
 napoleon_google_docstring = False
+# Attributes have descriptions of their own in the classes.
+napoleon_use_ivar = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
