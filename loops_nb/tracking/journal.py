@@ -229,8 +229,8 @@ def _leave_wal_mode(connection: sqlite3.Connection, path: Path, system: FileSyst
 def _note(path: Path, system: FileSystem, *, was_wal: bool) -> str:
     done = "was changed to" if was_wal else "has"
     text = (
-        f"Experiments are recorded to {path}, on a file system that other machines may share ({system}): the file "
-        f"{done} a rollback journal in place of SQLite's WAL."
+        f"Experiments are recorded to {path}. Other machines may share its file system ({system}), so it {done} a "
+        "rollback journal in place of SQLite's WAL; nothing is to be done."
     )
     if not system.has_shared_locks:
         text += " It is mounted without locks between machines, so record from one machine at a time."

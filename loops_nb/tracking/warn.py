@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 import warnings
+from typing import TextIO
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -42,11 +43,15 @@ def warn_again(text: str) -> None:
 
 def print_warning(text: str) -> None:
     """Print a warning to stderr, if there is one."""
-    print_note(f"TrackingWarning: {text}")
+    _print(f"TrackingWarning: {text}", sys.stderr)
 
 
 def print_note(text: str) -> None:
-    """Print a line to stderr, if there is one."""
+    """Print a line that warns of nothing: below the cell, or to stderr of a script, whose output may be data."""
+    _print(text, sys.stdout if "ipykernel" in sys.modules else sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
     # At the end of the interpreter stderr may be closed, or gone.
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"{text}\n")
+        stream.write(f"{text}\n")

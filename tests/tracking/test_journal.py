@@ -55,7 +55,7 @@ def test_new_file_has_a_rollback_journal_and_says_so_once(
     assert "-shm" not in files(as_nfs)
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
-    assert f"(nfs4 at {as_nfs})" in said[0]
+    assert f"Other machines may share its file system (nfs4 at {as_nfs}), so it has a" in said[0]
     assert "rollback journal" in said[0]
     # On a disk of this machine it keeps its journal: another machine may have it open by its network.
     show_as(as_nfs, "ext4")
@@ -102,7 +102,7 @@ def test_file_in_wal_mode_is_changed_with_its_wal_or_refused_in_words(
     assert {row.name for row in ExperimentStore(read_only=True).experiments()} == {"in the WAL", "later"}
     assert files(as_nfs) == {"", "-journal"}
     experiment("another").close()
-    assert "was changed to a rollback journal" in capsys.readouterr().err
+    assert "so it was changed to a rollback journal" in capsys.readouterr().err
 
 
 def test_panels_see_the_writes_of_other_processes(as_nfs: Path, store: ExperimentStore) -> None:
