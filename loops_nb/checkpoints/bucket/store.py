@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 _MIB = 1 << 20
 _LISTED_AT_A_TIME = 1000
-#: Of one request for bytes; longer ones would run into the engine's time limit on slow connections.
-READ_BYTES = 8 * _MIB
+#: Of one request for bytes: a few are read at a time, of several files.
+READ_BYTES = 4 * _MIB
 MAX_RETRIES = 7
 RETRY_SECONDS = 90.0
 FIRST_WAIT_SECONDS = 0.2
@@ -73,6 +73,12 @@ class BucketStore:
     def __init__(self, place: BucketPath) -> None:
         self.place = place
         self._engine = _connect(place)
+
+    def at(self, place: BucketPath) -> BucketStore:
+        """Return one for another place in the same bucket, which shares the connections of this one."""
+        other = BucketStore.__new__(BucketStore)
+        other.place, other._engine = place, self._engine  # noqa: SLF001 - of its own class
+        return other
 
     def __repr__(self) -> str:
         return f"BucketStore({str(self.place)!r})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.bucket.path import BucketPath, bucket_path
@@ -138,7 +139,8 @@ def refs_at(address: str | BucketPath, *, single: bool = False) -> list[Checkpoi
             hint=f"Name one of them: {shown}",
         )
     if manifests:
-        return [_ref_of(store, name) for name in manifests]
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="loops-nb-manifests") as pool:
+            return list(pool.map(partial(_ref_of, store), manifests))
     if any(name.endswith(ENDING) for name in names):
         return [CheckpointRef(str(place), place=str(place))]
     raise InvalidArgumentError(
@@ -165,7 +167,7 @@ def open_buckets(refs: Sequence[CheckpointRef], *, with_optimizer: bool = True) 
     """
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="loops-nb-headers")
     try:
-        openers = [_Opener(ref, with_optimizer=with_optimizer) for ref in refs]
+        openers = list(pool.map(lambda one: _Opener(*one, with_optimizer=with_optimizer), _with_stores(refs)))
         reads = [[pool.submit(opener.header, name) for name in opener.weights] for opener in openers]
         wait_for_all([read for of_opener in reads for read in of_opener])
         return [
@@ -177,16 +179,29 @@ def open_buckets(refs: Sequence[CheckpointRef], *, with_optimizer: bool = True) 
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Opener:
-    """Opens one checkpoint; parameters as in `open_buckets`."""
-
-    def __init__(self, ref: CheckpointRef, *, with_optimizer: bool) -> None:
+def _with_stores(refs: Sequence[CheckpointRef]) -> list[tuple[CheckpointRef, BucketStore]]:
+    """Return each checkpoint with its folder; those in one bucket share connections."""
+    stores: dict[tuple[str, str], BucketStore] = {}
+    found = []
+    for ref in refs:
         place = bucket_path(ref.place)
         if place is None:
             raise InvalidArgumentError(f"{ref.label} is not in a bucket.", argument="checkpoint")
+        key = (place.scheme, place.bucket)
+        if key not in stores:
+            stores[key] = BucketStore(place)
+        found.append((ref, stores[key].at(place)))
+    return found
+
+
+class _Opener:
+    """Opens one checkpoint; parameters as in `open_buckets`."""
+
+    def __init__(self, ref: CheckpointRef, store: BucketStore, *, with_optimizer: bool) -> None:
+        place = store.place
         self._ref = ref
         self._place = place
-        self._store = BucketStore(place)
+        self._store = store
         listed = self._store.list()
         self._objects = {name: listed[name] for name in sorted(listed) if not name.rpartition("/")[2].startswith(".")}
         self._total = sum(found.size for found in self._objects.values())

@@ -22,6 +22,7 @@ from loops_nb.checkpoints.transfer.manifest import (
     decoded_manifest,
     encoded_manifest,
 )
+from loops_nb.checkpoints.transfer.parallel import map_in_threads
 from loops_nb.checkpoints.transfer.partial_file import PartialFile
 from loops_nb.checkpoints.transfer.selection import Selection
 from loops_nb.checkpoints.transfer.target import DownloadTarget, TargetFolder, size_difference
@@ -29,6 +30,9 @@ from loops_nb.checkpoints.transfer.upload import Cancellations, PartialUpload
 from loops_nb.errors import BucketError, DownloadError
 
 logger: logging.Logger = logging.getLogger(__name__)
+_LOOKED_AT_A_TIME = 16
+#: Files whose content is compared at a time.
+_PARALLEL_READS = 8
 #: An end waits no longer than this for the server to cancel uploads.
 _CANCEL_SECONDS = 10.0
 
@@ -110,32 +114,41 @@ class BucketFolder(TargetFolder):
 
     Parameters
     ----------
-    place : BucketPath
+    store : BucketStore
         The folder.
     cancellations : Cancellations
         Runs the cancelling of uploads.
     """
 
-    def __init__(self, place: BucketPath, cancellations: Cancellations) -> None:
-        super().__init__(place)
-        self._store = BucketStore(place)
+    def __init__(self, store: BucketStore, cancellations: Cancellations) -> None:
+        super().__init__(store.place)
+        self._store = store
         self._journal = BucketJournal(self._store)
         self._cancellations = cancellations
         self._listed: dict[str, StoredObject] | None = None
+        self._manifest: Manifest | None = None
+
+    @property
+    def parallel_reads(self) -> int:
+        return _PARALLEL_READS
+
+    def look(self) -> None:
+        """Find out what is there."""
+        self._listed = self._store.list()
+        content = self._store.get(MANIFEST) if MANIFEST in self._listed else None
+        self._manifest = None if content is None else decoded_manifest(content)
 
     @property
     def _objects(self) -> dict[str, StoredObject]:
         if self._listed is None:
-            self._listed = self._store.list()
-        return self._listed
+            self.look()
+        return self._listed or {}
 
     def prepare(self, held: contextlib.ExitStack) -> None:
-        self._listed = None
         held.callback(self._end)
 
     def manifest(self) -> Manifest | None:
-        content = self._store.get(MANIFEST) if MANIFEST in self._objects else None
-        return None if content is None else decoded_manifest(content)
+        return self._manifest if self._objects else None
 
     def has_manifest(self) -> bool:
         return MANIFEST in self._objects
@@ -236,10 +249,13 @@ class BucketTarget(DownloadTarget):
     def __init__(self, place: BucketPath) -> None:
         super().__init__(place)
         self._into = place
+        self._store = BucketStore(place)
         self._cancellations = Cancellations()
 
-    def folder(self, ref: CheckpointRef) -> TargetFolder:
-        return BucketFolder(self._into / ref.folder, self._cancellations)
+    def folders(self, refs: Sequence[CheckpointRef]) -> list[TargetFolder]:
+        found = [BucketFolder(self._store.at(self._into / ref.folder), self._cancellations) for ref in refs]
+        map_in_threads(BucketFolder.look, found, workers=_LOOKED_AT_A_TIME)
+        return [*found]
 
     def refuse_obstacles(self, selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]) -> None:
         """Do nothing: there are neither links nor folders."""

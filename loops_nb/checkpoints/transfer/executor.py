@@ -179,8 +179,8 @@ def _prepare(
 ) -> list[_CheckpointDownload]:
     """Lock the folders and look at what is there now."""
     checkpoints = []
-    for planned in plan.checkpoints:
-        folder = target.folder(planned.ref)
+    folders = target.folders([planned.ref for planned in plan.checkpoints])
+    for planned, folder in zip(plan.checkpoints, folders, strict=True):
         folder.prepare(held)
         checkpoint = _CheckpointDownload(planned, folder, folder.known_entries())
         label = planned.ref.folder.as_posix()

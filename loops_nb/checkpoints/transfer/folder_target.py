@@ -37,6 +37,8 @@ from loops_nb.checkpoints.transfer.selection import Selection
 from loops_nb.checkpoints.transfer.target import DownloadTarget, TargetFolder, size_difference
 from loops_nb.errors import DownloadError, UnsafeNameError
 
+_PARALLEL_READS = 4
+
 
 class DiskFolder(TargetFolder):
     """Folder of a checkpoint on disk.
@@ -55,6 +57,10 @@ class DiskFolder(TargetFolder):
         self._maker = maker
         self._journal = Journal(place)
         self._empty = EmptyFolders()
+
+    @property
+    def parallel_reads(self) -> int:
+        return min(_PARALLEL_READS, os.cpu_count() or 1)
 
     def prepare(self, held: contextlib.ExitStack) -> None:
         try:
@@ -170,8 +176,8 @@ class FolderTarget(DownloadTarget):
         self._into = place
         self._maker = FolderMaker(place)
 
-    def folder(self, ref: CheckpointRef) -> TargetFolder:
-        return DiskFolder(folder_of(self._into, ref), self._maker)
+    def folders(self, refs: Sequence[CheckpointRef]) -> list[TargetFolder]:
+        return [DiskFolder(folder_of(self._into, ref), self._maker) for ref in refs]
 
     def refuse_obstacles(self, selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]) -> None:
         self._refuse_links(selected)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from loops_nb.checkpoints.transfer.target import Place, TargetFolder
 from loops_nb.errors import DownloadError, ExecutorError
 
 _BUFFER_BYTES = 1 << 20
-_MAX_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ def verify(folder: Place) -> Verification:
         found = map_in_threads(
             lambda entry: _difference(opened, entry, stopped),
             expected.entries,
-            workers=min(_MAX_THREADS, os.cpu_count() or 1),
+            workers=opened.parallel_reads,
         )
     finally:
         stopped.set()

@@ -62,7 +62,7 @@ def target_of(place: Place) -> DownloadTarget:
 def folder_at(place: Place) -> TargetFolder:
     """Return the folder of a checkpoint at a place."""
     if isinstance(place, BucketPath):
-        return BucketFolder(place, Cancellations())
+        return BucketFolder(BucketStore(place), Cancellations())
     return DiskFolder(place, FolderMaker(place))
 
 

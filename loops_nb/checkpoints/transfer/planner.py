@@ -12,7 +12,7 @@ from loops_nb.checkpoints.transfer.parallel import map_in_threads
 from loops_nb.checkpoints.transfer.places import place_of, target_of
 from loops_nb.checkpoints.transfer.plans import CheckpointPlan, DownloadPlan, FilePlan, State
 from loops_nb.checkpoints.transfer.selection import Selection
-from loops_nb.checkpoints.transfer.target import DownloadTarget, Place
+from loops_nb.checkpoints.transfer.target import Place, TargetFolder
 from loops_nb.errors import DownloadError, InvalidArgumentError, UnsafeNameError
 from loops_nb.render.formatting import first_and_more, many
 
@@ -79,7 +79,10 @@ def plan(
     target = target_of(place)
     try:
         target.refuse_obstacles(selected)
-        checkpoints = tuple(_planned(target, ref, files) for ref, files in selected)
+        folders = target.folders([ref for ref, _ in selected])
+        checkpoints = tuple(
+            _planned(folder, ref, files) for folder, (ref, files) in zip(folders, selected, strict=True)
+        )
     except OSError as error:
         why = error.strerror or "unknown fault"
     else:
@@ -91,8 +94,7 @@ def plan(
     )
 
 
-def _planned(target: DownloadTarget, ref: CheckpointRef, files: Sequence[StoredFile]) -> CheckpointPlan:
-    folder = target.folder(ref)
+def _planned(folder: TargetFolder, ref: CheckpointRef, files: Sequence[StoredFile]) -> CheckpointPlan:
     manifest = folder.manifest()
     if manifest is not None and manifest.checkpoint.id != ref.id:
         raise DownloadError(

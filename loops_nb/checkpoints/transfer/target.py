@@ -32,6 +32,11 @@ class TargetFolder(ABC):
     def __init__(self, place: Place) -> None:
         self.place: Place = place
 
+    @property
+    @abstractmethod
+    def parallel_reads(self) -> int:
+        """How many of its files are read at a time to compare their content."""
+
     @abstractmethod
     def prepare(self, held: contextlib.ExitStack) -> None:
         """Make it writable for this download alone, until the stack is closed.
@@ -132,8 +137,8 @@ class DownloadTarget(ABC):
         self.place: Place = place
 
     @abstractmethod
-    def folder(self, ref: CheckpointRef) -> TargetFolder:
-        """Return the folder of a checkpoint."""
+    def folders(self, refs: Sequence[CheckpointRef]) -> list[TargetFolder]:
+        """Return the folder of each checkpoint."""
 
     @abstractmethod
     def refuse_obstacles(self, selected: Sequence[tuple[CheckpointRef, Sequence[StoredFile]]]) -> None:
