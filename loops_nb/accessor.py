@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from loops_nb.charts.plot_accessor import PlotAccessor
     from loops_nb.charts.series import Axis
+    from loops_nb.checkpoints.deletion import DeletionPlan
     from loops_nb.client.config import HasConfig
     from loops_nb.panels import CurvesPanel
     from loops_nb.tracking.bands import BandKind
@@ -74,6 +75,7 @@ _LINE_OF = {
     "checkpoints": "df = %loops checkpoints RUN",
     "files": "df = %loops files CHECKPOINT",
     "experiments": "df = %loops experiments",
+    "planned_deletions": "df = %loops prune RUN --keep last:2",
 }
 _MARKS = {name: frozenset(column.name for column in kind.columns) for name, kind in KINDS.items()}
 
@@ -356,7 +358,7 @@ class LoopsAccessor:
     def delete(
         self, *, sure: bool = False, dry_run: bool = False, workers: int = 8, loops: HasConfig | None = None
     ) -> pd.DataFrame:
-        """Delete these runs or checkpoints for good, after a question that says what goes.
+        """Delete these runs or checkpoints, or those of a plan, for good, after a question that says what goes.
 
         Parameters
         ----------
@@ -385,13 +387,18 @@ class LoopsAccessor:
         >>> df = loops.checkpoints.frame(run_id="k4q95w5")
         >>> df.query("target == 'trainer'").iloc[3:].loops.delete(dry_run=True)
         """
-        with self._service("delete", loops, "runs", "checkpoints") as service:
+        with self._service("delete", loops, "runs", "checkpoints", "planned_deletions") as service:
             if self.kind == "runs":
                 plan = service.plan_run_deletion(self._frame)
-            else:
+            elif self.kind == "checkpoints":
                 plan = service.plan_deletion(self._refs())
+            else:
+                plan = self._plan_again(service)
             if dry_run or not (sure or _is_confirmed(" ".join((*plan.notes, plan.question)))):
-                return plan.frame()
+                frame = plan.frame()
+                if CONNECTION_ATTR in self._frame.attrs:
+                    frame.attrs[CONNECTION_ATTR] = self._frame.attrs[CONNECTION_ATTR]
+                return frame
             return service.delete(plan, workers=workers)
 
     def tensors(self, *, loops: HasConfig | None = None) -> pd.DataFrame:
@@ -715,6 +722,19 @@ class LoopsAccessor:
                 "There is no checkpoint in this DataFrame: it has no rows. No request was made.", argument="df"
             )
         return list(dict.fromkeys(found))
+
+    def _plan_again(self, service: CheckpointService) -> DeletionPlan:
+        """Return the plan to delete what is left of a plan's rows, as of now."""
+        from loops_nb.checkpoints.deletion import DeletionPlan  # needed only to delete
+
+        is_run = self._frame[self._needs("kind", "delete")] == "run"
+        saved = self._frame[~is_run].rename(columns={"name": "checkpoint_id"})
+        plans = [service.plan_run_deletion(self._frame.loc[is_run, "id"].tolist())] if is_run.any() else []
+        plans += [service.plan_deletion(refs_of(saved))] if len(saved) else []
+        if not plans:
+            raise InvalidArgumentError("This plan has no rows. No request was made.", argument="df")
+        notes = dict.fromkeys(note for plan in plans for note in plan.notes)
+        return DeletionPlan(tuple(item for plan in plans for item in plan.items), tuple(notes))
 
     @contextmanager
     def _service(self, method: str, loops: HasConfig | None, *kinds: str) -> Iterator[CheckpointService]:

@@ -56,7 +56,13 @@ class PruneRules:
                 hint="%loops prune --keep best:3 --keep last:2 --older-than 14d --run RUN"
                 " (keep_best=3, keep_last=2, older_than=timedelta(days=14) in Python)",
             )
-        object.__setattr__(self, "cutoff", checks.time_or_age("older_than", self.older_than))
+        cutoff = checks.time_or_age("older_than", self.older_than)
+        if cutoff is not None and cutoff > datetime.now(UTC):
+            # Everything was saved before: surely a slip.
+            raise InvalidArgumentError(
+                f"older_than is a time to come: {cutoff:%Y-%m-%d %H:%M %Z}. Nothing was planned.", argument="older_than"
+            )
+        object.__setattr__(self, "cutoff", cutoff)
         if self.mode not in {None, "min", "max"}:
             raise InvalidArgumentError(f"mode must be 'min' or 'max', not {self.mode!r:.40}.", argument="mode")
 

@@ -57,6 +57,7 @@ def test_runs_are_deleted_after_a_plan_and_a_question(notebook: Notebook, loops:
     with loops_nb.experiment("numbers", run=key) as exp:
         exp.log({"loss": 1.0}, step=1)
     planned = notebook.run(f"%loops delete run {key} --dry-run").value
+    assert planned.loops.delete(dry_run=True)["id"].tolist() == [key]
     assert planned["kind"].tolist() == ["run"]
     assert "Nothing was deleted. It would be 1 run and 15 checkpoints (" in notebook.html(planned)
     asked.append("no")
@@ -108,6 +109,10 @@ def test_prune_keeps_the_best_and_the_newest_by_recorded_values(
     assert f"Nothing is recorded of run {key} on this machine" in refused
     assert "Nothing says what to keep" in notebook.run(f"%loops prune --run {key}", fails=True).out
     assert "best:N or last:N" in notebook.run(f"%loops prune --keep most:2 --run {key}", fails=True).out
+    assert "takes one rule" in notebook.run(f"%loops prune --keep best:2,last:1 --run {key}", fails=True).out
+    assert "exactly one run; none" in notebook.run("%loops prune --keep last:1", fails=True).out
+    assert "exactly one run; two" in notebook.run(f"%loops prune {key} --keep last:1 --run {key}", fails=True).out
+    assert "a time to come" in notebook.run(f"%loops prune {key} --older-than 2999-01-01", fails=True).out
     twice = notebook.run(f"%loops prune --keep last:2 --keep last:5 --run {key}", fails=True).out
     assert "--keep last is given twice: last:2 and last:5" in twice
     assert "nowhere is in no listing of yours" in notebook.html(
@@ -134,6 +139,10 @@ def test_prune_keeps_the_best_and_the_newest_by_recorded_values(
     nothing = notebook.html(notebook.run(f"{line} --older-than 5000d").value)
     assert "There is nothing to delete." in nothing
     assert "planned_deletions" not in nothing
+    # What is chosen of a plan is deleted as what is chosen of a listing.
+    chosen = table.head(1).loops.delete(sure=True)
+    assert chosen[["id", "result"]].to_numpy().tolist() == [[table["id"].iloc[0], "deleted"]]
+    line = line.replace("--run ", "")
     asked.append("no")
     assert "Nothing was deleted." in notebook.run(f"{line} --ask").out
     done = notebook.run(f"{line} -y").value

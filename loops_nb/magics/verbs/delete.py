@@ -58,8 +58,15 @@ def _checkpoints(context: MagicContext, values: Values) -> pd.DataFrame | None:
 
 def _delete(context: MagicContext, values: Values, plan: DeletionPlan) -> pd.DataFrame | None:
     if values.dry_run:
-        return plan.frame()
+        return planned_frame(context, plan)
     return delete_planned(context, plan, sure=values.sure)
+
+
+def planned_frame(context: MagicContext, plan: DeletionPlan) -> pd.DataFrame:
+    """Return a plan as a frame whose rows ``df.loops.delete()`` deletes."""
+    from loops_nb.resources.frames import with_origin  # pandas
+
+    return with_origin(plan.frame(), context.loops.config)
 
 
 def delete_planned(context: MagicContext, plan: DeletionPlan, *, sure: bool) -> pd.DataFrame | None:
