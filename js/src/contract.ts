@@ -545,6 +545,14 @@ export const LINES: Record<TableName, readonly (readonly [string, string])[]> = 
       "df = %loops checkpoints --run {id}"
     ],
     [
+      "Read its log",
+      "%loops logs {id}"
+    ],
+    [
+      "Watch its GPUs beside its loss",
+      "%loops watch system {id}"
+    ],
+    [
       "Get it in Python",
       "run = loops.runs.get(\"{id}\")"
     ],
@@ -559,6 +567,10 @@ export const LINES: Record<TableName, readonly (readonly [string, string])[]> = 
       "%loops sampler {id}"
     ],
     [
+      "Read its log",
+      "%loops logs {id}"
+    ],
+    [
       "Get it in Python",
       "sampler = loops.samplers.get(\"{id}\")"
     ],
@@ -571,6 +583,10 @@ export const LINES: Record<TableName, readonly (readonly [string, string])[]> = 
     [
       "Show this deployment",
       "%loops deployment {id}"
+    ],
+    [
+      "Read its log",
+      "%loops logs {id}"
     ],
     [
       "Get it in Python",
@@ -589,6 +605,14 @@ export const LINES: Record<TableName, readonly (readonly [string, string])[]> = 
     [
       "List all of its run",
       "df = %loops checkpoints --run {run_id}"
+    ],
+    [
+      "Export its adapter",
+      "%loops export-adapter {uri} -o {checkpoint_id}"
+    ],
+    [
+      "Deploy it",
+      "%loops deploy {uri} --name {checkpoint_id} --instance-type TYPE"
     ]
   ]
 };

@@ -1,11 +1,13 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { codeLinesFor } from "../src/code-lines";
 import { fitColumns } from "../src/column-fit";
 import { LINES } from "../src/contract";
 import { bytes, fullMoment, lasting, many, moment, stateWord } from "../src/format";
 import { SILENCE, statusOf } from "../src/status";
 import { apply, type State } from "../src/store";
+import type { Panel } from "../src/ui/panel-context";
+import { rowMenu } from "../src/ui/row-menu";
 import { indexAt, slice, topOf } from "../src/visible-rows";
 import { LIVE, NOW, snapshot } from "./sample";
 
@@ -47,6 +49,17 @@ describe("lines to copy", () => {
 
   it.each(['x"); import os; ("', "a b", "$HOME", "{run}", "`id`", "a\nb", "-y", "", "x'", "!ls"])("offers nothing for %j", (id) => {
     expect(codeLinesFor("runs", () => id)).toEqual([]);
+  });
+});
+
+describe("the menu of a row", () => {
+  it.each(["sampler", "trainer"])("offers to deploy what can be deployed: %s", (target) => {
+    const panel = { session: { canCommand: () => false } } as unknown as Panel;
+    const cells: Record<string, string> = { id: "VqKXRGB", uri: "bt://loops:k/sampler_weights/s-1", checkpoint_id: "s-1", target };
+    const offered = rowMenu(panel, "checkpoints", (column) => cells[column] ?? null, vi.fn()).map(({ detail }) => detail);
+    expect(offered).toContain("%loops export-adapter bt://loops:k/sampler_weights/s-1 -o s-1");
+    const line = "%loops deploy bt://loops:k/sampler_weights/s-1 --name s-1 --instance-type TYPE";
+    expect(offered.includes(line)).toBe(target === "sampler");
   });
 });
 

@@ -169,22 +169,29 @@ LINES: dict[TableName, tuple[tuple[str, str], ...]] = {
         ("Show this run", "%loops run {id}"),
         ("Watch this run", "%loops watch {id}"),
         ("List its checkpoints", "df = %loops checkpoints --run {id}"),
+        ("Read its log", "%loops logs {id}"),
+        ("Watch its GPUs beside its loss", "%loops watch system {id}"),
         ("Get it in Python", 'run = loops.runs.get("{id}")'),
         ("End it", "%loops deactivate run {id}"),
     ),
     "samplers": (
         ("Show this sampler", "%loops sampler {id}"),
+        ("Read its log", "%loops logs {id}"),
         ("Get it in Python", 'sampler = loops.samplers.get("{id}")'),
         ("End it", "%loops deactivate sampler {id}"),
     ),
     "deployments": (
         ("Show this deployment", "%loops deployment {id}"),
+        ("Read its log", "%loops logs {id}"),
         ("Get it in Python", 'deployment = loops.deployments.get("{id}")'),
         ("End it", "%loops deactivate deployment {id}"),
     ),
     "checkpoints": (
         ("List its files", "%loops files {id}"),
         ("List all of its run", "df = %loops checkpoints --run {run_id}"),
+        ("Export its adapter", "%loops export-adapter {uri} -o {checkpoint_id}"),
+        # Offered for what can be deployed; the line without a type of hardware says which there are.
+        ("Deploy it", "%loops deploy {uri} --name {checkpoint_id} --instance-type TYPE"),
     ),
 }
 

@@ -21,6 +21,7 @@ export function rowMenu(panel: Panel, table: TableName, value: (column: string) 
   const all = [copies("Copy id", id)];
   if (table === "checkpoints" && value("uri") !== null) all.push(copies("Copy URI", String(value("uri"))));
   for (const { what, code } of codeLinesFor(table, value)) {
+    if (code.startsWith("%loops deploy ") && value("target") !== "sampler") continue;
     if ((ends && run === null) || !code.includes(" deactivate ")) all.push(copies(`Copy line: ${what}`, code));
   }
   if (ends)
