@@ -461,8 +461,8 @@ describe("what is read off lines", () => {
 
   it("marks each point that no line can be drawn to", () => {
     const plot = projection(3, 0, 10);
-    const marked = (...y: number[]) => markersAlong({ x: [0, 1, 2, 3].slice(0, y.length), y }, plot, 3).length;
-    expect([marked(5), marked(5, Number.NaN, 6, Number.NaN), marked(Number.NaN)]).toEqual([1, 2, 0]);
+    const marked = (...y: number[]) => markersAlong({ x: [0, 1, 2, 3].slice(0, y.length), y }, plot, 3, null).length;
+    expect([marked(5), marked(5, Number.NaN, 6, Number.NaN), marked(Number.NaN), marked(1, 2, 3, 4)]).toEqual([1, 2, 0, 0]);
   });
 
   it("keeps labels apart and inside", () => {

@@ -63,6 +63,10 @@ class WithNotice(Protocol):
         """What is missing and why, in sentences; empty if nothing is."""
 
     @property
+    def failure(self) -> str:
+        """Why what it has is old: the notice then; empty if it is not."""
+
+    @property
     def how(self) -> str:
         """How its values come, in sentences; for where there are none."""
 

@@ -94,7 +94,7 @@ export function App({ session, view }: { session: CurvesSession; view: string })
   return (
     <section class="panel" ref={element} data-status={session.status()} data-seen={chart?.spec.key ?? settings.spec.key}>
       <Header session={session} view={view} />
-      <RunNotes metadata={metadata} onShowNewest={() => session.showNewest()} />
+      <RunNotes metadata={metadata} failure={store.health?.reason ?? ""} onShowNewest={() => session.showNewest()} />
       {controls}
       <ShownCount metadata={metadata} />
       <ColorLegend metadata={metadata} />
@@ -239,11 +239,11 @@ function Header({ session, view }: { session: CurvesSession; view: string }) {
 }
 
 /** What is missing, and experiments that are newer than the shown ones. */
-function RunNotes({ metadata, onShowNewest }: { metadata: CurvesMetadata; onShowNewest: () => void }) {
+function RunNotes({ metadata, failure, onShowNewest }: { metadata: CurvesMetadata; failure: string; onShowNewest: () => void }) {
   const { runs, waiting, newer_runs: newer } = metadata;
   return (
     <>
-      {runs.length > 0 && waiting && <p class="soft">{waiting}</p>}
+      {runs.length > 0 && waiting && waiting !== failure && <p class="soft">{waiting}</p>}
       <p class="soft newer" role="status">
         {newer > 0 && (
           <>

@@ -85,11 +85,11 @@ export function nonFiniteText({ kind, count }: NonFinite): string {
 
 /**
  * Where marks of a line's own shape stand: so many pixels apart, those of different lines beside each other, and
- * wherever a point has no neighbour that a line could be drawn to.
+ * wherever a point has no neighbour that a line could be drawn to; only there without a distance.
  */
-export function markersAlong(points: Points, plot: Projection, order: number, every = 96): { x: number; y: number }[] {
+export function markersAlong(points: Points, plot: Projection, order: number, every: number | null = 96): { x: number; y: number }[] {
   const found: { x: number; y: number }[] = [];
-  let next = plot.left + 14 + ((order * 37) % every);
+  let next = every === null ? Number.POSITIVE_INFINITY : plot.left + 14 + ((order * 37) % every);
   for (let i = 0; i < points.x.length; i++) {
     const value = points.y[i] as number;
     const x = plot.x(points.x[i] as number);
@@ -98,7 +98,7 @@ export function markersAlong(points: Points, plot: Projection, order: number, ev
     if (isAlone ? x < plot.left : x < next) continue;
     const y = plot.y(value);
     if (y >= plot.top && y <= plot.bottom) found.push({ x, y });
-    if (!isAlone) next = x + every;
+    if (!isAlone && every !== null) next = x + every;
   }
   return found;
 }

@@ -37,7 +37,8 @@ export function paint(context: CanvasRenderingContext2D, plot: Projection, conte
   lines.forEach((line, order) => {
     context.globalAlpha = lines.length <= MANY && highlighted !== null && line.line.run !== highlighted ? 0.16 : 1;
     const brush = new Brush(context, inks.isForced ? inks.fg : line.style.colour, inks);
-    if (lines.length > 1 && lines.length <= CROWD) paintMarkers(brush, plot, line, order, content.isSmall ? MANY + 1 : lines.length);
+    const isTold = lines.length > 1 && lines.length <= CROWD;
+    paintMarkers(brush, plot, line, order, isTold ? (content.isSmall || lines.length > MANY ? 380 : 96) : null);
     if (!content.isSmall && paintBest(brush, plot, line, content.direction)) painted.best.push(line.line.run);
     painted.odd.push(...paintNonFinite(brush, plot, line, content));
     if (content.isCut || content.isLog) painted.cut += paintBeyond(brush, plot, line);
@@ -97,8 +98,8 @@ function paintShape(
   context.restore();
 }
 
-function paintMarkers(brush: Brush, plot: Projection, { line, style }: PlotLine, order: number, count: number): void {
-  for (const { x, y } of markersAlong(foregroundOf(line), plot, order, count > MANY ? 380 : 96)) brush.shape(style.shape, x, y);
+function paintMarkers(brush: Brush, plot: Projection, { line, style }: PlotLine, order: number, every: number | null): void {
+  for (const { x, y } of markersAlong(foregroundOf(line), plot, order, every)) brush.shape(style.shape, x, y);
 }
 
 /** A ring around the best value, whole or not at all: that of a falling loss is at the very end. */

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from loops_nb.charts.metric_source import WithNotice
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.live import Health
 from loops_nb.panels.curves.messages import (
@@ -216,14 +217,14 @@ class CurvesController(StoreController[CurvesFromPage]):
 
     def _update(self) -> None:
         version = self._source.version()
-        if version == self._version and self._health.state == "live":
+        if version == self._version and self._health == self._health_of_source():
             return
         start = self._clock()
-        was_failing = self._health.state == "failing"
         has_changed = self._model.read()
-        if was_failing:
-            self._health = Health(state="live")
-        if has_changed or was_failing:
+        former = self._health
+        if former.state != "over":
+            self._health = self._health_of_source()
+        if has_changed or self._health != former:
             for view in self._views.values():
                 view.is_stale = True
             self._send_metadata()
@@ -234,6 +235,11 @@ class CurvesController(StoreController[CurvesFromPage]):
         # Groups of many experiments are computed again with each point: most of the processor is for the training.
         now = self._clock()
         self._next_read_at = now + _REST * (now - start)
+
+    def _health_of_source(self) -> Health:
+        """Return how it stands with the source, apart from the store that is read."""
+        failure = self._source.failure if isinstance(self._source, WithNotice) else ""
+        return Health(state="failing", reason=failure) if failure else Health(state="live")
 
     def _send_new_points(self, stream: str) -> None:
         view = self._views[stream]

@@ -239,11 +239,16 @@ class SystemSource:
             return self._changes
 
     @property
+    def failure(self) -> str:
+        """Why the system metrics are old; empty if they are not."""
+        error = self._error
+        return "" if error is None else f"GPU, CPU and the other system metrics are not up to date. {error}"
+
+    @property
     def notice(self) -> str:
         """Why there are no system metrics, or old ones; the training metrics are read all the same."""
-        error = self._error
-        if error is not None:
-            return f"GPU, CPU and the other system metrics are not up to date. {error}"
+        if self.failure:
+            return self.failure
         with self._lock:
             if any(points.at for keys in self._points.values() for points in keys.values()):
                 return ""

@@ -486,3 +486,30 @@ def test_a_new_step_of_fifty_runs_is_at_most_eight_kilobytes(
     page.wait(lambda: page.lines[0]["x"][-1] == 22)
     (line,) = page.of("append")[-1]["lines"]
     assert line["stats"]["odd"] == 1
+
+
+class _Polled(MemoryStore):
+    """A source that goes on with old values while its service does not answer."""
+
+    failure = notice = how = ""
+
+
+def test_a_source_with_old_values_is_not_said_to_be_live() -> None:
+    store = _Polled()
+    store.log(store.begin("a"), "loss", [1.0])
+    page = Page(store)
+    page.plot()
+    sent = len(page.sent)
+    store.failure = store.notice = "No answer."
+    store.log(store.begin("b"), "loss", [1.0])
+    page.controller.update()
+    health = page.controller.snapshot().health
+    assert (health.state, health.reason) == ("failing", "No answer.")
+    assert len(page.sent) > sent, "the page is told, and of the new values too"
+    sent = len(page.sent)
+    page.controller.update()
+    assert len(page.sent) == sent, "once"
+    store.failure = store.notice = ""
+    page.controller.update()
+    assert page.controller.snapshot().health.state == "live"
+    page.close()
