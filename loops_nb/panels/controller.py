@@ -59,6 +59,8 @@ INITIAL_ROWS = 50
 #: Where the kernel receives nothing while a cell runs, the state as a whole is sent unrequested after these times.
 _UNREQUESTED_SECONDS = (1.0, 3.0)
 _MOST_COMMANDS = 10
+#: Seconds between two polls of what has ended, while it is visible: it may be deleted, and nothing else.
+OVER_SECONDS = 60.0
 #: Seconds from a deletion in this process to the poll that shows it.
 DELETION_SECONDS = 0.2
 _DEACTIVATE = {"runs": runs.deactivate, "samplers": samplers.deactivate, "deployments": deployments.deactivate}
@@ -156,6 +158,7 @@ class PanelController(BaseController[FromPage]):
         )
         self._subscription = poller.subscribe(view.queries, self._on_news, priority=Priority.VISIBLE)
         self._deletion_pending = False
+        self._refreshed_over_at = self._clock()
         DELETION_NOTICES.listen(poller.config.address.url, self._on_deletion)
         self._post(self._set_priority)
 
@@ -290,8 +293,10 @@ class PanelController(BaseController[FromPage]):
             was_seen = self._visibility.is_seen()
             self._handle(message)
             self._set_priority()
-            if self._over and self._visibility.is_seen() and not was_seen:
-                # Nothing is polled of what has ended, but it may have been deleted meanwhile.
+            is_due = not was_seen or self._clock() - self._refreshed_over_at >= OVER_SECONDS
+            if self._over and self._visibility.is_seen() and is_due:
+                # What has ended is not polled, but it may have been deleted meanwhile.
+                self._refreshed_over_at = self._clock()
                 self._subscription.refresh()
 
         self._post(handle)

@@ -453,6 +453,11 @@ def test_a_run_panel_that_has_ended_learns_of_its_deletion() -> None:
     for visible in (False, True, True):
         controller.receive({"type": "view_visibility", "view": "v", "visible": visible})
     assert hand.refreshed == 2
+    # While it stays visible, once a minute.
+    for seconds, refreshed in ((30, 2), (31, 3), (10, 3)):
+        hand.turn(seconds)
+        controller.receive({"type": "view_visibility", "view": "v", "visible": True})
+        assert hand.refreshed == refreshed
     hand.answer(failing="gone")
     assert state_of(controller) == "over"
     listings["runs"] = [one for one in listings["runs"] if "r_ended" not in one.values()]
@@ -463,7 +468,7 @@ def test_a_run_panel_that_has_ended_learns_of_its_deletion() -> None:
     controller.receive({"type": "set_polling", "paused": True})
     DELETION_NOTICES.deleted(url)
     hand.turn(1)
-    assert hand.refreshed == 2
+    assert hand.refreshed == 3
 
 
 @pytest.mark.parametrize(
