@@ -1,36 +1,38 @@
-"""Reads the pieces of a file in order, a few of them at a time."""
+"""Reads some items in order, a few of them at a time: pieces of a file, or a module of several checkpoints."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Content = TypeVar("Content")
 
 
-def read_ahead(
-    read: Callable[[int, int], bytes], spans: Sequence[tuple[int, int]], *, workers: int = 4
-) -> Iterator[bytes]:
-    """Return the bytes of each span in order; the next few are read meanwhile.
+def read_ahead(read: Callable[[Item], Content], items: Sequence[Item], *, workers: int = 4) -> Iterator[Content]:
+    """Return what is read of each item in order; the next few are read meanwhile.
 
     Parameters
     ----------
     read : callable
-        Called with offset and length, on threads of its own; with a single span on the calling thread.
-    spans : sequence of (int, int)
-        Offset and length of each piece.
+        Called on threads of its own; with a single item or worker on the calling thread.
+    items : sequence
+        Its arguments.
     workers : int, default 4
         How many are read, or wait in memory, at a time.
     """
-    if len(spans) <= 1:
-        yield from (read(first, count) for first, count in spans)
+    if len(items) <= 1 or workers <= 1:
+        yield from map(read, items)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="loops-nb-read")
     try:
-        pending: deque[Future[bytes]] = deque()
-        for first, count in spans:
+        pending: deque[Future[Content]] = deque()
+        for item in items:
             if len(pending) == workers:
                 yield pending.popleft().result()
-            pending.append(pool.submit(read, first, count))
+            pending.append(pool.submit(read, item))
         while pending:
             yield pending.popleft().result()
     finally:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from loops_nb._version import __version__
@@ -184,7 +183,7 @@ class BucketStore:
         """Return the bytes of an object in order, fetching a few pieces ahead."""
         spans = [(first, min(READ_BYTES, found.size - first)) for first in range(0, found.size, READ_BYTES)]
         try:
-            yield from read_ahead(partial(self.read, name, found), spans)
+            yield from read_ahead(lambda span: self.read(name, found, *span), spans)
         except _NoRangesError:
             has_ranges = False
         else:

@@ -27,9 +27,9 @@ from loops_nb.checkpoints.compare.weights import (
     between,
     keys_of,
     modules_of,
-    read_ahead,
 )
 from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task, runner_of
+from loops_nb.checkpoints.read_ahead import read_ahead
 from loops_nb.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -236,7 +236,9 @@ def _measure(sources: Sequence[WeightSource], unit: _Unit) -> list[_Measured | N
     """Compare one module of checkpoints with that of the baseline; None for those that lack it like the baseline."""
     before = unit.before.weights(sources)
     found: list[_Measured | None] = []
-    for other, now in zip(unit.others, read_ahead(sources, unit.others, unit.ahead), strict=True):
+    for other, now in zip(
+        unit.others, read_ahead(lambda one: one.weights(sources), unit.others, workers=unit.ahead), strict=True
+    ):
         if other.module is None and unit.before.module is None:
             found.append(None)
             continue

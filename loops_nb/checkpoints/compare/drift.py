@@ -26,9 +26,9 @@ from loops_nb.checkpoints.compare.weights import (
     between,
     keys_of,
     modules_of,
-    read_ahead,
 )
 from loops_nb.checkpoints.executors import Progress, TaskRunner, bytes_a_task, runner_of
+from loops_nb.checkpoints.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -268,7 +268,7 @@ def _measure(sources: Sequence[WeightSource], unit: _Unit) -> list[_Measured]:
     first = None if unit.first is None else unit.first.weights(sources)
     before = first if unit.before is None else unit.before.weights(sources)
     found = []
-    for now in read_ahead(sources, unit.points, unit.ahead):
+    for now in read_ahead(lambda one: one.weights(sources), unit.points, workers=unit.ahead):
         first = first or now
         step = UNKNOWN if before is None else between(now, before)
         found.append(_Measured(now.norm, step, between(now, first), now.nonfinite))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -408,35 +406,6 @@ class PlacedModule(NamedTuple):
     def weights(self, sources: Sequence[WeightSource]) -> ModuleWeights:
         """Read its weights."""
         return ModuleWeights(None, self.absent_norm) if self.module is None else load(sources[self.source], self.module)
-
-
-def read_ahead(sources: Sequence[WeightSource], placed: Sequence[PlacedModule], ahead: int) -> Iterator[ModuleWeights]:
-    """Read the weights of a module of several checkpoints, in their order.
-
-    Parameters
-    ----------
-    sources : sequence of WeightSource
-        The checkpoints.
-    placed : sequence of PlacedModule
-        The module of each.
-    ahead : int
-        How many are read, and held, at a time; 1 reads each when it is needed.
-    """
-    if ahead <= 1:
-        for module in placed:
-            yield module.weights(sources)
-        return
-    pool = ThreadPoolExecutor(ahead, thread_name_prefix="loops-compare")
-    try:
-        pending: deque[Future[ModuleWeights]] = deque()
-        for module in placed:
-            if len(pending) == ahead:
-                yield pending.popleft().result()
-            pending.append(pool.submit(module.weights, sources))
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def load(source: WeightSource, module: Module) -> ModuleWeights:

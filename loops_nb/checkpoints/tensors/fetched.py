@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from loops_nb.api.references import CheckpointRef
@@ -83,4 +82,4 @@ class FetchedCheckpoint(OpenedCheckpoint):
         return found
 
     def _pieces(self, info: TensorInfo) -> Iterator[bytes]:
-        return read_ahead(partial(self._read_bytes, info.file), piece_spans(info))
+        return read_ahead(lambda span: self._read_bytes(info.file, *span), piece_spans(info))
