@@ -75,8 +75,17 @@ class CheckpointService:
         self._cancelled = False
         self._runner: TaskRunner | None = None
 
-    def with_executor(self, executor: Executor | None, *, share_urls: bool = False) -> Self:
-        """Have an executor of the user do the work, and return this service; parameters as of ``compare``.
+    def with_executor(
+        self, executor: Executor | None, *, share_urls: bool = False, reads: CheckpointSelection = None
+    ) -> Self:
+        """Have an executor of the user do the work, and return this service.
+
+        Parameters
+        ----------
+        executor, share_urls
+            As of ``loops.checkpoints.compare``.
+        reads : optional
+            The checkpoints that will be read; those in buckets need no key of the service.
 
         Raises
         ------
@@ -92,7 +101,9 @@ class CheckpointService:
                 )
             return self
         config = self._transport.config
-        self._runner = checked_runner(executor, config.address.url, config.scheme, share_urls=share_urls)
+        named = _named(reads)
+        url = "" if named and all(map(_is_copy, named)) else config.address.url
+        self._runner = checked_runner(executor, url, config.scheme, share_urls=share_urls)
         return self
 
     def cancel(self) -> None:

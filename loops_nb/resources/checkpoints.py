@@ -774,7 +774,7 @@ class Checkpoints(Resource):
         """
         return run_blocking(
             self._transport,
-            lambda service: service.with_executor(executor, share_urls=share_urls).changes(
+            lambda service: service.with_executor(executor, share_urls=share_urls, reads=checkpoints).changes(
                 service.resolve_readable(checkpoints, run_id, target)
             ),
         )
@@ -828,7 +828,7 @@ class Checkpoints(Resource):
         """
         return run_blocking(
             self._transport,
-            lambda service: service.with_executor(executor, share_urls=share_urls).compare(
+            lambda service: service.with_executor(executor, share_urls=share_urls, reads=checkpoints).compare(
                 service.resolve_readable(checkpoints, run_id, target), by
             ),
         )
@@ -872,7 +872,7 @@ class Checkpoints(Resource):
         """
         return run_blocking(
             self._transport,
-            lambda service: service.with_executor(executor, share_urls=share_urls).drift(
+            lambda service: service.with_executor(executor, share_urls=share_urls, reads=checkpoints).drift(
                 service.resolve_readable(checkpoints, run_id, target), by
             ),
         )
@@ -913,7 +913,7 @@ class Checkpoints(Resource):
         """
         return run_blocking(
             self._transport,
-            lambda service: service.with_executor(executor, share_urls=share_urls).duplicates(
+            lambda service: service.with_executor(executor, share_urls=share_urls, reads=checkpoints).duplicates(
                 service.resolve_readable(checkpoints, run_id, target)
             ),
         )

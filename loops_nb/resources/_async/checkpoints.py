@@ -779,7 +779,7 @@ class AsyncCheckpoints(AsyncResource):
         """
         return await run_blocking_async(
             self._transport,
-            lambda service: service.with_executor(executor, share_urls=share_urls).changes(
+            lambda service: service.with_executor(executor, share_urls=share_urls, reads=checkpoints).changes(
                 service.resolve_readable(checkpoints, run_id, target)
             ),
         )
@@ -833,7 +833,7 @@ class AsyncCheckpoints(AsyncResource):
         """
         return await run_blocking_async(
             self._transport,
-            lambda service: service.with_executor(executor, share_urls=share_urls).compare(
+            lambda service: service.with_executor(executor, share_urls=share_urls, reads=checkpoints).compare(
                 service.resolve_readable(checkpoints, run_id, target), by
             ),
         )
@@ -877,7 +877,7 @@ class AsyncCheckpoints(AsyncResource):
         """
         return await run_blocking_async(
             self._transport,
-            lambda service: service.with_executor(executor, share_urls=share_urls).drift(
+            lambda service: service.with_executor(executor, share_urls=share_urls, reads=checkpoints).drift(
                 service.resolve_readable(checkpoints, run_id, target), by
             ),
         )
@@ -918,7 +918,7 @@ class AsyncCheckpoints(AsyncResource):
         """
         return await run_blocking_async(
             self._transport,
-            lambda service: service.with_executor(executor, share_urls=share_urls).duplicates(
+            lambda service: service.with_executor(executor, share_urls=share_urls, reads=checkpoints).duplicates(
                 service.resolve_readable(checkpoints, run_id, target)
             ),
         )
