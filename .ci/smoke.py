@@ -74,9 +74,14 @@ def check_installed(version: str) -> None:
 
     assert loops_nb.__version__ == version
     assert "site-packages" in Path(loops_nb.__file__).parts, loops_nb.__file__
+    assert version in in_shell("--version")
+    assert "complete -F" in in_shell("completion", "bash")
+
+
+def in_shell(*words: str) -> str:
+    """Return what ``loops-nb`` prints."""
     command = Path(sys.executable).with_name("loops-nb")
-    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
-    assert version in said, said
+    return subprocess.run([command, *words], capture_output=True, text=True, check=True).stdout
 
 
 def check_without_service(cells: Cells) -> None:
@@ -103,6 +108,7 @@ def check_local(cells: Cells) -> None:
     try:
         cells.run("runs = %loops runs")
         assert len(cells.run("runs")[0]) > 1
+        assert "p2syas8" in in_shell("runs", "-q").split()
         from loops_nb.panels.bundle import page_code
 
         assert page_code()
