@@ -34,6 +34,8 @@ class Gpus:
 
     asked: ClassVar[list[dict[str, Any]]] = []
     failing: ClassVar[bool] = False
+    #: Seconds before now in which nothing was measured.
+    hole: ClassVar[range] = range(0)
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -48,7 +50,8 @@ class Gpus:
             await JSONResponse({"code": "X", "message": "broken"}, 500)(scope, receive, send)
             return
         start, step = body["start_epoch_millis"], body.get("step_seconds", 3600) * 1000
-        times = range(start, round(datetime.now(UTC).timestamp() * 1000), step)
+        now = round(datetime.now(UTC).timestamp() * 1000)
+        times = [at for at in range(start, now, step) if (now - at) // 1000 not in Gpus.hole]
 
         def points(value: float) -> list[dict[str, Any]]:
             stamps = (datetime.fromtimestamp(at / 1000, UTC).isoformat() for at in times)
@@ -72,6 +75,7 @@ def service() -> Iterator[AnyService]:
 def loops(service: AnyService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loops]:
     monkeypatch.setenv("LOOPS_NB_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(Gpus, "failing", False)
+    monkeypatch.setattr(Gpus, "hole", range(0))
     monkeypatch.setattr(Gpus, "asked", [])
     with Loops(service.key, service.url) as made:
         yield made
@@ -82,6 +86,7 @@ def test_each_gpu_is_a_line_and_all_charts_share_the_clock_of_the_training(loops
         exp.log_in_attempt({"loss": 9.0}, step=0, tokens_seen=0, attempt=1, at=1_700_000_000_000)
         for step in range(1, 4):
             exp.log({"loss": 3.0 - step, "optim_step_seconds": 0.1, "accuracy": 0.5}, step=step)
+    Gpus.hole = range(120, 180)
     panel = loops.system.watch("support-tone-dpo", since=timedelta(minutes=5))
     snapshot = panel.snapshot_now()
     names = {run.name for run in snapshot.metadata.runs}
@@ -105,6 +110,10 @@ def test_each_gpu_is_a_line_and_all_charts_share_the_clock_of_the_training(loops
         f"trainer {node} GPU {gpu}": value for node in "ab" for gpu, value in (("0", 0.5), ("1", 0.75))
     }
     assert len(panel.frame("loss")) == 3
+    source = panel._system
+    assert source is not None
+    line = next(row.id for row in source.experiments() if row.name == "trainer a GPU 0")
+    assert set(source.series(line, "gpu/utilization").attempt) == {1, 2}, "no line over the gap"
     assert re.search(r"gpu/utilization +trainer a GPU 1 +0.75 +0.75 +0.75", panel.told())
     panel.close()
     assert not [one for one in threading.enumerate() if one.name.startswith(("loops-nb-system", "loops-nb-curves"))]

@@ -32,6 +32,8 @@ _STEP_SECONDS = 10
 #: So many points of the trainer at most in the first answer; a longer window has longer steps.
 _MOST_POINTS = 360
 _MILLIS = 1000
+#: So many steps may be missing within a line; of more, nothing is known.
+_MOST_MISSING = 2
 #: No window may be longer.
 _MOST_DAYS = 7
 #: Training metrics that are drawn beside: the first ones that matter, and what tells how fast it trains.
@@ -75,6 +77,8 @@ class _Points:
     def __init__(self) -> None:
         self.at: list[int] = []
         self.value: list[float] = []
+        #: A higher one after a gap: no line is drawn over it.
+        self.attempt: list[int] = []
         #: Where the step of the last one ends.
         self.end: float = 0.0
 
@@ -196,7 +200,8 @@ class SystemSource:
                 value = np.array(points.value[after:], dtype=np.float64)
                 step = np.arange(after, after + len(at), dtype=np.int64)
                 tokens = np.full(len(at), np.nan)
-                return Series(step, at, tokens, value, np.ones(len(at), dtype=np.int32), len(points.at))
+                attempt = np.array(points.attempt[after:], dtype=np.int32)
+                return Series(step, at, tokens, value, attempt, len(points.at))
         assert self._store is not None  # noqa: S101 - only its experiments are no lines
         found = self._store.series(experiment_id, key, after=after)
         if after:
@@ -331,6 +336,8 @@ class SystemSource:
         # The step that is going on is read again when it is whole.
         if at > complete or at < found.end:
             return False
+        last = found.attempt[-1] if found.attempt else 1
+        found.attempt.append(last + (found.end > 0 and at > found.end + _MOST_MISSING * step))
         found.end = at + step
         found.at.append(at)
         found.value.append(point.value)
