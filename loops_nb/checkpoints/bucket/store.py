@@ -249,6 +249,8 @@ class Upload:
         self._writer: WritableFile | None = writer
         self._place = place
         self._lock = threading.Lock()
+        #: Whether its parts may be left in the bucket, because the server did not take the cancelling.
+        self.may_be_left: bool = False
 
     def write(self, content: bytes) -> None:
         """Write the next bytes; waits while too many parts are on their way.
@@ -265,7 +267,8 @@ class Upload:
             try:
                 _explained(self._place, "written", lambda: writer.write(content))
             except BaseException as error:
-                self._cancel(error)
+                with suppress(BucketError):
+                    self._cancel(error)
                 raise
 
     def complete(self) -> None:
@@ -280,7 +283,12 @@ class Upload:
             writer, self._writer = self._writer, None
             if writer is None:
                 raise BucketError(f"{self._place} was cancelled.")
-            _explained(self._place, "written", writer.close)
+            try:
+                _explained(self._place, "written", writer.close)
+            except BucketError:
+                # The engine tries to delete the parts, and does not say whether it could.
+                self.may_be_left = True
+                raise
 
     def cancel(self) -> None:
         """Cancel it: its parts are deleted, and no object appears.
@@ -296,8 +304,10 @@ class Upload:
     def _cancel(self, reason: BaseException) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
+            self.may_be_left = True
             # The engine deletes the parts when a block ends with an error.
             _explained(self._place, "cancelled", lambda: writer.__exit__(type(reason), reason, None))
+            self.may_be_left = False
 
 
 class _NoRangesError(BucketError):

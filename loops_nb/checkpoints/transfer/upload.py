@@ -43,19 +43,17 @@ class PartialUpload(PartialFile):
         The file's relative name.
     total : int or None
         Its size; None while that is not known.
-    cancelling : callable
-        Called with a function that cancels an upload, to be run on another thread.
+    cancellations : Cancellations
+        Cancels uploads on other threads, and counts what may be left.
     """
 
     is_ordered = True
 
-    def __init__(
-        self, store: BucketStore, name: str, total: int | None, cancelling: Callable[[Callable[[], None]], None]
-    ) -> None:
+    def __init__(self, store: BucketStore, name: str, total: int | None, cancellations: Cancellations) -> None:
         super().__init__(total)
         self._store = store
         self._name = name
-        self._cancelling = cancelling
+        self._cancellations = cancellations
         self._upload: Upload | None = None
         self._start = SafetensorsStart() if is_safetensors(name) else None
         self._waiting: dict[int, bytes] = {}
@@ -134,7 +132,13 @@ class PartialUpload(PartialFile):
             # An empty file has no bytes that would have begun it.
             upload = self._upload or self._begin()
             self._upload = None
-        upload.complete()
+        try:
+            upload.complete()
+        except BucketError:
+            # A file of one part leaves none.
+            if (self.total or 0) > self.part_bytes:
+                self._cancellations.failed += upload.may_be_left
+            raise
 
     def close(self) -> None:
         """Cancel the upload: a later download begins at the start of the file."""
@@ -147,7 +151,7 @@ class PartialUpload(PartialFile):
             upload, self._upload = self._upload, None
             self._sent.notify_all()
         if upload is not None:
-            self._cancelling(upload.cancel)
+            self._cancellations(upload.cancel)
 
     def _write(self, segment: Segment, data: memoryview) -> None:
         # The worker reads its next bytes into the same buffer.
@@ -186,7 +190,11 @@ class PartialUpload(PartialFile):
                 self._digests.update(memoryview(chunk))
             if self._start is not None:
                 self._start.add(chunk)
-            upload.write(chunk)
+            try:
+                upload.write(chunk)
+            except BucketError:
+                self._cancellations.failed += upload.may_be_left
+                raise
             with self._sent:
                 self._hashed += len(chunk)
 
