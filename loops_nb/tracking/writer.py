@@ -254,6 +254,10 @@ class WriterThread(ForkAware):
                 warn(self._warnings.popleft(), stacklevel=3)
 
     def flush(self, *, held_up_seconds: float = BUSY_SECONDS + 2) -> bool:
+        """Write all entries, also to where the file's are sent, and return whether they are safe; as `save`."""
+        return self.save(held_up_seconds=held_up_seconds)
+
+    def save(self, *, held_up_seconds: float = BUSY_SECONDS + 2) -> bool:
         """Write all entries and return whether they are in the file.
 
         Parameters

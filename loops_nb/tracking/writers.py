@@ -91,7 +91,7 @@ def _close_all() -> None:
 
 def _flush_all() -> None:
     for writer in all_writers():
-        writer.flush(held_up_seconds=HEALTHY_SECONDS)
+        writer.save(held_up_seconds=HEALTHY_SECONDS)
 
 
 process_end.call_at_end(close=_close_all, flush=_flush_all)

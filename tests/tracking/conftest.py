@@ -22,13 +22,17 @@ BOTH_STORES = {
     "test_experiment",
     "test_later_values",
     "test_leaderboard",
+    "test_processes",
     "test_samples",
 }
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     is_of_both = metafunc.module.__name__.rpartition(".")[2] in BOTH_STORES
-    is_of_file = any(mark.name == "file_store" for mark in metafunc.definition.iter_markers())
+    marks = list(metafunc.definition.iter_markers())
+    is_of_file = any(
+        mark.name == "file_store" or (mark.name == "parametrize" and "home" in mark.args[0]) for mark in marks
+    )
     if is_of_both and not is_of_file:
         metafunc.parametrize("home", ["file", "team"], indirect=True)
 

@@ -22,12 +22,13 @@ _FOLDERS = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgr
 _WAIT_SECONDS = 30.0
 _PAUSE_SECONDS = 0.02
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'loops_nb' AND tablename <> 'schema_version'"
-#: Nothing of a test has to survive a failure of the power.
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
-fsync = off
 max_connections = 200
+"""
+_FAST = """
+fsync = off
 autovacuum = off
 """
 
@@ -48,9 +49,11 @@ class PostgresServer:
     ----------
     folder : Path
         An empty folder for its files.
+    is_durable : bool, default False
+        As it is installed; else faster, as nothing of a test has to survive a failure of the power.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_durable: bool = False) -> None:
         found = programs()
         if found is None:
             raise FileNotFoundError("PostgreSQL is not installed")
@@ -59,6 +62,7 @@ class PostgresServer:
         self._log = folder / "log"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
         # PostgreSQL refuses to run as root.
         self._user: dict[str, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +84,7 @@ class PostgresServer:
         ]
         subprocess.run([*initdb, "--locale=C.UTF-8"], check=True, capture_output=True, cwd=folder, **self._user)
         with (self._data / "postgresql.conf").open("a") as file:
-            file.write(_SETTINGS)
+            file.write(_SETTINGS if is_durable else _SETTINGS + _FAST)
 
     def address(self, database: str, *, port: int | None = None) -> str:
         """Return the address of a database, directly or through a proxy."""
@@ -138,7 +142,8 @@ class PostgresServer:
 
     def kill(self) -> None:
         """End it and all of its processes at once, as ``kill -9`` does."""
-        if self._process is not None:
+        # A child that a test forks ends its own copy of the fixtures.
+        if self._process is not None and os.getpid() == self._owner:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None

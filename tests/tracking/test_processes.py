@@ -14,6 +14,7 @@ import pytest
 from loops_nb import experiment
 from loops_nb.tracking import ExperimentStore
 from tests.tracking.scripts import run_script
+from tests.tracking.team_store import wait_until_sent
 
 STEPS = list(range(5))
 WORKERS = """
@@ -68,6 +69,7 @@ def test_worker_processes_record_everything_until_they_end(store: ExperimentStor
     done = run_script(tmp_path, WORKERS, method)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == "[0, 0, -15]"
+    wait_until_sent(store)
     (row,) = store.experiments()
     keys = [
         "process",
@@ -156,6 +158,7 @@ def test_child_that_outlives_its_parent_writes_to_the_same_file(store: Experimen
     assert store.series(row.id, "parent").step.tolist() == [0]
 
 
+@pytest.mark.file_store
 @needs_fork
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_fork_leaves_no_connection_of_the_parent_in_the_child(store: ExperimentStore) -> None:
@@ -203,6 +206,7 @@ held = Held()
 """
 
 
+@pytest.mark.file_store
 def test_values_logged_at_process_end_are_recorded(store: ExperimentStore, tmp_path: Path) -> None:
     done = run_script(tmp_path, AT_EXIT, flags=("-X", "dev", "-W", "error"))
     assert (done.returncode, done.stderr) == (0, "")
@@ -318,6 +322,7 @@ def test_terminated_pool_workers_lose_nothing_and_do_not_hang(store: ExperimentS
     program = tmp_path / "pools.py"
     program.write_text(POOLS)
     subprocess.run([sys.executable, str(program)], check=True, timeout=60)
+    wait_until_sent(store)
     (row,) = store.experiments()
     assert store.keys(row.id)[0].count == 20 * 30
 

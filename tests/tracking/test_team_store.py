@@ -27,8 +27,10 @@ from loops_nb.tracking.schema import SCHEMA_VERSION, open_store
 from tests.panels.curves.fake_page import Page
 from tests.tracking.postgres_server import PostgresServer
 from tests.tracking.processes import read_number, running
+from tests.tracking.scripts import run_script
 from tests.tracking.tcp_proxy import TcpProxy
 from tests.tracking.team_store import end_use
+from tests.tracking.test_processes import AT_EXIT
 
 PATIENCE = 30.0
 
@@ -331,3 +333,14 @@ def test_experiments_are_copied_there_and_back(team: str, tmp_path: Path, monkey
     assert frame["author"].tolist() == ["bob", "ada", "ada"]
     assert Metrics(team).experiments(author="bob")["name"].tolist() == ["mine"]
     assert Metrics(team).experiments(where="author == 'ada'")["name"].tolist() == ["still", "old"]
+
+
+def test_values_logged_at_process_end_wait_for_the_next_process(team: str, tmp_path: Path) -> None:
+    done = run_script(tmp_path, AT_EXIT, flags=("-X", "dev", "-W", "error"))
+    assert (done.returncode, done.stderr) == (0, "")
+    with ExperimentStore() as store:
+        rows = {row.name: row.id for row in store.experiments()}
+        wait_until(nothing_is_left, "what the process left")
+        keys = {key.key for key in store.keys(rows["ends"])}
+        assert keys == {"loss", "thread", "later", "earlier", "deleted"}
+        assert [key.key for key in store.keys(rows["begun at the end"])] == ["loss"]

@@ -18,7 +18,8 @@ from loops_nb.tracking.schema import SCHEMA_VERSION, STEPS
 if TYPE_CHECKING:
     import psycopg
 
-_OWN_THREADS = "loops-nb"
+#: Threads of which psycopg logs nothing.
+own_threads: set[int] = set()
 
 #: Seconds until a server that does not answer counts as away.
 CONNECT_SECONDS = 5
@@ -188,7 +189,7 @@ def driver() -> Any:
 
 
 def _is_not_of_own_thread(record: logging.LogRecord) -> bool:
-    return not (record.threadName or "").startswith(_OWN_THREADS)
+    return record.thread not in own_threads
 
 
 def connect(address: PostgresAddress, *, to_write: bool = False, read_only: bool = False) -> PostgresConnection | None:

@@ -7,13 +7,17 @@ after the commit and before this machine learned of it, causes no second copy.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import sqlite3
+import sys
 import threading
+from _thread import start_new_thread
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, cast
 
@@ -25,7 +29,7 @@ from loops_nb.errors import LoopsError, TrackingError, one_line
 from loops_nb.tracking import outbox
 from loops_nb.tracking.batch_content import BatchContent, decode
 from loops_nb.tracking.outbox import WaitingBatch
-from loops_nb.tracking.postgres.connection import AWAY_HINT, PostgresConnection, connect, driver, unusable
+from loops_nb.tracking.postgres.connection import AWAY_HINT, PostgresConnection, connect, driver, own_threads, unusable
 from loops_nb.tracking.schema import BUSY_SECONDS, open_store
 from loops_nb.tracking.write_batch import write_content
 
@@ -78,7 +82,8 @@ class OutboxSender(ForkAware):
         self._is_urgent = threading.Event()
         self._attempts = 0
         self._is_ending = False
-        self._thread: threading.Thread | None = None
+        # Held by the thread that sends.
+        self._role = threading.Lock()
         # Held while the file is open: a fork waits for it.
         self._file_lock = threading.RLock()
         self._connection: PostgresConnection | None = None
@@ -88,15 +93,12 @@ class OutboxSender(ForkAware):
         if stream is not None and stream not in self._own:
             self._own |= {stream}
         self._is_needed.set()
-        thread = self._thread
-        if thread is None or not thread.is_alive():
-            # A thread that cannot be started, at the end of the interpreter, leaves it to the next process.
+        # At the end of the interpreter no thread can be started: what is left is sent by the next process.
+        if not self._role.locked() and not sys.is_finalizing():
             self._is_ending = False
-            self._thread = threading.Thread(target=self._run, name="loops-nb-outbox", daemon=True)
-            try:
-                self._thread.start()
-            except RuntimeError:
-                self._thread = None
+            # Not `threading.Thread`, whose start waits for the thread. A surplus one ends at once.
+            with contextlib.suppress(RuntimeError):
+                start_new_thread(self._run, ())
 
     def settled(self, stream: str) -> int:
         """Return the number up to which a stream is in the store, or refused."""
@@ -122,21 +124,26 @@ class OutboxSender(ForkAware):
         if urgently:
             self._is_urgent.set()
         while self.settled(stream) < number and monotonic() < until and not is_forking():
-            if self.trouble and (not urgently or self._attempts > attempts):
-                break
-            if self._thread is None or not self._thread.is_alive():
+            if (self.trouble and (not urgently or self._attempts > attempts)) or sys.is_finalizing():
                 break
             sleep(_POLL_SECONDS)
         return self.settled(stream) >= number
+
+    def finish(self, seconds: float) -> None:
+        """Send what is left of ended processes too, such as the workers of this one; tries once."""
+        attempts, until = self._attempts, monotonic() + seconds
+        self.start()
+        while self._attempts == attempts and monotonic() < until and not sys.is_finalizing():
+            sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
         """End the thread and close the connection; `start` begins again."""
         self._is_ending = True
         self._is_needed.set()
         self._is_urgent.set()
-        thread = self._thread
-        if thread is not None:
-            thread.join(_SILENT_SECONDS)
+        until = monotonic() + _SILENT_SECONDS
+        while self._role.locked() and monotonic() < until:
+            sleep(_POLL_SECONDS)
 
     # Forks
 
@@ -154,6 +161,17 @@ class OutboxSender(ForkAware):
     # On the thread
 
     def _run(self) -> None:
+        if not self._role.acquire(blocking=False):
+            return
+        own_threads.add(get_ident())
+        try:
+            self._send_until_idle()
+        finally:
+            self._close()
+            own_threads.discard(get_ident())
+            self._role.release()
+
+    def _send_until_idle(self) -> None:
         pause, idle = _FIRST_PAUSE, 0
         while not self._is_ending and idle < _MAX_IDLE:
             idle = 0 if self._is_needed.wait(_LOOK_SECONDS) else idle + 1
@@ -173,7 +191,6 @@ class OutboxSender(ForkAware):
                 self._attempts += 1
                 self._is_urgent.clear()
                 pause = _FIRST_PAUSE
-        self._close()
 
     def _set_trouble(self, error: Exception) -> None:
         if not isinstance(error, (LoopsError, sqlite3.Error, OSError)):

@@ -47,6 +47,7 @@ class TeamWriter(WriterThread):
         self._numbers = count(1)
         #: Batches in the file, by number, with their values.
         self._spilled: deque[tuple[int, int]] = deque()
+        self._has_spilled = False
 
     @property
     def location(self) -> PostgresAddress:
@@ -58,7 +59,7 @@ class TeamWriter(WriterThread):
         return self._sender.trouble
 
     def flush(self, *, held_up_seconds: float = BUSY_SECONDS + 2) -> bool:
-        is_written = super().flush(held_up_seconds=held_up_seconds)
+        is_written = self.save(held_up_seconds=held_up_seconds)
         # What is in the file is not lost, whatever happens to this process or the store.
         self._wait_for_store(held_up_seconds, urgently=True)
         return is_written
@@ -69,6 +70,8 @@ class TeamWriter(WriterThread):
     def close(self) -> None:
         super().close()
         waiting = self._wait_for_store(_END_SECONDS, urgently=True)
+        if self._has_spilled and not waiting:
+            self._sender.finish(_END_SECONDS)
         if waiting:
             values = "1 value waits" if waiting == 1 else f"{waiting:,} values wait"
             warn(
@@ -96,6 +99,7 @@ class TeamWriter(WriterThread):
             outbox.put(connection, self.address, self._stream, batch.number, batch.size, content)
 
         batch.write(self._open(), self.path, put)
+        self._has_spilled = True
         self._spilled.append((batch.number, batch.size))
         self._sender.warn = self._add_warning
         self._sender.start(self._stream)
