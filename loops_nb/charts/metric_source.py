@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -52,6 +52,20 @@ class MetricSource(Protocol):
 
     def version(self) -> int:
         """Return a number that is another one when anything was written."""
+
+
+@runtime_checkable
+class ReadsTogether(Protocol):
+    """A source that may be far away: it reads of many experiments at once, in one round trip."""
+
+    def keys_of(self, experiments: Iterable[str], /) -> Mapping[str, Sequence[Any]]:
+        """Return the keys of experiments by their ids."""
+
+    def marks_of(self, experiments: Iterable[str], /) -> Mapping[str, Sequence[Any]]:
+        """Return the saves and notes of experiments by their ids."""
+
+    def series_of(self, wanted: Sequence[tuple[str, str, int]], /) -> Sequence[SeriesLike]:
+        """Return the points of series, each given as experiment, key and the mark that they come after."""
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,9 @@ class StoreBackend(Protocol):
         """Return what changes with each write of any process; cheap."""
 
     def snapshot(self, connection: Any, /) -> AbstractContextManager[None]: ...
+    def read_together(self, connection: Any, statements: Sequence[tuple[str, tuple[Any, ...]]], /) -> list[list[Any]]:
+        """Return the rows of statements that all see the store as it is at the first of them."""
+
     def transaction(self, connection: Any, /, *, alone: bool = False) -> AbstractContextManager[None]: ...
     def explained(self, error: Exception, /) -> TrackingError:
         """Return one of `errors` as one for users; the connection is closed."""
@@ -171,6 +174,12 @@ class SqliteBackend:
         finally:
             if connection.in_transaction:
                 connection.execute("COMMIT")
+
+    def read_together(
+        self, connection: sqlite3.Connection, statements: Sequence[tuple[str, tuple[Any, ...]]]
+    ) -> list[list[Any]]:
+        with self.snapshot(connection):
+            return [connection.execute(sql, values).fetchall() for sql, values in statements]
 
     @contextmanager
     def transaction(self, connection: sqlite3.Connection, *, alone: bool = False) -> Iterator[None]:

@@ -33,7 +33,7 @@ from loops_nb.tracking.rows import (
     Summaries,
 )
 from loops_nb.tracking.samples import SampleRow, read_samples
-from loops_nb.tracking.sql import SqlConnection
+from loops_nb.tracking.sql import SqlConnection, fetch_each
 from loops_nb.tracking.values import kept_text
 from loops_nb.tracking.warn import warn_again
 from loops_nb.tracking.write_batch import add_params
@@ -52,6 +52,19 @@ _SERIES_SUMMARIES = """
     SELECT experiment, key, count, last_step, last_value, min_value, max_value FROM series ORDER BY seq"""
 _SESSIONS = "SELECT experiment, host, pid, at, outcome FROM sessions ORDER BY at, seq"
 _SAVE_COUNTS = "SELECT experiment, count(*) FROM marks WHERE kind = 'save' GROUP BY experiment"
+_TAGS = "SELECT experiment, tag FROM tags WHERE TRUE ORDER BY tag"
+_NOTES = "SELECT experiment, text FROM marks WHERE kind = 'note' AND TRUE ORDER BY seq"
+_KEYS = """
+    SELECT key, count, first_step, last_step, seq FROM series
+    WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
+_POINTS = """
+    SELECT chunks.start, chunks.count, chunks.points FROM chunks JOIN series ON chunks.series = series.seq
+    WHERE series.experiment = (SELECT seq FROM experiments WHERE id = ?) AND series.key = ?
+        AND chunks.start + chunks.count > ?
+    ORDER BY chunks.start"""
+_MARKS = """
+    SELECT kind, step, at, text, uri, target, attempt, expires_at FROM marks
+    WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
 _COLUMNS = "seq, id, name, run_id, session_id, created_at, params, archived, last_at, project, summary, author"
 
 
@@ -159,10 +172,15 @@ class ExperimentStore(ForkAware):
         with self._reading() as connection:
             if connection is None:
                 return []
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM experiments{where} ORDER BY created_at DESC, seq DESC"  # noqa: S608
-            ).fetchall()
-            return _experiment_rows(connection, rows)
+            rows, tags, notes = self._backend.read_together(
+                connection,
+                [
+                    (f"SELECT {_COLUMNS} FROM experiments{where} ORDER BY created_at DESC, seq DESC", ()),  # noqa: S608
+                    (_TAGS, ()),
+                    (_NOTES, ()),
+                ],
+            )
+        return _experiment_rows(rows, tags, notes)
 
     def experiment(self, experiment_id: str) -> ExperimentRow:
         """Return one experiment, archived or not.
@@ -174,35 +192,47 @@ class ExperimentStore(ForkAware):
         """
         with self._reading() as connection:
             if connection is not None:
-                rows = connection.execute(
-                    f"SELECT {_COLUMNS} FROM experiments WHERE id = ?",  # noqa: S608 - names of our own columns
-                    (experiment_id,),
-                ).fetchall()
+                # Only its own tags and notes are read.
+                of_it = "experiment = (SELECT seq FROM experiments WHERE id = ?)"
+                rows, tags, notes = self._backend.read_together(
+                    connection,
+                    [
+                        (f"SELECT {_COLUMNS} FROM experiments WHERE id = ?", (experiment_id,)),  # noqa: S608 - our own
+                        (_TAGS.replace("TRUE", of_it), (experiment_id,)),
+                        (_NOTES.replace("TRUE", of_it), (experiment_id,)),
+                    ],
+                )
                 if rows:
-                    return _experiment_rows(connection, rows)[0]
+                    return _experiment_rows(rows, tags, notes)[0]
         raise _unknown_experiment(experiment_id)
 
     def keys(self, experiment_id: str) -> list[KeyRow]:
         """Return the keys of an experiment, in the order in which they were first logged."""
-        sql = """SELECT key, count, first_step, last_step, seq FROM series
-            WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
-        return [KeyRow(*row) for row in self._rows(sql, (experiment_id,))]
+        return self.keys_of([experiment_id])[experiment_id]
+
+    def keys_of(self, experiments: Iterable[str]) -> dict[str, list[KeyRow]]:
+        """Return `keys` of several experiments, in one round trip to a team's store."""
+        ids = list(dict.fromkeys(experiments))
+        found = self._rows_of_each(_KEYS, [(one,) for one in ids])
+        return {one: [KeyRow(*row) for row in rows] for one, rows in zip(ids, found, strict=True)}
 
     def summaries(self) -> Summaries:
         """Return the summaries of all experiments by their id: series, sessions and the number of saves; no points."""
         with self._reading() as connection:
             if connection is None:
                 return Summaries({}, {}, {})
-            with self._backend.snapshot(connection):
-                id_of: dict[int, str] = dict(connection.execute("SELECT seq, id FROM experiments").fetchall())
-                series: dict[str, dict[str, SeriesSummary]] = {found: {} for found in id_of.values()}
-                for seq, *row in connection.execute(_SERIES_SUMMARIES):
-                    series[id_of[seq]][row[0]] = SeriesSummary._make(row)
-                sessions: dict[str, list[SessionRow]] = {found: [] for found in id_of.values()}
-                for seq, *row in connection.execute(_SESSIONS):
-                    sessions[id_of[seq]].append(SessionRow._make(row))
-                saves = {id_of[seq]: int(count) for seq, count in connection.execute(_SAVE_COUNTS)}
-            return Summaries(series, sessions, saves)
+            statements = ("SELECT seq, id FROM experiments", _SERIES_SUMMARIES, _SESSIONS, _SAVE_COUNTS)
+            ids, series_rows, session_rows, save_rows = self._backend.read_together(
+                connection, [(sql, ()) for sql in statements]
+            )
+        id_of: dict[int, str] = dict(ids)
+        series: dict[str, dict[str, SeriesSummary]] = {found: {} for found in id_of.values()}
+        for seq, *row in series_rows:
+            series[id_of[seq]][row[0]] = SeriesSummary._make(row)
+        sessions: dict[str, list[SessionRow]] = {found: [] for found in id_of.values()}
+        for seq, *row in session_rows:
+            sessions[id_of[seq]].append(SessionRow._make(row))
+        return Summaries(series, sessions, {id_of[seq]: int(count) for seq, count in save_rows})
 
     def series(self, experiment_id: str, key: str, *, after: int = 0) -> Series:
         """Return the points of a key, in order of arrival; an empty series if there is no such key.
@@ -216,17 +246,28 @@ class ExperimentStore(ForkAware):
         after : int, default 0
             ``mark`` of an earlier `Series`: only newer points are returned.
         """
-        sql = """SELECT chunks.start, chunks.count, chunks.points FROM chunks JOIN series ON chunks.series = series.seq
-            WHERE series.experiment = (SELECT seq FROM experiments WHERE id = ?) AND series.key = ?
-                AND chunks.start + chunks.count > ?
-            ORDER BY chunks.start"""
-        return _concatenated(self._rows(sql, (experiment_id, key, after)), after)
+        return self.series_of([(experiment_id, key, after)])[0]
+
+    def series_of(self, wanted: Sequence[tuple[str, str, int]]) -> list[Series]:
+        """Return `series` of several keys, in one round trip to a team's store.
+
+        Parameters
+        ----------
+        wanted : sequence of (str, str, int)
+            Id of an experiment, key, and the ``mark`` after which points are returned.
+        """
+        found = self._rows_of_each(_POINTS, wanted)
+        return [_concatenated(rows, after) for rows, (_, _, after) in zip(found, wanted, strict=True)]
 
     def marks(self, experiment_id: str) -> list[ExperimentMark]:
         """Return the saved checkpoints and the notes of an experiment, oldest first."""
-        sql = """SELECT kind, step, at, text, uri, target, attempt, expires_at FROM marks
-            WHERE experiment = (SELECT seq FROM experiments WHERE id = ?) ORDER BY seq"""
-        return [ExperimentMark(*row) for row in self._rows(sql, (experiment_id,))]
+        return self.marks_of([experiment_id])[experiment_id]
+
+    def marks_of(self, experiments: Iterable[str]) -> dict[str, list[ExperimentMark]]:
+        """Return `marks` of several experiments, in one round trip to a team's store."""
+        ids = list(dict.fromkeys(experiments))
+        found = self._rows_of_each(_MARKS, [(one,) for one in ids])
+        return {one: [ExperimentMark(*row) for row in rows] for one, rows in zip(ids, found, strict=True)}
 
     def lifetimes(self) -> dict[str, int]:
         """Return by URI when a checkpoint vanishes, in milliseconds since 1970; a later save of it counts."""
@@ -246,12 +287,13 @@ class ExperimentStore(ForkAware):
         with self._reading() as connection:
             if connection is None:
                 return {}
-            with self._backend.snapshot(connection):
-                rows = connection.execute("SELECT seq, content FROM environments").fetchall()
-                content_of = {seq: read_params(content) for seq, content in rows}
-                sql = """SELECT experiments.id, starts.environment FROM starts
-                    JOIN experiments ON starts.experiment = experiments.seq ORDER BY starts.at, starts.token"""
-                return {key: content_of[environment] for key, environment in connection.execute(sql)}
+            sql = """SELECT experiments.id, starts.environment FROM starts
+                JOIN experiments ON starts.experiment = experiments.seq ORDER BY starts.at, starts.token"""
+            rows, starts = self._backend.read_together(
+                connection, [("SELECT seq, content FROM environments", ()), (sql, ())]
+            )
+        content_of = {seq: read_params(content) for seq, content in rows}
+        return {key: content_of[environment] for key, environment in starts}
 
     def samples(self, experiment_id: str, *, steps: Iterable[int] | None = None) -> list[SampleRow]:
         """Return the samples of an experiment by step, within a step in order of arrival.
@@ -388,6 +430,10 @@ class ExperimentStore(ForkAware):
         with self._reading() as connection:
             return [] if connection is None else connection.execute(sql, values).fetchall()
 
+    def _rows_of_each(self, sql: str, values: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+        with self._reading() as connection:
+            return [[] for _ in values] if connection is None or not values else fetch_each(connection, sql, values)
+
     @contextmanager
     def _reading(self) -> Iterator[SqlConnection | None]:
         waiting = try_flush(self.location)
@@ -455,22 +501,12 @@ def _seq_of(connection: SqlConnection, experiment_id: str) -> int | None:
     return None if found is None else int(found[0])
 
 
-def _experiment_rows(connection: SqlConnection, rows: Sequence[Any]) -> list[ExperimentRow]:
-    if not rows:
-        return []
-    # One experiment: only its own tags and notes are read.
-    where, values = ("", ()) if len(rows) > 1 else ("AND experiment = ?", (rows[0][0],))
+def _experiment_rows(rows: Sequence[Any], tag_rows: Sequence[Any], note_rows: Sequence[Any]) -> list[ExperimentRow]:
     tags: dict[int, list[str]] = {}
-    for seq, tag in connection.execute(
-        f"SELECT experiment, tag FROM tags WHERE TRUE {where} ORDER BY tag",  # noqa: S608 - no text of the user
-        values,
-    ):
+    for seq, tag in tag_rows:
         tags.setdefault(seq, []).append(tag)
     notes: dict[int, list[str]] = {}
-    for seq, text in connection.execute(
-        f"SELECT experiment, text FROM marks WHERE kind = 'note' {where} ORDER BY seq",  # noqa: S608 - as above
-        values,
-    ):
+    for seq, text in note_rows:
         notes.setdefault(seq, []).append(text)
     return [
         ExperimentRow(

@@ -313,6 +313,7 @@ class CommitBetweenReads:
         return self._connection.execute(sql, *values)
 
 
+@pytest.mark.file_store
 def test_experiment_that_begins_during_a_listing_comes_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(2)
     with ExperimentStore(read_only=True) as store:

@@ -15,7 +15,7 @@ from loops_nb.charts.downsample import downsample
 from loops_nb.charts.ema import MAX_WEIGHT
 from loops_nb.charts.floats import ignore_float_errors
 from loops_nb.charts.history_cache import HISTORIES
-from loops_nb.charts.metric_source import CommonSpan, WithNotice
+from loops_nb.charts.metric_source import CommonSpan, ReadsTogether, WithNotice
 from loops_nb.charts.number_format import nothing_recorded, number
 from loops_nb.charts.param_diff import compare_params
 from loops_nb.charts.parameter_colors import MISSING_COLOR, parameter_colors
@@ -198,6 +198,8 @@ class CurveModel:
         self._counts: dict[str, dict[str, int]] = {}
         #: By what all panels of the process know a series of an experiment, where anything tells it from others.
         self._shared_as: dict[tuple[str, str], Hashable] = {}
+        #: New histories that other panels do not know yet.
+        self._unshared: dict[tuple[str, str], Hashable] = {}
         self._keys: list[str] = []
 
     def read(self) -> bool:
@@ -208,7 +210,9 @@ class CurveModel:
         for row in rows:
             self._styles.setdefault(row.id, len(self._styles))
             self._shown_names.update({word: _name(row) for word in (row.id, row.run_id, row.name) if word})
-        keys_of = {row.id: self.source.keys(row.id) for row in rows}
+        ids = [row.id for row in rows]
+        together = self.source if isinstance(self.source, ReadsTogether) else None
+        keys_of = {one: self.source.keys(one) for one in ids} if together is None else together.keys_of(ids)
         self._counts = {run: {str(one.key): int(one.count) for one in found} for run, found in keys_of.items()}
         store = self.source.identity
         if store is not None:
@@ -216,7 +220,8 @@ class CurveModel:
         self._keys = in_order(key for counts in self._counts.values() for key in counts)
         keys, more_keys = first_of(self._keys)
         names = Counter(_name(row) for row in rows)
-        self._recorded = [(mark, row.id) for row in rows for mark in self.source.marks(row.id)]
+        marks_of = {one: self.source.marks(one) for one in ids} if together is None else together.marks_of(ids)
+        self._recorded = [(mark, one) for one in ids for mark in marks_of[one]]
         marks, more_marks = self._marks()
         params = compare_params([row.params or {} for row in rows])
         legend = self._color()
@@ -330,6 +335,8 @@ class CurveModel:
 
     def lines(self, key: str) -> list[tuple[int, MetricSummary]]:
         """Return the place of each run that has points of a key, and its series in numbers."""
+        if key:
+            self._read_together([run.id for run in self.metadata.runs], key)
         found = [(place, self.history(run.id, key)) for place, run in enumerate(self.metadata.runs)] if key else []
         return [(place, history.summary) for place, history in found if len(history)]
 
@@ -340,23 +347,37 @@ class CurveModel:
 
     def history(self, run: str, key: str) -> MetricHistory:
         """Return the points of a key, the newest included."""
-        of_run = self._histories.setdefault(run, {})
-        count = self._counts[run].get(key, 0)
-        found = of_run.get(key)
-        if found is not None:
-            if count != len(found):
-                found.extend(self.source.series(run, key, after=found.mark))
-            return found
-        shared = self._shared_as.get((run, key)) if count else None
-        found = None if shared is None else HISTORIES.get(shared)
-        if found is None or len(found) > count:
-            found = MetricHistory(int(self._by_id[run].created_at))
-        of_run[key] = found
-        if count != len(found):
+        found = self._known_history(run, key)
+        if self._counts[run].get(key, 0) != len(found):
             found.extend(self.source.series(run, key, after=found.mark))
+        shared = self._unshared.pop((run, key), None)
         if shared is not None:
             HISTORIES.put(shared, found)
         return found
+
+    def _known_history(self, run: str, key: str) -> MetricHistory:
+        """Return the points of a key that are in memory."""
+        of_run = self._histories.setdefault(run, {})
+        found = of_run.get(key)
+        if found is None:
+            count = self._counts[run].get(key, 0)
+            shared = self._shared_as.get((run, key)) if count else None
+            found = None if shared is None else HISTORIES.get(shared)
+            if found is None or len(found) > count:
+                found = MetricHistory(int(self._by_id[run].created_at))
+            of_run[key] = found
+            if shared is not None:
+                self._unshared[run, key] = shared
+        return found
+
+    def _read_together(self, runs: Sequence[str], key: str) -> None:
+        """Read the newest points of a key of several runs at once, where the source can do that."""
+        if not isinstance(self.source, ReadsTogether):
+            return
+        known = {run: self._known_history(run, key) for run in runs}
+        wanted = [(run, key, of.mark) for run, of in known.items() if self._counts[run].get(key, 0) != len(of)]
+        for (run, _, _), newer in zip(wanted, self.source.series_of(wanted) if wanted else (), strict=True):
+            known[run].extend(newer)
 
     def series(self, run: str, key: str) -> SeriesLike | None:
         """Return all points of a key as they are stored; None if the experiment has none."""
@@ -508,6 +529,7 @@ class CurveModel:
         # Bounds that all charts share move although nothing came to this one.
         last = max((high for _, high in self._common_spans(spec)), default=-math.inf)
         has_moved = last > view.reached
+        self._read_together([run.id for run in self.metadata.runs], spec.key)
         for place, run in enumerate(self.metadata.runs):
             history = self.history(run.id, spec.key)
             sent = view.sent.get(run.id, 0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from loops_nb.config.fork_safety import ForkAware, keep_inherited, reset_on_fork
 from loops_nb.config.postgres_address import PostgresAddress
@@ -160,6 +161,11 @@ class PostgresBackend:
     def snapshot(self, connection: PostgresConnection) -> Iterator[None]:
         with connection.snapshot():
             yield
+
+    def read_together(
+        self, connection: PostgresConnection, statements: Sequence[tuple[str, tuple[Any, ...]]]
+    ) -> list[list[Any]]:
+        return connection.read_together(statements)
 
     @contextmanager
     def transaction(self, connection: PostgresConnection, *, alone: bool = False) -> Iterator[None]:

@@ -28,6 +28,7 @@ AWAY_HINT = "What is logged waits on this machine and is sent later. %loops doct
 # Advisory locks of the database: shared by transactions, held alone by what must not run beside any.
 _LOCK = 0x6C6F6F70735F6E62
 _VERSION = f"SELECT max(version) FROM {SCHEMA}.schema_version"  # noqa: S608 - no text of the user
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 #: Row of `deliveries` that counts the changes that are no deliveries.
 _CHANGES = "changes"
 _COUNT_CHANGE = """
@@ -78,20 +79,30 @@ class PostgresConnection:
                 found.append(cursor.fetchall())
         return found
 
-    @contextlib.contextmanager
-    def pipeline(self) -> Iterator[None]:
-        """Send statements without waiting for the results of those before them, as far as none is read."""
-        with self._connection.pipeline():
-            yield
+    def read_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Any]]:
+        """Return the rows of statements that all see the store as it is at the first; they take one round trip."""
+        try:
+            with self._connection.pipeline():
+                self.execute(_SNAPSHOT)
+                found = [self.execute(sql, parameters) for sql, parameters in statements]
+                self.execute("ROLLBACK")
+        except BaseException:
+            self.roll_back()
+            raise
+        return [cursor.fetchall() for cursor in found]
 
     @contextlib.contextmanager
-    def transaction(self, *, alone: bool = False) -> Iterator[None]:
-        """Write everything inside, or nothing.
+    def transaction(
+        self, *, alone: bool = False, first: Sequence[tuple[str, Sequence[Any]]] = ()
+    ) -> Iterator[list[list[Any]]]:
+        """Write everything inside, or nothing; yields the rows of the first statements.
 
         Parameters
         ----------
         alone : bool, default False
             Wait until no other transaction of ``loops_nb`` runs, and let none begin.
+        first : sequence of (str, sequence), default ()
+            Statements that return rows; their round trip is that in which the transaction begins.
 
         Raises
         ------
@@ -105,8 +116,9 @@ class PostgresConnection:
             with self._connection.pipeline():
                 self.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 self.execute(f"SELECT {lock}(?)", (_LOCK,))
-                self.check_version()
-                yield
+                version, *cursors = [self.execute(sql, values) for sql, values in ((_VERSION, ()), *first)]
+                self._check(version.fetchall()[0][0])
+                yield [cursor.fetchall() for cursor in cursors]
                 self.execute("COMMIT")
         except BaseException:
             self.roll_back()
@@ -119,7 +131,7 @@ class PostgresConnection:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """Make several reads see the store as it is at the first of them."""
-        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self.execute(_SNAPSHOT)
         try:
             yield
         finally:
@@ -135,7 +147,10 @@ class PostgresConnection:
 
     def check_version(self) -> None:
         """Raise unless the store has the version that this program knows."""
-        found = self.value(_VERSION) or 0
+        self._check(self.value(_VERSION))
+
+    def _check(self, version: int | None) -> None:
+        found = version or 0
         if found > SCHEMA_VERSION:
             raise TrackingError(
                 f"The experiments in {self.address} are kept by a newer version of loops_nb (schema {found}, this one"

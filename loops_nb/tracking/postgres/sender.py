@@ -49,8 +49,10 @@ _POLL_SECONDS = 0.005
 _REFUSED = ("22", "23", "54")
 #: A constraint may also fail because another process did the same at that moment.
 _ATTEMPTS = 3
-_FIRST_DELIVERY = "INSERT INTO deliveries (stream, number) VALUES (?, 0) ON CONFLICT DO NOTHING"
-_DELIVERED = "SELECT number FROM deliveries WHERE stream = ? FOR UPDATE"
+#: Number of the newest batch of a stream, whose row is made and locked until the end of the transaction.
+_DELIVERED = """
+    INSERT INTO deliveries (stream, number) VALUES (?, 0)
+    ON CONFLICT (stream) DO UPDATE SET number = deliveries.number RETURNING number"""
 
 
 class OutboxSender(ForkAware):
@@ -256,12 +258,10 @@ class OutboxSender(ForkAware):
 
     def _deliver(self, stream: str, batches: list[WaitingBatch]) -> None:
         connection = self._open()
-        with connection.transaction():
-            connection.execute(_FIRST_DELIVERY, (stream,))
-            known = connection.execute(_DELIVERED, (stream,)).fetchall()
+        with connection.transaction(first=[(_DELIVERED, (stream,))]) as ((known,),):
             content = BatchContent()
             for batch in batches:
-                if batch.number > known[0][0]:
+                if batch.number > known[0]:
                     content.add(decode(batch.content))
             write_content(connection, content)
             connection.execute(
