@@ -216,17 +216,25 @@ def _follow(context: MagicContext, values: Values, chosen: _Chosen, one: _One, d
     context.say(f"{done} deployment {one.id} of {chosen.model}.")
     if not values.no_wait:
         context.loops.model_deployments.wait(chosen.model_id, one.id, former_status=one.status)
-    context.say(f"OpenAI's client calls it at {openai_base_url(chosen.model_id, one.id, context.loops.base_url)}")
+    sampler = _sampler_of(context, chosen)
+    if sampler is None:
+        context.say(f"OpenAI's client calls it at {openai_base_url(chosen.model_id, one.id, context.loops.base_url)}")
+    else:
+        context.say(f"It is the engine of sampler {sampler}.")
 
 
 def _engine_of(context: MagicContext, chosen: _Chosen) -> str:
     """Return a warning if the model is behind a sampler, which ends with it."""
+    sampler = _sampler_of(context, chosen)
+    return "" if sampler is None else f" It is the engine of sampler {sampler}, which ends with it."
+
+
+def _sampler_of(context: MagicContext, chosen: _Chosen) -> str | None:
     try:
         samplers = context.loops.samplers.list(scope="org")
     except (PermissionDeniedError, NotFoundError):
-        return ""
-    found = next((sampler.id for sampler in samplers if sampler.model_id == chosen.model_id), None)
-    return "" if found is None else f" It is the engine of sampler {found}, which ends with it."
+        return None
+    return next((sampler.id for sampler in samplers if sampler.model_id == chosen.model_id), None)
 
 
 def _states(rows: pd.DataFrame) -> str:

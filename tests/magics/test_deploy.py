@@ -121,6 +121,7 @@ class _Hosted:
 
     def __init__(self) -> None:
         self.states = {"d1": "INACTIVE", "d4": "ACTIVE", "d2": "DEPLOY_FAILED", "d3": "ACTIVE"}
+        self.engine = "SCALED_TO_ZERO"
         self.done: list[str] = []
         #: What is answered of a deployment before its state is shown.
         self.late: list[str] = []
@@ -138,7 +139,7 @@ class _Hosted:
         if path == ["models", "m1", "deployments"]:
             return Answer({"deployments": [self._deployment(key) for key in self.states]})
         if path == ["models", "m2", "deployments"]:
-            return Answer({"deployments": [{"id": "d9", "status": "ACTIVE"}]})
+            return Answer({"deployments": [{"id": "d9", "status": self.engine}]})
         if received.method == "GET" and path[:3] == ["models", "m1", "deployments"]:
             return Answer(self._deployment(path[3]) | ({"status": self.late.pop()} if self.late else {}))
         return self._change(received.method, path)
@@ -150,6 +151,9 @@ class _Hosted:
         self.done.append(" ".join([method, *path[1:]]))
         if path[-2:] == ["d4", "deactivate"]:
             return Answer({"code": "CONFLICT", "message": "It is promoted."}, status=409)
+        if path[3:] == ["d9", "activate"]:
+            self.engine = "ACTIVE"
+            return Answer({"success": True})
         if path[-1] in {"activate", "retry"}:
             self.late = [self.states[path[3]]]
             self.states[path[3]] = "ACTIVE"
@@ -184,6 +188,7 @@ def test_deployments_of_a_model_are_started_ended_and_deleted_one_at_a_time(
         assert "Retried deployment d2" in notebook.run("%loops deploy retry m1 --no-wait").out
         several = notebook.run("%loops deploy activate tone", fails=True).out
         assert "has 4 deployments" in several
+        assert "It is the engine of sampler s1." in notebook.run("%loops deploy activate engine -y --no-wait").out
         assert "%loops deploy activate m1 DEPLOYMENT: d1 (ACTIVE), d4 (ACTIVE)" in several
         assert "has no deployment 'd7'" in notebook.run("%loops deploy delete tone d7", fails=True).out
         stopped = notebook.run("%loops deploy deactivate tone", fails=True).out
@@ -196,6 +201,7 @@ def test_deployments_of_a_model_are_started_ended_and_deleted_one_at_a_time(
     assert hosted.done == [
         "POST m1 deployments d1 activate",
         "POST m1 deployments d2 retry",
+        "POST m2 deployments d9 activate",
         *(f"POST m1 deployments d{number} deactivate" for number in (1, 4, 2, 3)),
         "DELETE m1 deployments d1",
         "DELETE m2",

@@ -45,6 +45,7 @@ class ModelDeploymentWait:
         self._timeout = None if timeout is None else checks.seconds("timeout", timeout)
         self._name = f"model deployment {deployment_id}"
         self._call = f'loops.model_deployments.wait("{model_id}", "{deployment_id}")'
+        self._end = f"%loops deploy deactivate {model_id}"
         self._logs = f'loops.model_deployments.logs("{model_id}", "{deployment_id}")'
         self._started = time.monotonic()
         self._former_status = former_status
@@ -65,7 +66,7 @@ class ModelDeploymentWait:
             self._line.end(f"stopped waiting, it goes on ({self._line.words})")
             error.add_note(
                 f"Only the waiting was stopped: {self._name} goes on and is billed ({self._line.words}). To wait on: "
-                f"{self._call}"
+                f"{self._call}. To end it: {self._end}"
             )
         self._line.end("" if self._status is None else f"is {self._status}")
 
