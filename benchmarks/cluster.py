@@ -108,19 +108,18 @@ def run(*, rounds: int | None = None, cases: Sequence[Case] = CASES) -> Iterator
     lines: list[str] = []
     for case in cases:
         with _server(case) as url, ExitStack() as stack:
-            executors = {name: stack.enter_context(way()) for name, way in _WAYS.items()}
+            ways = {name: stack.enter_context(way()) for name, way in _WAYS.items()}
             measured = _Measured(case, url)
-            figures = take_turns(
-                {name: partial(measured.seconds, executor) for name, executor in executors.items()}, rounds or 1
-            )
+            figures = take_turns({name: partial(measured.seconds, way) for name, way in ways.items()}, rounds or 1)
         threads, *others = figures
         ratios += [
             compare(f"{case.name}: {name}", threads, figures[name], figures[threads], unit="s") for name in others
         ]
         for name, seconds in figures.items():
             median = statistics.median(seconds)
-            lines.append(f"| {case.name} | {name} | {median:.1f} | {measured.size / median / 1e6:.0f} |")
-    head = "| checkpoints | way | s | MB/s of checkpoints |\n|---|---|---|---|"
+            used = measured.processor_seconds[ways[name]]
+            lines.append(f"| {case.name} | {name} | {median:.1f} | {measured.size / median / 1e6:.0f} | {used:.1f} |")
+    head = "| checkpoints | way | s | MB/s of checkpoints | CPU s, caller and workers |\n|---|---|---|---|---|"
     yield table("Comparison on a cluster", NOTE, ratios) + "\n".join(["", head, *lines, ""])
 
 
@@ -131,26 +130,36 @@ class _Measured:
         self._service = PacedService(url, case.layers)
         self._refs = [CheckpointRef(str(n), "bench", f"step-{n}", "sampler") for n in range(case.checkpoints)]
         self._rows = ""
+        #: Of the last round, of this process and the workers.
+        self.processor_seconds: dict[_Way, float] = {}
         self.size = case.checkpoints * sum(paced_server.sizes(case.layers).values())
 
-    def seconds(self, executor: Any) -> float:
+    def seconds(self, way: _Way) -> float:
         with Storage(self._service, connections=16) as storage:
             opened = open_many(storage, self._refs)
-            before = time.monotonic()
-            rows = repr(compare_checkpoints(opened, workers=THREADS, executor=executor).rows)
+            before, used = time.monotonic(), time.process_time() + way.used()
+            rows = repr(compare_checkpoints(opened, workers=THREADS, executor=way.executor).rows)
             seconds = time.monotonic() - before
+            self.processor_seconds[way] = time.process_time() + way.used() - used
         self._rows = self._rows or rows
         assert rows == self._rows, "other rows"
         return seconds
 
 
-@contextmanager
-def _no_executor() -> Iterator[None]:
-    yield None
+class _Way(NamedTuple):
+    """An executor, and the processor seconds that its workers have used."""
+
+    executor: Any
+    used: Callable[[], float]
 
 
 @contextmanager
-def _dask(workers: int) -> Iterator[Any]:
+def _no_executor() -> Iterator[_Way]:
+    yield _Way(None, float)
+
+
+@contextmanager
+def _dask(workers: int) -> Iterator[_Way]:
     import distributed
 
     cluster: Any = distributed.LocalCluster
@@ -159,7 +168,7 @@ def _dask(workers: int) -> Iterator[Any]:
     with cluster(processes=True, **options) as made, client(made) as connected:
         # Workers import what they need before the clock runs.
         connected.run(__import__, "loops_nb.checkpoints.compare")
-        yield connected.get_executor()
+        yield _Way(connected.get_executor(), lambda: sum(connected.run(time.process_time).values()))
 
 
 _WAYS: dict[str, Callable[[], Any]] = {
