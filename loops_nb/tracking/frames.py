@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -204,16 +205,22 @@ def metrics_frame(
         If there is no such experiment, or the file cannot be read.
     """
     wanted = None if keys is None else list(dict.fromkeys(keys))
-    rows = [store.experiment(key) for key in dict.fromkeys(experiments)]
-    keys_of = [(row, _keys_of(store, row, wanted)) for row in rows]
-    if wide and wanted is None:
-        keys_of = [(row, in_column_order(there)) for row, there in keys_of]
-    found = [(row, [(key, store.series(row.id, key)) for key in there]) for row, there in keys_of]
+    rows = store.experiments_by_id(dict.fromkeys(experiments))
+    ids = [row.id for row in rows]
+    keys_of = store.keys_by_experiment(ids)
+    series_of = store.series_by_experiment(ids, wanted)
+    found: Found = []
+    for row in rows:
+        # In the order in which they are wanted; what was logged for the first time since is left out.
+        there = keys_of[row.id] if wanted is None else [key for key in wanted if key in keys_of[row.id]]
+        if wide and wanted is None:
+            there = in_column_order(there)
+        found.append((row, [(key, series_of[row.id][key]) for key in there if key in series_of[row.id]]))
     frame = _wide(found) if wide else _long(found)
     if not rows:
         frame.attrs[EMPTY_ATTR] = no_experiments(store)
         return frame
-    unknown = unknown_keys(wanted or [], (key.key for row in rows for key in store.keys(row.id)))
+    unknown = unknown_keys(wanted or [], (key for keys in keys_of.values() for key in keys))
     frame.attrs[EMPTY_ATTR] = unknown or _NOTHING
     if len(frame) and (notes := [*filter(None, [unknown]), *_equal_names(rows)]):
         frame.attrs[NOTES_ATTR] = notes
@@ -388,11 +395,11 @@ def check_logged(store: ExperimentStore, rows: Sequence[ExperimentRow], metric: 
 
 
 def _equal_names(rows: Sequence[ExperimentRow]) -> list[str]:
-    labels = [row.label for row in rows]
-    again = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+    counts = Counter(row.label for row in rows)
+    again = [label for label, count in counts.items() if count > 1]
     return [
         (
-            f"{labels.count(label)} experiments are called {one_line(label, limit=60)}: the column experiment, their"
+            f"{counts[label]} experiments are called {one_line(label, limit=60)}: the column experiment, their"
             " id, distinguishes them."
         )
         for label in again[:_MAX_NAMES]
@@ -569,11 +576,6 @@ Found = list[tuple["ExperimentRow", list[tuple[str, "Series"]]]]
 def in_column_order(keys: Iterable[str]) -> list[str]:
     """Return keys in the order of their columns: the loss first, durations last."""
     return sorted(keys, key=lambda key: (is_secondary_metric(key), key != "loss"))
-
-
-def _keys_of(store: ExperimentStore, row: ExperimentRow, wanted: list[str] | None) -> list[str]:
-    there = [key.key for key in store.keys(row.id)]
-    return there if wanted is None else [key for key in wanted if key in there]
 
 
 def _long(found: Found) -> pd.DataFrame:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,6 +49,8 @@ _VERSION_SECONDS = 0.5
 # One listing reads the file many times; the same warning is not repeated within this time.
 _WARNED_SECONDS = 1.0
 _OWN_THREADS = "loops-nb"
+#: Experiments that are read in one transaction, which holds up writers on a network file system.
+_IDS_A_READ = 250
 _SERIES_SUMMARIES = """
     SELECT experiment, key, count, last_step, last_value, min_value, max_value FROM series ORDER BY seq"""
 _SESSIONS = "SELECT experiment, host, pid, at, outcome FROM sessions ORDER BY at, seq"
@@ -190,21 +193,38 @@ class ExperimentStore(ForkAware):
         TrackingError
             If there is none with this id.
         """
-        with self._reading() as connection:
-            if connection is not None:
-                # Only its own tags and notes are read.
-                of_it = "experiment = (SELECT seq FROM experiments WHERE id = ?)"
+        return self.experiments_by_id([experiment_id])[0]
+
+    def experiments_by_id(self, ids: Iterable[str]) -> list[ExperimentRow]:
+        """Return experiments, archived or not, in the order of their ids.
+
+        Raises
+        ------
+        TrackingError
+            If there is none with one of the ids.
+        """
+        wanted = list(ids)
+        found: dict[str, ExperimentRow] = {}
+        for part in _parts(wanted):
+            with self._reading() as connection:
+                if connection is None:
+                    break
+                # Only their own tags and notes are read.
+                ids_of = f"id IN ({_places(part)})"
+                of_them = f"experiment IN (SELECT seq FROM experiments WHERE {ids_of})"  # noqa: S608 - question marks
                 rows, tags, notes = self._backend.read_together(
                     connection,
                     [
-                        (f"SELECT {_COLUMNS} FROM experiments WHERE id = ?", (experiment_id,)),  # noqa: S608 - our own
-                        (_TAGS.replace("TRUE", of_it), (experiment_id,)),
-                        (_NOTES.replace("TRUE", of_it), (experiment_id,)),
+                        (f"SELECT {_COLUMNS} FROM experiments WHERE {ids_of}", part),  # noqa: S608 - our own
+                        (_TAGS.replace("TRUE", of_them), part),
+                        (_NOTES.replace("TRUE", of_them), part),
                     ],
                 )
-                if rows:
-                    return _experiment_rows(rows, tags, notes)[0]
-        raise _unknown_experiment(experiment_id)
+            found.update((row.id, row) for row in _experiment_rows(rows, tags, notes))
+        for experiment_id in wanted:
+            if experiment_id not in found:
+                raise _unknown_experiment(experiment_id)
+        return [found[experiment_id] for experiment_id in wanted]
 
     def keys(self, experiment_id: str) -> list[KeyRow]:
         """Return the keys of an experiment, in the order in which they were first logged."""
@@ -215,6 +235,17 @@ class ExperimentStore(ForkAware):
         ids = list(dict.fromkeys(experiments))
         found = self._rows_of_each(_KEYS, [(one,) for one in ids])
         return {one: [KeyRow(*row) for row in rows] for one, rows in zip(ids, found, strict=True)}
+
+    def keys_by_experiment(self, ids: Iterable[str]) -> dict[str, list[str]]:
+        """Return the keys of experiments by their ids, in the order in which they were first logged."""
+        found: dict[str, list[str]] = {experiment_id: [] for experiment_id in ids}
+        for part in _parts(found):
+            sql = f"""SELECT experiments.id, series.key FROM experiments
+                JOIN series ON series.experiment = experiments.seq
+                WHERE experiments.id IN ({_places(part)}) ORDER BY series.seq"""  # noqa: S608 - question marks
+            for experiment_id, key in self._rows(sql, part):
+                found[experiment_id].append(key)
+        return found
 
     def summaries(self) -> Summaries:
         """Return the summaries of all experiments by their id: series, sessions and the number of saves; no points."""
@@ -258,6 +289,32 @@ class ExperimentStore(ForkAware):
         """
         found = self._rows_of_each(_POINTS, wanted)
         return [_concatenated(rows, after) for rows, (_, _, after) in zip(found, wanted, strict=True)]
+
+    def series_by_experiment(
+        self, ids: Iterable[str], keys: Collection[str] | None = None
+    ) -> dict[str, dict[str, Series]]:
+        """Return the points of many experiments by id and key, in order of arrival: a few reads for thousands of them.
+
+        Parameters
+        ----------
+        ids : iterable of str
+            Ids of experiments.
+        keys : collection of str, optional
+            Only these keys; by default all.
+        """
+        chunks: dict[str, dict[str, list[tuple[int, int, bytes]]]] = {experiment_id: {} for experiment_id in ids}
+        # Without keys there is nothing to read, and `IN ()` is no SQL.
+        for part in _parts(() if keys is not None and not keys else chunks):
+            only = "" if keys is None else f" AND series.key IN ({_places(keys)})"
+            sql = f"""SELECT experiments.id, series.key, chunks.start, chunks.count, chunks.points FROM experiments
+                JOIN series ON series.experiment = experiments.seq JOIN chunks ON chunks.series = series.seq
+                WHERE experiments.id IN ({_places(part)}){only} ORDER BY series.seq, chunks.start"""  # noqa: S608
+            for experiment_id, key, start, count, points in self._rows(sql, (*part, *(keys or ()))):
+                chunks[experiment_id].setdefault(key, []).append((start, count, points))
+        return {
+            experiment_id: {key: _concatenated(found, 0) for key, found in of_keys.items()}
+            for experiment_id, of_keys in chunks.items()
+        }
 
     def marks(self, experiment_id: str) -> list[ExperimentMark]:
         """Return the saved checkpoints and the notes of an experiment, oldest first."""
@@ -526,6 +583,17 @@ def _experiment_rows(rows: Sequence[Any], tag_rows: Sequence[Any], note_rows: Se
         )
         for seq, key, name, run_id, session_id, created_at, params, archived, last_at, project, summary, author in rows
     ]
+
+
+def _parts(ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield ids in parts that one statement takes, and that are read in a moment."""
+    left = iter(ids)
+    while part := tuple(islice(left, _IDS_A_READ)):
+        yield part
+
+
+def _places(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _concatenated(chunks: Sequence[tuple[int, int, bytes]], after: int) -> Series:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -518,3 +519,33 @@ def test_marks_frame_has_saves_and_notes() -> None:
     assert frame["text"].tolist() == ["step-5", "step-10", "done"]
     assert marks_frame(metrics.store, []).empty
     assert len(experiments_frame(metrics.store)) == 3
+
+
+def test_points_of_many_experiments_are_a_few_reads(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a network each read waits for a lock of the file.
+    metrics = sweep()
+    reads: list[ExperimentStore] = []
+    opened = ExperimentStore._reading
+
+    def count(self: ExperimentStore) -> Any:
+        reads.append(self)
+        return opened(self)
+
+    monkeypatch.setattr(ExperimentStore, "_reading", count)
+    counts = {}
+    for names in (["lr-0.1"], ["lr-0.1", "lr-0.2", "lr-0.3"]):
+        for wide in (False, True):
+            reads.clear()
+            frame = metrics.frame(names, wide=wide)
+            assert frame["name"].nunique() == len(names)
+            counts[len(names), wide] = len(reads)
+    assert counts[1, False] == counts[3, False] == counts[1, True] == counts[3, True]
+    # In the order of the question, whatever the order in the file is.
+    monkeypatch.setattr("loops_nb.tracking.store._IDS_A_READ", 2)
+    ids = [row.id for row in reversed(store.experiments())]
+    parts = store.series_by_experiment(ids, ["loss"])
+    assert [list(of) for of in parts.values()] == [["loss"]] * 3
+    assert [row.id for row in store.experiments_by_id(ids)] == ids
+    assert store.series_by_experiment(ids, []) == {experiment_id: {} for experiment_id in ids}
+    with pytest.raises(TrackingError, match="There is no experiment 'missing'"):
+        store.experiments_by_id([*ids, "missing"])
