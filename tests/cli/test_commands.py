@@ -130,7 +130,6 @@ LIGHT = {
     ("words", "needed"),
     [
         (["--help"], set()),
-        (["runs", "--help"], set()),
         (["runs", "--foo"], set()),
         (["runs", "-q"], {"pandas", "numpy", "httpx", "httpcore"}),
     ],

@@ -43,10 +43,8 @@ def test_tab_in_a_real_shell(shell: str, service: str, home: Path, run: Run) -> 
             f"{SET_UP[shell]}; echo ready$((1+1))\n" if shell != "fish" else f"{SET_UP[shell]}; echo ready(math 1+1)\n"
         )
         tty.read_until("ready2")
-        # The value of an option, a run and its checkpoint, and a URI.
-        tty.type("loops-nb runs --status SCALED\t")
-        tty.read_until("loops-nb runs --status SCALED_TO_ZERO")
-        tty.type("\x15loops-nb download p2sy\t")
+        # A run and its checkpoint, a URI, and the value of an option.
+        tty.type("loops-nb download p2sy\t")
         tty.read_until("loops-nb download p2syas8/")
         tty.type("step-52\t")
         tty.read_until("loops-nb download p2syas8/step-525")
