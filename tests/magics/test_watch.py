@@ -196,7 +196,8 @@ def test_watch_experiments_needs_no_connection_and_prints_the_report_in_a_termin
 
 def test_watch_system_needs_one_target_and_prints_the_curves_in_a_terminal(live: Notebook) -> None:
     out = live.run("%loops watch system support-tone-dpo --since 20m").out
-    assert out.startswith("System of run p2syas8. Measured by the local service")
+    assert out.startswith("System of run p2syas8\n")
+    assert "Measured by the local service on this machine." in out
     for line, words in (
         ("%loops watch system", "takes one run, deployment or sampler; none was given"),
         ("%loops watch system a b", "takes one run, deployment or sampler; 2 were given"),

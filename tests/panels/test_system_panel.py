@@ -98,7 +98,8 @@ def test_each_gpu_is_a_line_and_all_charts_share_the_clock_of_the_training(loops
     assert {"gpu/utilization", "cpu/usage (cores)", "requests/rate", "optim_step_seconds"} <= set(keys)
     assert "accuracy" not in keys
     assert snapshot.metadata.params == [], "a GPU has none that could differ"
-    assert snapshot.title == f"System of run {RUN}. A remark. " + snapshot.title.partition("A remark. ")[2]
+    assert snapshot.title == f"System of run {RUN}"
+    assert snapshot.metadata.waiting.startswith("A remark. ")
     assert snapshot.line == "%loops watch system support-tone-dpo"
     # The loss of years ago lies before the window: the chart begins with the others.
     assert snapshot.chart is not None
@@ -134,7 +135,7 @@ def test_polls_only_when_asked_and_due_and_says_what_failed_beside_the_training(
         assert (first, len(Gpus.asked)) == (source.version(), 1), "not due yet"
         gpu = next(row.id for row in source.experiments() if row.name == "trainer a GPU 0")
         count = source.keys(gpu)[0].count
-        assert source.notice == ""
+        assert source.failure == ""
         clock[0], shift[0] = INTERVAL, timedelta(seconds=30)
         source.version()
         until(lambda: source.version() != first)
@@ -163,11 +164,11 @@ def test_polls_only_when_asked_and_due_and_says_what_failed_beside_the_training(
         def is_read_again() -> bool:
             clock[0] += INTERVAL
             source.version()
-            return not source.notice
+            return not source.failure
 
         until(is_read_again)
         model.read()
-        assert model.metadata.waiting == ""
+        assert "not up to date" not in model.metadata.waiting
         assert "has ended or failed gets no more" in model.metadata.how
         # After a pause of days it asks for a window that the service takes.
         shift[0] += timedelta(days=9)

@@ -76,7 +76,7 @@ class SystemPanel(CurvesPanel):
             self._recorded.close()
             raise
         found = self._system.target
-        title = ". ".join([f"System of {found.what} {found.id}", *(note.rstrip(".") for note in self._system.notes)])
+        title = f"System of {found.what} {found.id}"
         super().__init__(
             [found.id],
             axis="clock",

@@ -251,12 +251,16 @@ class SystemSource:
 
     @property
     def notice(self) -> str:
-        """Why there are no system metrics, or old ones; the training metrics are read all the same."""
+        """Why there are no system metrics, or old ones, and what the service remarks about them."""
         if self.failure:
             return self.failure
+        remarks = [f"{note.rstrip('.')}." for note in self.notes]
         with self._lock:
             if any(points.at for keys in self._points.values() for points in keys.values()):
-                return ""
+                return " ".join(remarks)
+        return " ".join([self._nothing(), *remarks])
+
+    def _nothing(self) -> str:
         if self._since is None:
             return "No system metrics were measured yet."
         line = f"%loops watch system {self.target.id} --since {_MOST_DAYS}d"
