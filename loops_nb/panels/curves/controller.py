@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from loops_nb.panels.visibility import Visibility
 
 T = TypeVar("T")
-#: So many times as long as an update took there is none.
+#: So many times as long as an update took of the processor there is none; the wait for a far store is no work.
 _REST = 4
 #: Charts of views of pages that went away without a message are forgotten beyond these, the oldest first.
 _MOST_CHARTS = 400
@@ -219,7 +220,7 @@ class CurvesController(StoreController[CurvesFromPage]):
         version = self._source.version()
         if version == self._version and self._health == self._health_of_source():
             return
-        start = self._clock()
+        start = time.thread_time()
         has_changed = self._model.read()
         former = self._health
         if former.state != "over":
@@ -233,8 +234,7 @@ class CurvesController(StoreController[CurvesFromPage]):
         self._model.keep_only([view.spec.key for view in self._views.values()])
         self._version = version
         # Groups of many experiments are computed again with each point: most of the processor is for the training.
-        now = self._clock()
-        self._next_read_at = now + _REST * (now - start)
+        self._next_read_at = self._clock() + _REST * (time.thread_time() - start)
 
     def _health_of_source(self) -> Health:
         """Return how it stands with the source, apart from the store that is read."""
