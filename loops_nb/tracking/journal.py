@@ -9,6 +9,7 @@ half a minute that a file does not exist, and would then overlook the journal of
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import tempfile
 import time
@@ -213,6 +214,9 @@ def _leave_wal_mode(connection: sqlite3.Connection, path: Path, system: FileSyst
         if was_wal:
             _set_journal(connection, "TRUNCATE", _CHANGE_SECONDS)
     except sqlite3.OperationalError as error:
+        if not os.access(path, os.W_OK):
+            # The mode is left by writing; the caller reads it in another way.
+            raise _protected() from None
         if not is_busy(error) or not _has_wal_file(path):
             raise
         raise WalHeldError(
@@ -224,6 +228,12 @@ def _leave_wal_mode(connection: sqlite3.Connection, path: Path, system: FileSyst
     _end_exclusive(connection)
     if is_new or was_wal:
         _unsaid[path] = _note(path, system, was_wal=was_wal)
+
+
+def _protected() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    return error
 
 
 def _note(path: Path, system: FileSystem, *, was_wal: bool) -> str:

@@ -105,6 +105,27 @@ def test_file_in_wal_mode_is_changed_with_its_wal_or_refused_in_words(
     assert "so it was changed to a rollback journal" in capsys.readouterr().err
 
 
+def test_file_in_wal_mode_on_a_read_only_mount_is_read(
+    as_nfs: Path, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_as(as_nfs, "ext4")
+    experiment("kept").close()
+    writer_for(store.path).close()
+    assert mode_of(store.path) == "wal"
+    connect = sqlite3.connect
+
+    def connect_read_only(path: Any, **options: Any) -> Any:
+        return connect(path if options.get("uri") else f"{path.as_uri()}?mode=ro", **{**options, "uri": True})
+
+    monkeypatch.setattr(sqlite3, "connect", connect_read_only)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    show_as(as_nfs, "nfs4")
+    assert [row.name for row in store.experiments()] == ["kept"]
+    with pytest.raises(TrackingError, match="can be read but not written here"):
+        store.tag(store.experiments()[0].id, "x")
+    store.close()
+
+
 def test_panels_see_the_writes_of_other_processes(as_nfs: Path, store: ExperimentStore) -> None:
     experiment("shared").close()
     seen = store.version()
