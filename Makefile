@@ -55,7 +55,8 @@ test-pythons:
 prepare-browser: $(VENV)/.browser
 	@$(BIN)/python -m tests.browser.prepare
 
-prepare-postgres: $(VENV)/.test
+# Not beside the browsers: apt-get installs for one at a time.
+prepare-postgres: $(VENV)/.test prepare-browser
 	@$(BIN)/python -m tests.tracking.postgres_server
 
 prepare-pythons:
