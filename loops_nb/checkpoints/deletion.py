@@ -239,6 +239,14 @@ def plan_checkpoints(transport: Transport, refs: Sequence[CheckpointRef], notes:
         verb = "is" if len(unlisted) == 1 else "are"
         names = first_and_more(unlisted, _NAMED)
         notes = [*notes, f"{names} {verb} in no listing of yours: a wrong id, deleted, or of another user."]
+    saved_by = dict.fromkeys(ref.run_id for ref in refs if ref.target == "sampler" and ref.run_id in listed)
+    serving = [key for key in saved_by if key is not None and _has_live_sampler(listed[key])]
+    if serving:
+        names = first_and_more(serving, _NAMED)
+        is_one = len(serving) == 1
+        whose = f"sampler of run {names} serves" if is_one else f"samplers of runs {names} serve"
+        newest = "its newest sampler checkpoint" if is_one else "their newest sampler checkpoints"
+        notes = [*notes, f"What the active {whose} is kept, usually {newest}."]
     return DeletionPlan(items, (*notes, *uses.notes))
 
 
@@ -381,9 +389,6 @@ def _checkpoint_item(ref: CheckpointRef, listed: dict[str, Run], deployed: Seque
     used += [f"run {run.id} started from it" for run in listed.values() if _starts_from(run, ref)]
     if ref.sync_status == "SYNCING":
         used.insert(0, "it is still being written")
-    run = listed.get(ref.run_id or "")
-    if run is not None and ref.target == "sampler" and _has_live_sampler(run):
-        used.append(f"may be served by the active sampler of run {run.id}")
     return DeletionItem("checkpoint", ref.id, ref.run_id, ref.name, ref.target, ref.size_bytes, tuple(used))
 
 

@@ -169,6 +169,10 @@ def test_plan_says_what_goes_and_changes_nothing(loops: Loops) -> None:
     assert plan.total_bytes == sum(one.size_bytes or 0 for one in saved if one.target == "sampler")
     assert "nothing was deleted" in repr(plan)
     assert list(plan.frame().columns) == ["kind", "id", "run_id", "name", "target", "size_bytes", "in_use"]
+    assert not any("active sampler" in note for note in plan.notes), "its run has ended"
+    active = run_called(loops, "support-tone-dpo")
+    notes = loops.checkpoints.plan_deletion(run_id=active.id).notes
+    assert f"What the active sampler of run {active.id} serves is kept, usually its newest sampler checkpoint." in notes
     whole = loops.runs.plan_deletion(run)
     assert whole.checkpoint_count == len(saved)
     assert [item.id for item in whole.items] == [run.id]
