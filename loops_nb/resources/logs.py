@@ -143,6 +143,8 @@ class Logs(Resource):
         ------
         NotFoundError, InvalidArgumentError
             As `list`.
+        ServiceUnreachableError, ServerError
+            If the service does not answer after all tries, and the iteration ends; begin it again with ``since``.
 
         Examples
         --------

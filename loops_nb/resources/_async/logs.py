@@ -144,6 +144,8 @@ class AsyncLogs(AsyncResource):
         ------
         NotFoundError, InvalidArgumentError
             As `list`.
+        ServiceUnreachableError, ServerError
+            If the service does not answer after all tries, and the iteration ends; begin it again with ``since``.
 
         Examples
         --------
