@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import os
 import pickle
@@ -22,7 +23,7 @@ from loops_nb.checkpoints.compare import compare, drift, duplicates
 from loops_nb.checkpoints.executors import IN_FLIGHT, TaskRunner, as_executor
 from loops_nb.checkpoints.tensors import LocalCheckpoint, open_folder
 from loops_nb.checkpoints.transfer.folder_target import DiskFolder
-from loops_nb.errors import ExecutorError, InvalidArgumentError, UnreadableTensorsError, VerificationError
+from loops_nb.errors import ExecutorError, InvalidArgumentError, LoopsError, UnreadableTensorsError, VerificationError
 from tests.checkpoints.tensors.safetensors_files import adapter, checkpoint_files, put
 from tests.service import AnyService, running_service
 
@@ -212,6 +213,17 @@ def refuse(text: str) -> None:
     raise UnreadableTensorsError(text, hint="See there.")
 
 
+class UnpicklableError(Exception):
+    """Cannot be made again from its arguments."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first + second)
+
+
+def fail_oddly(_argument: None) -> None:
+    raise UnpicklableError("no", "where")
+
+
 def divide(number: int) -> float:
     return 1 / number
 
@@ -227,6 +239,8 @@ def test_errors_of_tasks_arrive_whole_and_a_dead_process_is_named(monkeypatch: p
         with pytest.raises(ZeroDivisionError) as theirs:
             runner.run([Call(divide, 0)])
         assert "in divide" in theirs.value.__notes__[0]
+        with pytest.raises(ExecutorError, match="A task failed: UnpicklableError: nowhere"):
+            runner.run([Call(fail_oddly)])
         with pytest.raises(ExecutorError, match="cannot be sent to a worker"):
             runner.run([Call(lambda _: None)])
         assert runner.notes == []
@@ -257,6 +271,22 @@ def test_keys_are_missed_before_any_request(
             loops.checkpoints.compare(["a/1", "a/2"], executor=lent)
         assert "share_urls=True" in caught.value.hint
         assert KEY.encode() not in lent.sent
+
+
+def kinds_of_errors(kind: type[LoopsError] = LoopsError) -> Iterator[type[LoopsError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        if narrower.__module__.startswith("loops_nb"):
+            yield from kinds_of_errors(narrower)
+
+
+def test_all_errors_arrive_with_all_that_they_know() -> None:
+    known: dict[str, Any] = {"status": 404, "attempts": 3, "failures": {"a": "gone"}, "code": "NO", "hint": "Look."}
+    for kind in kinds_of_errors():
+        names = inspect.signature(kind).parameters.keys() & known.keys()
+        error = kind("It failed.", **{name: known[name] for name in names})
+        again = pickle.loads(pickle.dumps(error))  # noqa: S301 - made in this line
+        assert (type(again), str(again), vars(again)) == (kind, "It failed. Look.", vars(error))
 
 
 class View:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from loops_nb.api.references import CheckpointRef
 from loops_nb.checkpoints.compare import compare, drift, duplicates
+from loops_nb.checkpoints.executors import TaskRunner
 from loops_nb.checkpoints.http import Storage
+from loops_nb.checkpoints.http import storage as storages
 from loops_nb.checkpoints.tensors import RemoteCheckpoint, open_folder, open_many
 from loops_nb.client.retry import RetryPolicy
 from loops_nb.errors import StorageError
@@ -80,3 +84,30 @@ def test_unreadable_file_is_one_error() -> None:
             compare(sources)
         assert FILE in str(caught.value)
         assert SECRET not in repr(caught.value)
+
+
+class Inline(Executor):
+    """Does each call where it is submitted."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **options))
+        return future
+
+
+def test_urls_that_expire_on_their_way_to_a_worker_are_renewed() -> None:
+    with opened() as (shelf, sources):
+        expected = compare(sources).rows
+        listed, fetched = len(shelf.listings), sum(source.bytes_fetched for source in sources)
+
+        def expired(_name: str, reply: Reply) -> None:
+            if len(shelf.listings) == listed:
+                reply.status, reply.body = 403, b"<Error><Code>AccessDenied</Code></Error>"
+
+        shelf.change = expired
+        rows = compare(sources, executor=TaskRunner(Inline(), share_urls=True)).rows
+        assert repr(rows) == repr(expected)
+        weights = sum(info.nbytes for source in sources for info in source.infos if info.role == "weights")
+        assert sum(source.bytes_fetched for source in sources) == fetched + weights
+        for shared in storages._shared.values():
+            shared.close()
