@@ -28,6 +28,9 @@ def letters(completion, answer):
     f"%%loops sample '{NAME}' --max-tokens 5 --record probes --step 77\nthe quick ",
     f"%%loops sample '{NAME}' --step 77\nthe quick ",
     "s = %loops samples probes\nprint(s.step.tolist(), s.prompt.unique().tolist(), len(s.completion[0]))",
+    "from concurrent.futures import ProcessPoolExecutor\npool = ProcessPoolExecutor(1)",
+    f"d = %loops evaluate words.jsonl '{NAME}' --score letters --max-tokens 3 --executor pool\nprint([*d.scored])",
+    "pool.shutdown()",
 ]
 
 
@@ -58,4 +61,6 @@ def test_evaluate_in_a_notebook(trained: Trained, tmp_path: Path, monkeypatch: p
     assert "1 sample is recorded in probes at step 77" in printed[9]
     assert "Add --record NAME" in printed[10]
     assert "[10, 40, 77] ['the quick '] 5" in printed[11]
+    # A function of the notebook, in another process.
+    assert "[2, 2]" in printed[13]
     assert trained.service.key not in nbformat.writes(notebook)
