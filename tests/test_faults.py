@@ -20,6 +20,9 @@ _HANDED_ON = {
     ("sampling/_async/executor.py", "throw"): "the sampling protocol gets it raised",
     ("magics/cell_text.py", "type"): "the cell says what the user's own object raised",
     ("panels/panel.py", "report_fault"): "the panel records and shows it",
+    ("checkpoints/executors.py", "Outcome"): "the outcome of a task raises it where its result is taken",
+    ("checkpoints/executors.py", "_give_up"): "raises it as an error of the executor",
+    ("tracking/postgres/sender.py", "_set_trouble"): "`log` warns of it",
     ("live/threads.py", "set_exception"): "the future raises it to its caller",
 }
 #: Code whose handlers are held by tests of their own.

@@ -7,6 +7,7 @@ exception of a future is the engine's.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import platform
@@ -22,6 +23,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar
 from loops_nb._version import __version__
 from loops_nb.errors import CredentialsError, ExecutorError, InvalidArgumentError, LoopsError, one_line, with_hint
 
+_logger = logging.getLogger(__name__)
 #: Longest time between two calls of the progress callback.
 TICK_SECONDS = 0.2
 #: Tasks that are handed to the executor at a time.  Each worker of a large cluster has one, and an interrupt few to
@@ -147,9 +149,11 @@ def _picklable(error: Exception) -> Exception:
     if not isinstance(error, LoopsError):
         # The lines of the code, without values of variables.
         error.add_note("On a worker:\n" + "".join(traceback.format_tb(error.__traceback__)))
-    with suppress(Exception):
+    try:
         if type(pickle.loads(pickle.dumps(error))) is type(error):  # noqa: S301 - made in this line
             return error
+    except Exception:
+        _logger.debug("An error of a task cannot be pickled: its text is sent.", exc_info=True)
     return ExecutorError(f"A task failed: {type(error).__name__}: {error}")
 
 

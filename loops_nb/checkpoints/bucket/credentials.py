@@ -5,6 +5,7 @@ They are never read here, and never kept.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+_logger = logging.getLogger(__name__)
 #: Variables that say how to get credentials, or hold them; the engine reads them.
 _VARIABLES = {
     "s3": re.compile(r"AWS_.*(KEY|TOKEN|CREDENTIALS|SKIP_SIGNATURE|ROLE).*"),
@@ -57,7 +59,8 @@ def profile_provider() -> Any:
         return Boto3CredentialProvider()
     except ImportError:
         return None
-    except Exception:  # noqa: BLE001 - of botocore: no such profile, or it has no credentials; the error says what to set
+    except Exception as error:  # noqa: BLE001 - of botocore: no such profile, or it has no credentials; the error says what to set
+        _logger.debug("The credentials of boto3 cannot be used (%s).", type(error).__name__)
         return None
 
 

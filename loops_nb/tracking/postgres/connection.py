@@ -18,6 +18,7 @@ from loops_nb.tracking.schema import SCHEMA_VERSION, STEPS
 if TYPE_CHECKING:
     import psycopg
 
+_logger = logging.getLogger(__name__)
 #: Threads of which psycopg logs nothing.
 own_threads: set[int] = set()
 
@@ -142,7 +143,8 @@ class PostgresConnection:
         try:
             if not self._connection.closed:
                 self._connection.execute("ROLLBACK")
-        except Exception:  # noqa: BLE001 - of whichever kind, the connection is of no use then
+        except Exception:
+            _logger.debug("A transaction could not be ended: the connection is of no use.", exc_info=True)
             self.close()
 
     def check_version(self) -> None:
@@ -161,8 +163,10 @@ class PostgresConnection:
             raise _older(self.address, found)
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):
+        try:
             self._connection.close()
+        except Exception:
+            _logger.debug("A connection could not be closed.", exc_info=True)
 
     def fileno(self) -> int:
         return self._connection.fileno()
