@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.errors import InvalidArgumentError
+from loops_nb.frames.computed import EMPTY_ATTR
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values
 from loops_nb.render.formatting import many
@@ -19,7 +20,7 @@ _FILTERS = ("tags", "where", "project", "author", "since", "sort", "limit")
 
 def is_copy(values: Values) -> bool:
     """Return whether a line of ``%loops experiments`` copies."""
-    return values.source is not None or values.target is not None
+    return values.source is not None or values.target is not None or tuple(values.names or ())[:1] == (COPY,)
 
 
 def copied(context: MagicContext, values: Values) -> pd.DataFrame:
@@ -39,6 +40,12 @@ def copied(context: MagicContext, values: Values) -> pd.DataFrame:
     if first != COPY:
         raise InvalidArgumentError(
             "--from and --to belong to copy. Nothing was copied.", argument="names", hint=example
+        )
+    if values.source is None and values.target is None:
+        raise InvalidArgumentError(
+            "copy needs --from or --to. Nothing was copied.",
+            argument="names",
+            hint=f"{example}; %loops experiments '[c]opy' lists an experiment that is called copy",
         )
     if any(getattr(values, name) for name in _FILTERS):
         raise InvalidArgumentError(
@@ -61,7 +68,10 @@ def copied(context: MagicContext, values: Values) -> pd.DataFrame:
         said.append(f"{many(len(done.running), 'experiment')} still running: copy again when they have ended.")
     context.say(" ".join(said))
     frame = target.experiments(archived=True)
-    return frame[frame["id"].isin(done.new)].reset_index(drop=True)
+    new = frame[frame["id"].isin(done.new)].reset_index(drop=True)
+    if new.empty:
+        new.attrs = {EMPTY_ATTR: "Nothing new was copied."}
+    return new
 
 
 def _path(given: str | None) -> str | None:

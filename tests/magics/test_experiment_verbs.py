@@ -44,6 +44,18 @@ def test_experiments_need_no_connection(notebook: Notebook) -> None:
     assert notebook.context.connection.current is None
 
 
+@pytest.mark.usefixtures("sweep")
+def test_experiments_are_copied_to_another_store(notebook: Notebook, tmp_path: Path) -> None:
+    line = f"%loops experiments copy 'lr-0.1' --from local --to {tmp_path / 'team.sqlite'}"
+    done = notebook.run(line)
+    assert "1 experiment copied to" in done.text
+    assert done.value["name"].tolist() == ["lr-0.1"]
+    assert "0 experiments copied" in notebook.run(line).text
+    assert "1 experiment was there already" in notebook.run(line).text
+    assert "copy needs --from or --to" in notebook.run("%loops experiments copy", fails=True).text
+    assert "belong to copy" in notebook.run("%loops experiments lr-0.1 --to local", fails=True).text
+
+
 def test_progress_comes_before_parameters(notebook: Notebook, home: Path) -> None:
     with experiment("many", params={f"parameter-{number}": "a long value" for number in range(9)}) as exp:
         exp.log(step=41, loss=1.0)

@@ -18,6 +18,7 @@ import pytest
 from loops_nb import experiment
 from loops_nb.config.postgres_address import PostgresAddress
 from loops_nb.errors import ConfigError, TrackingError
+from loops_nb.magics.verbs import doctor
 from loops_nb.panels.curves.messages import ChartSpec
 from loops_nb.tracking import ExperimentStore, TrackingWarning, store_path
 from loops_nb.tracking.metrics import Metrics
@@ -169,6 +170,11 @@ def test_training_begins_and_ends_while_the_store_is_away(team: str, postgres: P
         file.close()
         assert (waiting.store, waiting.refused) == (team, 0)
         assert waiting.size >= 2
+        team_store = doctor._team_store(store_path())
+        assert team_store.lines[0] == f"Experiments: {team}"
+        assert f"Waiting for {team} in {store_path()}: {waiting.size} value" in team_store.lines[1]
+        assert "cannot be used for now" in team_store.lines[2]
+        assert team_store.fix
     finally:
         postgres.start()
     assert begun.flush()

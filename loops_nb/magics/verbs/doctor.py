@@ -226,7 +226,7 @@ def _team_store(path: Path) -> CheckResult:
         with ExperimentStore(location, read_only=True) as store:
             store.version()
     except LoopsError as error:
-        return CheckResult([*lines, f"Store: cannot be used. {error.message}"], error.hint or "make the store usable")
+        return CheckResult([*lines, f"Store: {error.message}"], error.hint or "make the store usable")
     return CheckResult([*lines, f"Store: answered in {(time.perf_counter() - began) * 1000:.0f} ms"])
 
 

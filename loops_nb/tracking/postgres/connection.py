@@ -320,7 +320,8 @@ def _upgrade(connection: PostgresConnection, *, is_new: bool) -> None:
 
 def unusable(address: PostgresAddress, error: Exception) -> StoreAwayError:
     """Return the error that says why a store cannot be used at the moment."""
-    why = one_line(str(error), limit=300).rstrip(".")
+    # What follows asks whether the server runs.
+    why = one_line((str(error).splitlines() or [type(error).__name__])[0], limit=300).rstrip(".")
     hint = AWAY_HINT
     if "password" in why:
         hint = f"The password: {HOW_TO_GIVE[0].lower()}{HOW_TO_GIVE[1:]}"

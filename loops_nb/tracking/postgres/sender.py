@@ -75,6 +75,8 @@ class OutboxSender(ForkAware):
     def _reset(self) -> None:
         #: Why nothing can be sent at the moment; empty if nothing is known of that.
         self.trouble: str = ""
+        #: The same without what becomes of the values.
+        self.reason: str = ""
         #: Called with each new trouble, and with each batch that is refused.
         self.warn: Callable[[str], None] | None = None
         # Streams of this process, and the number up to which each is in the store or refused.
@@ -201,6 +203,7 @@ class OutboxSender(ForkAware):
         if isinstance(error, LoopsError):
             why = error.message if error.hint in {None, AWAY_HINT} else f"{error.message} {error.hint}."
         is_new = not self.trouble
+        self.reason = why
         self.trouble = f"{why} What is logged is kept in {self.path} and sent as soon as that is possible."
         if is_new and self.warn is not None:
             self.warn(self.trouble)

@@ -73,9 +73,10 @@ class TeamWriter(WriterThread):
         if self._has_spilled and not waiting:
             self._sender.finish(_END_SECONDS)
         if waiting:
-            values = "1 value waits" if waiting == 1 else f"{waiting:,} values wait"
+            values, them = ("1 value waits", "it") if waiting == 1 else (f"{waiting:,} values wait", "them")
             warn(
-                f"{values} in {self.path}: the next process of yours that uses {self.address} sends them. {self.delay}",
+                f"{values} in {self.path}: the next process of yours that uses {self.address} sends {them}."
+                f" {self._sender.reason}".rstrip(),
                 stacklevel=2,
             )
 
