@@ -111,7 +111,8 @@ def _copy(folder: Path, bucket: str) -> None:
     store = S3Store(bucket, client_options={"allow_http": True})
     with ThreadPoolExecutor(16) as pool:
         found = [path for path in folder.rglob("*") if path.is_file()]
-        list(pool.map(lambda path: obstore.put(store, str(path.relative_to(folder)), path, chunk_size=8 * _MIB), found))
+        name = f"copied-{os.getpid()}"
+        list(pool.map(lambda path: obstore.put(store, f"{name}/{path.name}", path, chunk_size=8 * _MIB), found))
 
 
 def measure(
@@ -183,18 +184,7 @@ def run(rounds: int, cases: Sequence[Case]) -> Iterator[str]:
         )
         s3, moto = free_port(), free_port()
         key = f"{_KEYS['AWS_ACCESS_KEY_ID']},{_KEYS['AWS_SECRET_ACCESS_KEY']}"
-        command = [
-            rclone,
-            "serve",
-            "s3",
-            str(root / "buckets"),
-            "--addr",
-            f"127.0.0.1:{s3}",
-            "--auth-key",
-            key,
-            "--dir-cache-time",
-            "0",
-        ]
+        command = [rclone, "serve", "s3", str(root / "buckets"), "--addr", f"127.0.0.1:{s3}", "--auth-key", key]
         addresses = {"rclone": stack.enter_context(serving(command, s3))}
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(moto)]
         addresses["moto"] = stack.enter_context(serving(command, moto))
@@ -230,8 +220,6 @@ def _lines(
             else:
                 place = f"s3://models/{case.name.replace(' ', '-')}-{len(figures[target])}"
                 found = measure(place, listing, {"AWS_ENDPOINT_URL": addresses[target]})
-            for made in (root / "buckets" / "models").iterdir():
-                shutil.rmtree(made)
             figures[target].append(found)
     total = case.files * case.size / _MIB
     for target in case.targets:
@@ -243,11 +231,6 @@ def _lines(
             f"| {case.name} | {target} | {total / seconds:,.0f} | {statistics.median(ratios):.2f} times as long | "
             f"{cpu:.1f} | {peak / _MIB:,.0f} |"
         )
-
-
-def _at(port: int) -> list[str]:
-    # What is made meanwhile has to be seen.
-    return ["--addr", f"127.0.0.1:{port}", "--dir-cache-time", "0"]
 
 
 def _make_bucket(address: str) -> None:
