@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from loops_nb.panels.curves.messages import ChartSpec
 from loops_nb.tracking import ExperimentStore, TrackingWarning, store_path
 from loops_nb.tracking.metrics import Metrics
 from loops_nb.tracking.outbox import waiting_values
+from loops_nb.tracking.postgres import connection as connection_module
+from loops_nb.tracking.postgres import sender
 from loops_nb.tracking.postgres.connection import connect
-from loops_nb.tracking.schema import SCHEMA_VERSION, open_store
+from loops_nb.tracking.schema import SCHEMA_VERSION, STEPS, open_store
 from tests.panels.curves.fake_page import Page
 from tests.tracking.postgres_server import PostgresServer
 from tests.tracking.processes import read_number, running
@@ -143,6 +146,58 @@ def test_slow_network_slows_no_loop(team: str, postgres: PostgresServer, monkeyp
             wait_until(lambda: len(near.series(exp.id, "metric9").step) == 2_000, "values over a slow network")
             assert near.series(exp.id, "metric3").value.tolist() == [float(step) for step in range(2_000)]
         end_use(str(exp.location))
+
+
+def test_store_that_does_not_answer_holds_up_no_flush(
+    team: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TcpProxy(postgres.port) as proxy:
+        monkeypatch.setenv("LOOPS_NB_TRACKING", postgres.address("postgres", port=proxy.port))
+        exp = experiment("frozen")
+        assert exp.flush()
+        monkeypatch.setattr(sender, "_STUCK_SECONDS", 0.2)
+        proxy.swallow()
+        exp.log(step=0, loss=0)
+        with pytest.warns(TrackingWarning, match="has not answered for some seconds. What is logged is kept in"):
+            assert exp.flush()
+        began = time.perf_counter()
+        for step in range(1, 4):
+            exp.log(step=step, loss=step)
+            assert exp.flush()
+        assert time.perf_counter() - began < 3
+        proxy.restore()
+        with ExperimentStore(team) as near:
+            wait_until(lambda: near.series(exp.id, "loss").step.tolist() == [0, 1, 2, 3], "values of a frozen store")
+        end_use(str(exp.location))
+
+
+def test_store_is_upgraded_beside_running_writers(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = PostgresAddress.parse(postgres.new_database("upgraded"))
+    row = ("e1", "kept", 1, 1, "{}")
+    writer = connect(address, to_write=True)
+    assert writer is not None
+    monkeypatch.setattr(connection_module, "STEPS", (*STEPS, ("ALTER TABLE tags ADD COLUMN extra INTEGER",)))
+    with ThreadPoolExecutor() as pool:
+        with writer.transaction():
+            writer.execute(
+                "INSERT INTO experiments (id, name, created_at, last_at, params) VALUES (?, ?, ?, ?, ?)", row
+            )
+            monkeypatch.setattr(connection_module, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+            with pytest.raises(TrackingError, match="older format"):
+                connect(address, read_only=True)
+            upgraded = pool.submit(connect, address, to_write=True)
+            time.sleep(0.2)
+            assert not upgraded.done(), "it waits for the transaction"
+        newer = upgraded.result()
+    assert newer is not None
+    assert newer.execute("SELECT name, extra FROM experiments LEFT JOIN tags ON extra = 1").fetchall() == [
+        ("kept", None)
+    ]
+    monkeypatch.setattr(connection_module, "SCHEMA_VERSION", SCHEMA_VERSION)
+    with pytest.raises(TrackingError, match="newer version"), writer.transaction():
+        pass
+    newer.close()
+    writer.close()
 
 
 def test_training_begins_and_ends_while_the_store_is_away(team: str, postgres: PostgresServer) -> None:

@@ -42,6 +42,8 @@ _LOOK_SECONDS = 5.0
 #: The thread ends after so many looks that found nothing; what is logged later starts another.
 _MAX_IDLE = 12
 _SILENT_SECONDS = 12.0
+#: A store that takes so long to answer is not waited for; one that took so long to fail is left alone for a while.
+_STUCK_SECONDS, _SLOW_SECONDS, _SLOW_REST_SECONDS = 5.0, 1.0, 10.0
 #: Pauses between two attempts while the store is away.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _POLL_SECONDS = 0.005
@@ -86,6 +88,9 @@ class OutboxSender(ForkAware):
         self._is_urgent = threading.Event()
         self._attempts = 0
         self._is_ending = False
+        #: When the store was last asked for something that it has not answered yet.
+        self._waits_since: float | None = None
+        self._slow_until = 0.0
         # Held by the thread that sends.
         self._role = threading.Lock()
         # Held while the file is open: a fork waits for it.
@@ -124,14 +129,23 @@ class OutboxSender(ForkAware):
         """
         until = monotonic() + seconds
         attempts = self._attempts
+        # An attempt that takes long to fail is not made with each flush of a training.
+        urgently = urgently and monotonic() > self._slow_until
         self.start(stream)
         if urgently:
             self._is_urgent.set()
         while self.settled(stream) < number and monotonic() < until and not is_forking():
             if (self.trouble and (not urgently or self._attempts > attempts)) or sys.is_finalizing():
                 break
+            if self._is_stuck():
+                self._report(f"{self.address} has not answered for some seconds.")
+                break
             sleep(_POLL_SECONDS)
         return self.settled(stream) >= number
+
+    def _is_stuck(self) -> bool:
+        since = self._waits_since
+        return since is not None and monotonic() - since > _STUCK_SECONDS
 
     def finish(self, seconds: float) -> None:
         """Send what is left of ended processes too, such as the workers of this one; tries once."""
@@ -180,11 +194,14 @@ class OutboxSender(ForkAware):
         while not self._is_ending and idle < _MAX_IDLE:
             idle = 0 if self._is_needed.wait(_LOOK_SECONDS) else idle + 1
             self._is_needed.clear()
+            began = monotonic()
             try:
                 self._send_all()
             except Exception as error:  # noqa: BLE001 - becomes a warning of `log`; nothing is lost
                 self._close()
                 self._set_trouble(error)
+                if monotonic() - began > _SLOW_SECONDS:
+                    self._slow_until = monotonic() + _SLOW_REST_SECONDS
                 self._attempts += 1
                 self._is_urgent.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads processes
                 self._is_urgent.clear()
@@ -202,6 +219,9 @@ class OutboxSender(ForkAware):
         why = one_line(str(error))
         if isinstance(error, LoopsError):
             why = error.message if error.hint in {None, AWAY_HINT} else f"{error.message} {error.hint}."
+        self._report(why)
+
+    def _report(self, why: str) -> None:
         is_new = not self.trouble
         self.reason = why
         self.trouble = f"{why} What is logged is kept in {self.path} and sent as soon as that is possible."
@@ -243,6 +263,7 @@ class OutboxSender(ForkAware):
     def _delivered(self, stream: str, batches: list[WaitingBatch]) -> str:
         """Write batches to the store, and return why it refuses them; empty if they are in it."""
         error: Exception
+        self._waits_since = monotonic()
         try:
             self._deliver(stream, batches)
         except driver().Error as fault:
@@ -255,6 +276,8 @@ class OutboxSender(ForkAware):
             error = fault
         else:
             return ""
+        finally:
+            self._waits_since = None
         logger.debug("A batch was refused.", exc_info=error)
         self._close()
         return f"{type(error).__name__}: {one_line(str(error), limit=300)}"
