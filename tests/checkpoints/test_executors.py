@@ -25,6 +25,7 @@ from loops_nb.checkpoints.tensors import LocalCheckpoint, open_folder
 from loops_nb.checkpoints.transfer.folder_target import DiskFolder
 from loops_nb.errors import ExecutorError, InvalidArgumentError, LoopsError, UnreadableTensorsError, VerificationError
 from tests.checkpoints.tensors.safetensors_files import adapter, checkpoint_files, put
+from tests.processes import process_pool
 from tests.service import AnyService, running_service
 
 KEY, WORKER_KEY = "the-key-of-the-caller", "the-key-of-the-workers"
@@ -52,7 +53,7 @@ class Lent(Executor):
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with process_pool(2) as pool:
         yield pool
 
 
@@ -229,7 +230,7 @@ def divide(number: int) -> float:
 
 
 def test_errors_of_tasks_arrive_whole_and_a_dead_process_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with process_pool(1) as pool:
         runner = TaskRunner(pool)
         assert runner.run([Call(divide, 4), Call(divide, 2)]) == [0.25, 0.5]
         with pytest.raises(UnreadableTensorsError) as ours:
@@ -263,7 +264,7 @@ def test_keys_are_missed_before_any_request(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     # Nothing answers there.
     with (
-        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+        process_pool(1) as pool,
         loops_nb.Loops(KEY, "https://loops.invalid") as loops,
     ):
         lent = Lent(pool)

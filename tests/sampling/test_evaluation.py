@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from loops_nb.sampling.evaluation.prompts import prompt_set
 from loops_nb.sampling.evaluation.score import ScoreFunction, imported_object
 from loops_nb.sampling.executor import execute
 from loops_nb.tracking import ExperimentStore
+from tests.processes import process_pool
 from tests.sampling.conftest import EARLY, LATE, NAME, Trained
 
 PROMPTS = [{"prompt": "the quick ", "answer": "brown"}, {"prompt": "over the ", "answer": "lazy"}, {"prompt": "fox "}]
@@ -312,7 +312,7 @@ def test_processes_score_what_is_asked_here(loops: Loops, prompts: Path, trained
     def broken(completion: str) -> float:
         return 1 / len(completion[:0])
 
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with process_pool(1) as pool:
         frame = loops.evaluate(prompts, NAME, score=letters, n=2, max_tokens=4, executor=pool, quiet=True)
         assert frame["scored"].tolist() == [6, 6]
         assert [path.name == f"scored-by-{os.getpid()}" for path in tmp_path.glob("scored-by-*")] == [False]

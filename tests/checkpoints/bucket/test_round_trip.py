@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,9 +21,9 @@ from tests.checkpoints.bucket.bucket_server import SECRET_KEY, BucketServer
 from tests.checkpoints.bucket.conftest import Bucket
 from tests.checkpoints.transfer.scenario import MANIFEST, DownloadScenario
 from tests.checkpoints.transfer.stored_file import SECRET, KiB, Stored, safetensors
+from tests.processes import process_pool
 
 MiB = KiB * KiB
-SPAWN = multiprocessing.get_context("spawn")
 BIG = "shard-2.safetensors"
 #: Two whole parts of the least length that S3 takes, and a rest.
 BIG_ROWS = 11 * MiB // 64
@@ -103,7 +101,7 @@ def test_download_is_verified_resumed_and_opened_in_a_bucket(
         compared = loops.checkpoints.compare([f"{place}", place], by="checkpoint")
         # Workers need no key of the service for it.
         monkeypatch.delenv("BASETEN_API_KEY", raising=False)
-        with Loops("a-key", "https://loops.invalid") as away, ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
+        with Loops("a-key", "https://loops.invalid") as away, process_pool(1) as pool:
             there = away.checkpoints.compare([f"{place}", place], by="checkpoint", executor=pool)
         assert isinstance(compared, pd.DataFrame)
         pd.testing.assert_frame_equal(there, compared)
