@@ -76,7 +76,9 @@ class TcpProxy:
                 continue
             self._open += [client, server]
             for source, target in ((client, server), (server, client)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # It may be cut at this moment.
+                with contextlib.suppress(OSError):
+                    source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 queue: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
                 threading.Thread(target=self._read, args=(source, queue), daemon=True).start()
                 threading.Thread(target=self._write, args=(target, queue), daemon=True).start()

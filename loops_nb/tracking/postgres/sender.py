@@ -293,6 +293,7 @@ class OutboxSender(ForkAware):
             connection.execute(
                 "UPDATE deliveries SET number = max(number, ?) WHERE stream = ?", (batches[-1].number, stream)
             )
+            connection.count_change()
 
     @contextmanager
     def _file(self) -> Iterator[sqlite3.Connection]:
