@@ -13,7 +13,7 @@ from loops_nb.agents.registry import TOOLS, jupyter_tools
 
 
 def test_the_entry_point_names_the_tools_that_only_read() -> None:
-    (found,) = entry_points(group="jupyter_server_mcp.tools", name="loops_nb")
+    (found,) = entry_points(group="jupyter_server_mcp.tools", name="loops")
     assert found.load() is jupyter_tools
     assert jupyter_tools() == [tool.path for tool in TOOLS if tool.access == "read"]
     documented = (Path(__file__).parents[2] / "docs" / "agents.md").read_text("utf-8")
