@@ -30,6 +30,8 @@ _STEP = "step"
 _URIS = {"state_path": "trainer", "sampler_path": "sampler"}
 _MOST_NAMES = 5
 _LARGEST_STEP, _LARGEST_INTEGER = 1 << 53, 1 << 1023
+#: A step that took a year is none: the recipe counted something else, and its time is not taken.
+_LONGEST_SECONDS = 366 * 86_400
 
 
 class RecipeLog(NamedTuple):
@@ -169,7 +171,7 @@ def read_line(row: dict[str, Any], number: int) -> RecipeLine:
     step = row.get(_STEP, math.nan)
     is_step = _is_number(step) and math.isfinite(step) and abs(step) < _LARGEST_STEP
     seconds = next((values[key] for key in _DURATIONS if key in values), 0.0)
-    return RecipeLine(int(step) if is_step else number, values, seconds if 0 < seconds < math.inf else 0.0)
+    return RecipeLine(int(step) if is_step else number, values, seconds if 0 < seconds < _LONGEST_SECONDS else 0.0)
 
 
 def recipe_id(config: dict[str, Any], first: RecipeLine) -> str:

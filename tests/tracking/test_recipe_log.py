@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loops_nb.errors import InvalidArgumentError, TrackingError
@@ -129,6 +129,7 @@ _CELLS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.samp
 @given(
     rows=st.lists(st.dictionaries(st.sampled_from(["step", "loss", "num_tokens", "time/total"]), _CELLS), min_size=1)
 )
+@example(rows=[{"time/total": 1.7e308}, {"time/total": 1.7e308}])
 def test_every_number_is_kept(rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("recipe") / "metrics.jsonl"
     path.write_text(as_lines(rows), encoding="utf-8")
