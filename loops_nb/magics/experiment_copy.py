@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.frames.computed import EMPTY_ATTR
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values
 from loops_nb.render.formatting import many
@@ -33,6 +32,7 @@ def copied(context: MagicContext, values: Values) -> pd.DataFrame:
     TrackingError
         If a store cannot be used.
     """
+    from loops_nb.frames.computed import EMPTY_ATTR  # pandas
     from loops_nb.resources.metrics import RecordedMetrics  # only for verbs about experiments
 
     example = "For example %loops experiments copy --from local --to postgresql://team@db.example.com/loops"
