@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How often a failed test may be tried again; the report counts those that needed it. None but for submissions.
 RERUNS ?= 0
 
-.PHONY: help demo lab docs release lock test test-sdk test-recipes test-trackers test-nfs check bench clean test-page test-pythons prepare-browser prepare-postgres prepare-pythons prepare-sdk
+.PHONY: help demo lab notebooks docs release lock test test-sdk test-recipes test-trackers test-nfs check bench clean test-page test-pythons prepare-browser prepare-postgres prepare-pythons prepare-sdk
 
 help:
 	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-sdk  runs the official SDK against the embedded service, where a Python 3.12 or newer is on the machine"
 	@echo "make test-recipes  trains with the official recipes on the embedded service; installs PyTorch, some minutes"
 	@echo "make test-trackers  reads files that TensorBoard, W&B, MLflow and Trackio wrote; installs these, some minutes"
+	@echo "make notebooks runs all notebooks, and keeps what they print in their files"
 	@echo "make docs      builds the manual into build/docs; its gallery is recorded on the local service"
 	@echo "make release   builds sdist and wheel twice, checks and uses them in bare environments, writes build/release"
 	@echo "make lock      renews the versions that these commands install (.ci/constraints.txt)"
@@ -88,6 +89,10 @@ check: $(VENV)/.test $(VENV)/.browser js/node_modules/.tools
 bench: $(VENV)/.browser
 	$(BIN)/python js/bundle.py
 	$(BIN)/python -m benchmarks
+
+notebooks: $(VENV)/.test $(VENV)/.lab
+	$(BIN)/python js/bundle.py
+	$(BIN)/python notebooks/play.py write
 
 docs: $(VENV)/.docs
 	$(BIN)/python js/bundle.py

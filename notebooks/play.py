@@ -1,15 +1,23 @@
-"""Run the notebooks against the local service: as a script (``demo``), or in JupyterLab (``lab``)."""
+"""Run the notebooks on the local service: printed (``demo``), in JupyterLab (``lab``), or to keep outputs (``write``).
+
+``write`` keeps what they print in the files themselves, so that GitHub and the manual show it: without live panels,
+which need a kernel, and without what names this machine.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from loops_nb.local import launcher
 
@@ -19,6 +27,15 @@ NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
 PLAYED = (NOTEBOOK, ROOT / "notebooks" / "train_locally.ipynb")
 BUILD = ROOT / "build"
 SECONDS_A_CELL = 120
+
+#: What differs from machine to machine, and what is written in its place.
+MACHINE = {
+    r"(?<=127\.0\.0\.1:)\d{4,5}\b": "8787",
+    r"\bpid \d+": "pid 4242",
+    r"(?<![\w/])/tmp/tmp\w+": "/tmp/example",  # noqa: S108 - a text
+}
+#: Where the digest of the code stands that was run.
+WRITTEN = "outputs_of"
 #: MIME type of a live panel; its report is a separate output.
 LIVE = "application/vnd.jupyter.widget-view+json"
 
@@ -48,22 +65,76 @@ def demo() -> None:
             play(path, home)
 
 
-def play(path: Path, home: Path) -> None:
-    """Run one notebook, print its output, and write it as HTML."""
+def executed(path: Path, home: Path, folder: Path) -> Any:
+    """Return a notebook with its outputs, run in a folder."""
     import nbclient  # only here
     import nbformat
-    from nbconvert import HTMLExporter
     from traitlets.config import Config
 
-    started = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
     # Unix sockets instead of TCP: no other user can connect to the kernel.
     over_sockets = Config({"KernelManager": {"transport": "ipc", "ip": str(home / path.stem)}})
-    where = {"metadata": {"path": str(path.parent)}}
+    where = {"metadata": {"path": str(folder)}}
     client = nbclient.NotebookClient(notebook, config=over_sockets, timeout=SECONDS_A_CELL, resources=where)
-    # The HTML has the reports of the panels; widget state would need scripts from a CDN.
+    # The reports of the panels are kept; widget state would need scripts from a CDN.
     client.store_widget_state = False
+    client.record_timing = False
     client.execute()
+    return notebook
+
+
+def write() -> None:
+    """Run all notebooks, or those that are named, and keep what they print."""
+    import nbformat
+
+    wanted = sys.argv[2:] or [path.stem for path in sorted(NOTEBOOK.parent.glob("*.ipynb"))]
+    for name in wanted:
+        path = NOTEBOOK.parent / f"{name}.ipynb"
+        # A short path: it is part of those of sockets, whose length is limited.
+        with tempfile.TemporaryDirectory() as folder, sample_service(Path(folder) / "home"):
+            notebook = executed(path, Path(folder), Path(folder))
+            text = nbformat.writes(notebook)
+            for pattern, replacement in MACHINE.items():
+                text = re.sub(pattern, replacement, text)
+            text = text.replace(folder, "/home/you")
+        notebook = nbformat.reads(text, as_version=4)
+        for cell in notebook.cells:
+            cell["outputs"] = merged(output for output in cell.get("outputs", ()) if LIVE not in output.get("data", {}))
+            if cell["cell_type"] != "code":
+                del cell["outputs"]
+        notebook.metadata = nbformat.read(path, as_version=4).metadata
+        notebook.metadata[WRITTEN] = sources_digest(notebook)
+        path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB", flush=True)
+
+
+def merged(outputs: Iterable[Any]) -> list[Any]:
+    """Return outputs with what was printed in pieces in one."""
+    found: list[Any] = []
+    for output in outputs:
+        if found and output["output_type"] == "stream" and output.get("name") == found[-1].get("name"):
+            found[-1]["text"] += output["text"]
+        else:
+            found.append(output)
+    for output in found:
+        if output["output_type"] == "stream":
+            # Of a line that was written again and again, the last is what was to be seen.
+            output["text"] = re.sub(r"[^\n]*\r(?!\n)", "", output["text"])
+    return found
+
+
+def sources_digest(notebook: Any) -> str:
+    """Return a digest of the code of a notebook: outputs are of just this code."""
+    sources = "\0".join(cell["source"] for cell in notebook.cells if cell["cell_type"] == "code")
+    return hashlib.sha256(sources.encode()).hexdigest()[:16]
+
+
+def play(path: Path, home: Path) -> None:
+    """Run one notebook, print its output, and write it as HTML."""
+    from nbconvert import HTMLExporter  # only here
+
+    started = time.monotonic()
+    notebook = executed(path, home, path.parent)
     for cell in notebook.cells:
         show(cell)
     page = BUILD / f"{path.stem}.html"
@@ -106,4 +177,4 @@ def lab() -> None:
 
 
 if __name__ == "__main__":
-    {"demo": demo, "lab": lab}[sys.argv[1]]()
+    {"demo": demo, "lab": lab, "write": write}[sys.argv[1]]()
