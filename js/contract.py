@@ -34,6 +34,8 @@ _TABLES = (
     messages.Span,
     messages.RunSummary,
     messages.Notice,
+    messages.HardwareChoice,
+    messages.DeploymentPlan,
     messages.CommandStatus,
     messages.TableRows,
     messages.TableChange,

@@ -56,14 +56,28 @@ export interface Notice {
   about: string;
 }
 
+export interface HardwareChoice {
+  id: string;
+  name: string;
+  price: string;
+}
+
+export interface DeploymentPlan {
+  name: string;
+  taken: string[];
+  hardware: HardwareChoice[];
+}
+
 export interface CommandStatus {
   id: string;
-  what: "deactivate" | "delete" | "plan_deletion";
+  what: "deactivate" | "delete" | "deploy" | "plan_deletion" | "plan_deployment";
   table: TableName;
   target: string;
   state: "done" | "failed" | "running";
   text: string;
   hint: string;
+  code: string;
+  plan: DeploymentPlan | null;
 }
 
 export interface TableRows {
@@ -130,9 +144,11 @@ export interface Refresh {
 export interface Command {
   type: "command";
   id: string;
-  what: "deactivate" | "delete" | "plan_deletion";
+  what: "deactivate" | "delete" | "deploy" | "plan_deletion" | "plan_deployment";
   table: TableName;
   target: string;
+  hardware: string;
+  name: string;
 }
 
 export interface SelectPlot {

@@ -1,6 +1,6 @@
 /** The session of a panel of tables: its store, its plots, and the commands that were sent from this page. */
 
-import type { CommandStatus, FromPage, PanelSnapshot, PlotName, PlotStatus, TableName, ToPage } from "./contract";
+import type { Command, CommandStatus, DeploymentPlan, FromPage, PanelSnapshot, PlotName, PlotStatus, TableName, ToPage } from "./contract";
 import { uniqueId } from "./ids";
 import type { Link, Saved } from "./link";
 import { notifyUser } from "./notifications";
@@ -10,14 +10,13 @@ import { isReachable } from "./status";
 import { type State, TableStore } from "./store";
 
 type CommandName = CommandStatus["what"];
-export type ActionName = Exclude<CommandName, "plan_deletion">;
+export type ActionName = Exclude<CommandName, `plan_${string}`>;
+
+const PLANS: Partial<Record<ActionName, CommandName>> = { delete: "plan_deletion", deploy: "plan_deployment" };
+const NOT_DEPLOYED = { hardware: "", name: "" };
 
 /** A command that was sent from this page. */
-export interface SentCommand {
-  readonly id: string;
-  readonly what: CommandName;
-  readonly table: TableName;
-  readonly target: string;
+export interface SentCommand extends Readonly<Omit<Command, "type">> {
   readonly askedAt: number;
   /** Whether the message left the page. */
   readonly sent: boolean;
@@ -25,6 +24,16 @@ export interface SentCommand {
 
 /** `queued`: no answer for a second, so a cell runs; `unsent`: there is no kernel to send it to. */
 export type CommandState = "sent" | "queued" | "unsent" | CommandStatus["state"];
+
+export interface Outcome {
+  readonly state: CommandState;
+  readonly text: string;
+  readonly hint: string;
+  readonly code: string;
+  readonly plan: DeploymentPlan | null;
+}
+
+export const NOTHING: Outcome = { state: "sent", text: "", hint: "", code: "", plan: null };
 
 export class PanelSession extends Session<ToPage, FromPage, TableStore> {
   readonly #commands = new Map<string, SentCommand>();
@@ -62,22 +71,23 @@ export class PanelSession extends Session<ToPage, FromPage, TableStore> {
     return status === "over" ? heardAt !== null && !disconnected : isReachable(status);
   }
 
-  /** Begins what is asked about before it is done: the plan of a deletion is requested.  What is under way goes on. */
+  /** Begins what is asked about before it is done: the plan of it is requested.  What is under way goes on. */
   ask(action: ActionName, table: TableName, target: string): void {
     const known = this.command(action, target);
     const { state } = known ? this.outcome(known) : { state: "done" };
     if (state !== "done" && state !== "failed" && state !== "unsent") return;
-    if (action === "delete") this.#send(action, { id: uniqueId(), what: "plan_deletion", table, target });
+    const plan = PLANS[action];
+    if (plan) this.#send(action, { id: uniqueId(), what: plan, table, target, ...NOT_DEPLOYED });
     else this.forgetCommand(action, target);
   }
 
-  /** Sends what was asked about; a deletion has the id of its plan. */
-  confirm(action: ActionName, table: TableName, target: string): void {
+  /** Sends what was asked about, by the id of its plan if it has one, with what was chosen for a deployment. */
+  confirm(action: ActionName, table: TableName, target: string, chosen = NOT_DEPLOYED): void {
     const plan = this.command(action, target);
-    this.#send(action, { id: plan?.id ?? uniqueId(), what: action, table, target });
+    this.#send(action, { id: plan?.id ?? uniqueId(), what: action, table, target, ...chosen });
   }
 
-  #send(action: ActionName, command: Pick<SentCommand, "id" | "what" | "table" | "target">): void {
+  #send(action: ActionName, command: Omit<Command, "type">): void {
     const sent = this.send({ type: "command", ...command });
     this.#commands.set(keyOf(action, command.target), { ...command, askedAt: Date.now(), sent });
     this.changed();
@@ -95,12 +105,12 @@ export class PanelSession extends Session<ToPage, FromPage, TableStore> {
   }
 
   /** What became of a command, and the kernel's message about it. */
-  outcome(command: SentCommand, at = Date.now()): { state: CommandState; text: string; hint: string } {
+  outcome(command: SentCommand, at = Date.now()): Outcome {
     const status = this.state?.commands.find((each) => each.id === command.id && each.what === command.what);
     if (status) return status;
     const isUnsent = !command.sent || this.connection.disconnected;
     const waits = at - command.askedAt > QUEUED_AFTER ? "queued" : "sent";
-    return { state: isUnsent ? "unsent" : waits, text: "", hint: "" };
+    return { ...NOTHING, state: isUnsent ? "unsent" : waits };
   }
 
   /** The newest state of a plot. */

@@ -61,6 +61,39 @@ describe.each(THEME_NAMES)("in the theme %s", (theme) => {
     expect(await complaints(page)).toEqual([]);
   });
 
+  it("axe finds nothing in the question of a deployment, nor in the lines that call it", async () => {
+    dress(theme);
+    const page = new Page(shifted(snapshot("checkpoints", 4)));
+    await vi.waitFor(() => expect(page.has(".fold")).toBe(true));
+    const row = page.all("tr[data-id]").find((each) => each.querySelector("[data-column=target]")?.textContent === "sampler");
+    row?.querySelector<HTMLElement>("[data-control=menu]")?.click();
+    await vi.waitFor(() => expect(page.has("[role=menu]")).toBe(true));
+    page.choose("Deploy…");
+    await vi.waitFor(() => expect(page.has("[data-ending=plan]")).toBe(true));
+    const [order] = page.model.sentOf("command");
+    if (!order) throw new Error("no plan was asked for");
+    const { id, target } = order;
+    const told = { id, table: "checkpoints", target, state: "done", text: "Deploy it?", hint: "It is billed.", code: "" } as const;
+    const plan = { name: "step-8000", taken: [], hardware: [{ id: "h1", name: "H100", price: "$6.67 an hour" }] };
+    page.model.change({ base: 1, seq: 2, now: Date.now(), commands: [{ ...told, what: "plan_deployment", plan }] });
+    await vi.waitFor(() => expect(page.has("[data-control=hardware]")).toBe(true));
+    expect(await complaints(page)).toEqual([]);
+    const select = page.one<HTMLSelectElement>("[data-control=hardware]");
+    select.value = "h1";
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+    await vi.waitFor(() => expect(page.one<HTMLButtonElement>("[data-control=deploy]").disabled).toBe(false));
+    page.one("[data-control=deploy]").click();
+    await vi.waitFor(() => expect(page.has("[data-ending=sent]")).toBe(true));
+    page.model.change({
+      base: 2,
+      seq: 3,
+      now: Date.now(),
+      commands: [{ ...told, what: "deploy", code: "import os\nimport openai", plan: null }],
+    });
+    await vi.waitFor(() => expect(page.has("[data-ending=done] pre")).toBe(true));
+    expect(await complaints(page)).toEqual([]);
+  });
+
   it("axe finds nothing in a menu, in a question, nor where nothing is", async () => {
     dress(theme);
     const page = new Page(shifted(snapshot("fleet", 4)));

@@ -277,6 +277,8 @@ describe("deactivating and deleting", () => {
       state: "running",
       text: "",
       hint: "",
+      code: "",
+      plan: null,
       ...over,
     };
     page.model.change({ base: seq - 1, seq, now: Date.now(), commands: [told] });
@@ -387,6 +389,58 @@ describe("deactivating and deleting", () => {
     const sent = page.model.sentOf("command");
     expect(sent.map(({ what }) => what)).toEqual(["plan_deletion", "plan_deletion", "plan_deletion"]);
     expect(new Set(sent.map(({ id }) => id)).size).toBe(3);
+  });
+
+  it("deploys a sampler checkpoint on the hardware and by the name that are chosen, and shows how it is called", async () => {
+    const page = await opened(4, "checkpoints");
+    const targetOf = (id: string) => page.text(`tr[data-id="${id}"] [data-column=target]`).toLowerCase();
+    const trainer = page.ids().find((each) => targetOf(each) === "trainer") ?? "";
+    const id = page.ids().find((each) => targetOf(each) === "sampler") ?? "";
+    page.menu(trainer);
+    await until(() => expect(page.has("[role=menu]")).toBe(true));
+    expect(page.text("[role=menu]")).not.toContain("Deploy…");
+    page.press("Escape");
+    page.menu(id);
+    await until(() => expect(page.text("[role=menu]")).toContain("Deploy…"));
+    page.choose("Deploy…");
+    await until(() => expect(page.text("[data-ending=plan]")).toContain("Looking up hardware and prices"));
+    await until(() => expect(page.root.activeElement?.textContent).toBe("Cancel"));
+    const [plan] = page.model.sentOf("command");
+    expect(plan).toMatchObject({ what: "plan_deployment", table: "checkpoints", target: id });
+    const hardware = [
+      { id: "h1", name: "H100 x 1 (h1), 1 GPU", price: "$6.67 an hour" },
+      { id: "h2", name: "<b>H200</b>", price: "" },
+    ];
+    const offered = { name: "step-8000", taken: ["support"], hardware };
+    act(page, { what: "plan_deployment", state: "done", text: "Deploy it as a new model?", hint: "Made-up prices.", plan: offered }, 2);
+    const select = () => page.one<HTMLSelectElement>("[data-control=hardware]");
+    await until(() => expect(page.root.activeElement).toBe(select()));
+    expect([...select().options].map((each) => each.text)).toEqual(["Choose one", "H100 x 1 (h1), 1 GPU, $6.67 an hour", "<b>H200</b>"]);
+    const button = () => page.one<HTMLButtonElement>("[role=alertdialog] [data-control=deploy]");
+    expect(button().disabled).toBe(true);
+    await userEvent.selectOptions(select(), "h1");
+    const question = "[data-ending=ask] [role=status]";
+    await until(() => expect(page.text(question)).toBe("Deploy it as a new model? A node of it is $6.67 an hour. Made-up prices."));
+    const field = page.one<HTMLInputElement>("[data-control=model-name]");
+    expect(field.value).toBe("step-8000");
+    await userEvent.fill(field, " ");
+    await until(() => expect(button().disabled).toBe(true));
+    await userEvent.fill(field, "support");
+    await until(() => expect(page.text(question)).toContain("There is already a model of this name"));
+    button().focus();
+    await userEvent.keyboard("{Enter}");
+    await until(() => expect(page.root.activeElement).toBe(page.one("[data-ending=sent]")));
+    expect(page.model.sentOf("command")[1]).toEqual({ ...plan, what: "deploy", hardware: "h1", name: "support" });
+    act(page, { what: "deploy", text: "Deployed as model 'support'. It is DEPLOYING." }, 3);
+    await until(() => expect(page.text("[data-ending=running]")).toContain("It is DEPLOYING."));
+    const write = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
+    act(page, { what: "deploy", state: "done", text: "It is ACTIVE.", hint: "%loops deploy status m1", code: "import openai" }, 4);
+    await until(() => expect(page.text("[data-ending=done] pre")).toBe("import openai"));
+    page.one("[data-ending=done] .copy").click();
+    expect(write).toHaveBeenCalledWith("import openai");
+    page.one("[data-ending] [data-control=close]").click();
+    await until(() => expect((page.root.activeElement as HTMLElement).dataset.control).toBe("menu"));
+    expect(page.root.activeElement?.closest("tr")?.dataset.id).toBe(id);
   });
 
   it("is not offered for what has ended, nor for the sampler of a run", async () => {

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from loops_nb.api.costs import MINUTES_AN_HOUR, price_list
 from loops_nb.api.serving import openai_base_url
 from loops_nb.api.states import SAMPLER_FAILED
+from loops_nb.checkpoints.deploying import BILLED, price_an_hour, price_remark, read_prices
 from loops_nb.errors import APIError, InvalidArgumentError, LoopsError, NotFoundError, PermissionDeniedError, one_line
 from loops_nb.magics.arguments import YES
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Argument, Values, Verb, switch
 from loops_nb.magics.suggest import is_plain
-from loops_nb.render.formatting import first_few, many, money
+from loops_nb.render.formatting import first_few, many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,20 +55,16 @@ class _One(NamedTuple):
 def price_note(context: MagicContext, shape: InstanceType | None) -> str:
     """Return what a node of some hardware costs, as far as the service says it, and that it is billed."""
     # Nothing costs anything in a service on this machine.
-    billed = "" if context.loops.is_local else " It is billed until it is deactivated."
+    billed = "" if context.loops.is_local else f" {BILLED}"
     if shape is None:
         return billed
-    try:
-        prices = price_list(context.loops.billing.prices())
-    except (PermissionDeniedError, NotFoundError):
+    prices, problem = read_prices(context.loops.billing.prices)
+    if problem:
+        return f" {problem}{billed}"
+    an_hour, remark = price_an_hour(prices, shape), price_remark(prices)
+    if not an_hour:
         return billed
-    except LoopsError:
-        return f" Its price could not be read.{billed}"
-    per_minute = prices.per_minute.get(str(shape.id))
-    if per_minute is None:
-        return billed
-    note = f" ({one_line(prices.note, limit=100).rstrip('.')})" if prices.note else ""
-    return f" A node of it is {money(per_minute * MINUTES_AN_HOUR)} an hour{note}.{billed}"
+    return f" A node of it is {an_hour}{f' ({remark})' if remark else ''}.{billed}"
 
 
 def _status(context: MagicContext, values: Values) -> pd.DataFrame:

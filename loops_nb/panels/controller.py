@@ -21,8 +21,10 @@ from loops_nb.client.deletion_notices import DELETION_NOTICES
 from loops_nb.client.operations import deployments, runs, samplers
 from loops_nb.errors import InvalidArgumentError, LoopsError
 from loops_nb.live import Health, Priority
-from loops_nb.panels.deletion import CommandOutcome, PlannedDeletions
+from loops_nb.panels.deletion import PlannedDeletions
+from loops_nb.panels.deployment import FollowedDeployment, PlannedDeployments
 from loops_nb.panels.messages import (
+    PLANS,
     Command,
     CommandStatus,
     FromPage,
@@ -34,6 +36,7 @@ from loops_nb.panels.messages import (
     SetPolling,
 )
 from loops_nb.panels.notices import Notifier
+from loops_nb.panels.outcome import CommandOutcome
 from loops_nb.panels.plots import Plots
 from loops_nb.panels.protocol import ALL_VIEWS, HEARTBEAT_SECONDS, BaseController, Throttle, as_dict
 from loops_nb.panels.view_model import ViewModel, table_changes, tables_of
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from loops_nb.api.models import Checkpoint
+    from loops_nb.api.models import Checkpoint, ModelDeployment
     from loops_nb.client.request import Request
     from loops_nb.faults import Fault
     from loops_nb.live import Poller, Snapshot
@@ -137,6 +140,7 @@ class PanelController(BaseController[FromPage]):
         self._over = ""
         self._command_ids: set[tuple[str, str]] = set()
         self._deletions = PlannedDeletions(poller.config)
+        self._deployments = PlannedDeployments(poller.config)
         self._commands: tuple[CommandStatus, ...] = ()
         self._throttle = Throttle(clock)
         self._update_pending = False
@@ -529,8 +533,11 @@ class PanelController(BaseController[FromPage]):
         def done(outcome: object) -> None:
             if self._closed:
                 return
-            self._set_command(status, _outcome_of(command, outcome))
-            if command.what != "plan_deletion" and (self._over or self._paused):
+            if isinstance(outcome, FollowedDeployment):
+                self._follow(status, outcome)
+            else:
+                self._set_command(status, _outcome_of(command, outcome))
+            if command.what not in PLANS and (self._over or self._paused):
                 # What was changed from here is seen here, although nothing is polled.
                 self._refresh()
 
@@ -552,6 +559,27 @@ class PanelController(BaseController[FromPage]):
                 return partial(self._poller.run_in_background, plan)
             case "delete":
                 return partial(self._poller.run_and_refresh, partial(self._deletions.execute, command.id))
+            case "plan_deployment":
+                plan = partial(self._deployments.plan, command.id, self._listed_checkpoint(command))
+                return partial(self._poller.run_in_background, plan)
+            case "deploy":
+                deploy = partial(self._deployments.execute, command.id, hardware=command.hardware, name=command.name)
+                return partial(self._poller.run_in_background, deploy)
+
+    def _follow(self, status: CommandStatus, followed: FollowedDeployment) -> None:
+        """Show the states of a new model until it can be called, has failed, or the panel is closed."""
+
+        def take_in(answer: ModelDeployment | LoopsError) -> None:
+            seconds = followed.look(answer)
+            self._set_command(status, followed.outcome)
+            if seconds is not None:
+                self._later(seconds, look)
+
+        def look() -> None:
+            self._poller.send(followed.request(), lambda answer: self._guarded(partial(take_in, answer)))
+
+        self._set_command(status, followed.outcome)
+        look()
 
     def _deleted_thing(self, command: Command) -> str | Checkpoint:
         """Return the id of a run, or the checkpoint that is shown with an id."""
@@ -560,15 +588,20 @@ class PanelController(BaseController[FromPage]):
             return checks.identifier("run_id", target)
         if table != "checkpoints":
             raise InvalidArgumentError("Only runs and checkpoints can be deleted.", argument="table")
+        return self._listed_checkpoint(command)
+
+    def _listed_checkpoint(self, command: Command) -> Checkpoint:
+        if command.table != "checkpoints":
+            raise InvalidArgumentError("Only checkpoints can be deployed.", argument="table")
         if self._live_snapshot is not None:
             for query in self.view.queries:
-                found = self._live_snapshot.checkpoints(query).get(target)
+                found = self._live_snapshot.checkpoints(query).get(command.target)
                 if found is not None:
                     return found
         raise InvalidArgumentError("This checkpoint is not listed any more.", argument="target")
 
     def _set_command(self, status: CommandStatus, outcome: CommandOutcome) -> None:
-        status = replace_fields(status, state=outcome.state, text=outcome.text, hint=outcome.hint)
+        status = replace_fields(status, **outcome._asdict())
         others = (other for other in self._commands if other.id != status.id)
         self._commands = (status, *others)[:_MOST_COMMANDS]
         self._update(recompose=False, polled=False)
@@ -584,8 +617,14 @@ def _outcome_of(command: Command, outcome: object) -> CommandOutcome:
     if isinstance(outcome, CommandOutcome):
         return outcome
     if isinstance(outcome, Exception):
-        return CommandOutcome("failed", str(outcome), "Nothing was deleted." if command.what == "plan_deletion" else "")
+        return CommandOutcome("failed", str(outcome), _unchanged(command, str(outcome)))
     return CommandOutcome("done", "Deactivation accepted; checkpoints stay.")
+
+
+def _unchanged(command: Command, reason: str) -> str:
+    """Return that a plan changed nothing, if its error does not say that itself."""
+    remark = {"plan_deletion": "Nothing was deleted.", "plan_deployment": "Nothing was deployed."}.get(command.what, "")
+    return "" if remark in reason else remark
 
 
 def difference(old: PanelState, new: PanelState, now: float) -> PanelChange:

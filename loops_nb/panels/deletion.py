@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from loops_nb.errors import InvalidArgumentError
+from loops_nb.panels.outcome import CommandOutcome, PendingPlans
 from loops_nb.render.formatting import first_and_more
 
 if TYPE_CHECKING:
     from loops_nb.api.models import Checkpoint
     from loops_nb.checkpoints.deletion import DeletionPlan
     from loops_nb.client.config import ClientConfig
-    from loops_nb.panels.messages import CommandState
 
 _MOST_REASONS = 5
-#: Plans that wait for an answer; a page may be closed without giving one.
-_MOST_PLANS = 20
-
-
-class CommandOutcome(NamedTuple):
-    """State, text and hint of a `loops_nb.panels.messages.CommandStatus`."""
-
-    state: CommandState
-    text: str
-    hint: str = ""
 
 
 class PlannedDeletions:
@@ -40,7 +30,7 @@ class PlannedDeletions:
 
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
-        self._plans: dict[str, DeletionPlan] = {}
+        self._plans: PendingPlans[DeletionPlan] = PendingPlans()
 
     def plan(self, key: str, thing: str | Checkpoint) -> CommandOutcome:
         """Return the question of a plan, and what uses the things that it names.
@@ -66,9 +56,7 @@ class PlannedDeletions:
                 plan = service.plan_run_deletion(thing)
             else:
                 plan = service.plan_deletion(service.resolve(thing))
-        while len(self._plans) >= _MOST_PLANS:
-            del self._plans[next(iter(self._plans))]
-        self._plans[key] = plan
+        self._plans.keep(key, plan)
         return CommandOutcome("done", plan.short_question, " ".join(filter(None, (plan.uses, *plan.notes))))
 
     def execute(self, key: str) -> CommandOutcome:
@@ -82,7 +70,7 @@ class PlannedDeletions:
         from loops_nb.checkpoints import deletion
         from loops_nb.client.transport import Transport
 
-        plan = self._plans.pop(key, None)
+        plan = self._plans.take(key)
         if plan is None:
             raise InvalidArgumentError(
                 "There is no plan of this deletion. Nothing was deleted.",

@@ -23,7 +23,9 @@ TableName = Literal["runs", "samplers", "deployments", "checkpoints"]
 PlotName = Literal["timeline", "sizes", "drift", "curves", "samples", "system"]
 #: The kind of a state, shown by an icon and a word beside the colour.
 Tone = Literal["good", "busy", "idle", "bad", "over", "unknown"]
-CommandName = Literal["deactivate", "plan_deletion", "delete"]
+CommandName = Literal["deactivate", "plan_deletion", "delete", "plan_deployment", "deploy"]
+#: These change nothing.
+PLANS: frozenset[CommandName] = frozenset({"plan_deletion", "plan_deployment"})
 CommandState = Literal["running", "done", "failed"]
 
 
@@ -93,6 +95,40 @@ class Notice(Struct, kw_only=True, frozen=True):
     about: str = ""
 
 
+class HardwareChoice(Struct, kw_only=True, frozen=True):
+    """An instance type that a checkpoint can be deployed on.
+
+    Parameters
+    ----------
+    id, name : str
+        Its id, and what it is called, with its GPUs.
+    price : str, default ""
+        What a node costs, such as ``$6.67 an hour``; empty where that is not listed.
+    """
+
+    id: str
+    name: str
+    price: str = ""
+
+
+class DeploymentPlan(Struct, kw_only=True, frozen=True):
+    """What can be chosen for a deployment.
+
+    Parameters
+    ----------
+    name : str
+        A name for the new model.
+    taken : list of str
+        Names of the models that there are.
+    hardware : list of HardwareChoice
+        In the order of the service.
+    """
+
+    name: str
+    taken: list[str]
+    hardware: list[HardwareChoice]
+
+
 class CommandStatus(Struct, kw_only=True, frozen=True):
     """A `Command` of a page, and what became of it.
 
@@ -104,6 +140,10 @@ class CommandStatus(Struct, kw_only=True, frozen=True):
         ``running``, ``done`` or ``failed``.
     text, hint : str, default ""
         What happened, and more about it; of a plan the question, and what uses the things that it names.
+    code : str, default ""
+        Lines of code for the next step, such as those that call a deployed model.
+    plan : DeploymentPlan or None, default None
+        Only of the plan of a deployment.
     """
 
     id: str
@@ -113,6 +153,8 @@ class CommandStatus(Struct, kw_only=True, frozen=True):
     state: CommandState
     text: str = ""
     hint: str = ""
+    code: str = ""
+    plan: DeploymentPlan | None = None
 
 
 class TableRows(Struct, kw_only=True, frozen=True):
@@ -235,13 +277,17 @@ class Refresh(Struct, kw_only=True, tag_field="type", tag="refresh"):
 class Command(Struct, kw_only=True, tag_field="type", tag="command"):
     """Change something at the service; ``id`` is made by the page, so that a repeated message acts once.
 
-    A deletion is two commands with one ``id``: ``plan_deletion``, and ``delete`` when the plan was shown and confirmed.
+    A deletion is two commands with one ``id``: ``plan_deletion``, and ``delete`` when the plan was shown and confirmed;
+    a deployment is ``plan_deployment`` and ``deploy``, which has the id of the instance type and the name of the new
+    model.
     """
 
     id: str
     what: CommandName
     table: TableName
     target: str
+    hardware: str = ""
+    name: str = ""
 
 
 class SelectPlot(Struct, kw_only=True, tag_field="type", tag="select_plot"):

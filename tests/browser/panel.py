@@ -75,6 +75,10 @@ class Panel:
         """Choose to delete something from the menu of its row."""
         self._choose(id_, "Delete…")
 
+    def ask_to_deploy(self, id_: str) -> None:
+        """Choose to deploy a checkpoint from the menu of its row."""
+        self._choose(id_, "Deploy…")
+
     def _choose(self, id_: str, item: str) -> None:
         self.row(id_).locator("[data-control=menu]").click()
         self.root.get_by_role("menuitem", name=item).click()

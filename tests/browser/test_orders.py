@@ -1,12 +1,14 @@
-"""Deactivating and deleting from a panel: asked twice, shown as queued while the kernel cannot hear, done once."""
+"""Deactivating, deleting and deploying from a panel: asked twice, queued while the kernel is busy, done once."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
+from starlette.responses import JSONResponse, Response
 
 from tests.browser.cells import busy, fleet, one
 from tests.browser.conftest import NotebookOpener
+from tests.browser.fault_proxy import Seen
 from tests.browser.panel import Panel
 from tests.browser.service_state import ServiceState
 
@@ -47,13 +49,32 @@ def test_deactivated_from_the_panel_while_a_cell_runs(
     expect(panel.row(other.id)).to_contain_text("Running")
 
 
-def test_deleted_from_the_panel_after_its_plan_was_shown(
+class _NewModel:
+    """Has a checkpoint deployed that only a listing of the test knows."""
+
+    def __init__(self) -> None:
+        self.status = "DEPLOYING"
+        self.deployed: list[str] = []
+
+    def answer(self, seen: Seen) -> Response | None:
+        match seen.method, seen.path:
+            case "POST", "/v1/loops/checkpoints/validate":
+                return JSONResponse({})
+            case "POST", "/v1/loops/checkpoints/deploy":
+                self.deployed.append(seen.path)
+                return JSONResponse({"model_id": "m1", "deployment_id": "d1"})
+            case "GET", "/v1/models/m1/deployments/d1":
+                return JSONResponse({"id": "d1", "status": self.status})
+        return None
+
+
+def test_deleted_and_deployed_from_the_panel_after_a_plan_was_shown(
     opener: NotebookOpener, state: ServiceState, connected: dict[str, str]
 ) -> None:
     run, other = state.run("deleted by a click"), state.run("left alone")
     stop = opener.server.root / "deletion-stop"
     notebook = opener.notebook(
-        fleet(), one(run), busy("sleeping", stop.name), kernel="ipykernel6", environment=connected
+        fleet(), one(run), busy("sleeping", stop.name), one(other), kernel="ipykernel6", environment=connected
     )
     notebook.run(0)
     notebook.run(1)
@@ -77,6 +98,29 @@ def test_deleted_from_the_panel_after_its_plan_was_shown(
     of_run.stands("over")
     expect(of_run.root.locator("[data-part=run]")).to_contain_text("Deleted")
     assert [seen.path for seen in list(state.proxy.seen) if seen.method == "DELETE"] == [f"/v1/loops/runs/{run.id}"]
+
+    state.save(other, "step-8", target="sampler")
+    model = _NewModel()
+    state.proxy.answer = model.answer
+    notebook.run(3)
+    deploying = Panel(notebook.page, 2).shown()
+    deploying.ask_to_deploy("ck-0")
+    question = deploying.root.get_by_role("alertdialog")
+    expect(question.get_by_role("button", name="Deploy")).to_be_disabled()
+    hardware = question.get_by_label("Instance type")
+    expect(hardware).to_be_focused()
+    hardware.select_option("local-h100-1")
+    expect(question).to_contain_text("A node of it is $6.67 an hour. Made-up prices")
+    # The keys are the field's, not the notebook's.
+    question.get_by_label("Name of the new model").fill("")
+    question.get_by_label("Name of the new model").press_sequentially("add b")
+    assert model.deployed == []
+    deploying.confirm("Deploy")
+    deploying.says("Deployed as model 'add b' (m1), deployment d1. It is DEPLOYING.")
+    model.status = "ACTIVE"
+    deploying.says("It is ACTIVE. %loops deploy status m1 shows its state")
+    expect(deploying.root.locator("[data-ending] pre")).to_contain_text("/models/m1/deployment/d1/")
+    assert len(model.deployed) == 1
 
 
 def test_thinking_better_of_it_changes_nothing(

@@ -15,12 +15,14 @@ import ipywidgets
 import pytest
 
 from loops_nb import Loops
-from loops_nb.errors import ConfigError, InvalidArgumentError
+from loops_nb.api.models import DeployedModel, ModelDeployment
+from loops_nb.errors import ConfigError, InvalidArgumentError, NotFoundError, ServiceUnreachableError
 from loops_nb.live import poller_for
 from loops_nb.panels import CheckpointsPanel, DeploymentsPanel, FleetPanel, Panel, RunPanel, SamplersPanel, bundle
+from loops_nb.panels.deployment import FollowedDeployment
 from loops_nb.panels.messages import CommandStatus
 from tests.panels.waiting import until
-from tests.service import AnyService
+from tests.service import AnyService, running_service
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Passing unrecognized arguments.*:DeprecationWarning")
 KEY = "sentinel-key-0123456789"
@@ -32,6 +34,14 @@ def loops(service: AnyService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop
     # A checkout whose page code was not built tests everything else all the same.
     monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda: "export default { render() {} }")
     with Loops(KEY, service.url) as made:
+        yield made
+
+
+@pytest.fixture
+def swift(loops: Loops) -> Iterator[Loops]:
+    """A service of its own, in which what takes minutes is over at once."""
+    assert loops is not None
+    with running_service(in_process=True, sample=True) as own, Loops(KEY, own.url) as made:
         yield made
 
 
@@ -146,6 +156,91 @@ def test_a_deletion_is_planned_first_and_nothing_else_is_deleted(loops: Loops, o
     assert told(checkpoints, "5", "delete", free.id).text.startswith("Deleted 1 checkpoint (")
     until(lambda: free.id not in {row[0] for row in checkpoints.snapshot_now().tables["checkpoints"].rows})
     assert "is not listed any more" in told(checkpoints, "6", "plan_deletion", free.id).text
+
+
+def test_a_checkpoint_is_deployed_as_it_was_planned_and_followed_until_it_answers(
+    swift: Loops, opened: list[Panel]
+) -> None:
+    listed = swift.checkpoints.list(run_id=RUN)
+    one = next(each for each in listed if each.target == "sampler" and each.sync_status == "COMPLETE")
+    trainer = next(each for each in listed if each.target == "trainer")
+    panel = CheckpointsPanel(swift, run_id=RUN)
+    opened.append(panel)
+
+    def told(key: str, what: str, target: str = one.id, table: str = "checkpoints", **chosen: str) -> CommandStatus:
+        panel._heard(
+            panel, {"type": "command", "id": key, "what": what, "table": table, "target": target, **chosen}, []
+        )
+        until(lambda: any(one.what == what and one.state != "running" for one in statuses(key)))
+        return statuses(key)[0]
+
+    def statuses(key: str) -> list[CommandStatus]:
+        return [one for one in panel.snapshot_now().commands if one.id == key]
+
+    def ask(key: str) -> CommandStatus:
+        return told(key, "plan_deployment")
+
+    before = len(swift.models.list())
+    assert "is a trainer checkpoint" in told("1", "plan_deployment", trainer.id).text
+    assert statuses("1")[0].hint == "Nothing was deployed."
+    assert "Only checkpoints can be deployed" in told("2", "plan_deployment", RUN, table="runs").text
+    chosen = {"hardware": "local-h100-1", "name": "by-mouse"}
+    assert "There is no plan of this deployment. Nothing was deployed." in told("3", "deploy", **chosen).text
+    ask("4")
+    assert "There is no instance type 'x'. Nothing was deployed." in told("4", "deploy", hardware="x", name="y").text
+    ask("5")
+    assert "Nothing was deployed." in told("5", "deploy", hardware="local-h100-1", name="  ").text
+    found = ask("6")
+    assert found.text == f"Deploy {RUN}/sampler_weights/{one.checkpoint_id} as a new model?"
+    assert "Made-up prices" in found.hint
+    assert "billed" not in found.hint
+    assert found.plan is not None
+    assert found.plan.name == one.checkpoint_id
+    shape = next(each for each in found.plan.hardware if each.id == "local-h100-1")
+    assert (shape.name, shape.price) == ("H100 x 1 (local-h100-1), 1 GPU", "$6.67 an hour")
+    assert len(swift.models.list()) == before, "a plan deploys nothing"
+    assert "plan_deployment" not in panel._words(200)
+
+    done = told("6", "deploy", **chosen)
+    (model,) = swift.models.list(name="by-mouse")
+    assert (done.state, done.plan) == ("done", None)
+    assert f"Deployed as model 'by-mouse' ({model.id})" in done.text
+    assert done.text.endswith("It is ACTIVE.")
+    assert f"%loops deploy status {model.id}" in done.hint
+    assert f"/models/{model.id}/deployment/" in done.code
+    assert f"model={one.checkpoint_id!r}" in done.code
+    assert len(done.code.splitlines()) == 3
+    assert KEY not in done.code
+    again = ask("7").plan
+    assert again is not None
+    assert "by-mouse" in again.taken
+
+
+def test_a_new_model_is_not_followed_for_ever_and_its_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def followed() -> FollowedDeployment:
+        return FollowedDeployment(DeployedModel(model_id="m1", deployment_id="d1"), "Deployed.", "code")
+
+    def answer(status: str) -> ModelDeployment:
+        return ModelDeployment(id="d1", status=status)
+
+    one = followed()
+    assert one.look(answer("BUILDING")) is not None
+    assert tuple(one.outcome) == ("running", "Deployed. It is BUILDING.", "", "", None)
+    # A service that is away for a moment ends nothing.
+    assert one.look(ServiceUnreachableError("gone")) is not None
+    assert one.outcome.text == "Deployed. It is BUILDING."
+    assert one.look(answer("DEPLOY_FAILED")) is None
+    assert one.outcome.state == "failed"
+    assert "is DEPLOY_FAILED and does not become ACTIVE by itself" in one.outcome.text
+    assert 'loops.model_deployments.logs("m1", "d1")' in one.outcome.hint
+    gone = followed()
+    assert gone.look(NotFoundError("No such model.", status=404)) is None
+    assert gone.outcome.text == "Deployed. Its state cannot be read: No such model."
+    monkeypatch.setattr("loops_nb.panels.deployment.FOLLOW_SECONDS", 1e-9)
+    slow = followed()
+    assert slow.look(answer("BUILDING")) is None
+    assert (slow.outcome.state, "It goes on" in slow.outcome.text) == ("failed", True)
+    assert "%loops deploy status m1" in slow.outcome.hint
 
 
 def test_a_hundred_panels_leave_nothing_behind(loops: Loops) -> None:

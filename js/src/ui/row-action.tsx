@@ -1,11 +1,11 @@
-import { useEffect, useRef } from "preact/hooks";
-import type { TableName } from "../contract";
-import type { ActionName, CommandState } from "../panel-session";
-import { Button } from "./elements";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { DeploymentPlan, TableName } from "../contract";
+import { type ActionName, type CommandState, NOTHING } from "../panel-session";
+import { Button, CopyButton } from "./elements";
 import { Icon } from "./icons";
 import { usePanel } from "./panel-context";
 
-/** Something that is about to be deactivated or deleted. */
+/** Something that is about to be deactivated, deleted or deployed. */
 export interface Action {
   readonly action: ActionName;
   readonly table: TableName;
@@ -17,6 +17,10 @@ export interface Action {
 
 interface Words {
   readonly verb: string;
+  /** Says no. */
+  readonly no: string;
+  /** What is looked up before it can be confirmed. */
+  readonly looksUp: string;
   readonly question: (table: TableName, about: string) => string;
   readonly outcomes: Record<"running" | "done" | "failed", string>;
 }
@@ -31,13 +35,24 @@ const ENDS: Record<TableName, string> = {
 const WORDS: Record<ActionName, Words> = {
   deactivate: {
     verb: "Deactivate",
+    no: "Keep it",
+    looksUp: "",
     question: (table) => `${ENDS[table]} Checkpoints stay.`,
     outcomes: { running: "Deactivating.", done: "Deactivated. Checkpoints stay.", failed: "It was not deactivated." },
   },
   delete: {
     verb: "Delete",
+    no: "Keep it",
+    looksUp: "what goes, and what uses it",
     question: (table, about) => `${about}${table === "runs" ? "Its checkpoints go with it." : ""}`,
     outcomes: { running: "Deleting.", done: "Deleted.", failed: "It was not deleted." },
+  },
+  deploy: {
+    verb: "Deploy",
+    no: "Cancel",
+    looksUp: "hardware and prices",
+    question: () => "",
+    outcomes: { running: "Deploying.", done: "Deployed.", failed: "It was not deployed." },
   },
 };
 
@@ -47,21 +62,22 @@ const WAITING: Record<"sent" | "queued" | "unsent", string> = {
   unsent: "Not sent: there is no kernel behind this panel. Run the cell again.",
 };
 
-const NOTHING = { state: "sent", text: "", hint: "" } as const;
-
 interface Props extends Action {
   onClose: () => void;
 }
 
-/** Asks a second time, a deletion with the kernel's plan; then tells what becomes of it. */
+/** Asks a second time, a deletion and a deployment with the kernel's plan; then tells what becomes of it. */
 export function RowAction({ action, table, target, name, about, onClose }: Props) {
   const { session } = usePanel();
   const element = useRef<HTMLDivElement>(null);
   const command = session.command(action, target);
-  const { state, text, hint } = command ? session.outcome(command) : NOTHING;
-  const isPlan = command?.what === "plan_deletion";
+  const { state, text, hint, code, plan } = command ? session.outcome(command) : NOTHING;
+  const isPlan = !!command?.what.startsWith("plan_");
   const isAsking = !command || (isPlan && state !== "failed" && state !== "unsent");
-  const { verb, question, outcomes } = WORDS[action];
+  const { verb, no, looksUp, question, outcomes } = WORDS[action];
+  const [hardware, setHardware] = useState("");
+  const [typed, setTyped] = useState<string | null>(null);
+  const modelName = (typed ?? plan?.name ?? "").trim();
   const close = () => {
     session.forgetCommand(action, target);
     onClose();
@@ -74,13 +90,19 @@ export function RowAction({ action, table, target, name, about, onClose }: Props
     else if (wasAsking.current || isFocusLost()) element.current?.focus();
     wasAsking.current = isAsking;
   }, [isAsking]);
+  // Who waits at the only button is led to what has to be chosen.
+  useEffect(() => {
+    if (plan && isWithin(element.current)) element.current?.querySelector("select")?.focus();
+  }, [plan !== null]);
 
   if (isAsking) {
     const isReady = action === "deactivate" || state === "done";
+    const isChosen = action !== "deploy" || (hardware !== "" && modelName !== "");
+    const price = plan?.hardware.find(({ id }) => id === hardware)?.price;
     return (
       <div
         ref={element}
-        class="banner bad"
+        class={`banner ${action === "deploy" ? "busy" : "bad"}`}
         role="alertdialog"
         aria-label={`${verb} ${name}?`}
         data-ending={isReady ? "ask" : "plan"}
@@ -88,16 +110,24 @@ export function RowAction({ action, table, target, name, about, onClose }: Props
           if (event.key === "Escape") close();
         }}
       >
-        <Icon name="bad" />
+        <Icon name={action === "deploy" ? "busy" : "bad"} />
         <p role={isPlan ? "status" : undefined}>
-          <strong>{text || `${verb} ${name}?`}</strong> {text ? hint : question(table, about)}
-          {!isReady && (state === "queued" ? ` ${WAITING.queued}` : " Looking up what goes, and what uses it…")}
+          <strong>{text || `${verb} ${name}?`}</strong> {price && `A node of it is ${price}. `}
+          {text ? hint : question(table, about)}
+          {plan?.taken.includes(modelName) && " There is already a model of this name: only ids tell them apart then."}
+          {!isReady && (state === "queued" ? ` ${WAITING.queued}` : ` Looking up ${looksUp}…`)}
         </p>
+        {plan && <Choices plan={plan} hardware={hardware} name={typed ?? plan.name} onHardware={setHardware} onName={setTyped} />}
         <span>
           <Button data-control="keep" onClick={close}>
-            Keep it
+            {no}
           </Button>{" "}
-          <Button class="danger" data-control={action} disabled={!isReady} onClick={() => session.confirm(action, table, target)}>
+          <Button
+            class={action === "deploy" ? "" : "danger"}
+            data-control={action}
+            disabled={!isReady || !isChosen}
+            onClick={() => session.confirm(action, table, target, { hardware, name: modelName })}
+          >
             {verb}
           </Button>
         </span>
@@ -113,6 +143,12 @@ export function RowAction({ action, table, target, name, about, onClose }: Props
       <p role="status">
         <strong>{name}:</strong> {text || said[state]} {hint}
       </p>
+      {code && (
+        <div class="lines">
+          Call it with OpenAI's client (pip install openai): <CopyButton text={code} what="the lines that call it" />
+          <pre class="code">{code}</pre>
+        </div>
+      )}
       {isOver && (
         <Button data-control="close" onClick={close}>
           Close
@@ -120,6 +156,42 @@ export function RowAction({ action, table, target, name, about, onClose }: Props
       )}
     </div>
   );
+}
+
+interface ChoicesProps {
+  plan: DeploymentPlan;
+  hardware: string;
+  name: string;
+  onHardware: (id: string) => void;
+  onName: (name: string) => void;
+}
+
+/** What has to be chosen for a deployment: its hardware costs, so none is chosen before. */
+function Choices({ plan, hardware, name, onHardware, onName }: ChoicesProps) {
+  return (
+    <div class="choices">
+      <label>
+        Instance type
+        <select data-control="hardware" value={hardware} onChange={(event) => onHardware(event.currentTarget.value)}>
+          <option value="">Choose one</option>
+          {plan.hardware.map((each) => (
+            <option key={each.id} value={each.id}>
+              {each.price ? `${each.name}, ${each.price}` : each.name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Name of the new model
+        <input data-control="model-name" value={name} onInput={(event) => onName(event.currentTarget.value)} />
+      </label>
+    </div>
+  );
+}
+
+function isWithin(element: HTMLElement | null): boolean {
+  const root = element?.getRootNode() as Document | ShadowRoot | undefined;
+  return !!element?.contains(root?.activeElement ?? null);
 }
 
 function isFocusLost(): boolean {

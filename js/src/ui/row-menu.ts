@@ -26,6 +26,7 @@ export function rowMenu(panel: Panel, table: TableName, value: (column: string) 
   }
   if (ends)
     all.push(run === null ? asks("Deactivate…", "deactivate") : { label: "Deactivate", detail: `It ends with its run, ${run}`, run: null });
+  if (canCommand && table === "checkpoints" && value("target") === "sampler") all.push(asks("Deploy…", "deploy"));
   const canDelete = table === "checkpoints" || (table === "runs" && value("status") !== "DELETED");
   if (canCommand && canDelete) all.push(asks("Delete…", "delete"));
   return all;

@@ -75,7 +75,7 @@ def draft_of(snapshot: messages.PanelSnapshot, time_zone: str, *, most_rows: int
         f"Asked for here: {command.what} {command.target}, {command.state}. {command.text} {command.hint}".strip()
         for command in snapshot.commands[:_MOST_NOTICES]
         # A plan alone changes nothing.
-        if command.what != "plan_deletion"
+        if command.what not in messages.PLANS
     ]
     listings = [listing(snapshot, name, clock, most_rows=most_rows) for name in snapshot.tables]
     sections += [Section(*found) for found in listings if found is not None]
