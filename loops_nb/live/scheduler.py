@@ -44,7 +44,8 @@ MAX_RETRY_AFTER = 3600.0
 OVERDUE_SECONDS = 20.0
 #: Seconds between two polls of the checkpoints of runs that have ended.
 ENDED_SECONDS = 300.0
-#: So many first requests for checkpoints are made without an interval between them.
+#: So many requests for checkpoints are made without an interval between them: the first ones, and those of a refresh,
+#: for which the end of a cell waits.
 BURST = 20
 
 #: Weights of the round robin.
@@ -228,6 +229,10 @@ class RoundRobin:
         """All listings of checkpoints that are needed."""
         return tuple(self._weights)
 
+    def allow_burst(self) -> None:
+        """Let the next requests be made without an interval between them."""
+        self._burst_left = BURST
+
     def next_due(self, every: float) -> float:
         """Return when the next request is due; ``every`` is the seconds between two."""
         if not self._weights or any(listing.in_flight and not listing.overdue for listing in self._weights):
@@ -346,6 +351,7 @@ class PollScheduler:
     def refresh(self, queries: Iterable[Query]) -> None:
         """Request these as soon as possible, whatever their interval; a wait that the service asked for is kept."""
         self._connection.end_hold(self._clock.now())
+        self._round_robin.allow_burst()
         for query in queries:
             for listing in self.listings_of(query):
                 listing.refresh_requested, listing.not_before = True, _LONG_AGO

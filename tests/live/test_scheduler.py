@@ -393,6 +393,22 @@ def test_checkpoints_are_requested_once_per_interval_in_rotation() -> None:
     assert turns == models * 3
 
 
+def test_a_refresh_never_waits_for_the_turns_of_checkpoints() -> None:
+    driver = SchedulerDriver(RUNS, CHECKPOINTS)
+    models = [f"org/m{n}" for n in range(7)]
+    listed = body("runs", *(run(f"r{n}", base_model=model) for n, model in enumerate(models)))
+    while driver.look(runs=listed):
+        pass
+    driver.attend(Priority.NONE)
+    for _ in range(5):  # More than one allowance of requests without an interval.
+        driver.clock.pass_(0.1)
+        moment = driver.clock.now()
+        driver.scheduler.refresh(driver.queries)
+        while driver.look(runs=listed):
+            pass
+        assert driver.snapshot.is_since(moment), "the end of a cell waits for it"
+
+
 @pytest.mark.parametrize("later", [0.1, 0.5, 0.9, 1.1, 1.6, 1.9])
 def test_checkpoint_requests_are_aligned_with_the_other_listings(later: float) -> None:
     driver = SchedulerDriver(RUNS, CHECKPOINTS)
