@@ -32,7 +32,13 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
 
 def run_own(words: list[str]) -> int:
     """Run one of the commands ``serve``, ``mcp``, ``token`` and ``where``; return the exit status."""
-    found = _parser().parse_args(words)
+    found, unknown = _parser().parse_known_args(words)
+    if unknown:
+        from loops_nb.magics.suggest import safe_repr
+
+        line = f"loops-nb {found.command}"
+        console.say(f"{line} has no option or argument {safe_repr(unknown[0])}. See {line} --help", out=sys.stderr)
+        return 2
     try:
         if found.command == "where":
             return _print(str(home_dir()))

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # Of a listing as a DataFrame, which a shell does not have.
+    (
+        re.compile(r"A listing is a DataFrame: .*?df\.to_csv\(\.\.\.\)"),
+        "Listings are printed for other programs with --json or --jsonl: loops-nb runs --jsonl",
+    ),
+    (
+        re.compile(r"%config LoopsMagics\.row_limit = \d+ sets .*?; the DataFrame has all"),
+        "A pipe shortens what is printed: loops-nb runs | head -20",
+    ),
+    (re.compile(r"the prompt in the cell\b"), "the prompt on the standard input"),
     (re.compile(r"%config LoopsMagics\.(\w+)(?: = (?:''|\S+))?"), r"\1 in [tool.loops_nb] of pyproject.toml"),
     (re.compile(r"%config LoopsMagics"), "[tool.loops_nb] in pyproject.toml"),
     (re.compile(r"%pip "), "pip "),

@@ -70,6 +70,8 @@ def copied(context: MagicContext, values: Values) -> pd.DataFrame:
     frame = target.experiments(archived=True)
     new = frame[frame["id"].isin(done.new)].reset_index(drop=True)
     if new.empty:
+        from loops_nb.frames.computed import EMPTY_ATTR  # imports pandas, which help does not need
+
         new.attrs = {EMPTY_ATTR: "Nothing new was copied."}
     return new
 

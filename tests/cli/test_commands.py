@@ -196,10 +196,15 @@ def test_what_makes_no_sense_in_a_shell_says_so(alone: Run) -> None:
         ("sample r --messages talk", "A shell has no variables"),
         ("evaluate p.jsonl r --score exact", "a shell has no variables"),
         ("track --stop", "Ctrl-C"),
+        ("watch --json", "loops-nb runs --jsonl"),
+        ("runs --limit 3", "loops-nb runs | head -20"),
+        ("generate r", "the prompt on the standard input"),
+        ("where --json", "loops-nb where has no option or argument '--json'"),
     ):
         refused = alone(*line.split())
         assert (refused.status, refused.out) == (2, ""), line
         assert words in refused.err, line
+        assert not {"DataFrame", "cell"} & set(re.findall(r"\w+", refused.err)), line
 
 
 def test_the_only_served_service_is_found(alone: Run, home: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def _run(context: MagicContext, values: Values) -> SideBySide:
 
     prompt = str(values.cell).removesuffix("\n")
     if not prompt.strip():
-        raise InvalidArgumentError("The cell is empty: it must contain the prompt.", argument="cell")
+        raise InvalidArgumentError("The prompt is empty: there is nothing to complete.", argument="cell")
     _check_name(values.output)
     chat = _chat(context, values, prompt)
     if values.step is not None and values.record is None:
