@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -10,6 +11,8 @@ from loops_nb.errors import ConfigError
 SCHEMES = ("postgresql", "postgres")
 EXAMPLE = "postgresql://team@db.example.com/loops"
 _LONGEST = 2000
+#: Options of libpq that are secrets, and what is mistaken for them.
+_SECRET = re.compile(r"pass(?!file$)|pwd|secret|^scram_", re.IGNORECASE)
 #: How a password is given.
 HOW_TO_GIVE = "Give it as PGPASSWORD, in ~/.pgpass or in the keyring: keyring set loops-nb ADDRESS"
 
@@ -58,9 +61,11 @@ class PostgresAddress:
             port = parts.port
             words = parse_qsl(parts.query, keep_blank_values=True)
             is_usable = parts.scheme in SCHEMES and len(text) <= _LONGEST and text.strip().isprintable()
+            # With one slash, or after a slash in a password, the rest of the address would be taken for a name.
+            is_usable &= "://" in text and "@" not in parts.path and all("@" not in name for name, _ in words)
         except ValueError:
             raise _unusable(what) from None
-        if parts.password is not None or any("password" in name.lower() for name, _ in words):
+        if parts.password is not None or any(_SECRET.search(name) for name, _ in words):
             raise ConfigError(
                 f"{what} has a password in its address (it is not shown): an address is shared, and shown in listings.",
                 hint=HOW_TO_GIVE,

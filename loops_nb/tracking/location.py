@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from loops_nb.config.current import VARIABLES, current_setting
@@ -12,6 +13,8 @@ from loops_nb.errors import ConfigError, TrackingError
 
 #: A file, or a team's store.
 Location = Path | PostgresAddress
+#: Not the drive of a path of Windows, which is one letter.
+_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class TrackingSettingError(TrackingError):
@@ -71,7 +74,7 @@ def located(where: str | os.PathLike[str] | PostgresAddress | None) -> Location:
     if isinstance(where, PostgresAddress):
         return where
     try:
-        if isinstance(where, str) and is_postgres_address(where):
+        if isinstance(where, str) and (is_postgres_address(where) or _URL.match(where)):
             return PostgresAddress.parse(where, "The store")
         return expanded(where)
     except ConfigError as error:

@@ -292,16 +292,31 @@ def test_password_in_an_address_is_refused_and_shown_nowhere(
     team: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = "correct-horse-battery"
-    for address in (f"postgresql://team:{secret}@db/loops", f"postgresql://team@db/loops?password={secret}"):
+    for address in (
+        f"postgresql://team:{secret}@db/loops",
+        f"postgresql://team@db/loops?password={secret}",
+        f"postgresql://team@db/loops?passwd={secret}",
+        f"postgresql+psycopg://team:{secret}@db/loops",
+    ):
         monkeypatch.setenv("LOOPS_NB_TRACKING", address)
         for use in (lambda: experiment("x"), ExperimentStore, lambda: ExperimentStore(os.environ["LOOPS_NB_TRACKING"])):
             with pytest.raises(TrackingError, match="has a password in its address") as caught:
                 use()
             assert secret not in str(caught.value)
             assert "PGPASSWORD" in (caught.value.hint or "")
-    for address in ("postgresql://", "postgresql://db", "postgresql://db:x/loops", "mysql://db/loops"):
-        with pytest.raises(ConfigError, match="must be the address of a PostgreSQL"):
+    for address in (
+        "postgresql://",
+        "postgresql://db",
+        "postgresql://db:x/loops",
+        "mysql://db/loops",
+        f"postgresql:team:{secret}@db/loops",
+        f"postgresql://team:1/{secret}@db/loops",
+        f"postgresql://team:1/2?{secret}@db/loops",
+    ):
+        with pytest.raises(ConfigError, match="must be the address of a PostgreSQL") as unusable:
             PostgresAddress.parse(address)
+        assert secret not in str(unusable.value)
+    assert PostgresAddress.parse("postgresql://team@db/loops?passfile=/run/pass").database == "loops"
     # From the keyring, and in nothing that is kept.
     monkeypatch.setattr("loops_nb.config.credentials._keyring", lambda: FakeKeyring({("loops-nb", team): secret}))
     monkeypatch.setenv("LOOPS_NB_TRACKING", team)
