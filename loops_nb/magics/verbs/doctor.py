@@ -211,10 +211,17 @@ def _experiments(_context: MagicContext) -> CheckResult:
     return CheckResult(lines)
 
 
+_STORE_AWAY = (
+    "start the server of the team's store, or correct the address or the network; what is logged until then is sent "
+    "afterwards"
+)
+
+
 def _team_store(path: Path) -> CheckResult:
     """Report the store of a team, if one is set, and what waits on this machine for one."""
     from loops_nb.tracking import ExperimentStore
     from loops_nb.tracking.location import store_location
+    from loops_nb.tracking.postgres.connection import AWAY_HINT
 
     location = store_location()
     waiting = _waiting(path)
@@ -226,7 +233,9 @@ def _team_store(path: Path) -> CheckResult:
         with ExperimentStore(location, read_only=True) as store:
             store.version()
     except LoopsError as error:
-        return CheckResult([*lines, f"Store: {error.message}"], error.hint or "make the store usable")
+        # That hint sends the reader here.
+        hint = None if error.hint == AWAY_HINT else error.hint
+        return CheckResult([*lines, f"Store: {error.message}"], hint or _STORE_AWAY)
     return CheckResult([*lines, f"Store: answered in {(time.perf_counter() - began) * 1000:.0f} ms"])
 
 
