@@ -284,9 +284,10 @@ def _raise_failures(jobs: list[DownloadJob]) -> None:
     failures = {job.label: job.failure for job in jobs if job.failure}
     if failures:
         there = sum(job.entry is not None for job in jobs)
+        others = {0: "None is there", 1: "The other one is there"}.get(there, f"The other {there:,} are there")
         raise DownloadIncompleteError(
             f"{many(len(failures), 'file')} of {len(jobs):,} could not be downloaded: {_quoted(failures)}. "
-            f"{f'The other {there:,} are there' if there else 'None is there'}, and what came of these is kept.",
+            f"{others}, and what came of these is kept.",
             failures=failures,
             hint=RESUME_HINT,
         )
