@@ -9,7 +9,7 @@ from pathlib import Path
 from loops_nb.errors import ConfigError, InvalidArgumentError
 
 _VARIABLE = "LOOPS_NB_HOME"
-_BUCKET = re.compile(r"(?i)(s3|gs|az)://")
+_BUCKET = re.compile(r"(?i)(s3|gs|az):/")
 _HINT = f"Set {_VARIABLE} to a folder by its whole path, such as /tmp/loops"
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 from loops_nb.errors import InvalidArgumentError
 
 #: From the scheme to what its service calls a bucket.
 SCHEMES = {"s3": "bucket", "gs": "bucket", "az": "container"}
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_SCHEME = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
-_EXAMPLE = "For example: s3://bucket/prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,8 @@ class BucketPath:
 
 
 def is_bucket(given: object) -> bool:
-    """Return whether something is the address of a place in a bucket: a `BucketPath`, or text with its scheme."""
-    if isinstance(given, BucketPath):
-        return True
-    return isinstance(given, str) and given.partition("://")[0].lower() in SCHEMES and "://" in given
+    """Return whether something is a place in a bucket, or was meant to be one: a `BucketPath`, or begins as one."""
+    return isinstance(given, BucketPath) or _scheme(given) is not None
 
 
 def bucket_path(given: object, *, argument: str = "into") -> BucketPath | None:
@@ -96,7 +94,15 @@ def bucket_path(given: object, *, argument: str = "into") -> BucketPath | None:
     """
     if isinstance(given, BucketPath):
         return given
+    scheme = _scheme(given)
     found = _ADDRESS.fullmatch(given.strip()) if isinstance(given, str) else None
+    if scheme is not None and found is None:
+        raise InvalidArgumentError(
+            f"This is no usable {scheme}:// address: two slashes come after {scheme}:, and a Path keeps only one. No "
+            "request was made.",
+            argument=argument,
+            hint=f"Give it as text, such as {_example(scheme)}; ./{scheme}:name is a folder of this machine.",
+        )
     if found is None:
         return None
     scheme, rest = found[1].lower(), found[2]
@@ -113,9 +119,19 @@ def bucket_path(given: object, *, argument: str = "into") -> BucketPath | None:
         raise InvalidArgumentError(
             f"This is no usable {scheme}:// address: {problem}. No request was made.",
             argument=argument,
-            hint=_EXAMPLE.replace("s3", scheme).replace("bucket", SCHEMES[scheme]),
+            hint=f"For example: {_example(scheme)}",
         )
     return BucketPath(scheme, bucket, key.strip("/"))
+
+
+def _scheme(given: object) -> str | None:
+    """Return the scheme with which text or a path begins; a `Path` has lost one of the slashes after it."""
+    found = _SCHEME.match(str(given).strip()) if isinstance(given, str | PurePath) else None
+    return None if found is None else found[1].lower()
+
+
+def _example(scheme: str) -> str:
+    return f"{scheme}://{SCHEMES[scheme]}/prefix"
 
 
 def _bucket_problem(bucket: str, what: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.checkpoint_arguments import CHECKPOINTS, OF_RUN, TARGET, resolve_checkpoints
 from loops_nb.magics.context import MagicContext
@@ -18,6 +19,8 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
         raise InvalidArgumentError(
             "--public is for --push ORG/NAME: a repository that is made for it is public.", argument="public"
         )
+    # Before the checkpoints are looked up.
+    user_path(values.into, argument="into", kind="folder")
     return context.loops.checkpoints.export_adapter(
         resolve_checkpoints(context, values),
         values.into,

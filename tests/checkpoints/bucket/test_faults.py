@@ -233,7 +233,7 @@ def test_missing_engine_and_unusable_addresses_are_refused_before_any_request(
 ) -> None:
     source.server.behave()
     with client(source) as loops:
-        for address, words in {
+        refusals: dict[str | Path, str] = {
             "ftp://models/loops": "ftp:// is neither a folder",
             "https://models.s3.amazonaws.com/x?X-Amz-Signature=abc": "https:// is neither a folder",
             "s3://": "it names no bucket",
@@ -241,7 +241,11 @@ def test_missing_engine_and_unusable_addresses_are_refused_before_any_request(
             "s3://localhost:9000/models": "AWS_ENDPOINT_URL names a server",
             "az://models/loops?sig=abc": "signed addresses are not used",
             "gs://models/a/../b": "only dots",
-        }.items():
+            # Not a folder "s3:" of this machine.
+            "s3:/models/loops": "two slashes",
+            Path("s3://models/loops"): "two slashes",
+        }
+        for address, words in refusals.items():
             with pytest.raises(ValueError, match=words) as refused:
                 loops.checkpoints.download("k4q95w5/step-100", address)
             assert "No request was made." in str(refused.value)
