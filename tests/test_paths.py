@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from loops_nb.config.paths import user_path
 from loops_nb.errors import InvalidArgumentError, VerificationError
 from loops_nb.tracking import ExperimentStore
 from loops_nb.tracking.metrics import Metrics
+from loops_nb.tracking.warn import TrackingWarning
 
 
 @pytest.fixture
@@ -79,3 +81,28 @@ def test_invalid_path_is_refused_first(path: Any, home: Path) -> None:
     with Loops("key", "http://127.0.0.1:1") as loops, pytest.raises((InvalidArgumentError, VerificationError)):
         loops.checkpoints.verify(path)
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["postgresql://team:hunter2@h/d", "mysql:/team:hunter2@h/d", "s3://bucket/x"])
+def test_address_is_no_path_and_not_shown(path: str, home: Path) -> None:
+    experiment("one").log(loss=1)
+    calls: list[Callable[[Any], Any]] = [Metrics().export, Metrics().import_, picture().save]
+    for call in calls:
+        with pytest.raises(InvalidArgumentError, match=r"is an address \(\w+://…\)") as caught:
+            call(path)
+        assert "hunter2" not in str(caught.value)
+    assert list(home.iterdir()) == []
+
+
+def test_project_file_that_is_refused_is_said_where_experiments_are_recorded(home: Path) -> None:
+    del home
+    table = '[tool.loops_nb]\ntracking = "postgresql://team:hunter2@h/d"\n'
+    Path("pyproject.toml").write_text(table, "utf-8")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        experiment("one").log(loss=1)
+    texts = [str(one.message) for one in said if issubclass(one.category, TrackingWarning)]
+    assert any("experiments.sqlite meanwhile, and not in a team's store" in text for text in texts)
+    assert "hunter2" not in "".join(texts)
+    Path("pyproject.toml").unlink()
+    assert len(Metrics().experiments()) == 1

@@ -9,7 +9,8 @@ from pathlib import Path
 from loops_nb.errors import ConfigError, InvalidArgumentError
 
 _VARIABLE = "LOOPS_NB_HOME"
-_BUCKET = re.compile(r"(?i)(s3|gs|az):/")
+# A drive of Windows has one letter.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _HINT = f"Set {_VARIABLE} to a folder by its whole path, such as /tmp/loops"
 
 
@@ -86,15 +87,16 @@ def user_path(path: str | os.PathLike[str], *, argument: str = "path", kind: str
     Raises
     ------
     InvalidArgumentError
-        If it is not a path, is empty, has the home folder of an unknown user, or is the address of a bucket.
+        If it is not a path, is empty, has the home folder of an unknown user, or is an address such as ``s3://…``.
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise InvalidArgumentError(f"{argument} must be the path of a {kind}, not {path!r:.40}.", argument=argument)
-    if _BUCKET.match(str(path)):
-        # A folder named "s3:" would be made in the working folder, where it would not be looked for.
+    if scheme := _ADDRESS.match(str(path)):
+        # A folder named "s3:" would be made in the working folder, where it would not be looked for.  The address is
+        # not shown: one of a database may have a password in it.
         raise InvalidArgumentError(
-            f"{argument} is an address of a bucket, and this takes the path of a {kind} on this machine. Nothing was "
-            f"changed.",
+            f"{argument} is an address ({scheme[0]}/…), and this takes the path of a {kind} on this machine. Nothing "
+            f"was changed.",
             argument=argument,
         )
     try:

@@ -10,6 +10,7 @@ from loops_nb.config.current import VARIABLES, current_setting
 from loops_nb.config.paths import expanded, home_dir
 from loops_nb.config.postgres_address import PostgresAddress, is_postgres_address
 from loops_nb.errors import ConfigError, TrackingError
+from loops_nb.tracking.warn import warn
 
 #: A file, or a team's store.
 Location = Path | PostgresAddress
@@ -55,8 +56,10 @@ def store_location() -> Location:
         address = current_setting("tracking")
     except ConfigError as error:
         if not os.environ.get(VARIABLES["tracking"], "").strip():
-            # A project's file that cannot be read, for whatever reason in it: that is said elsewhere.
-            return store_path()
+            # A project's file that cannot be read, for whatever reason in it: it may name a team's store.
+            file = store_path()
+            warn(f"{error.message} Experiments are recorded in {file} meanwhile, and not in a team's store.")
+            return file
         raise TrackingSettingError(error.message, hint=error.hint) from None
     return PostgresAddress.parse(address) if address else store_path()
 

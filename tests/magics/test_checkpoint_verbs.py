@@ -76,7 +76,7 @@ def test_export_adapter_writes_a_folder_and_completes(live: Notebook, run_id: st
     assert "--output DIR is missing" in live.run("%loops export-adapter VqKXRGB", fails=True).out
     # The checkpoint, which does not exist, is not looked up.
     for bucket in ("s3://models/tone", "s3:/models/tone"):
-        assert "is an address of a bucket" in live.run(f"%loops export-adapter VqKXRGB -o {bucket}", fails=True).out
+        assert "is an address (s3://…)" in live.run(f"%loops export-adapter VqKXRGB -o {bucket}", fails=True).out
     assert "two slashes come after s3:" in live.run("%loops compare s3:/models/tone", fails=True).out
     assert "--public is for --push" in live.run(f"{line}2 --public", fails=True).out
     assert "%loops export-adapter" in live.completions("%loops export-")
