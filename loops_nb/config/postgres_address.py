@@ -14,7 +14,7 @@ _LONGEST = 2000
 #: Options of libpq that are secrets, and what is mistaken for them.
 _SECRET = re.compile(r"pass(?!file$)|pwd|secret|^scram_", re.IGNORECASE)
 #: How a password is given.
-HOW_TO_GIVE = "Give it as PGPASSWORD, in ~/.pgpass or in the keyring: keyring set loops-nb ADDRESS"
+HOW_TO_GIVE = "Give the password as PGPASSWORD, in ~/.pgpass or in the keyring: keyring set loops-nb ADDRESS"
 
 
 @dataclass(frozen=True, slots=True)

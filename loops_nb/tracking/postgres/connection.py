@@ -332,7 +332,7 @@ def unusable(address: PostgresAddress, error: Exception) -> StoreAwayError:
     why = one_line((str(error).splitlines() or [type(error).__name__])[0], limit=300).rstrip(".")
     hint = AWAY_HINT
     if "password" in why:
-        hint = f"The password: {HOW_TO_GIVE[0].lower()}{HOW_TO_GIVE[1:]}"
+        hint = HOW_TO_GIVE
     return StoreAwayError(
         f"The experiments in {address} cannot be used for now ({why}). Nothing was harmed.", hint=hint
     )
