@@ -57,9 +57,20 @@ def processes() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
+def _is_profiled() -> bool:
+    import dask
+
+    return bool(dask.config.get("distributed.worker.profile.enabled"))
+
+
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     distributed = pytest.importorskip("distributed")
+    import dask
+
+    # On Python 3.11 a worker can stop for ever in `sys._current_frames`, which Dask's profiler calls all the time: it
+    # waits for the garbage collector, which waits for it.
+    dask.config.set({"distributed.worker.profile.enabled": False})
     cluster = distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -68,6 +79,7 @@ def client() -> Iterator[Any]:
         env={"BASETEN_API_KEY": WORKER_KEY},
     )
     with cluster, distributed.Client(cluster) as connected:
+        assert not any(connected.run(_is_profiled).values())
         yield connected
 
 
