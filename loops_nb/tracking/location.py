@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from loops_nb.config import project_files
 from loops_nb.config.current import VARIABLES, current_setting
 from loops_nb.config.paths import expanded, home_dir
 from loops_nb.config.postgres_address import PostgresAddress, is_postgres_address
@@ -56,9 +57,10 @@ def store_location() -> Location:
         address = current_setting("tracking")
     except ConfigError as error:
         if not os.environ.get(VARIABLES["tracking"], "").strip():
-            # A project's file that cannot be read, for whatever reason in it: it may name a team's store.
+            # A project's file that cannot be read, for whatever reason in it: that is said elsewhere.
             file = store_path()
-            warn(f"{error.message} Experiments are recorded in {file} meanwhile, and not in a team's store.")
+            if any(b"tracking" in body for _, body in project_files(Path.cwd())):
+                warn(f"{error.message} Experiments are recorded in {file} meanwhile, and not in a team's store.")
             return file
         raise TrackingSettingError(error.message, hint=error.hint) from None
     return PostgresAddress.parse(address) if address else store_path()

@@ -124,7 +124,10 @@ def test_sample_rejects_wrong_lines(asking: Notebook, server: SamplerServer, lin
 
 
 def test_sample_needs_a_prompt_and_a_cell(asking: Notebook) -> None:
-    assert "must contain the prompt" in asking.run(f"%%loops sample {SAMPLER}\n \n", fails=True).out
+    assert (
+        "The prompt is empty: there is nothing to complete"
+        in asking.run(f"%%loops sample {SAMPLER}\n \n", fails=True).out
+    )
     assert "write %% with two percent signs" in asking.run(f"%loops sample {SAMPLER}", fails=True).out
 
 

@@ -25,6 +25,11 @@ from tests.tracking.processes import read_number, running
 __all__ = ["as_nfs"]
 
 
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was printed: below a cell where this process has imported ipykernel, else to stderr."""
+    return "".join(capsys.readouterr())
+
+
 def mode_of(path: Path) -> str:
     connection = sqlite3.connect(path)
     try:
@@ -53,7 +58,7 @@ def test_new_file_has_a_rollback_journal_and_says_so_once(
     assert len(store.experiments()) == 2
     assert "-wal" not in files(as_nfs)
     assert "-shm" not in files(as_nfs)
-    said = capsys.readouterr().err.splitlines()
+    said = printed(capsys).splitlines()
     assert len(said) == 1
     assert f"Other machines may share its file system (nfs4 at {as_nfs}), so it has a" in said[0]
     assert "rollback journal" in said[0]
@@ -70,7 +75,7 @@ def test_new_file_has_a_rollback_journal_and_says_so_once(
 def test_mount_without_locks_is_named(as_nfs: Path, store: ExperimentStore, capsys: pytest.CaptureFixture[str]) -> None:
     show_as(as_nfs, "nfs", options="rw,nolock")
     experiment("x").close()
-    assert "mounted without locks between machines, so record from one machine at a time" in capsys.readouterr().err
+    assert "mounted without locks between machines, so record from one machine at a time" in printed(capsys)
 
 
 def test_file_in_wal_mode_is_changed_with_its_wal_or_refused_in_words(
@@ -102,7 +107,7 @@ def test_file_in_wal_mode_is_changed_with_its_wal_or_refused_in_words(
     assert {row.name for row in ExperimentStore(read_only=True).experiments()} == {"in the WAL", "later"}
     assert files(as_nfs) == {"", "-journal"}
     experiment("another").close()
-    assert "so it was changed to a rollback journal" in capsys.readouterr().err
+    assert "so it was changed to a rollback journal" in printed(capsys)
 
 
 def test_file_in_wal_mode_on_a_read_only_mount_is_read(
