@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loops_nb.config import SETTINGS, project_files
+from loops_nb.config import SETTINGS
+from loops_nb.config.current import current_project
+from loops_nb.errors import ConfigError
 from loops_nb.magics.connection import ConnectionSettings
 
 if TYPE_CHECKING:
-    from loops_nb.errors import ConfigError
+    from pathlib import Path
 
 
 class ShellSettings:
@@ -34,19 +35,11 @@ class ShellSettings:
         values = {name: setting.default for name, setting in SETTINGS.items()}
         self.project_error = None
         try:
-            folder: Path | None = Path.cwd()
-        except OSError:
-            # The working folder was deleted.
-            folder = None
-        if folder is not None and project_files(folder):
-            from loops_nb.config.project import project_settings
-            from loops_nb.errors import ConfigError
-
-            try:
-                found = project_settings(folder)
-            except ConfigError as error:
-                self.project_error = error
-            else:
+            found = current_project()
+        except ConfigError as error:
+            self.project_error = error
+        else:
+            if found is not None:
                 self.project_file = found.path
                 values |= found.values
         self._project_url = values["base_url"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loops_nb.config import SETTINGS, project_files
+
+if TYPE_CHECKING:
+    from loops_nb.config.project import ProjectSettings
 
 #: Settings that can be given as an environment variable, with its name.
 VARIABLES = {"capture_environment": "LOOPS_NB_CAPTURE_ENVIRONMENT", "tracking": "LOOPS_NB_TRACKING"}
@@ -50,13 +53,31 @@ def current_setting(name: str) -> Any:
         from loops_nb.config.setting_checks import check_setting  # only where the variable is set
 
         return check_setting(name, text)
+    project = current_project()
+    values = {} if project is None else project.values
+    return values.get(name, SETTINGS[name].default)
+
+
+def current_project_files() -> list[tuple[Path, bytes]]:
+    """Return the `project_files` of the working folder; none if that was deleted."""
     try:
         folder = Path.cwd()
     except OSError:
-        # The working folder was deleted.
-        return SETTINGS[name].default
-    if not project_files(folder):
-        return SETTINGS[name].default
-    from loops_nb.config.project import project_settings  # only where a project has the table
+        return []
+    return project_files(folder)
 
-    return project_settings(folder).values.get(name, SETTINGS[name].default)
+
+def current_project() -> ProjectSettings | None:
+    """Return the settings of the project of the working folder, or None without any.
+
+    Raises
+    ------
+    ConfigError
+        As `loops_nb.config.project.project_settings`.
+    """
+    files = current_project_files()
+    if not files:
+        return None
+    from loops_nb.config.project import settings_of  # only where a project has the table
+
+    return settings_of(files)

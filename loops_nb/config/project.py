@@ -9,6 +9,7 @@ from loops_nb.config.setting_checks import check_setting
 from loops_nb.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _TABLE = "tool.loops_nb"
@@ -38,7 +39,12 @@ def project_settings(folder: Path) -> ProjectSettings:
     ConfigError
         If the file is not TOML, or has an unknown setting or a value that cannot be used; the text names the file.
     """
-    for path, body in project_files(folder):
+    return settings_of(project_files(folder))
+
+
+def settings_of(files: Iterable[tuple[Path, bytes]]) -> ProjectSettings:
+    """Return the settings of the first of these files that has the table; errors as in `project_settings`."""
+    for path, body in files:
         values = _table(body, path)
         if values is not None:
             return ProjectSettings(path, _checked(values, path))

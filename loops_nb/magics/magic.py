@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.magic import (
@@ -18,11 +17,13 @@ from IPython.core.magic import (
 from traitlets import Bool, Float, Int, TraitError, Unicode, observe, validate
 
 from loops_nb import console
-from loops_nb.config import SETTINGS, project_files
-from loops_nb.config.current import VARIABLES, choose_setting
+from loops_nb.config import SETTINGS
+from loops_nb.config.current import VARIABLES, choose_setting, current_project
 
 # %load_ext must be fast: modules that only a line needs are imported when a line runs.
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from loops_nb.errors import ConfigError
     from loops_nb.magics.connection import ConnectionSettings
     from loops_nb.magics.context import MagicContext
@@ -118,20 +119,14 @@ class LoopsMagics(Magics):
         The error of an invalid file is stored, not raised: the extension must load to report it.
         """
         self.project_error = None
-        try:
-            folder = Path.cwd()
-        except OSError:
-            # The working directory was deleted.
-            return
-        if not project_files(folder):
-            return
-        from loops_nb.config.project import project_settings
         from loops_nb.errors import ConfigError
 
         try:
-            found = project_settings(folder)
+            found = current_project()
         except ConfigError as error:
             self.project_error = error
+            return
+        if found is None:
             return
         self.project_file = found.path
         self.project_url = found.values.get("base_url", "")

@@ -6,8 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from loops_nb.config import project_files
-from loops_nb.config.current import VARIABLES, current_setting
+from loops_nb.config.current import VARIABLES, current_project_files, current_setting
 from loops_nb.config.paths import expanded, home_dir
 from loops_nb.config.postgres_address import PostgresAddress, is_postgres_address
 from loops_nb.errors import ConfigError, TrackingError
@@ -59,7 +58,7 @@ def store_location() -> Location:
         if not os.environ.get(VARIABLES["tracking"], "").strip():
             # A project's file that cannot be read, for whatever reason in it: that is said elsewhere.
             file = store_path()
-            if any(b"tracking" in body for _, body in project_files(Path.cwd())):
+            if any(b"tracking" in body for _, body in current_project_files()):
                 warn(f"{error.message} Experiments are recorded in {file} meanwhile, and not in a team's store.")
             return file
         raise TrackingSettingError(error.message, hint=error.hint) from None
