@@ -99,9 +99,8 @@ def write() -> None:
             text = text.replace(folder, "/home/you")
         notebook = nbformat.reads(text, as_version=4)
         for cell in notebook.cells:
-            cell["outputs"] = merged(output for output in cell.get("outputs", ()) if LIVE not in output.get("data", {}))
-            if cell["cell_type"] != "code":
-                del cell["outputs"]
+            if cell["cell_type"] == "code":
+                cell["outputs"] = merged(output for output in cell["outputs"] if LIVE not in output.get("data", {}))
         notebook.metadata = nbformat.read(path, as_version=4).metadata
         notebook.metadata[WRITTEN] = sources_digest(notebook)
         path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
