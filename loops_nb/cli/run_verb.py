@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loops_nb import console
@@ -70,9 +69,10 @@ def run_verb(words: list[str]) -> int:
 
     from loops_nb.cli.context import ShellContext
 
-    if (folder := str(Path.cwd())) not in sys.path:
-        # For module:name; last, so that no file of the folder hides an installed package.
-        sys.path.append(folder)
+    if "" not in sys.path:
+        # The working folder, if it is still there, for module:name; last, so that no file of it hides an installed
+        # package.
+        sys.path.append("")
     is_quiet = form is Form.IDS
     context = ShellContext(form)
     try:

@@ -164,6 +164,18 @@ def test_a_reader_that_ends_first_is_no_error(service: str, home: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_working_folder_that_was_deleted_is_no_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    done = run("runs", "-q")
+    assert (done.status, done.err) == (0, "")
+    assert done.out
+
+
 def test_control_characters_of_the_service_reach_no_terminal(run: Run, service: str) -> None:
     name = "\x1b]0;owned\x07\x1b[31m\u202ered\u009b2J\nline"
     # Our client refuses such a name.
