@@ -8,7 +8,10 @@ import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+#: Within this share of a goal, neither side is called better: as much as two runs of the same differ by.
+_LEVEL = 0.05
 
 
 class Ratio(NamedTuple):
@@ -40,11 +43,11 @@ class Ratio(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """``ok``, ``MISSED``, or empty where there is no goal."""
+        """``ahead``, ``level`` or ``behind``; empty where there is no goal."""
         if not self.goal:
             return ""
         sign, limit = self.goal.split()
-        return "ok" if (self.ratio >= float(limit) if sign == ">=" else self.ratio <= float(limit)) else "MISSED"
+        return judge(self.ratio, float(limit), least=sign == ">=")
 
 
 def take_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -95,15 +98,46 @@ def compare(
     )
 
 
-def table(title: str, note: str, lines: list[Ratio]) -> str:
-    """Return the lines as a Markdown table under a title, with a note on what was measured."""
-    rows = [
-        f"| {line.what} | {line.peer} | **{line.ratio:.2f}** | {line.spread[0]:.2f} to {line.spread[1]:.2f} | "
-        f"{line.goal} | {line.verdict} | {line.ours} | {line.theirs} |"
+def judge(value: float, goal: float | None, *, least: bool = False) -> str:
+    """Return ``ahead``, ``level`` (within a twentieth) or ``behind``; nothing where there is no goal.
+
+    Parameters
+    ----------
+    value, goal
+        In the same unit.
+    least
+        Whether the goal is the least that it should be, not the most.
+    """
+    if goal is None:
+        return ""
+    if abs(value - goal) <= _LEVEL * goal:
+        return "level"
+    return "ahead" if (value > goal) == least else "behind"
+
+
+def table(title: str, note: str, lines: Iterable[Ratio]) -> str:
+    """Return ratios as a Markdown table under a title, with a note on what was measured."""
+    head = ("what", "peer", "ours", "peer's", "rounds", "ratio", "goal", "")
+    rows = (
+        (
+            line.what,
+            line.peer,
+            line.ours,
+            line.theirs,
+            f"{line.spread[0]:.2f} to {line.spread[1]:.2f}",
+            f"**{line.ratio:.2f}**",
+            line.goal,
+            line.verdict,
+        )
         for line in lines
-    ]
-    head = "| what | peer | ratio | rounds | goal | | ours | peer's |\n|---|---|---|---|---|---|---|---|"
-    return "\n".join([f"## {title}", "", note, "", head, *rows, ""])
+    )
+    return figures_table(title, note, head, rows)
+
+
+def figures_table(title: str, note: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table under a title; a figure that is judged stands before its goal and its verdict."""
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join([f"## {title}", "", note, "", *lines, ""])
 
 
 def machine() -> str:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from benchmarks.panels.figures import percentile, table, verdict
+from benchmarks.panels.figures import percentile
 from benchmarks.panels.jupyterlab import service
 from benchmarks.panels.recorded import record
 from benchmarks.panels.trace import traced
 from benchmarks.peers import ROOT
+from benchmarks.rounds import figures_table, judge
 from loops_nb.panels.curves.messages import ChartSpec
 from loops_nb.panels.curves.model import ClientView, CurveModel
 from loops_nb.panels.protocol import UPDATES_PER_SECOND
@@ -109,8 +110,8 @@ def _grid(lab: JupyterLab) -> str:
             folder = Path(home) / str(points)
             record(folder / "experiments.sqlite", metrics=metrics, runs=GRID_RUNS, points=points)
             rows += _openings(lab, folder, metrics, cases)
-    head = ("what", "ms", "goal", "", "bytes to the page", "< 1,000,000")
-    return table("Many metrics of many runs", _GRID_NOTE.replace("\n", " "), head, rows)
+    head = ("what", "ms", "goal", "", "bytes to the page", "goal", "")
+    return figures_table("Many metrics of many runs", _GRID_NOTE.replace("\n", " "), head, rows)
 
 
 def _openings(lab: JupyterLab, folder: Path, metrics: int, cases: Sequence[tuple[str, int]]) -> list[tuple[str, ...]]:
@@ -130,12 +131,12 @@ names = [f"run {{number}}" for number in range({GRID_RUNS})]
             del frames[:]
             took = notebook.page.evaluate("([cell, count]) => opened(cell, count)", [cell, metrics])
             sent = sum(len(frame) for frame in frames if b'"chart"' in frame)
-            found = verdict(took, goal)
-            rows.append((what, f"{took:.0f}", f"< {goal}", found, f"{sent:,}", verdict(sent, 1_000_000)))
+            found = judge(took, goal)
+            rows.append((what, f"{took:.0f}", f"< {goal}", found, f"{sent:,}", "< 1,000,000", judge(sent, 1_000_000)))
         with traced(lab.browser, notebook.page) as work:
             notebook.page.evaluate("() => panned()")
         frame = percentile(work.frames, 0.95)
-        rows.append(("a frame while panning", f"{frame:.1f}", "< 16", verdict(frame, 16), "", ""))
+        rows.append(("a frame while panning", f"{frame:.1f}", "< 16", judge(frame, 16), "", "", ""))
     return rows
 
 
@@ -174,12 +175,12 @@ def _sizes() -> str:
     peer_took = (time.perf_counter() - start) * 1e3
     many = _step_of_many()
     rows = [
-        (f"new step of {GRID_RUNS} runs, bytes", f"{many:,}", "< 8,000", verdict(many, 8_000), "", ""),
+        (f"new step of {GRID_RUNS} runs, bytes", f"{many:,}", "< 8,000", judge(many, 8_000), "", ""),
         (
             "whole picture, bytes",
             f"{size:,}",
             f"< {_FULL:,}",
-            verdict(size, _FULL),
+            judge(size, _FULL),
             f"{peer:,}",
             f"**{peer / size:,.0f}**",
         ),
@@ -192,10 +193,10 @@ def _sizes() -> str:
             f"**{peer_took / percentile(times, 0.5):.1f}**",
         ),
         ("zoomed in, ms", f"{zoom:.0f}", "", "", f"{peer_took:,.0f}", f"**{peer_took / zoom:.1f}**"),
-        ("new step, bytes", f"{step:,}", f"< {_STEP:,}", verdict(step, _STEP), f"{peer:,}", f"**{peer / step:,.0f}**"),
+        ("new step, bytes", f"{step:,}", f"< {_STEP:,}", judge(step, _STEP), f"{peer:,}", f"**{peer / step:,.0f}**"),
         ("new step, ms", f"{took:.1f}", "", "", f"{peer_took:,.0f}", f"**{peer_took / took:,.0f}**"),
     ]
-    return table(
+    return figures_table(
         "A million points a curve", _NOTE.replace("\n", " "), ("what", "ours", "goal", "", "peer", "ratio"), rows
     )
 
@@ -256,10 +257,10 @@ for step in range({_AFTER}, {_AFTER + steps}):
                 ]
                 largest = max(len(frame) for frame in frames if b'"append"' in frame)
             beyond = [value - 1e3 / UPDATES_PER_SECOND for value in took]
-            found = verdict(percentile(beyond, 0.95), goal)
+            found = judge(percentile(beyond, 0.95), goal)
             rows.append((what, _both(beyond), f"p95 < {goal}", found, _both(took), f"{largest:,}"))
     head = ("the cell", "beyond the interval", "goal", "", "log() to pixel", "frame, bytes")
-    return table("From a logged step to the pixel", _LATENCY_NOTE.replace("\n", " "), head, rows)
+    return figures_table("From a logged step to the pixel", _LATENCY_NOTE.replace("\n", " "), head, rows)
 
 
 def _both(values: list[float]) -> str:

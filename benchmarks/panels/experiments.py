@@ -8,10 +8,11 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from benchmarks.listing import environment
-from benchmarks.panels.figures import percentile, table, verdict
+from benchmarks.panels.figures import percentile
 from benchmarks.panels.jupyterlab import service
 from benchmarks.panels.trace import traced
 from benchmarks.peers import ROOT
+from benchmarks.rounds import figures_table, judge
 
 if TYPE_CHECKING:
     from benchmarks.panels.jupyterlab import JupyterLab
@@ -63,11 +64,11 @@ def run(lab: JupyterLab, openings: int = OPENINGS, updates: int = UPDATES) -> st
     for what, values in found.items():
         middle, goal = percentile(values, 0.5), _OPEN_MS if "first rows" in what else None
         times = f"{middle / 1e3:.2f} s, {max(values) / 1e3:.2f} s"
-        rows.append((what, times, "< 1 s" if goal else "", verdict(middle, goal)))
-    rows.append(("update", f"{mean:.1f} ms", f"< {_UPDATE_MS} ms", verdict(mean, _UPDATE_MS)))
+        rows.append((what, times, "< 1 s" if goal else "", judge(middle, goal)))
+    rows.append(("update", f"{mean:.1f} ms", f"< {_UPDATE_MS} ms", judge(mean, _UPDATE_MS)))
     rows.append(("update: the task that draws it; longest task", f"{drawing:.1f} ms; {work.longest:.1f} ms", "", ""))
     note = NOTE.replace("\n", " ") + f" Openings: median and greatest of {openings}; updates: mean of {updates}."
-    return table("Five thousand experiments", note, ("what", "ours", "goal", ""), rows)
+    return figures_table("Five thousand experiments", note, ("what", "ours", "goal", ""), rows)
 
 
 def _worked(lab: JupyterLab, notebook: Notebook, work: str, updates: int) -> Work:

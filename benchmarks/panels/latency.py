@@ -7,8 +7,9 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.panels.figures import percentile, table, verdict
+from benchmarks.panels.figures import percentile
 from benchmarks.panels.jupyterlab import KEY, MEASURED, asked, service
+from benchmarks.rounds import figures_table, judge
 
 if TYPE_CHECKING:
     from benchmarks.panels.jupyterlab import JupyterLab, Service
@@ -119,7 +120,7 @@ def run(lab: JupyterLab, changes: int) -> str:
                 case.what,
                 _both(beyond),
                 f"p95 < {case.goal:g}" if case.goal else "",
-                verdict(percentile(beyond, 0.95), case.goal),
+                judge(percentile(beyond, 0.95), case.goal),
                 _both(ours.look),
                 _both(ours.whole),
                 str(ours.lost),
@@ -129,7 +130,7 @@ def run(lab: JupyterLab, changes: int) -> str:
             )
         )
     note = NOTE.format(runs=changes + _REST, peer=few).replace("\n", " ")
-    return table("From the service's change to the pixel", note, _HEAD, rows)
+    return figures_table("From the service's change to the pixel", note, _HEAD, rows)
 
 
 def _both(values: list[float]) -> str:

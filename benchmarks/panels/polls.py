@@ -6,8 +6,8 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.panels.figures import table, verdict
 from benchmarks.panels.jupyterlab import KEY, MEASURED, asked, service
+from benchmarks.rounds import figures_table, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +31,7 @@ when any differs, with one listing a look, and with one GET a run; all their wor
 ours."""
 _HEAD = (
     "a look in which",
-    "message",
-    "frames",
+    "message, frames",
     "goal",
     "",
     "kernel: writer",
@@ -85,20 +84,19 @@ def run(lab: JupyterLab, looks: int) -> str:
         rows.append(
             (
                 what,
-                _bytes(cost.message),
-                _bytes(cost.frames),
+                f"{_bytes(cost.message)}, {_bytes(cost.frames)}",
                 f"message < {_TICK} B" if still else f"frames < {_CHANGE / 1e3:g} kB",
-                verdict(cost.message, _TICK) if still else verdict(cost.frames, _CHANGE),
+                judge(cost.message, _TICK) if still else judge(cost.frames, _CHANGE),
                 _ms(cost.writer),
                 f"< {_TIME} ms",
-                verdict(cost.writer * 1e3, _TIME),
+                judge(cost.writer * 1e3, _TIME),
                 _ms(cost.process),
                 f"{_bytes(peers['listing'].frames)}, {_ms(peers['listing'].process)}",
                 f"{_bytes(peers['single'].frames)}, {_ms(peers['single'].process)}",
                 f"**{peers['listing'].process / cost.process:.1f}**, **{peers['single'].process / cost.process:.0f}**",
             )
         )
-    return table("What a look costs", NOTE.format(looks=looks, size=size / 1e6).replace("\n", " "), _HEAD, rows)
+    return figures_table("What a look costs", NOTE.format(looks=looks, size=size / 1e6).replace("\n", " "), _HEAD, rows)
 
 
 def _naive(lab: JupyterLab, looks: int, way: str) -> tuple[Cost, Cost]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.panels.figures import percentile, table, verdict
+from benchmarks.panels.figures import percentile
 from benchmarks.panels.jupyterlab import KEY, MEASURED, asked, service
 from benchmarks.panels.trace import traced
+from benchmarks.rounds import figures_table, judge
 
 if TYPE_CHECKING:
     from benchmarks.panels.jupyterlab import JupyterLab, Service
@@ -62,17 +63,17 @@ def run(lab: JupyterLab, openings: int, updates: int) -> str:
         _time("the cell run again, all rows", [each.whole for each in warm], None, None),
     ]
     longest, listed = scrolling
-    rows.append(("scrolling: longest task", f"{longest:.0f} ms", f"< {_TASK_MS} ms", verdict(longest, _TASK_MS), ""))
-    rows.append(("scrolling: tasks of more than 50 ms by the clock", str(listed), "none", verdict(listed, 1), ""))
+    rows.append(("scrolling: longest task", f"{longest:.0f} ms", f"< {_TASK_MS} ms", judge(longest, _TASK_MS), ""))
+    rows.append(("scrolling: tasks of more than 50 ms by the clock", str(listed), "none", judge(listed, 0.5), ""))
     for where, what in _WHERE.items():
         mean, drawing, longest = worked[where]
         told = f"{naive:.0f} ms, **{naive / mean:.0f}** times"
-        rows.append((f"update, {what}", f"{mean:.1f} ms", f"< {_UPDATE_MS} ms", verdict(mean, _UPDATE_MS), told))
+        rows.append((f"update, {what}", f"{mean:.1f} ms", f"< {_UPDATE_MS} ms", judge(mean, _UPDATE_MS), told))
         rows.append(
             (f"update, {what}: the task that draws it; longest task", f"{drawing:.1f} ms; {longest:.1f} ms", "", "", "")
         )
     note = NOTE.replace("\n", " ") + f" Openings: median and greatest of {openings}; updates: mean of {updates}."
-    return table("Ten thousand rows", note, ("what", "ours", "goal", "", "peer's"), rows)
+    return figures_table("Ten thousand rows", note, ("what", "ours", "goal", "", "peer's"), rows)
 
 
 def _time(what: str, values: list[float], goal: float | None, peers: float | None) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def _time(what: str, values: list[float], goal: float | None, peers: float | Non
         what,
         f"{middle / 1e3:.2f} s, {max(values) / 1e3:.2f} s",
         f"< {goal / 1e3:g} s" if goal else "",
-        verdict(middle, goal),
+        judge(middle, goal),
         f"{peers / 1e3:.2f} s, **{peers / middle:.1f}** times" if peers else "",
     )
 

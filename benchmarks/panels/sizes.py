@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.panels.figures import table, verdict
 from benchmarks.panels.jupyterlab import service
+from benchmarks.rounds import figures_table, judge
 from loops_nb.panels.bundle import page_code
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(lab: JupyterLab) -> str:
             rows += _saved(lab, served, "sample workspace, no widget state")[:1]
     finally:
         lab.server.remove_settings(MANAGER)
-    return table("What a notebook carries", NOTE.replace("\n", " "), ("what", "size", "goal", ""), rows)
+    return figures_table("What a notebook carries", NOTE.replace("\n", " "), ("what", "size", "goal", ""), rows)
 
 
 def _saved(lab: JupyterLab, served: Service, what: str) -> list[tuple[str, ...]]:
@@ -70,4 +70,4 @@ def _saved(lab: JupyterLab, served: Service, what: str) -> list[tuple[str, ...]]
 
 
 def _told(size: int, goal: int) -> tuple[str, str, str]:
-    return f"{size / 1e3:.1f} kB", f"< {goal} kB", verdict(size / 1e3, goal)
+    return f"{size / 1e3:.1f} kB", f"< {goal} kB", judge(size / 1e3, goal)

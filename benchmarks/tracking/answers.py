@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.panels.figures import table
 from benchmarks.peers import ROOT, trackers_python
+from benchmarks.rounds import figures_table
 from benchmarks.tracking.thirty_runs import BEST, NAME, WHY
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def run(rounds: int | None = None) -> Iterator[str]:
             )
         )
     head = ("tool", "which and why", "of it start", "commands", "presses in the page", "why is", "times ours")
-    yield table("tracking: from thirty runs to the answer", NOTE.replace("\n", " "), head, rows)
+    yield figures_table("tracking: from thirty runs to the answer", NOTE.replace("\n", " "), head, rows)
 
 
 def _ours(home: Path) -> Answer:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.peers import ROOT, torch_python
-from benchmarks.rounds import Ratio, compare, table
+from benchmarks.rounds import Ratio, compare, judge, table
 from loops_nb.local.workers.process import WORKER_ENVIRONMENT
 
 RANK = 16
@@ -86,8 +86,8 @@ def _distances(size: str, apart: dict[str, float]) -> Iterator[str]:
         "weights": "weights after 20 steps",
     }
     for what, distance in apart.items():
-        verdict = "ok" if distance <= TOLERANCE[what] else "MISSED"
-        yield f"| {size} | {named[what]} | {distance:.1e} | {TOLERANCE[what]:.0e} | {verdict} |"
+        verdict = judge(distance, TOLERANCE[what])
+        yield f"| {size} | {named[what]} | {distance:.1e} | < {TOLERANCE[what]:.0e} | {verdict} |"
 
 
 def _ran(command: list[str], threads: int) -> str:
