@@ -16,7 +16,7 @@ RERUNS ?= 0
 .PHONY: help demo lab notebooks docs release lock test test-sdk test-recipes test-trackers test-nfs check bench clean test-page test-pythons prepare-browser prepare-postgres prepare-pythons prepare-sdk
 
 help:
-	@echo "make demo      runs the first notebooks against the embedded service, prints what they show, writes build/*.html"
+	@echo "make demo      runs two notebooks on the local service, prints what they show, writes build/*.html"
 	@echo "make lab       opens the notebooks in JupyterLab"
 	@echo "make test      checks format, lint and types, and runs every test"
 	@echo "make test-sdk  runs the official SDK against the embedded service, where a Python 3.12 or newer is on the machine"

@@ -6,8 +6,10 @@ which need a kernel, and without what names this machine.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
+import importlib
 import os
 import re
 import shutil
@@ -27,6 +29,8 @@ NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
 PLAYED = (NOTEBOOK, ROOT / "notebooks" / "train_locally.ipynb")
 BUILD = ROOT / "build"
 SECONDS_A_CELL = 120
+#: Runs and samplers of the demo start as fast as their processes do.
+DEMO_SPEED = 100.0
 
 #: What differs from machine to machine, and what is written in its place.
 MACHINE = {
@@ -40,13 +44,17 @@ WRITTEN = "outputs_of"
 LIVE = "application/vnd.jupyter.widget-view+json"
 
 
+def use_home(home: Path) -> None:
+    """Keep all that this process and its kernels record in a folder, with no key and no service of the user's."""
+    for name in ("BASETEN_API_KEY", "LOOPS_BASE_URL"):
+        os.environ.pop(name, None)
+    os.environ |= {"LOOPS_NB_HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "COLUMNS": "160"}
+
+
 @contextlib.contextmanager
 def sample_service(home: Path) -> Iterator[None]:
     """Run the local service with its sample data on a free port; ``%loops local start`` in the notebook finds it."""
-    for name in ("BASETEN_API_KEY", "LOOPS_BASE_URL"):
-        # Never use the API key or the service of the user's environment.
-        os.environ.pop(name, None)
-    os.environ |= {"LOOPS_NB_HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "COLUMNS": "160"}
+    use_home(home)
     found = launcher.start(sample=True)
     print(f"Loops local service on {found.url} (data in {found.data_dir})", flush=True)
     try:
@@ -60,13 +68,56 @@ def demo() -> None:
     home = BUILD / "demo"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    with sample_service(home):
-        for path in PLAYED:
-            play(path, home)
+    use_home(home)
+    try:
+        asyncio.run(play_together(home))
+    finally:
+        launcher.stop()
 
 
-def executed(path: Path, home: Path, folder: Path) -> Any:
-    """Return a notebook with its outputs, run in a folder."""
+async def play_together(home: Path) -> None:
+    """Run the notebooks at the same time; their kernels start beside the service."""
+    started = time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        service = tasks.create_task(asyncio.to_thread(launcher.start, sample=True, speed=DEMO_SPEED))
+        # The service starts beside the imports, which take as long.
+        await asyncio.sleep(0)
+        played = [tasks.create_task(play(path, home, service)) for path in PLAYED]
+        found = await service
+        print(f"Loops local service on {found.url} (data in {found.data_dir})", flush=True)
+        # While cells wait for training.
+        tasks.create_task(asyncio.to_thread(importlib.import_module, "nbconvert"))
+        for one in played:
+            notebook, page = await one
+            for cell in notebook.cells:
+                show(cell)
+            print(f"\nThe executed notebook: {page.relative_to(ROOT)} ({page.stat().st_size // 1024} KB)", flush=True)
+    print(f"{len(played)} notebooks in {time.monotonic() - started:.0f} s.")
+
+
+async def play(path: Path, home: Path, service: asyncio.Task[Any]) -> tuple[Any, Path]:
+    """Run one notebook once there is a service, and write it as HTML; returns both."""
+
+    async def when_served(**_: Any) -> None:
+        await asyncio.shield(service)
+
+    client = client_of(path, home, path.parent)
+    client.on_notebook_start = when_served
+    notebook = await client.async_execute()
+    page = BUILD / f"{path.stem}.html"
+    page.write_text(await asyncio.to_thread(html_of, notebook), encoding="utf-8")
+    return notebook, page
+
+
+def html_of(notebook: Any) -> str:
+    """Return a notebook as a page."""
+    from nbconvert import HTMLExporter  # only here
+
+    return str(HTMLExporter().from_notebook_node(notebook)[0])
+
+
+def client_of(path: Path, home: Path, folder: Path) -> Any:
+    """Return what runs a notebook in a folder."""
     import nbclient  # only here
     import nbformat
     from traitlets.config import Config
@@ -79,8 +130,7 @@ def executed(path: Path, home: Path, folder: Path) -> Any:
     # The reports of the panels are kept; widget state would need scripts from a CDN.
     client.store_widget_state = False
     client.record_timing = False
-    client.execute()
-    return notebook
+    return client
 
 
 def write() -> None:
@@ -92,7 +142,7 @@ def write() -> None:
         path = NOTEBOOK.parent / f"{name}.ipynb"
         # A short path: it is part of those of sockets, whose length is limited.
         with tempfile.TemporaryDirectory() as folder, sample_service(Path(folder) / "home"):
-            notebook = executed(path, Path(folder), Path(folder))
+            notebook = client_of(path, Path(folder), Path(folder)).execute()
             text = nbformat.writes(notebook)
             for pattern, replacement in MACHINE.items():
                 text = re.sub(pattern, replacement, text)
@@ -126,22 +176,6 @@ def sources_digest(notebook: Any) -> str:
     """Return a digest of the code of a notebook: outputs are of just this code."""
     sources = "\0".join(cell["source"] for cell in notebook.cells if cell["cell_type"] == "code")
     return hashlib.sha256(sources.encode()).hexdigest()[:16]
-
-
-def play(path: Path, home: Path) -> None:
-    """Run one notebook, print its output, and write it as HTML."""
-    from nbconvert import HTMLExporter  # only here
-
-    started = time.monotonic()
-    notebook = executed(path, home, path.parent)
-    for cell in notebook.cells:
-        show(cell)
-    page = BUILD / f"{path.stem}.html"
-    page.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
-    print(
-        f"\nThe executed notebook: {page.relative_to(ROOT)} ({page.stat().st_size // 1024} KB), in "
-        f"{time.monotonic() - started:.0f} s."
-    )
 
 
 def show(cell: dict[str, object]) -> None:
