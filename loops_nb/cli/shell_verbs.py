@@ -55,7 +55,7 @@ def shell_verb(verb: Verb) -> Verb:
         options=options,
         verbs=tuple(map(shell_verb, verb.verbs)),
         notes=shell.notes or without_notebook(verb.notes),
-        examples=(*shell.examples, *commands(verb.examples)) or (f"%loops {verb.name}",),
+        examples=(*shell.examples, *commands(verb.examples, shell.left_out)) or (f"%loops {verb.name}",),
         cell="",
     )
 

@@ -37,7 +37,10 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"%%?loops\b"), "loops-nb"),
 )
 _HOW_TO_SEE_LIVE = "\n\nTo see it live,"
-_VARIABLE = re.compile(r"\$\w|\{")
+#: A variable of the notebook; of a session, a command says SESSION.
+_VARIABLE = re.compile(r"\$\w|\{(?!s\.id\})")
+#: An option whose value is a name of the notebook, and in a shell that of a module.
+_NAME = re.compile(r"--(?:executor|score) (?=\w+(?:\s|$))")
 _ASSIGNED = re.compile(r"^\w+ = ")
 #: Words of sentences about a notebook.
 _NOTEBOOK = re.compile(
@@ -67,10 +70,31 @@ def without_how_to_see_live(report: str) -> str:
     return report.partition(_HOW_TO_SEE_LIVE)[0]
 
 
-def commands(examples: Iterable[str]) -> tuple[str, ...]:
-    """Return the lines of a notebook that are commands as well: without assignments, those without variables."""
-    lines = [_ASSIGNED.sub("", example) for example in examples]
-    return tuple(dict.fromkeys(line for line in lines if not _VARIABLE.search(line) and not line.startswith("%%")))
+def commands(examples: Iterable[str], left_out: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the lines of a notebook that are commands as well.
+
+    Parameters
+    ----------
+    examples : iterable of str
+        Lines of a notebook.
+    left_out : iterable of str, default ()
+        Options that a shell does not have.
+
+    Returns
+    -------
+    tuple of str
+        The lines without assignments, those without variables and without these options; a name of the notebook is
+        one of a module.
+    """
+    without = set(left_out)
+    lines = [_NAME.sub(r"\g<0>my_module:", _ASSIGNED.sub("", example)) for example in examples]
+    return tuple(
+        dict.fromkeys(
+            line
+            for line in lines
+            if not (_VARIABLE.search(line) or line.startswith("%%") or without.intersection(line.split()))
+        )
+    )
 
 
 def without_notebook(notes: str) -> str:

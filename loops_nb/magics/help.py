@@ -34,8 +34,8 @@ EXAMPLES = (
     ("%loops login", "or: store an API key for the hosted service"),
     ("df = %loops runs --base-model Qwen/Qwen3-8B", "runs as a DataFrame"),
     ("%loops watch", "a panel of all runs that updates live, also while a cell trains"),
-    ("%loops checkpoints k4q95w5", "checkpoints of a run"),
-    ("%%loops sample k4q95w5", "completions of the prompt in the cell, from a run's sampler"),
+    ("%loops checkpoints p2syas8", "checkpoints of a run"),
+    ("%%loops sample p2syas8", "completions of the prompt in the cell, from a run's sampler"),
     ("%loops find --newer-than 2d --status ACTIVE", "search runs"),
 )
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import httpx
 import pytest
 
 from loops_nb.cli.exit_status import MEANINGS
+from loops_nb.cli.shell_verbs import shell_verb
 from loops_nb.cli.wording import in_shell
-from loops_nb.magics.verbs import VERBS
+from loops_nb.magics.parser import parse
+from loops_nb.magics.verbs import VERBS, verb_named
 from tests.cli.conftest import Run
 from tests.cli.test_fields import PAGE, leaves
 from tests.local.responses import good, new_run
@@ -36,6 +40,39 @@ def test_help_of_every_verb_is_about_a_shell(alone: Run) -> None:
         assert not NOTEBOOK.search(ran.out), (verb.name, NOTEBOOK.search(ran.out))
     assert not NOTEBOOK.search(general)
     assert alone("help", "runs").out == alone("runs", "--help").out
+
+
+#: Verbs that read what the sample data has.
+READING = {
+    *("runs", "samplers", "checkpoints", "files", "deployments", "sessions", "teams", "capabilities", "find", "cost"),
+    *("run", "sampler", "deployment", "wait", "logs", "system", "tensors", "compare", "drift", "doctor", "prune"),
+}
+
+
+def examples_of(text: str) -> list[list[str]]:
+    """Return the words of each example of a help text, without what the shell itself reads."""
+    lines = re.findall(r"^  .*?\bloops-nb (.*)$", text.partition("Examples:")[2], re.MULTILINE)
+    return [list(takewhile("<".__ne__, shlex.split(line))) for line in lines]
+
+
+def test_examples_of_every_verb_are_commands(alone: Run) -> None:
+    for verb in VERBS:
+        for inner in (verb, *verb.verbs):
+            examples = examples_of(alone(*inner.name.split(), "--help").out)
+            assert examples
+            for words in examples:
+                parse((shell_verb(verb_named(words[0]) or verb),), words)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    sorted(READING),
+)
+def test_examples_work_on_the_sample_data(run: Run, verb: str) -> None:
+    for words in examples_of(run(verb, "--help").out):
+        if not {"-y", "math-1", "lr-1", "my_module:client"} & set(words) and "best:3" not in words:
+            ran = run(*words, "--limit", "1") if verb == "logs" else run(*words)
+            assert ran.status == 0, (words, ran.err)
 
 
 def test_a_listing_as_table_json_lines_and_ids(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

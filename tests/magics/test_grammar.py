@@ -62,7 +62,7 @@ def test_group_runs_its_default_verb() -> None:
         ("create", "session, run or sampler"),
         ("create rnu", "Did you mean run?"),
         ("deactivate", "run, sampler or deployment"),
-        ("deactivate k4q95w5", "It takes run, sampler or deployment, for example: %loops deactivate run k4q95w5"),
+        ("deactivate k4q95w5", "It takes run, sampler or deployment, for example: %loops deactivate run p2syas8"),
         ("--verbose", "%loops has no option '--verbose'. %loops --help lists them."),
         ("runs --base-modle M", "Did you mean --base-model?"),
         ("runs --wat", "It has --base-model"),

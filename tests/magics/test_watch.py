@@ -27,7 +27,7 @@ from tests.magics.conftest import Notebook
             "checkpoints",
             (
                 "exactly one of --run RUN and --base-model MODEL; none was given. For example: %loops watch "
-                "checkpoints --run k4q95w5."
+                "checkpoints --run p2syas8."
             ),
         ),
         ("checkpoints --run k4q95w5 -m M", "both were given"),
@@ -130,7 +130,7 @@ def test_watch_help_has_examples(notebook: Notebook) -> None:
         "%loops watch [WHAT] [--run RUN]",
         "samplers, deployments, checkpoints RUN, system RUN, experiments [PATTERN ...], samples EXPERIMENT ... or logs",
         "--notify",
-        "%loops watch k4q95w5 --notify",
+        "%loops watch p2syas8 --notify",
         "p.freeze()",
         "In a terminal",
     ):

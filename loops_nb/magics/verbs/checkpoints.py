@@ -79,7 +79,7 @@ def _add_lifetimes(context: MagicContext, frame: pd.DataFrame) -> None:
 def _not_one(how_many: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"%loops checkpoints needs exactly one of RUN, --base-model MODEL and --path URI; {how_many} was given.",
-        hint="For example: %loops checkpoints k4q95w5. %loops runs lists the runs.",
+        hint="For example: %loops checkpoints p2syas8. %loops runs lists the runs.",
     )
 
 
@@ -98,8 +98,8 @@ VERB = Verb(
     notes="Give exactly one of RUN, --base-model and --path. Returns a DataFrame: df.loops.by_step() sorts by "
     "training step, df.loops.uri has the URIs. %loops watch checkpoints RUN updates live.",
     examples=(
-        "%loops checkpoints k4q95w5",
+        "%loops checkpoints p2syas8",
         "df = %loops checkpoints --base-model Qwen/Qwen3-8B",
-        "%loops checkpoints --path bt://loops:k4q95w5/sampler_weights/step-100",
+        "%loops checkpoints --path bt://loops:p2syas8/sampler_weights/step-100",
     ),
 )

@@ -42,9 +42,9 @@ VERB = Verb(
     "read and compare, with API keys of their own.",
     shell=InShell(helps=EXECUTOR_IN_SHELL),
     examples=(
-        "%loops compare --run k4q95w5 step-50 step-100 --target sampler",
-        "df = %loops compare VqKXRGB bt://loops:k4q95w5/sampler_weights/step-100 --by layer",
-        "%loops compare k4q95w5 qr8zj20",
-        "df = %loops compare --run k4q95w5 --executor client",
+        "%loops compare --run p2syas8 step-50 step-100 --target sampler",
+        "df = %loops compare h3wy7k5 bt://loops:p2syas8/sampler_weights/step-100 --by layer",
+        "%loops compare lr-1 lr-2",
+        "df = %loops compare --run p2syas8 --executor client",
     ),
 )

@@ -122,7 +122,7 @@ VERB = Verb(
             when_interrupted="The run may have been created: see %loops runs.",
             examples=(
                 "run = %loops create run --session {s.id} --base-model Qwen/Qwen3-8B --name math-1 --lora-rank 32",
-                "%loops create run --session {s.id} -m Qwen/Qwen3-8B --path bt://loops:k4q95w5/weights/step-100",
+                "%loops create run --session {s.id} -m Qwen/Qwen3-8B --path bt://loops:p2syas8/weights/step-150",
                 "%loops create run --session {s.id} -m Qwen/Qwen3-8B --scope serverless",
             ),
         ),
@@ -136,8 +136,8 @@ VERB = Verb(
             "money.",
             when_interrupted="The sampler may have been created: see %loops samplers.",
             examples=(
-                "%loops create sampler --session {s.id} --run k4q95w5",
-                "%loops create sampler --session {s.id} --path bt://loops:k4q95w5/sampler_weights/step-100",
+                "%loops create sampler --session {s.id} --run p2syas8",
+                "%loops create sampler --session {s.id} --path bt://loops:p2syas8/sampler_weights/step-100",
             ),
         ),
     ),

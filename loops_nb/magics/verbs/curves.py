@@ -367,7 +367,7 @@ VERB = Verb(
     examples=(
         "%loops curves",
         "%loops curves 'lr-*' --tag baseline",
-        "%loops curves k4q95w5 qr8zj20 --metric loss --smooth 0.9",
+        "%loops curves p2syas8 u8rkdjp --metric loss --smooth 0.9",
         "p = %loops curves lr-sweep --by tokens",
         '%loops curves --where "lora.rank == 16" --metric loss --group-by lr --color-by lr --save loss.pdf',
         "%loops curves 'sft-*' --group-by seedless --band quartiles --baseline sft-lr1e-4",

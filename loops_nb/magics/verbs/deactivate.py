@@ -66,7 +66,7 @@ VERB = Verb(
             when_interrupted="If you had confirmed, it may have been deactivated: see %loops runs.",
             arguments=(id_argument("run", "the run's id, or its name if only one run has it"),),
             options=(YES,),
-            examples=("%loops deactivate run k4q95w5", "%loops deactivate run k4q95w5 -y"),
+            examples=("%loops deactivate run p2syas8", "%loops deactivate run p2syas8 -y"),
         ),
         Verb(
             name="deactivate sampler",
@@ -76,7 +76,7 @@ VERB = Verb(
             when_interrupted="If you had confirmed, it may have been deactivated: see %loops samplers.",
             arguments=(id_argument("sampler", "the sampler's id"),),
             options=(YES,),
-            examples=("%loops deactivate sampler samp_def789",),
+            examples=("%loops deactivate sampler f156oar",),
         ),
         Verb(
             name="deactivate deployment",
@@ -86,9 +86,9 @@ VERB = Verb(
             when_interrupted="If you had confirmed, it may have been deactivated: see %loops deployments.",
             arguments=(id_argument("deployment", "the Loops deployment's id"),),
             options=(YES,),
-            examples=("%loops deactivate deployment dep_def456",),
+            examples=("%loops deactivate deployment shecwtx",),
         ),
     ),
     notes="Asks for confirmation; use -y in scripts.",
-    examples=("%loops deactivate run k4q95w5", "%loops deactivate run k4q95w5 -y"),
+    examples=("%loops deactivate run p2syas8", "%loops deactivate run p2syas8 -y"),
 )

@@ -36,6 +36,6 @@ VERB = Verb(
     ),
     notes="The archive is of the moment at which it is downloaded, and gets a folder of its own: DIR/TIME/DEPLOYMENT. "
     "A file is complete or absent. Look through it before you send it to others: it holds what your code printed.",
-    examples=("%loops debug-archive k4q95w5", "df = %loops debug-archive k4q95w5 -o /tmp/report"),
+    examples=("%loops debug-archive p2syas8", "df = %loops debug-archive p2syas8 -o /tmp/report"),
     when_interrupted="No incomplete file has its name; the same line downloads the archive again.",
 )

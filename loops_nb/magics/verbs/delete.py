@@ -175,7 +175,7 @@ VERB = Verb(
             options=(YES, DRY_RUN),
             notes="An active run is deactivated first. A checkpoint that is in use, for example deployed, is kept and"
             " usable while it is. Shows what would go and asks; use -y in scripts. The result has a row for each.",
-            examples=("%loops delete run k4q95w5", "gone = %loops delete run k4q95w5 m7b2x1c -y"),
+            examples=("%loops delete run p2syas8", "gone = %loops delete run p2syas8 u8rkdjp -y"),
             when_interrupted="See what is left: %loops runs.",
         ),
         Verb(
@@ -190,17 +190,17 @@ VERB = Verb(
             " The result has a row for each: deleted, kept or failed, and why. df.loops.delete() deletes the rows of a"
             " DataFrame, %loops prune all but the best and the newest of a run.",
             examples=(
-                "%loops delete checkpoint VqKXRGB",
-                "%loops delete checkpoint k4q95w5/step-100 --target trainer -y",
-                "%loops delete checkpoint --run k4q95w5 --dry-run",
+                "%loops delete checkpoint h3wy7k5",
+                "%loops delete checkpoint p2syas8/step-150 --target trainer -y",
+                "%loops delete checkpoint --run p2syas8 --dry-run",
             ),
             when_interrupted="See what is left: %loops checkpoints RUN.",
         ),
     ),
     notes="%loops archive hides experiments and deletes nothing; %loops deactivate ends runs and keeps checkpoints.",
     examples=(
-        "%loops delete run k4q95w5",
-        "%loops delete checkpoint k4q95w5/step-100 --target trainer",
+        "%loops delete run p2syas8",
+        "%loops delete checkpoint p2syas8/step-150 --target trainer",
         "%loops delete experiment 'debug-*' -y",
     ),
     unknown_hint="Say what it is: %loops delete run {word}, %loops delete checkpoint {word}, or"

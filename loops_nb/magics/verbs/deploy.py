@@ -167,8 +167,8 @@ VERB = Verb(
     "scripts. Follows the state until it can be called, and shows the lines that call it with OpenAI's client; Ctrl-C "
     "stops only the following. Several checkpoints of one base model are served together.",
     examples=(
-        "%loops deploy k4q95w5/step-100 --instance-type H100 --name support",
-        "model = %loops deploy VqKXRGB --instance-type H100 --name support -y --no-wait",
+        "%loops deploy p2syas8/step-100 --instance-type H100 --name support",
+        "model = %loops deploy h3wy7k5 --instance-type H100 --name support -y --no-wait",
         "%loops deploy status",
         "%loops deploy deactivate support",
     ),

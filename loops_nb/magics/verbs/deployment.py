@@ -75,5 +75,5 @@ VERB = Verb(
         option("--level", "LEVEL", "minimum log level", name="min_level", choices=LOG_LEVELS),
     ),
     notes="%loops logs DEPLOYMENT shows its log lines as lines, also further back and of both halves.",
-    examples=("%loops deployment dep_def456", "logs = %loops deployment dep_def456 --logs --since 6h --level WARNING"),
+    examples=("%loops deployment shecwtx", "logs = %loops deployment shecwtx --logs --since 6h --level WARNING"),
 )

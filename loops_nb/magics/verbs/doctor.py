@@ -389,5 +389,5 @@ VERB = Verb(
     notes="Checks versions, environment, API key, address and connection, and says what to fix. Of a run: the state of"
     " its trainer and its sampler, since when, what they wait for, how long that usually takes here by the logs of"
     " other runs, the last error lines, and what to do. Changes nothing, and never shows the key.",
-    examples=("%loops doctor", "%loops doctor k4q95w5"),
+    examples=("%loops doctor", "%loops doctor p2syas8"),
 )

@@ -53,10 +53,10 @@ VERB = Verb(
     "downloads the rows of a DataFrame. Into a bucket nothing is "
     "written to disk; the credentials are those of your cloud's settings (pip install 'loops_nb[cloud]').",
     examples=(
-        "%loops download VqKXRGB",
-        "%loops download k4q95w5/step-100 k4q95w5/step-200 --target sampler -o /data/loops",
-        "%loops download --run k4q95w5 --include '*.json' --dry-run",
-        "%loops download k4q95w5/step-100 -o s3://models/loops",
+        "%loops download h3wy7k5",
+        "%loops download p2syas8/step-100 p2syas8/step-200 --target sampler -o /data/loops",
+        "%loops download --run p2syas8 --include '*.json' --dry-run",
+        "%loops download p2syas8/step-100 -o s3://models/loops",
     ),
     when_interrupted=KEPT,
 )

@@ -33,8 +33,8 @@ VERB = Verb(
     "With --executor, the workers of a cluster read and compare, with API keys of their own.",
     shell=InShell(helps=EXECUTOR_IN_SHELL),
     examples=(
-        "%loops drift k4q95w5 --by layer",
-        "df = %loops drift k4q95w5 --target trainer",
-        "df = %loops drift k4q95w5 --executor client",
+        "%loops drift p2syas8 --by layer",
+        "df = %loops drift p2syas8 --target trainer",
+        "df = %loops drift p2syas8 --executor client",
     ),
 )

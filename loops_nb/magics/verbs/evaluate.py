@@ -73,10 +73,9 @@ VERB = Verb(
         },
         notes="Each run gets an experiment with a point of the mean score for each checkpoint, its mark, and all "
         "samples. Interrupted or repeated, the line goes on where it ended: what is scored is not asked again.",
-        examples=("%loops evaluate math.jsonl k4q95w5 --score my_scores:exact",),
     ),
     examples=(
-        "%loops evaluate math.jsonl k4q95w5 --score exact_match",
+        "%loops evaluate math.jsonl p2syas8 --score exact_match",
         "df = %loops evaluate math.jsonl math-1 math-2 --checkpoints step-50,step-100 --score my_scores:exact --n 4",
     ),
 )

@@ -42,6 +42,6 @@ VERB = Verb(
         replace(EXPERIMENTS, help="id of a run, or id or name of an experiment; default all, including archived"),
     ),
     notes="Contains metrics, checkpoints, notes, tags, parameters, summary values and environments.",
-    examples=("%loops export sweep.jsonl", "%loops export sweep.csv k4q95w5 qr8zj20"),
+    examples=("%loops export sweep.jsonl", "%loops export sweep.csv p2syas8 u8rkdjp"),
     when_interrupted="An existing file was not changed.",
 )

@@ -64,9 +64,9 @@ VERB = Verb(
     "is refused. Where modules have several ranks or scales, they get one, without changing what the adapter computes. "
     "df.loops.export_adapter(DIR) exports the rows of a DataFrame.",
     examples=(
-        "%loops export-adapter VqKXRGB -o adapters/support",
-        "%loops export-adapter k4q95w5/step-100 --target sampler -o adapters/support --push my-org/support",
-        "%loops export-adapter k4q95w5/step-100 --target sampler -o models/support --merge --base /data/Qwen3-8B",
+        "%loops export-adapter h3wy7k5 -o adapters/support",
+        "%loops export-adapter p2syas8/step-100 --target sampler -o adapters/support --push my-org/support",
+        "%loops export-adapter p2syas8/step-100 --target sampler -o models/support --merge --base /data/Qwen3-8B",
     ),
     when_interrupted="Nothing was exported. What was downloaded is kept; the same line goes on from there.",
 )

@@ -78,5 +78,5 @@ VERB = Verb(
     notes=(
         "Returns a DataFrame without the presigned URLs: they work without a key and would be saved with the notebook."
     ),
-    examples=("%loops files VqKXRGB", "df = %loops files bt://loops:k4q95w5/sampler_weights/step-100"),
+    examples=("%loops files h3wy7k5", "df = %loops files bt://loops:p2syas8/sampler_weights/step-100"),
 )

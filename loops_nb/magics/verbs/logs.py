@@ -122,8 +122,8 @@ VERB = Verb(
     "A sampler's lines are those of its model deployment. --level leaves out lines without a level.",
     shell=InShell(helps={"--follow": "print the lines as they come, until Ctrl-C; with --jsonl as objects"}),
     examples=(
-        "%loops logs k4q95w5",
-        "df = %loops logs k4q95w5 --half both --since 2h --level WARNING",
-        "%loops logs k4q95w5 --grep OutOfMemory --since 7d",
+        "%loops logs p2syas8",
+        "df = %loops logs p2syas8 --half both --since 2h --level WARNING",
+        "%loops logs p2syas8 --grep OutOfMemory --since 7d",
     ),
 )

@@ -34,8 +34,8 @@ VERB = Verb(
     notes="Includes repeated points, steps that go backwards and resumed runs: see the columns attempt and repeat."
     " df.loops.with_metrics() adds metrics to a listing of runs or checkpoints. Needs no connection.",
     examples=(
-        "%loops metrics k4q95w5",
+        "%loops metrics p2syas8",
         "df = %loops metrics lr-sweep --metric loss,grad_norm --wide",
-        "%loops metrics k4q95w5 --marks",
+        "%loops metrics p2syas8 --marks",
     ),
 )

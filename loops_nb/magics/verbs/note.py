@@ -34,6 +34,6 @@ VERB = Verb(
     arguments=(EXPERIMENT, Argument("text", "TEXT", "the note", free_text=True, repeated=True)),
     options=(option("--step", "N", "step of the note; curves show it there", free_text=True, convert=to_int),),
     notes="The service does not store notes. %loops experiments shows the latest one, %loops metrics RUN --marks all.",
-    examples=("%loops note k4q95w5 warm-up was too short", "%loops note k4q95w5 'the loss jumps here' --step 40"),
+    examples=("%loops note p2syas8 warm-up was too short", "%loops note p2syas8 'the loss jumps here' --step 40"),
     when_interrupted="%loops metrics RUN --marks shows what was stored.",
 )

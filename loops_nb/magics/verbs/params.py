@@ -76,8 +76,8 @@ VERB = Verb(
     notes="Parameters are stored on this machine, not by the service; %loops experiments shows them too.",
     examples=(
         "%loops params",
-        "%loops params k4q95w5 qr8zj20",
-        "%loops params k4q95w5 --set lr=1e-4 --set dataset=v2",
+        "%loops params p2syas8 u8rkdjp",
+        "%loops params p2syas8 --set lr=1e-4 --set dataset=v2",
         "%loops params lr-1 lr-2 --environment",
     ),
     when_interrupted="%loops params RUN shows what was stored.",

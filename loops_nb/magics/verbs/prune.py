@@ -48,7 +48,7 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame | None:
         raise InvalidArgumentError(
             f"%loops prune needs exactly one run; {'two were' if named else 'none was'} given.",
             argument="run",
-            hint="For example %loops prune k4q95w5 --keep last:2. %loops runs lists the runs.",
+            hint="For example %loops prune p2syas8 --keep last:2. %loops runs lists the runs.",
         )
     if values.dry_run and (values.sure or values.ask):
         raise InvalidArgumentError("--dry-run deletes nothing: leave it out, or --ask and -y.", argument="dry_run")
@@ -103,8 +103,8 @@ VERB = Verb(
     " are those by the values recorded on this machine; without recorded values it refuses, and a checkpoint without a"
     " value is kept. What is in use is kept.",
     examples=(
-        "%loops prune k4q95w5 --keep best:3 --keep last:2 --older-than 14d",
-        "%loops prune --keep best:3 -m eval/accuracy --target sampler --run k4q95w5 -y",
+        "%loops prune p2syas8 --keep best:3 --keep last:2 --older-than 14d",
+        "%loops prune --keep best:3 -m eval/accuracy --target sampler --run p2syas8 -y",
     ),
     when_interrupted="See what is left: %loops checkpoints RUN.",
 )

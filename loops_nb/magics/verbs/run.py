@@ -40,5 +40,5 @@ VERB = Verb(
     notes="Returns an object with the fields as attributes; extra and to_dict() have fields newer than this package."
     " A run that failed, was preempted or is stuck says why, from its log. %loops watch ID updates live;"
     " %loops doctor ID says what a run waits for.",
-    examples=("%loops run k4q95w5", "run = %loops run k4q95w5", "%loops checkpoints $run"),
+    examples=("%loops run p2syas8", "run = %loops run p2syas8", "%loops checkpoints $run"),
 )

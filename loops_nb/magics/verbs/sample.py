@@ -299,16 +299,16 @@ VERB = Verb(
         "applied without --chat. With it the text is what the user says, or several turns, each from a line that "
         "begins with 'system:', 'user:' or 'assistant:'. A sampler scaled to zero is woken up.",
         examples=(
-            "echo 'Dear customer,' | %loops sample k4q95w5 --max-tokens 64",
-            "%loops sample k4q95w5 --temperature 0 --compare step-50 --jsonl < prompt.txt",
+            "echo 'Dear customer,' | %loops sample p2syas8 --max-tokens 64",
+            "%loops sample p2syas8 --temperature 0 --compare step-50 --jsonl < prompt.txt",
         ),
         reads_text=True,
     ),
     examples=(
-        "%%loops sample k4q95w5 --max-tokens 64 -o df",
-        "%%loops sample samp_def789 --temperature 0 --compare step-50 --compare step-100",
-        "%%loops sample k4q95w5 --compare step-50 --temperature 0 --record probes",
-        "%%loops sample k4q95w5 --chat --system 'You are terse.' --messages talk",
+        "%%loops sample p2syas8 --max-tokens 64 -o df",
+        "%%loops sample wcvrxf7 --temperature 0 --compare step-50 --compare step-100",
+        "%%loops sample p2syas8 --compare step-50 --temperature 0 --record probes",
+        "%%loops sample p2syas8 --chat --system 'You are terse.' --messages talk",
         r"%%loops sample math-1 --n 4 --seed 7 --stop '\n'",
     ),
 )

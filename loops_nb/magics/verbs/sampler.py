@@ -20,5 +20,5 @@ VERB = Verb(
     returns_object=True,
     arguments=(id_argument("sampler", "the sampler's id, as in %loops samplers, or the name of its run"),),
     notes="Returns an object with the fields as attributes.",
-    examples=("%loops sampler samp_def789", "sampler = %loops sampler samp_def789"),
+    examples=("%loops sampler wcvrxf7", "sampler = %loops sampler wcvrxf7"),
 )

@@ -45,5 +45,5 @@ VERB = Verb(
     kinds=("runs",),
     arguments=(Argument("id", "ID", "the session's id; the service cannot list sessions", completes="session"),),
     notes="Returns a DataFrame of runs. A session itself has no fields but its id.",
-    examples=("%loops sessions sess_xyz789", "df = %loops sessions {run.session_id}"),
+    examples=("%loops sessions fzewy63", "df = %loops sessions {run.session_id}"),
 )

@@ -45,8 +45,8 @@ VERB = Verb(
     notes="Returns a DataFrame with one row for each value: metric, half, node, gpu, time, value and unit. What a"
     " training has logged is in %loops metrics.",
     examples=(
-        "%loops system k4q95w5",
-        "df = %loops system k4q95w5 --since 6h --step-seconds 60",
-        "%loops system dep_def456 --half trainer",
+        "%loops system p2syas8",
+        "df = %loops system p2syas8 --since 6h --step-seconds 60",
+        "%loops system shecwtx --half trainer",
     ),
 )

@@ -29,6 +29,6 @@ VERB = Verb(
     options=(switch("--remove", "remove the tags"),),
     notes="The service does not store tags. %loops experiments shows them, and --tag TAG filters by one;"
     " df.loops.with_metrics() adds them to a listing of runs.",
-    examples=("%loops tag k4q95w5 sweep baseline", "%loops tag k4q95w5 baseline --remove"),
+    examples=("%loops tag p2syas8 sweep baseline", "%loops tag p2syas8 baseline --remove"),
     when_interrupted="%loops tag RUN shows its tags.",
 )

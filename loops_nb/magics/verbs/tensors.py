@@ -26,5 +26,5 @@ VERB = Verb(
     options=(OF_RUN, TARGET),
     notes="Reads a few kB of each file, not the weights, and caches the headers on this machine."
     " loops.checkpoints.open(...).tensor(NAME) reads one tensor as a NumPy array.",
-    examples=("%loops tensors VqKXRGB", "df = %loops tensors --run k4q95w5 --target sampler"),
+    examples=("%loops tensors h3wy7k5", "df = %loops tensors --run p2syas8 --target sampler"),
 )

@@ -41,7 +41,7 @@ VERB = Verb(
     ),
     shell=InShell(helps=EXECUTOR_IN_SHELL),
     examples=(
-        "%loops verify checkpoints/k4q95w5/weights/step-100",
+        "%loops verify checkpoints/p2syas8/weights/step-525",
         "%loops verify checkpoints",
         "%loops verify s3://models/loops",
         "%loops verify /mnt/checkpoints --executor pool",

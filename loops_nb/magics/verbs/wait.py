@@ -49,6 +49,6 @@ VERB = Verb(
         "on. Exit status: 0 when the state is reached, 1 as soon as it cannot be reached any more (the message names "
         "the checkpoint to go on from), 4 after --timeout, 3 without a connection."
     ),
-    examples=("%loops wait k4q95w5", "%loops wait math-1 --until RUNNING --timeout 600"),
+    examples=("%loops wait p2syas8", "%loops wait math-1 --until RUNNING --timeout 600"),
     when_interrupted="Only the waiting was stopped; the run goes on.",
 )

@@ -214,7 +214,7 @@ def _check_one_target(values: Values) -> None:
         given = "none was" if not values.of else f"{len(values.of)} were"
         raise _refused(
             f"%loops watch {values.what} takes one run, deployment or sampler; {given} given.",
-            f"For example: %loops watch {values.what} k4q95w5.",
+            f"For example: %loops watch {values.what} p2syas8.",
         )
 
 
@@ -237,7 +237,7 @@ def _refused(text: str, hint: str) -> InvalidArgumentError:
     return InvalidArgumentError(text, argument="what", hint=f"{hint} See %loops watch --help")
 
 
-_EXAMPLE = "For example: %loops watch checkpoints --run k4q95w5."
+_EXAMPLE = "For example: %loops watch checkpoints --run p2syas8."
 
 VERB = Verb(
     name="watch",
@@ -318,15 +318,16 @@ VERB = Verb(
         left_out={"--notify": "A terminal shows no notifications: %loops wait RUN ends when the run is in a state."},
         notes="Updates until Ctrl-C or q, and leaves the last state in the terminal; of one run it ends with the run. "
         "Where the output is no terminal, the table is printed once.",
+        examples=("%loops watch p2syas8",),
     ),
     examples=(
         "%loops watch",
-        "%loops watch k4q95w5 --notify",
+        "%loops watch p2syas8 --notify",
         "p = %loops watch checkpoints --base-model Qwen/Qwen3-8B",
         "%loops watch samplers --scope org",
         "%loops watch experiments 'sweep-*' --where \"lr < 1e-3\" --sort best.loss",
-        "%loops watch system k4q95w5 --since 6h",
+        "%loops watch system p2syas8 --since 6h",
         "%loops watch samples grpo-1 --step 0 --step 100",
-        "%loops watch logs k4q95w5 --half both",
+        "%loops watch logs p2syas8 --half both",
     ),
 )
