@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 class OpenPanel(Protocol):
     """A panel that is shown."""
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a page has drawn it."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a page could not draw it, and none has drawn it."""
+
     def freeze(self) -> None:
         """Replace the live view with a static report."""
 

@@ -154,6 +154,11 @@ class BaseController(ABC, Generic[Incoming]):
         #: Whether a page has sent anything yet: some kernels receive nothing while a cell runs.
         self._heard_page = False
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a page has drawn the panel since it was made, as far as the kernel has heard."""
+        return self._heard_page
+
     def keep_visible(self, view: str) -> None:
         """Record that a view which sends no messages, such as a terminal, is visible now; on any thread."""
         self._visibility.saw(view, visible=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
+from comm import get_comm_manager
 
 from loops_nb import faults
 from loops_nb.panels import panel_registry
@@ -70,6 +71,8 @@ class LiveWidget(_Widget):
     def __init__(self, make: Callable[[Tell, Visibility], BaseController[Any]], page: str) -> None:
         self._closing = threading.RLock()
         self._is_closed = False
+        #: Whether a page has refused it, as one does without a widget manager.
+        self._is_refused = False
         self._marks: tuple[str, str] | None = None
         self._shown_in: Any = None
         self._reported_at = float("-inf")
@@ -92,6 +95,7 @@ class LiveWidget(_Widget):
             raise
         self._answer_beside_the_cell()
         self.on_msg(self._heard)
+        self._stay_reachable()
 
     # What people use.
 
@@ -160,6 +164,16 @@ class LiveWidget(_Widget):
     def is_over(self) -> bool:
         """Whether nothing that is shown can change any more."""
         return self._is_closed
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a page has drawn it, as far as the kernel has heard."""
+        return self._controller.is_drawn
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a page could not draw it, and none has drawn it."""
+        return self._is_refused and not self.is_drawn
 
     def keep_visible(self) -> None:
         """Keep it up to date for a terminal that shows it; to be called every few seconds."""
@@ -234,6 +248,28 @@ class LiveWidget(_Widget):
         if hasattr(self.comm, "_reply_subshell_for"):
             self.comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - there is no public way
 
+    def _stay_reachable(self) -> None:
+        """Keep the comm when a page closes it, and say in the report what that page lacks.
+
+        A page without a widget manager closes every comm that a kernel opens. Where the manager is installed then and
+        the page loaded again, it draws the panel from its state, and nothing that it sends would arrive.
+        """
+        comm = self.comm
+        if not hasattr(comm, "on_close"):
+            return
+
+        def refused(_message: Any) -> None:
+            if self._is_closed:
+                return
+            comm._closed = False  # noqa: SLF001 - there is no public way
+            get_comm_manager().register_comm(comm)
+            self._is_refused = True
+            with self._closing:
+                if self._marks is not None and not self._is_closed:
+                    self._publish(0, self._report(live=True), update=True)
+
+        comm.on_close(refused)
+
     def _show_report_alone(self) -> None:
         if not is_notebook():
             # In a script IPython's display would print the bundle, HTML and all; in a terminal the short text that a
@@ -250,10 +286,10 @@ class LiveWidget(_Widget):
         marks, ip = self._marks, shell()
         if marks is None or ip is None:
             return
-        if which == 0 and not self._is_closed and (missing := advice()):
+        if which == 0 and not self._is_closed and (missing := advice(is_refused=self.is_refused)):
             # The page hides the report wherever it shows the live panel.
             words = f"<p>{escape(missing)}</p>"
-            data = {**data, "text/html": data["text/html"] + words, "text/plain": f"{data['text/plain']}\n{missing}"}
+            data = {**data, "text/html": words + data["text/html"], "text/plain": f"{missing}\n{data['text/plain']}"}
         try:
             ip.display_pub.publish(data=data, metadata={}, transient={"display_id": marks[which]}, update=update)
         except Exception as error:  # noqa: BLE001 - a panel never fails a cell; %loops doctor tells that the notebook lacks something

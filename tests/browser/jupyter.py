@@ -45,14 +45,19 @@ class JupyterServer:
         Which of the two.
     options
         More of its command line.
+    python
+        The interpreter that it runs on; this one when left out. Its kernels run on this one.
     """
 
     #: A tenth of the usual: a cell that prints without end makes the server drop messages before it makes the page
     #: slow.
     PRINT_LIMIT = 100_000
 
-    def __init__(self, folder: Path, application: Application, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, application: Application, options: Sequence[str] = (), python: Path | None = None
+    ) -> None:
         self.application = application
+        self._python = str(python or sys.executable)
         self._options = tuple(options)
         self.root = folder / "notebooks"
         self.home = folder / "home"
@@ -67,7 +72,7 @@ class JupyterServer:
         """Start it and wait until it answers."""
         module, options = _APPLICATIONS[self.application]
         command = [
-            sys.executable,
+            self._python,
             "-m",
             module,
             "--no-browser",
@@ -182,7 +187,7 @@ class JupyterServer:
             "JUPYTER_PREFER_ENV_PATH": "1",
             "IPYTHONDIR": str(self._folder / "ipython"),
             "LOOPS_NB_HOME": str(self.home),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
+            "PATH": f"{Path(self._python).parent}{os.pathsep}{kept['PATH']}",
         }
 
     def _wait_for_url(self) -> str:

@@ -27,6 +27,8 @@ _REQUIRED = ("ipython", "ipywidgets", "anywidget", "pandas", "httpx", "msgspec")
 _OPTIONAL = ("ipykernel", "jupyterlab")
 _NOT_CONNECTED = "%loops local start (sample data, no key) or %loops login"
 _KERNEL = "Kernel's environment"
+_UNKNOWN_SERVER = "Jupyter's environment: not accessible from the kernel; panels need anywidget there too"
+_NOT_DRAWN = "pip install anywidget where Jupyter runs, then reload the page"
 _RECENT = timedelta(hours=1)
 _MOST_ERRORS = 3
 _logger = logging.getLogger(__name__)
@@ -341,16 +343,18 @@ def _panels(context: MagicContext) -> CheckResult:
     from loops_nb.panels.bundle import page_code
     from loops_nb.panels.jupyter_server import server
 
-    lines = [f"Live panels: {len(open_panels())} open; page code {size(len(page_code().encode()))}"]
+    panels = open_panels()
+    count = f"{len(panels)} open"
+    if panels:
+        count += f", {sum(panel.is_drawn for panel in panels)} drawn by a page"
+    lines = [f"Live panels: {count}; page code {size(len(page_code().encode()))}"]
     found = server()
     if found is None:
-        return CheckResult(
-            [*lines, "Jupyter's environment: not accessible from the kernel; panels need anywidget there too"]
-        )
-    if found.has_extension:
-        return CheckResult([*lines, f"Jupyter's environment: {found.prefix} (with anywidget, which panels need)"])
-    lines.append(f"Jupyter's environment: {found.prefix} (without anywidget, which panels need)")
-    return CheckResult(lines, found.to_install)
+        fix = _NOT_DRAWN if any(panel.is_refused for panel in panels) else ""
+        return CheckResult([*lines, _UNKNOWN_SERVER], fix)
+    if found.lacks:
+        return CheckResult([*lines, f"Jupyter's environment: {found.prefix} ({found.lacks})"], found.to_install)
+    return CheckResult([*lines, f"Jupyter's environment: {found.prefix} (with anywidget, which panels need)"])
 
 
 def _faults(_context: MagicContext) -> CheckResult:
