@@ -32,7 +32,7 @@ from smoke import MODULES  # noqa: E402 - beside this file
 from tests.other_pythons import find  # noqa: E402
 
 OUTPUT = ROOT / "build" / "release"
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 #: Extras whose packages have no version for some Pythons.
 NOT_BEFORE = {"sdk": "3.12"}
 #: Share of the public symbols whose types are known to a type checker.

@@ -14,31 +14,31 @@ ROOT = Path(__file__).resolve().parent.parent
 #: What depends on the interpreter, the system or the notebook: imports, processes and forks, signals, threads, TLS,
 #: kernels, and the types that NumPy and pandas make.  The rest reads and computes the same on each Python.  The suite
 #: of the official SDK runs on the one in between, 3.12.
-OTHERS: dict[str, tuple[str, ...]] = {
-    "3.13": (
-        "tests/charts/test_plot.py",
-        "tests/checkpoints/transfer/test_processes.py",
-        "tests/client/test_local_service.py",
-        "tests/client/test_network.py",
-        "tests/client/test_tls.py",
-        "tests/config",
-        "tests/frames/test_seeds.py",
-        "tests/frames/test_values.py",
-        "tests/live/test_poller.py",
-        "tests/local/nn",
-        "tests/local/test_cli.py",
-        "tests/local/test_launcher.py",
-        "tests/magics/test_completion.py",
-        "tests/magics/test_connection.py",
-        "tests/magics/test_kernel.py",
-        "tests/magics/test_load.py",
-        "tests/panels/test_panel.py",
-        "tests/tracking/test_crashes.py",
-        "tests/tracking/test_ctrl_c.py",
-        "tests/tracking/test_processes.py",
-        "tests/tracking/test_sdk_hooks.py",
-    )
-}
+_ROOMS = (
+    "tests/charts/test_plot.py",
+    "tests/checkpoints/transfer/test_processes.py",
+    "tests/client/test_local_service.py",
+    "tests/client/test_network.py",
+    "tests/client/test_tls.py",
+    "tests/config",
+    "tests/frames/test_seeds.py",
+    "tests/frames/test_values.py",
+    "tests/live/test_poller.py",
+    "tests/local/nn",
+    "tests/local/test_cli.py",
+    "tests/local/test_launcher.py",
+    "tests/magics/test_completion.py",
+    "tests/magics/test_connection.py",
+    "tests/magics/test_kernel.py",
+    "tests/magics/test_load.py",
+    "tests/panels/test_panel.py",
+    "tests/tracking/test_crashes.py",
+    "tests/tracking/test_ctrl_c.py",
+    "tests/tracking/test_processes.py",
+    "tests/tracking/test_sdk_hooks.py",
+)
+#: Those that differ most; few machines have 3.14 yet.
+OTHERS = ("3.13", "3.14")
 ASK = "import sys, venv, ensurepip; print(sys.version.split()[0], sys.executable)"
 
 
@@ -75,7 +75,7 @@ def prepare(version: str, interpreter: str) -> Path:
 
 def main(words: list[str]) -> int:
     """Run what depends on the interpreter; the tests marked ``once`` do not. ``--prepare`` makes environments only."""
-    for version, rooms in OTHERS.items():
+    for version in OTHERS:
         interpreter = find(version)
         if interpreter is None:
             print(f"Python {version}: not on this machine, not tested.", flush=True)
@@ -86,7 +86,9 @@ def main(words: list[str]) -> int:
         print(f"Python {version}:", flush=True)
         # The tests in a browser drive kernels of their own, and their packages are not in this environment.
         chosen = ["-m", "not once", "--ignore", "tests/browser", "-p", "no:cacheprovider"]
-        done = subprocess.run([str(python), "-m", "pytest", "-q", "-n", "auto", *chosen, *rooms], check=False, cwd=ROOT)
+        done = subprocess.run(
+            [str(python), "-m", "pytest", "-q", "-n", "auto", *chosen, *_ROOMS], check=False, cwd=ROOT
+        )
         if done.returncode:
             return done.returncode
     return 0

@@ -147,7 +147,14 @@ def prepare_to_read(connection: sqlite3.Connection, path: Path) -> None:
     if file_system_of(path.parent).is_local:
         return
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+    try:
+        in_wal_mode = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    except sqlite3.OperationalError as error:
+        # Newer versions of SQLite say "locked" of such a file while another process has it open, older ones "wal".
+        if not is_busy(error) or not _has_wal_file(path):
+            raise
+        in_wal_mode = True
+    if in_wal_mode:
         raise sqlite3.OperationalError(f"{path.name} is in WAL mode")
     _end_exclusive(connection)
 

@@ -10,7 +10,7 @@ from tests.local.responses import good, new_run, new_sampler, problem
 LAST_MOMENT = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 
-@pytest.mark.parametrize("body", ['{"x":' + "[" * 200_000 + "]" * 200_000 + "}", '{"x":' * 200_000])
+@pytest.mark.parametrize("body", ['{"x":' + "[" * 500_000 + "]" * 500_000 + "}", '{"x":' * 200_000])
 def test_deep_json_is_refused(api: httpx.Client, body: str) -> None:
     assert problem(api.post("/v1/loops/sessions", content=body), 400)["code"] == "INVALID_JSON"
 

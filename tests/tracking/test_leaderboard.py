@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,9 @@ def test_experiment_without_end_is_stale_after_half_an_hour() -> None:
     experiment("elsewhere").flush()
     store = ExperimentStore()
     store.experiments()
-    with sqlite3.connect(store.path) as connection:
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
         connection.execute("UPDATE sessions SET host = 'another'")
-    assert states() == {"elsewhere": "running"}
-    with sqlite3.connect(store.path) as connection:
+        assert states() == {"elsewhere": "running"}
         connection.execute("UPDATE sessions SET at = 0")
         connection.execute("UPDATE experiments SET last_at = 1")
     assert states() == {"elsewhere": "stale"}
