@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loops_nb import console
 from loops_nb.cli.form import Form
 from loops_nb.cli.settings import ShellSettings
-from loops_nb.cli.streams import can_redraw, is_terminal
+from loops_nb.cli.streams import can_redraw, is_terminal, text_width
 from loops_nb.cli.wording import in_shell
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.completion_cache import SHELL_WAIT_SECONDS, CompletionCache
@@ -61,7 +61,10 @@ class ShellContext(MagicContext):
     def show_words(self, panel: LiveWidget, words: Callable[[int], str]) -> None:
         """Show what a panel shows until it ends, and leave its last state; in a pipe print it once."""
         if not can_redraw(self._out):
-            super().show_words(panel, words)
+            try:
+                self.answer(words(text_width()))
+            finally:
+                panel.close()
             return
         from loops_nb.cli.live_view import LiveView  # prompt_toolkit
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.cli.colors import paint_for
 from loops_nb.cli.form import Form
+from loops_nb.cli.streams import text_width
 from loops_nb.errors import one_line
 
 if TYPE_CHECKING:
@@ -46,9 +46,6 @@ IDENTITIES = {
     "sweep": "parameter",
 }
 _IDS_OF_OBJECTS = ("id", "model_id")
-_LEAST_WIDTH = 40
-# In a pipe nothing is left out and nothing cut.
-_WIDTH_OF_PIPES = 100_000
 
 
 def show(result: Any, form: Form, context: ShellContext) -> None:
@@ -62,7 +59,7 @@ def show(result: Any, form: Form, context: ShellContext) -> None:
     elif hasattr(result, "frame") and hasattr(result, "text"):
         # Completions.
         if form is Form.TEXT:
-            context.print_lines(result.text(_width()))
+            context.print_lines(result.text(text_width()))
         else:
             _show_frame(result.frame, form, context)
 
@@ -121,15 +118,6 @@ def _show_table(frame: pd.DataFrame, kind: str | None, context: ShellContext) ->
 
 
 def _text(table: Table) -> tuple[str, list[str]]:
-    from dataclasses import replace
-
     from loops_nb.render.tables import text_and_notes
 
-    width = _width()
-    if width == _WIDTH_OF_PIPES:
-        table = replace(table, fields=[replace(column, is_long=True) for column in table.fields])
-    return text_and_notes(table, width, paint=paint_for(sys.stdout))
-
-
-def _width() -> int:
-    return max(_LEAST_WIDTH, shutil.get_terminal_size((_WIDTH_OF_PIPES, 24)).columns)
+    return text_and_notes(table, text_width(), paint=paint_for(sys.stdout))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 from typing import TextIO
+
+_LEAST_WIDTH = 40
 
 
 def open_standard_streams() -> None:
@@ -42,3 +45,10 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:
         return False
+
+
+def text_width() -> int:
+    """Return the width of the terminal; in a pipe or a file nothing is cut."""
+    from loops_nb.render.tables import UNBOUNDED
+
+    return max(_LEAST_WIDTH, shutil.get_terminal_size((UNBOUNDED, 24)).columns)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 # Names of runs are resolved from a listing of at most this age; a deactivation always fetches a new one.
 _LISTING_MAX_AGE_SECONDS = 5.0
+# What ends the text of a live panel; in a terminal a shell shows it live as well.
+_HOW_TO_SEE_LIVE = "To see it live, type in a notebook: "
 
 
 class MagicSettings(Protocol):
@@ -106,7 +108,12 @@ class MagicContext:
     def show_words(self, panel: LiveWidget, words: Callable[[int], str]) -> None:
         """Print what a panel shows, in so many columns, and close it; a terminal of ``loops-nb`` updates it first."""
         try:
-            self.answer(words(shutil.get_terminal_size().columns))
+            text, how, line = words(shutil.get_terminal_size().columns).rpartition(_HOW_TO_SEE_LIVE)
+            if how and line.startswith("%loops watch"):
+                line = " ".join(line.split())
+                how = "To see it live, in a notebook: "
+                line += f"\nor in a shell: loops-nb {line.removeprefix('%loops ')}"
+            self.answer(f"{text}{how}{line}")
         finally:
             panel.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     #: From a cell, its text in the width of its column and whether it is a heading to what is written: colors.
     Paint = Callable[[str, str, bool], str]
 
+#: The width of what is no terminal: nothing is cut or left out.
+UNBOUNDED = 100_000
 _GAP = "  "
 _WIDEST = 40
 _LONGEST = 2000
@@ -147,7 +149,7 @@ def as_text(table: Table, width: int, *, paint: Paint | None = None) -> str:
     table
         The table.
     width
-        Places in a line.
+        Places in a line; from `UNBOUNDED` on nothing is cut.
     paint
         Adds colors to cells, for a terminal.
     """
@@ -157,6 +159,8 @@ def as_text(table: Table, width: int, *, paint: Paint | None = None) -> str:
 
 def text_and_notes(table: Table, width: int, *, paint: Paint | None = None) -> tuple[str, list[str]]:
     """Return the rows of a table as `as_text` draws them, and the sentences below."""
+    if width >= UNBOUNDED:
+        table = replace(table, fields=[replace(column, is_long=True) for column in table.fields])
     sized = _fitting(table.fields, width)
     lines = [_row([f.heading for f, _ in sized], sized, paint, is_heading=True)]
     lines += [_row(cells, sized, paint) for cells in zip(*(f.cells for f, _ in sized), strict=True)]

@@ -84,6 +84,10 @@ def test_a_listing_as_table_json_lines_and_ids(run: Run, monkeypatch: pytest.Mon
     assert [line.split()[0] for line in table.out.splitlines()] == ["id", *ids]
     assert rows[0]["base_url"] in table.out, "a pipe gets every column"
     assert rows[0]["created_at"].endswith("Z")
+    watched = run("watch")
+    assert f"{rows[0]['base_model']}  " in watched.out
+    assert "did not fit" not in watched.out
+    assert watched.out.endswith("To see it live, in a terminal: loops-nb watch\n")
     monkeypatch.setenv("COLUMNS", "60")
     narrow = run("runs")
     assert max(map(len, narrow.out.splitlines())) <= 60

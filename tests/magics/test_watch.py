@@ -155,7 +155,7 @@ def test_watch_in_a_terminal_prints_the_report(
     monkeypatch.setenv("COLUMNS", "100")
     live.run("%config LoopsMagics.time_zone = 'Asia/Tokyo'")
     ran = live.run(f"kept = %loops watch {line}")
-    for text in (*expected, "As of 20", "UTC+09:00 (Asia/Tokyo).", "To see it live, type in a notebook: %loops watch"):
+    for text in (*expected, "As of 20", "UTC+09:00 (Asia/Tokyo).", "To see it live, in a notebook: %loops watch"):
         assert text in ran.out
     assert max(map(len, ran.out.splitlines())) <= 100
     assert ran.out.count("As of ") == 1
@@ -188,7 +188,8 @@ def test_watch_experiments_needs_no_connection_and_prints_the_report_in_a_termin
     ran = notebook.run(f"kept = {line}")
     rows = [row for row in ran.out.splitlines() if "finished" in row]
     assert [row.split()[0] for row in rows] == ["try-2", "try-1"]
-    assert "To see it live, type in a notebook: %loops watch experiments 'try-[12]' --tag sweep" in ran.out
+    seen = "experiments 'try-[12]' --tag sweep --where 'lr < 0.5' --sort -loss --limit 5"
+    assert f"To see it live, in a notebook: %loops watch {seen}\nor in a shell: loops-nb watch {seen}\n" in ran.out
     assert notebook.shell.user_ns["kept"] is None
     assert open_panels() == []
     assert "Did you mean lr?" in notebook.run("%loops watch experiments --sort lrr", fails=True).out
