@@ -111,8 +111,16 @@ def _process(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a measured process: no proxy before 127.0.0.1, and no request to anybody else."""
-    plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    """Return the environment of a measured process: no proxy before 127.0.0.1, and no request to anybody else.
+
+    Bytecode may be written, as everywhere else: without it our modules alone would be compiled at each start, since the
+    peers' were compiled when they were installed.
+    """
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     quiet = {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1", "TRUSS_NO_UPDATE_CHECK": "1"}
     return {**plain, **quiet, "PYTHONPATH": str(ROOT), "PYTHONNOUSERSITE": "1"}
 

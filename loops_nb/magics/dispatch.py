@@ -10,10 +10,10 @@ from loops_nb.magics.help import general_help, verb_help
 from loops_nb.magics.lexer import split_words
 from loops_nb.magics.parser import parse, wants_general_help
 from loops_nb.magics.status import print_status
-from loops_nb.magics.verbs import GROUPS, VERBS
+from loops_nb.magics.verbs import verb_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from loops_nb.magics.context import MagicContext
     from loops_nb.magics.grammar import Verb
@@ -36,7 +36,7 @@ def run_line(context: MagicContext, line: str, evaluate: Callable[[str], str], *
     Returns
     -------
     Any
-        A DataFrame, a resource, a panel, or None.
+        A DataFrame, a `ListingRows` of which one is made, a resource, a panel, or None.
 
     Raises
     ------
@@ -58,7 +58,9 @@ def run_line(context: MagicContext, line: str, evaluate: Callable[[str], str], *
         with readable_interrupt("%loops", UNCHANGED), context.explain_unreachable():
             print_status(context)
         return None
-    parsed = parse(VERBS, words)
+    named = verb_named(words[0])
+    # All verbs only for what to suggest in place of an unknown word.
+    parsed = parse((named,) if named is not None else _all_verbs(), words)
     verb = parsed.verb
     if parsed.wants_help or verb.run is None:
         context.say(verb_help(verb))
@@ -77,7 +79,7 @@ def _check_cell(verb: Verb, cell: str | None) -> None:
             hint=f"See {verb.line} --help",
         )
     if cell is not None and not verb.cell:
-        cells = ", ".join(other.line for other in VERBS if other.cell)
+        cells = ", ".join(other.line for other in _all_verbs() if other.cell)
         raise InvalidArgumentError(
             f"{verb.line} is a line magic, not a cell magic: nothing of the cell was run.",
             argument="cell",
@@ -85,6 +87,14 @@ def _check_cell(verb: Verb, cell: str | None) -> None:
         )
 
 
+def _all_verbs() -> Sequence[Verb]:
+    from loops_nb.magics.verbs import VERBS
+
+    return VERBS
+
+
 def whole_help() -> str:
     """Return the help of ``%loops``."""
+    from loops_nb.magics.verbs import GROUPS  # imports every verb
+
     return general_help(GROUPS)
