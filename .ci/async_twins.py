@@ -50,6 +50,7 @@ RENAMED = {
 #: Last parts of the names of functions whose calls are awaited, besides the coroutines that a source itself defines.
 AWAITED = {
     "_frame",
+    "_listing",
     "_team_id",
     "execute",
     "load_tokenizer",

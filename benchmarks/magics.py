@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 HEAVY = ("httpx", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn")
 ROUNDS = 7
 #: The limits, in seconds.
-LOAD, FIRST, SECOND = 0.015, 0.3, 0.005
+LOAD, SHOWN, FIRST, SECOND = 0.015, 0.2, 0.3, 0.005
 KERNEL_TIMEOUT = 120
 NOTE = (
     "In a real kernel (ipykernel), started for each round, in an environment with our dependencies only; the server "
-    "of the listings is on 127.0.0.1. A magic's time is that of the call and of making what is displayed. 'Beyond the "
-    "network' leaves out a bare GET of the same two listings by a warm shared httpx client. Against a limit, the "
-    "ratio is limit / ours; against the imports, ours / theirs: pandas, httpx and one SSL context in a fresh kernel, "
-    "the minimum of any listing into a DataFrame over httpx."
+    "of the listings is on 127.0.0.1. A magic's time is that of the call and of making what is displayed. That of the "
+    "first listing is from the cell's request to the message with the table, as a page sees it, and to the end of the "
+    "cell, when its DataFrame is there. 'Beyond the network' leaves out a bare GET of the same two listings by a warm "
+    "shared httpx client. Against a limit, the ratio is limit / ours; against the imports, ours / theirs: pandas, "
+    "httpx and one SSL context in a fresh kernel, the minimum of any listing into a DataFrame over httpx."
 )
 IMPORTS = """
 import time as _time
@@ -49,7 +50,9 @@ def _took(line):
 _found = {"load": _took("load_ext loops_nb")}
 _found["heavy"] = [name for name in HEAVY if name in _sys.modules and name not in _before]
 _found["new"] = len(set(_sys.modules) - _before)
-_found["first"] = _took("loops runs")
+print("FOUND " + _json.dumps(_found))
+"""
+LATER = """
 _found["later"] = sorted(_took("loops runs") for _ in range(9))
 import httpx as _httpx
 _client = _httpx.Client(headers={"Authorization": "Bearer benchmark"})
@@ -72,12 +75,19 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
     with server() as url:
 
         def kernel() -> float:
-            kernels.append(_in_a_kernel(user, url, CODE))
+            with _kernel(user, url) as client:
+                _run_code(client, url, CODE)
+                shown, ended = _displayed(client, "%loops runs")
+                kernels.append({**_run_code(client, url, LATER), "shown": shown, "first": ended})
             return float(kernels[-1]["load"] + kernels[-1]["first"])
+
+        def imports() -> float:
+            with _kernel(user, url) as client:
+                return float(_run_code(client, url, IMPORTS))
 
         ways: dict[str, Callable[[], float]] = {
             "ours": kernel,
-            "imports": lambda: float(_in_a_kernel(user, url, IMPORTS)),
+            "imports": imports,
         }
         if cli is not None:
             ways["cli"] = lambda: _command([str(cli.with_name("truss")), "loops", "view", "--help"])
@@ -86,11 +96,19 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
         figures = take_turns(ways, rounds or ROUNDS)
     networks = [_median(found["network"]) for found in kernels]
     firsts = [found["first"] - network for found, network in zip(kernels, networks, strict=True)]
+    shown = [found["shown"] - network for found, network in zip(kernels, networks, strict=True)]
     laters = [max(_median(found["later"]) - network, 1e-6) for found, network in zip(kernels, networks, strict=True)]
     lines: list[Ratio] = [
         _limit("%load_ext loops_nb", [found["load"] for found in kernels], LOAD),
-        _limit("first %loops runs, beyond the network", firsts, FIRST),
-        compare("first %loops runs, beyond the network", "imports alone", firsts, figures["imports"], invert=True),
+        _limit("table of the first %loops runs, beyond the network", shown, SHOWN),
+        _limit("DataFrame of the first %loops runs, beyond the network", firsts, FIRST),
+        compare(
+            "DataFrame of the first %loops runs, beyond the network",
+            "imports alone",
+            firsts,
+            figures["imports"],
+            invert=True,
+        ),
         _limit("second %loops runs, beyond the network", laters, SECOND),
     ]
     for way, peer in (
@@ -116,26 +134,45 @@ def _limit(what: str, ours: list[float], limit: float) -> Ratio:
     return compare(what, f"limit of {limit * 1e3:.0f} ms", ours, [limit] * len(ours), goal=">= 1")
 
 
-def _in_a_kernel(python: Path, url: str, code: str) -> Any:
-    with tempfile.TemporaryDirectory() as home, _kernel(python, url, home) as client:
-        output: list[str] = []
+def _displayed(client: Any, cell: str) -> tuple[float, float]:
+    """Return the seconds until the message with the cell's result, and until its end."""
+    shown: list[float] = []
 
-        def hook(message: dict[str, Any]) -> None:
-            content = message["content"]
-            if message["msg_type"] == "stream":
-                output.append(content["text"])
-            elif message["msg_type"] == "error":
-                raise RuntimeError("\n".join(content["traceback"]))
+    def hook(message: dict[str, Any]) -> None:
+        if message["msg_type"] in {"execute_result", "display_data"}:
+            shown.append(time.perf_counter())
+        elif message["msg_type"] == "error":
+            raise RuntimeError("\n".join(message["content"]["traceback"]))
 
-        client.execute_interactive(
-            code.replace("HEAVY", repr(HEAVY)).replace("URL", repr(url)), output_hook=hook, timeout=KERNEL_TIMEOUT
-        )
+    start = time.perf_counter()
+    client.execute_interactive(cell, output_hook=hook, timeout=KERNEL_TIMEOUT)
+    return shown[0] - start, time.perf_counter() - start
+
+
+def _run_code(client: Any, url: str, code: str) -> Any:
+    output: list[str] = []
+
+    def hook(message: dict[str, Any]) -> None:
+        content = message["content"]
+        if message["msg_type"] == "stream":
+            output.append(content["text"])
+        elif message["msg_type"] == "error":
+            raise RuntimeError("\n".join(content["traceback"]))
+
+    client.execute_interactive(
+        code.replace("HEAVY", repr(HEAVY)).replace("URL", repr(url)), output_hook=hook, timeout=KERNEL_TIMEOUT
+    )
     line = next(line for line in "".join(output).splitlines() if line.startswith("FOUND "))
     return json.loads(line.removeprefix("FOUND "))
 
 
 @contextmanager
-def _kernel(python: Path, url: str, home: str) -> Iterator[Any]:
+def _kernel(python: Path, url: str) -> Iterator[Any]:
+    with tempfile.TemporaryDirectory() as home:
+        yield from _started(python, url, home)
+
+
+def _started(python: Path, url: str, home: str) -> Iterator[Any]:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
 

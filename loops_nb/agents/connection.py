@@ -12,8 +12,10 @@ from loops_nb.cli.context import ShellContext
 from loops_nb.cli.wording import in_shell
 from loops_nb.errors import LoopsError
 from loops_nb.faults import HINT, record
+from loops_nb.frames.listing_rows import ListingRows
 from loops_nb.magics.call import call_verb
 from loops_nb.magics.grammar import Values, Verb
+from loops_nb.resources.frames import frame_of
 from loops_nb.resources.metrics import RecordedMetrics
 
 if TYPE_CHECKING:
@@ -89,7 +91,8 @@ def verb_texts(verb: Verb, **given: Any) -> tuple[Any, list[str]]:
     context = AgentContext()
     # A connection of its own would begin with another handshake.
     context.connection = shared_context().connection
-    return call_verb(context, verb, Values(**(defaults | given))), context.texts
+    result = call_verb(context, verb, Values(**(defaults | given)))
+    return frame_of(result) if isinstance(result, ListingRows) else result, context.texts
 
 
 def agent_tool(function: Callable[P, str]) -> Callable[P, str]:

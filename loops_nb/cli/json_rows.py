@@ -13,7 +13,9 @@ import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from loops_nb.frames.listing_rows import ListingRows
 from loops_nb.magics.cell_text import is_missing
+from loops_nb.magics.listing_table import listing_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,12 +28,15 @@ SECRET_COLUMNS = {"files": {"url"}}
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
-def rows(frame: pd.DataFrame, kind: str | None) -> Iterator[dict[str, Any]]:
-    """Yield an object for each row of a frame."""
-    names = [name for name in frame.columns if name not in SECRET_COLUMNS.get(kind or "", ())]
-    columns = [_values(frame[name]) for name in names]
-    texts = [str(name) for name in names]
-    for values in zip(*columns, strict=True):
+def rows(frame: pd.DataFrame | ListingRows, kind: str | None) -> Iterator[dict[str, Any]]:
+    """Yield an object for each row of a frame, or of a listing whose `listing_columns` are there."""
+    secret = SECRET_COLUMNS.get(kind or "", ())
+    if isinstance(frame, ListingRows):
+        columns = {one.label: list(map(plain, one.cells)) for one in listing_columns(frame) or ()}
+    else:
+        columns = {str(name): _values(frame[name]) for name in frame.columns}
+    texts = [name for name in columns if name not in secret]
+    for values in zip(*(columns[name] for name in texts), strict=True):
         yield dict(zip(texts, values, strict=True))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from loops_nb.api.models import APIObject
     from loops_nb.cli.context import ShellContext
+    from loops_nb.frames.listing_rows import ListingRows
     from loops_nb.render.tables import Table
 
 #: What ``-q`` prints of each kind of frame; a kind that is not here has no ids.
@@ -51,9 +52,19 @@ _IDS_OF_OBJECTS = ("id", "model_id")
 def show(result: Any, form: Form, context: ShellContext) -> None:
     """Print the result of a verb; None and what stands for itself, such as a saved picture, print nothing."""
     from loops_nb.api.models import APIObject
+    from loops_nb.frames.listing_rows import ListingRows
+    from loops_nb.magics.listing_table import listing_columns
 
     if isinstance(result, APIObject):
         _show_object(result, form, context)
+    elif isinstance(result, ListingRows):
+        # pandas takes longer to import than all the rest.
+        if listing_columns(result) is None:
+            from loops_nb.resources.frames import frame_of
+
+            _show_frame(frame_of(result), form, context)
+        else:
+            _show_frame(result, form, context)
     elif type(result).__module__.partition(".")[0] == "pandas":
         _show_frame(result, form, context)
     elif hasattr(result, "frame") and hasattr(result, "text"):
@@ -77,8 +88,9 @@ def _show_object(thing: APIObject, form: Form, context: ShellContext) -> None:
         context.print_lines(as_line(plain(thing.to_dict())))
 
 
-def _show_frame(frame: pd.DataFrame, form: Form, context: ShellContext) -> None:
+def _show_frame(frame: pd.DataFrame | ListingRows, form: Form, context: ShellContext) -> None:
     from loops_nb.cli.json_rows import as_array, as_line, rows
+    from loops_nb.frames.listing_rows import ListingRows
     from loops_nb.magics.listing_table import empty_message, kind_of
 
     kind = kind_of(frame)
@@ -88,7 +100,8 @@ def _show_frame(frame: pd.DataFrame, form: Form, context: ShellContext) -> None:
         _print_each(map(as_line, rows(frame, kind)), context)
     elif form is Form.IDS:
         column = IDENTITIES.get(kind or "", "id")
-        _print_each((one_line(str(value)) for value in frame[column].dropna().tolist()), context)
+        found = frame.values(column) if isinstance(frame, ListingRows) else frame[column].dropna().tolist()
+        _print_each((one_line(str(value)) for value in found if value is not None), context)
     elif not len(frame):
         context.say(empty_message(frame, kind or "rows"))
     else:
@@ -101,7 +114,7 @@ def _print_each(lines: Iterable[str], context: ShellContext) -> None:
         context.print_lines(text)
 
 
-def _show_table(frame: pd.DataFrame, kind: str | None, context: ShellContext) -> None:
+def _show_table(frame: pd.DataFrame | ListingRows, kind: str | None, context: ShellContext) -> None:
     from loops_nb.magics.listing_table import listing_table
     from loops_nb.magics.log_display import log_display
 

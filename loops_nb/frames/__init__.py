@@ -1,4 +1,4 @@
-"""DataFrames of the listings of the Loops API: pure functions of JSON bytes.
+"""DataFrames of the listings of the Loops API: pure functions of JSON bytes; pandas is imported by the first frame.
 
 `loops_nb.frames.columns` is the one table of columns and dtypes.  Every frame has the same columns and dtypes whatever
 the service sent, an empty listing included.  Nothing in a frame or its ``attrs`` is secret, except for the URLs of a
@@ -10,8 +10,6 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import loops_nb.frames.registration  # noqa: F401 - registers df.loops
-from loops_nb.frames.arrays import build, codes_of
 from loops_nb.frames.columns import (
     CAPABILITIES,
     CHECKPOINTS,
@@ -29,7 +27,8 @@ from loops_nb.frames.columns import (
     Dtype,
     Kind,
 )
-from loops_nb.frames.json_rows import Rows, decode, plan
+from loops_nb.frames.json_rows import Rows, decode
+from loops_nb.frames.listing_rows import ListingRows
 from loops_nb.frames.run_hardware import hardware_of_runs, serverless_samplers
 
 if TYPE_CHECKING:
@@ -42,14 +41,17 @@ __all__ = [
     "Column",
     "Dtype",
     "Kind",
+    "ListingRows",
     "capabilities_frame",
     "checkpoints_frame",
+    "decoded_listing",
     "deployments_frame",
     "files_frame",
     "logs_frame",
     "prices_frame",
     "receipts_frame",
     "runs_frame",
+    "runs_listing",
     "samplers_frame",
     "sessions_frame",
     "teams_frame",
@@ -85,9 +87,30 @@ def runs_frame(body: bytes, *, deployments: bytes | None = None) -> pd.DataFrame
     >>> runs_frame(b'{"runs": [{"id": "k4q95w5", "base_model": "Qwen/Qwen3-8B"}]}').loc[0, "base_model"]
     'Qwen/Qwen3-8B'
     """
+    return runs_listing(body, deployments=deployments).frame()
+
+
+def runs_listing(body: bytes, *, deployments: bytes | None = None) -> ListingRows:
+    """Return the rows of `runs_frame`, without pandas.
+
+    Parameters
+    ----------
+    body, deployments : bytes
+        As in `runs_frame`.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> runs_listing(b'{"runs": [{"id": "k4q95w5", "base_model": "Qwen/Qwen3-8B"}]}').values("base_model")
+    ['Qwen/Qwen3-8B']
+    """
     rows = decode(body, RUNS, RUNS.columns)
     known = None if deployments is None else decode(deployments, DEPLOYMENTS, DEPLOYMENTS.columns)
-    return build(RUNS, RUNS.columns, rows, hardware_of_runs(rows, known))
+    return ListingRows(RUNS, rows, hardware_of_runs(rows, known))
 
 
 def samplers_frame(body: bytes) -> pd.DataFrame:
@@ -115,8 +138,7 @@ def samplers_frame(body: bytes) -> pd.DataFrame:
     >>> samplers_frame(b'{"samplers": [{"id": "s1", "status": {"name": "ACTIVE"}}]}').loc[0, "status"]
     'ACTIVE'
     """
-    rows = decode(body, SAMPLERS, SAMPLERS.columns)
-    return build(SAMPLERS, SAMPLERS.columns, rows, {"serverless": serverless_samplers(rows)})
+    return decoded_listing(body, SAMPLERS).frame()
 
 
 def checkpoints_frame(body: bytes) -> pd.DataFrame:
@@ -176,6 +198,8 @@ def files_frame(pages: Iterable[bytes], *, urls: bool = False) -> pd.DataFrame:
     >>> list(files_frame([b'{"presigned_urls": []}']).columns)
     ['relative_file_name', 'size_bytes', 'node_rank', 'last_modified']
     """
+    from loops_nb.frames.arrays import build  # needs pandas
+
     columns = tuple(column for column in FILES.columns if urls or not column.optional)
     decoded = [decode(page, FILES, columns) for page in pages] or [decode(b'{"presigned_urls":[]}', FILES, columns)]
     return build(FILES, columns, Rows(list(chain.from_iterable(page.items for page in decoded)), decoded[0].readers))
@@ -366,17 +390,30 @@ def receipts_frame(body: bytes) -> pd.DataFrame:
     return _frame(body, RECEIPTS)
 
 
+def decoded_listing(body: bytes, kind: Kind) -> ListingRows:
+    """Return the rows of a listing of any kind but ``runs``, without pandas.
+
+    Parameters
+    ----------
+    body : bytes
+        The response.
+    kind : Kind
+        One of `KINDS`.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If the bytes are not such a response; the text names the place in the document.
+
+    Examples
+    --------
+    >>> decoded_listing(b'{"teams": [{"id": "t1", "name": "research"}]}', TEAMS).values("name")
+    ['research']
+    """
+    rows = decode(body, kind, kind.columns)
+    given = {"serverless": serverless_samplers(rows)} if kind is SAMPLERS else None
+    return ListingRows(kind, rows, given)
+
+
 def _frame(body: bytes, kind: Kind) -> pd.DataFrame:
-    return build(kind, kind.columns, decode(body, kind, kind.columns))
-
-
-def _prepare(kind: Kind) -> None:
-    plan(kind, kind.columns, closed=True)
-    for column in kind.columns:
-        if column.words:
-            codes_of(column)
-
-
-# A decoder is a constant that takes a millisecond to make.  That of checkpoints, the longest listing, is made at
-# import; the others when they are first needed.
-_prepare(CHECKPOINTS)
+    return decoded_listing(body, kind).frame()

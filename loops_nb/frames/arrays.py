@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+import loops_nb.frames.registration  # noqa: F401 - registers df.loops
 from loops_nb.api.costs import dollars
 from loops_nb.errors import UnreadableAnswerError
+from loops_nb.frames.attributes import KIND_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
+from loops_nb.frames.json_rows import column_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from loops_nb.frames.json_rows import Rows
 
-#: Key of ``DataFrame.attrs`` under which a frame remembers its kind.
-KIND_ATTR = "loops_kind"
+__all__ = ["KIND_ATTR", "STRING_DTYPE", "array", "build", "codes_of", "times_of"]
 
 STRING_DTYPE: Any = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype()  # noqa: PLR2004
 _NO_STRING = pd.array([None], dtype=STRING_DTYPE)
@@ -80,17 +82,7 @@ def build(
     """
     arrays: dict[str, Any] = {}
     for column in columns:
-        if not column.sources:
-            values = (given or {}).get(column.name) or [None] * len(rows.items)
-        elif column.combine is None:
-            values = rows.values(column.sources[0])
-        else:
-            values = column.combine(*(rows.values(source) for source in column.sources))
-        # The decoder itself refuses a row without a required field, unless it has several names.
-        if column.required and " | " in column.sources[0] and None in values:
-            raise UnreadableAnswerError(
-                f"The service answered no {column.name} in {kind.name}[{values.index(None)}], where it is documented."
-            )
+        values = column_values(kind, column, rows, given or {})
         arrays[column.name] = array(values, column, place=kind.name)
     frame = pd.DataFrame(arrays, copy=False)
     frame.attrs[KIND_ATTR] = kind.name

@@ -447,3 +447,11 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (RUNS, SAMPLERS, CHECKPOINTS, FILES, DEPLOYMENTS, CAPABILITIES, LOGS, SESSIONS, TEAMS, PRICES, RECEIPTS)
 }
+
+# What `loops_nb.track` records beside the metrics of training itself.
+_SECONDARY = ("sample/", "forward_backward/", "optim_step/")
+
+
+def is_secondary_metric(name: str) -> bool:
+    """Tell whether a metric, or its column, is about the run time of training and not about its result."""
+    return name.endswith("_seconds") or name.startswith(_SECONDARY)

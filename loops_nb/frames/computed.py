@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from loops_nb.frames.arrays import KIND_ATTR, array
+from loops_nb.frames.arrays import array
+from loops_nb.frames.attributes import EMPTY_ATTR, KIND_ATTR, NOTES_ATTR
+from loops_nb.frames.columns import is_secondary_metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from loops_nb.frames.columns import Kind
 
-#: Key of ``DataFrame.attrs`` for sentences about how a frame was made; they are shown below it.
-NOTES_ATTR = "loops_notes"
-#: Key of ``DataFrame.attrs`` for the text that is shown in place of a frame without rows.
-EMPTY_ATTR = "loops_empty"
+__all__ = [
+    "COMPUTED_KINDS",
+    "EMPTY_ATTR",
+    "NOTES_ATTR",
+    "computed_frame",
+    "is_secondary_metric",
+    "register_kind",
+]
+
 #: All kinds of computed frames by name, the value of ``df.loops.kind``.
 COMPUTED_KINDS: dict[str, Kind] = {}
 
@@ -47,12 +54,3 @@ def computed_frame(kind: Kind, values: Mapping[str, Sequence[Any]]) -> pd.DataFr
     )
     frame.attrs[KIND_ATTR] = kind.name
     return frame
-
-
-# What `loops_nb.track` records beside the metrics of training itself.
-_SECONDARY = ("sample/", "forward_backward/", "optim_step/")
-
-
-def is_secondary_metric(name: str) -> bool:
-    """Tell whether a metric, or its column, is about the run time of training and not about its result."""
-    return name.endswith("_seconds") or name.startswith(_SECONDARY)

@@ -7,7 +7,7 @@ would track, so a big listing neither wakes it nor waits for it.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -15,6 +15,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from loops_nb.api.decoding import unreadable
 from loops_nb.errors import UnreadableAnswerError
 from loops_nb.frames.columns import Column, Dtype, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LEAF: dict[Dtype, Any] = {
     Dtype.STRING: str,
@@ -51,6 +54,37 @@ class Rows(NamedTuple):
         """Return the values at a path, one a row."""
         found: list[Any] = self.readers[path](self.items)
         return found
+
+
+def column_values(kind: Kind, column: Column, rows: Rows, given: Mapping[str, list[Any]]) -> list[Any]:
+    """Return the values of one column of a listing, one a row, None where missing.
+
+    Parameters
+    ----------
+    kind, column : Kind, Column
+        Kind of frame and one of its columns.
+    rows : Rows
+        The decoded rows.
+    given : mapping of str to list
+        Values of the columns that have no source in this listing.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If a required value is missing.
+    """
+    if not column.sources:
+        return given.get(column.name) or [None] * len(rows.items)
+    if column.combine is None:
+        values = rows.values(column.sources[0])
+    else:
+        values = column.combine(*(rows.values(source) for source in column.sources))
+    # The decoder itself refuses a row without a required field, unless it has several names.
+    if column.required and " | " in column.sources[0] and None in values:
+        raise UnreadableAnswerError(
+            f"The service answered no {column.name} in {kind.name}[{values.index(None)}], where it is documented."
+        )
+    return values
 
 
 class Plan(NamedTuple):

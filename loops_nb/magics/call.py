@@ -6,7 +6,6 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from loops_nb.errors import LoopsError, readable_interrupt
-from loops_nb.magics.context import preload_pandas
 
 if TYPE_CHECKING:
     from loops_nb.magics.context import MagicContext
@@ -37,8 +36,8 @@ def call_verb(context: MagicContext, verb: Verb, values: Values) -> Any:
     run = verb.run
     if run is None:
         raise TypeError(f"{verb.line} is a group of verbs.")
-    if verb.returns_frame:
-        preload_pandas()
+    if verb.returns_frame or (verb.returns_listing and not context.is_shell):
+        context.preload_with_request = True
     try:
         with readable_interrupt(verb.line, verb.when_interrupted or UNCHANGED), context.explain_unreachable():
             return run(context, values)

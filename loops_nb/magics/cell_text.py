@@ -52,6 +52,8 @@ def is_missing(cell: Any) -> bool:
         return True
     if not hasattr(type(cell), "__float__") and type(cell).__module__ != "numpy":
         return False
+    if type(cell) in {int, bool}:
+        return False
     import numpy as np  # needs numpy
 
     if isinstance(cell, np.datetime64 | np.timedelta64):

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from loops_nb.errors import LoopsError, NotFoundError, PermissionDeniedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from loops_nb.api.models import Checkpoint, Deployment, Run, Sampler
+    from loops_nb.frames.listing_rows import ListingRows
     from loops_nb.live.queries import Kind
     from loops_nb.resources.loops import Loops
 
@@ -78,6 +79,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
     "teams": {"id": "team", "name": "team_name"},
     "experiments": {"id": "experiment", "name": "experiment", "run_id": "experiment"},
 }
+#: The columns that describe an id to who completes it; the first three that a listing has.
+_DESCRIBING = ("id", "name", "checkpoint_id", "base_model", "status", "step")
 
 
 class CompletionCache:
@@ -116,18 +119,28 @@ class CompletionCache:
 
     def add_frame(self, kind: str, frame: Any) -> None:
         """Add the ids and names of a listing of a kind."""
-        columns = _COLUMNS.get(kind, {})
         head = frame.iloc[:_MAX_IDS]
         # pandas deep-copies `attrs` into every selected column, and this frame is only read here.
         head.attrs = {}
-        found = {column: _texts(head[column].tolist()) for column in columns if column in head.columns}
-        about = _about_rows(head)
+        wanted = {*_COLUMNS.get(kind, ()), *_DESCRIBING}
+        self._add_columns(kind, {name: head[name].tolist() for name in wanted if name in head.columns})
+
+    def add_listing(self, listing: ListingRows) -> None:
+        """Add the ids and names of a listing, which needs no pandas."""
+        kind = listing.kind.name
+        names = {column.name for column in listing.kind.columns} & {*_COLUMNS.get(kind, ()), *_DESCRIBING}
+        self._add_columns(kind, {name: listing.values(name)[:_MAX_IDS] for name in names})
+
+    def _add_columns(self, kind: str, values: Mapping[str, list[Any]]) -> None:
+        columns = _COLUMNS.get(kind, {})
+        found = {column: _texts(values[column]) for column in columns if column in values}
+        about = _about_rows(values)
         with self._lock:
             self._descriptions.update(about)
             if kind == "runs" and {"id", "name"} <= found.keys():
-                self._names.update(_pairs(head["id"].tolist(), head["name"].tolist()))
-            for column, values in found.items():
-                self._add(columns[column], values)
+                self._names.update(_pairs(values["id"], values["name"]))
+            for column, texts in found.items():
+                self._add(columns[column], texts)
             if kind == "checkpoints":
                 self._files_ids.update(zip(found["uri"], found["id"], strict=False))
 
@@ -326,13 +339,13 @@ class CompletionCache:
 
     def _refresh(self, client: Loops, generation: int) -> None:
         for kind, fetch in (
-            ("runs", client.runs.frame),
-            ("samplers", client.samplers.frame),
-            ("capabilities", client.capabilities.frame),
-            ("deployments", client.deployments.frame),
+            ("runs", client.runs.listing),
+            ("samplers", client.samplers.listing),
+            ("capabilities", client.capabilities.listing),
+            ("deployments", client.deployments.listing),
         ):
             try:
-                frame = fetch()
+                listing = fetch()
             except (NotFoundError, PermissionDeniedError):
                 continue
             except Exception:
@@ -340,7 +353,7 @@ class CompletionCache:
                 return
             if generation != self._generation:
                 return
-            self.add_frame(kind, frame)
+            self.add_listing(listing)
         self._refresh_teams(client, generation)
 
     def _refresh_teams(self, client: Loops, generation: int) -> None:
@@ -373,16 +386,16 @@ class CompletionCache:
 
 def refresh(cache: CompletionCache, client: Loops, kind: str) -> None:
     """Fetch the listings of a kind now, for suggestions after an unknown id; errors are ignored."""
-    fetches: dict[str, dict[str, Callable[[], Any]]] = {
-        "run": {"runs": client.runs.frame},
-        "sampler": {"samplers": client.samplers.frame},
-        "deployment": {"deployments": client.deployments.frame},
+    fetches: dict[str, tuple[Callable[[], ListingRows], ...]] = {
+        "run": (client.runs.listing,),
+        "sampler": (client.samplers.listing,),
+        "deployment": (client.deployments.listing,),
         # A base model of old runs may not be offered any more; one that is offered may have no run yet.
-        "base_model": {"runs": client.runs.frame, "capabilities": client.capabilities.frame},
+        "base_model": (client.runs.listing, client.capabilities.listing),
     }
-    for listing, fetch in fetches.get(kind, {}).items():
+    for fetch in fetches.get(kind, ()):
         try:
-            cache.add_frame(listing, fetch())
+            cache.add_listing(fetch())
         except LoopsError:
             return
 
@@ -450,18 +463,14 @@ _PANEL_LISTINGS: dict[Kind, Callable[[Any], Pairs]] = {
 }
 
 
-def _about_rows(rows: Any) -> dict[str, str]:
+def _about_rows(columns: Mapping[str, list[Any]]) -> dict[str, str]:
     """Return name and state by id."""
-    if "id" not in rows.columns:
+    if "id" not in columns:
         return {}
-    said = [
-        rows[column].tolist()
-        for column in ("name", "checkpoint_id", "base_model", "status", "step")
-        if column in rows.columns
-    ][:3]
+    said = [columns[name] for name in _DESCRIBING if name in columns and name != "id"][:3]
     return {
         identity: _joined(*(one if isinstance(one, str) else None for one in parts))
-        for identity, *parts in zip(rows["id"].tolist(), *said, strict=True)
+        for identity, *parts in zip(columns["id"], *said, strict=True)
         if isinstance(identity, str)
     }
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from loops_nb import console
 from loops_nb.errors import (
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
     from loops_nb.api.models import Run
     from loops_nb.errors import ConfigError
+    from loops_nb.frames.listing_rows import ListingRows
     from loops_nb.magics.completion_cache import CompletionCache
     from loops_nb.magics.connection import SharedClient
     from loops_nb.panels.widget import LiveWidget
     from loops_nb.resources.loops import Loops
+
+    Rows = TypeVar("Rows", pd.DataFrame, ListingRows)
 
 _logger = logging.getLogger(__name__)
 # Names of runs are resolved from a listing of at most this age; a deactivation always fetches a new one.
@@ -84,6 +87,8 @@ class MagicContext:
         self.cache = cache
         #: Set by a verb that says what is wrong without failing; a shell then ends with a status that says so.
         self.found_problem = False
+        #: Whether a frame will be made of the answer to the next request.
+        self.preload_with_request = False
         self._listed: tuple[Loops, float, list[Run]] | None = None
 
     @property
@@ -95,7 +100,11 @@ class MagicContext:
         CredentialsError
             If there is no service to connect to.
         """
-        return self.connection.client()
+        client = self.connection.client()
+        if self.preload_with_request:
+            self.preload_with_request = False
+            preload_pandas()
+        return client
 
     def say(self, text: str) -> None:
         """Print a message about the work; in a shell to the standard error."""
@@ -125,17 +134,15 @@ class MagicContext:
         """Print lines of data as they are; in a shell to the standard output."""
         console.say(text)
 
-    def listing(
-        self, kind: str, frame: pd.DataFrame, *, nothing: str, filters: str = "", no_match: str = ""
-    ) -> pd.DataFrame:
+    def listing(self, kind: str, frame: Rows, *, nothing: str, filters: str = "", no_match: str = "") -> Rows:
         """Return a fetched listing, with a message to display if it is empty; remember its ids for completion.
 
         Parameters
         ----------
         kind : str
             Kind of the frame.
-        frame : DataFrame
-            The listing.
+        frame : DataFrame or ListingRows
+            The listing; a `ListingRows` becomes a DataFrame when it is returned to the user.
         nothing : str
             Message if there is nothing at all.
         filters : str, default ""
@@ -143,10 +150,14 @@ class MagicContext:
         no_match : str, default ""
             What to do if nothing matches the filters.
         """
-        self.cache.add_frame(kind, frame)
-        if not len(frame):
-            from loops_nb.frames.computed import EMPTY_ATTR  # needs pandas
+        from loops_nb.frames.attributes import EMPTY_ATTR
+        from loops_nb.frames.listing_rows import ListingRows
 
+        if isinstance(frame, ListingRows):
+            self.cache.add_listing(frame)
+        else:
+            self.cache.add_frame(kind, frame)
+        if not len(frame):
             message = nothing
             if filters:
                 message = f"No {kind} match {filters}. {no_match}".strip()
@@ -347,7 +358,8 @@ _LIST_OF = {
 def preload_pandas() -> None:
     """Import pandas in the background while a line waits for the network.
 
-    The import takes a fifth of a second or more.  Not done by ``%load_ext``: not every session needs it.
+    The import takes a fifth of a second or more.  Not done by ``%load_ext``: not every session needs it.  Nor before
+    the first request is ready: two threads that import take turns, and the request would be sent later.
     """
     if "pandas" not in sys.modules:
         threading.Thread(target=_import_pandas, name="loops-nb-import", daemon=True).start()

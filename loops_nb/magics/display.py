@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.api.models import APIObject
+    from loops_nb.frames.listing_rows import ListingRows
     from loops_nb.magics.context import MagicSettings
     from loops_nb.magics.log_display import LogDisplay
     from loops_nb.render.tables import Table
@@ -30,6 +31,7 @@ _WRAPPER_MARK = "_loops_nb"
 # pandas 3 names the class by its public module, pandas 2 by the file.
 _FRAMES = (("pandas", "DataFrame"), ("pandas.core.frame", "DataFrame"))
 _RESOURCE = ("loops_nb.api.models", "APIObject")
+_LISTING = ("loops_nb.frames.listing_rows", "ListingRows")
 _DEFAULT_WIDTH = 120
 _MIN_WIDTH = 40
 
@@ -54,6 +56,9 @@ class DisplayFormatters:
             self._register(_TEXT, class_name, self._frame_text_formatter)
         self._register(_HTML, _RESOURCE, lambda _: self._resource_html)
         self._register(_TEXT, _RESOURCE, lambda _: self._resource_text)
+        # What `display_listing` shows.
+        self._register(_HTML, _LISTING, self._frame_html_formatter)
+        self._register(_TEXT, _LISTING, self._frame_text_formatter)
         self._formatter = ip.display_formatter
         # A kernel sends text to the page, whatever the encoding of its own console.
         if getattr(ip, "kernel", None) is None:
@@ -124,7 +129,7 @@ class DisplayFormatters:
         _print(printer, text)
 
 
-def frame_html(frame: pd.DataFrame, settings: MagicSettings) -> str | None:
+def frame_html(frame: pd.DataFrame | ListingRows, settings: MagicSettings) -> str | None:
     """Return a listing as HTML; None if the frame is not a listing of this package."""
     from loops_nb.render.tables import as_html, notes_as_html  # only when something is displayed
 
@@ -139,7 +144,7 @@ def frame_html(frame: pd.DataFrame, settings: MagicSettings) -> str | None:
     return as_html(table)
 
 
-def frame_text(frame: pd.DataFrame, settings: MagicSettings) -> str | None:
+def frame_text(frame: pd.DataFrame | ListingRows, settings: MagicSettings) -> str | None:
     """Return a listing as text that fits the terminal; None if the frame is not a listing of this package."""
     from loops_nb.render.tables import as_text
 
@@ -170,13 +175,13 @@ def resource_text(resource: APIObject, settings: MagicSettings) -> str:
     return as_card_text(object_table(resource, time_zone=settings.time_zone))
 
 
-def _log_display(frame: pd.DataFrame, settings: MagicSettings) -> LogDisplay | None:
+def _log_display(frame: pd.DataFrame | ListingRows, settings: MagicSettings) -> LogDisplay | None:
     from loops_nb.magics.log_display import log_display
 
     return log_display(frame, row_limit=settings.row_limit, time_zone=settings.time_zone)
 
 
-def _table(frame: pd.DataFrame, settings: MagicSettings) -> Table | None:
+def _table(frame: pd.DataFrame | ListingRows, settings: MagicSettings) -> Table | None:
     from loops_nb.magics.listing_table import kind_of, listing_table
 
     kind = kind_of(frame)
@@ -208,9 +213,7 @@ def _encodable_format(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _without_urls(frame: Any) -> Any:
     """Return a frame for the display of pandas, without the presigned URLs of a listing of files."""
-    if "loops_nb.frames" not in sys.modules:
-        return frame
-    from loops_nb.frames.arrays import KIND_ATTR  # needs pandas
+    from loops_nb.frames.attributes import KIND_ATTR
     from loops_nb.magics.cell_text import HIDDEN_URL
 
     if frame.attrs.get(KIND_ATTR) != "files" or "url" not in frame.columns:

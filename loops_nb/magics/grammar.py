@@ -138,6 +138,8 @@ class Verb:
     secret_warning : tuple of str, optional
         For a verb without arguments where users tend to paste a secret: message and hint of the error.  Nothing of
         the line is repeated.
+    returns_listing : bool, default False
+        Whether it returns a `ListingRows`, which becomes a DataFrame in a notebook; a shell shows it without pandas.
     returns_frame : bool, default False
         Whether the verb needs pandas, which is then imported in the background.
     kinds : tuple of str, default ()
@@ -167,6 +169,7 @@ class Verb:
     notes: str = ""
     secret_warning: tuple[str, str] | None = None
     returns_frame: bool = False
+    returns_listing: bool = False
     kinds: tuple[str, ...] = ()
     returns_object: bool = False
     shell: InShell = InShell()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loops_nb.config.time_zone import display_zone
+from loops_nb.frames.attributes import EMPTY_ATTR, KIND_ATTR, NOTES_ATTR
+from loops_nb.frames.columns import Dtype, is_secondary_metric
+from loops_nb.frames.listing_rows import ListingRows
 from loops_nb.magics.cell_text import HIDDEN_URL, bytes_text, guarded, is_missing, span_text, value_text
 from loops_nb.render.formatting import MISSING, moment, money, zone_name
 from loops_nb.render.tables import Field, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
     import pandas as pd
 
 # Columns to keep if not all fit, most important first; the others follow in the frame's order.
@@ -139,6 +145,29 @@ _NOUNS = {
 _PROSE = {"message", "reason_detail", "remediation", "text", "prompt"}
 _LONG = _PROSE | {"relative_file_name", "uri", "detail", "path"}
 _NANOSECONDS = "ns"
+#: pandas' names of the dtypes of a `ListingRows`, as far as they are displayed in ways of their own.
+_DTYPES = {Dtype.TIME: "datetime64[us, UTC]", Dtype.COUNT: "Int64"}
+
+
+class ColumnCells(NamedTuple):
+    """One column of a frame or a listing, as far as it is shown.
+
+    Parameters
+    ----------
+    label : Any
+        Its label.
+    dtype : str
+        pandas' name of its dtype; empty for one that is displayed as text.
+    cells : list
+        Values of the first rows, as Python objects.
+    is_empty : callable
+        Returns whether no row at all has a value.
+    """
+
+    label: Any
+    dtype: str
+    cells: list[Any]
+    is_empty: Callable[[], bool]
 
 
 def _own_columns(kind: str) -> tuple[str, ...]:
@@ -155,12 +184,10 @@ def _own_columns(kind: str) -> tuple[str, ...]:
     return tuple(column.name for column in found.columns)
 
 
-def kind_of(frame: pd.DataFrame) -> str | None:
+def kind_of(frame: pd.DataFrame | ListingRows) -> str | None:
     """Return the kind of a listing made by `loops_nb`, also after filtering; None for other frames."""
-    if "loops_nb.frames" not in sys.modules:
-        return None
-    from loops_nb.frames.arrays import KIND_ATTR  # needs pandas
-
+    if isinstance(frame, ListingRows):
+        return frame.kind.name
     kind = frame.attrs.get(KIND_ATTR)
     if not isinstance(kind, str) or frame.columns.nlevels > 1 or not (own := _own_columns(kind)):
         return None
@@ -173,13 +200,13 @@ def kind_of(frame: pd.DataFrame) -> str | None:
     return None
 
 
-def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: str) -> Table:
+def listing_table(frame: pd.DataFrame | ListingRows, kind: str, *, row_limit: int, time_zone: str) -> Table:
     """Return the table to display.
 
     Parameters
     ----------
-    frame : DataFrame
-        The listing.
+    frame : DataFrame or ListingRows
+        The listing; of a `ListingRows` one whose `listing_columns` are there.
     kind : str
         Its kind.
     row_limit : int
@@ -187,31 +214,32 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
     time_zone : str
         The setting of that name.
     """
-    from loops_nb.frames.computed import is_secondary_metric  # needs pandas
-
     count = len(frame)
     frame_notes = _notes_of(frame)
     if not count:
         return Table([], [empty_message(frame, kind), *frame_notes])
-    head = frame.iloc[: row_limit or count]
-    # pandas deep-copies `attrs` into every selected column, and this frame is only read here.
-    head.attrs = {}
+    shown = min(row_limit or count, count)
     first = _PRIORITY.get(kind, ())
-    own = _own_columns(kind)
-    fields = _index_fields(head)
+    fields: list[Field] = []
+    if isinstance(frame, ListingRows):
+        own = tuple(column.name for column in frame.kind.columns)
+        columns = listing_columns(frame, shown) or []
+    else:
+        own = _own_columns(kind)
+        fields = _index_fields(frame.index[:shown])
+        columns = list(_frame_columns(frame, shown))
     empty = []
     # A column that the user added is important; the parameters of an experiment can be many, and come after its state.
     is_experiments = kind == "experiments"
     added = first.index("note") if is_experiments else 1
-    main_metric = _main_metric(head)
-    for place, label in enumerate(head.columns):
+    main_metric = _main_metric([column.label for column in columns])
+    for label, dtype, cells, is_missing_everywhere in columns:
         name = value_text(label)
-        # By position: a label that is a period or an interval would select by containment.
-        column = _field(name, head.iloc[:, place], time_zone, kind=kind)
+        column = _field(name, dtype, cells, time_zone, kind=kind)
         # A listing of experiments has room for its parameters: no column of it is shown empty.
         can_be_empty = name in first and not is_experiments
         is_empty = label in own and not can_be_empty and all(cell == MISSING for cell in column.cells)
-        if is_empty and (len(head) == count or bool(frame.iloc[:, place].isna().all())):
+        if is_empty and (shown == count or is_missing_everywhere()):
             empty.append(name)
             continue
         rank = added
@@ -224,10 +252,9 @@ def listing_table(frame: pd.DataFrame, kind: str, *, row_limit: int, time_zone: 
             rank = len(first)
         fields.append(replace(column, rank=rank))
     notes = []
-    if len(head) < count:
+    if shown < count:
         notes.append(
-            f"Showing {len(head):,} of {count:,} rows. The DataFrame has all; %config LoopsMagics.row_limit = 0 shows "
-            f"them."
+            f"Showing {shown:,} of {count:,} rows. The DataFrame has all; %config LoopsMagics.row_limit = 0 shows them."
         )
     if empty:
         notes.append(f"Empty columns not shown: {', '.join(empty)}.")
@@ -250,33 +277,68 @@ def _rank_of_experiments(name: str, rank: int, main_metric: tuple[str, ...], *, 
     return len(first) if name == "duration" else rank
 
 
-def _main_metric(frame: pd.DataFrame) -> tuple[str, ...]:
+def listing_columns(listing: ListingRows, shown: int | None = None) -> list[ColumnCells] | None:
+    """Return the columns of a listing without pandas; None if the rules of pandas are needed to read a value.
+
+    Parameters
+    ----------
+    listing : ListingRows
+        The listing.
+    shown : int, optional
+        Number of rows; all by default.
+    """
+    found = []
+    for column in listing.kind.columns:
+        cells = listing.cells(column.name)
+        if cells is None:
+            return None
+        is_empty = partial(all, [cell is None for cell in cells])
+        found.append(ColumnCells(column.name, _DTYPES.get(column.dtype, ""), cells[:shown], is_empty))
+    return found
+
+
+def _frame_columns(frame: pd.DataFrame, shown: int) -> Iterator[ColumnCells]:
+    from loops_nb.frames.arrays import times_of  # needs pandas
+
+    head = frame.iloc[:shown]
+    # pandas deep-copies `attrs` into every selected column, and this frame is only read here.
+    head.attrs = {}
+    for place, label in enumerate(head.columns):
+        # By position: a label that is a period or an interval would select by containment.
+        values = head.iloc[:, place]
+        if "pyarrow" in str(values.dtype) or values.dtype == object:
+            times = times_of(values)
+            if times is not None:
+                values = times
+        yield ColumnCells(label, str(values.dtype), values.tolist(), partial(_is_missing_everywhere, frame, place))
+
+
+def _is_missing_everywhere(frame: pd.DataFrame, place: int) -> bool:
+    return bool(frame.iloc[:, place].isna().all())
+
+
+def _main_metric(labels: list[Any]) -> tuple[str, ...]:
     """Return the columns of the first metric in a listing of experiments."""
-    last = next((name for name in frame.columns if isinstance(name, str) and name.startswith("last.")), None)
+    last = next((name for name in labels if isinstance(name, str) and name.startswith("last.")), None)
     return () if last is None else (last, f"best.{last.removeprefix('last.')}")
 
 
-def _notes_of(frame: pd.DataFrame) -> list[str]:
-    from loops_nb.frames.computed import NOTES_ATTR  # needs pandas
-
+def _notes_of(frame: pd.DataFrame | ListingRows) -> list[str]:
     notes = frame.attrs.get(NOTES_ATTR)
     if not isinstance(notes, list):
         return []
     return [note for note in notes if isinstance(note, str)]
 
 
-def empty_message(frame: pd.DataFrame, kind: str) -> str:
+def empty_message(frame: pd.DataFrame | ListingRows, kind: str) -> str:
     """Return the message for a listing without rows."""
-    from loops_nb.frames.computed import EMPTY_ATTR  # needs pandas
-
     note = frame.attrs.get(EMPTY_ATTR)
     if isinstance(note, str):
         return note
     return f"No {_NOUNS.get(kind, kind)} in this DataFrame: the service listed none, or your filter matched none."
 
 
-def _index_fields(frame: pd.DataFrame) -> list[Field]:
-    index = frame.index
+def _index_fields(index: pd.Index[Any]) -> list[Field]:
     # Row numbers are not shown; an index that the user set is.
     if _is_plain(index):
         return []
@@ -293,16 +355,8 @@ def _is_plain(index: pd.Index[Any]) -> bool:
     return index.nlevels == 1 and index.name is None and index.inferred_type in {"integer", "empty"}
 
 
-def _field(name: str, values: pd.Series[Any], time_zone: str, *, kind: str) -> Field:
+def _field(name: str, dtype: str, cells: list[Any], time_zone: str, *, kind: str) -> Field:
     """Return one column; values that do not fit its name or dtype are shown as plain text."""
-    if "pyarrow" in str(values.dtype) or values.dtype == object:
-        from loops_nb.frames.arrays import times_of  # a frame is here, so pandas is loaded
-
-        times = times_of(values)
-        if times is not None:
-            values = times
-    cells = values.tolist()
-    dtype = str(values.dtype)
     if name == "url" and kind == "files":
         return Field(name, [HIDDEN_URL for _ in cells])
     if dtype.startswith("datetime64[") and dtype.endswith("UTC]"):
@@ -322,7 +376,15 @@ def _field(name: str, values: pd.Series[Any], time_zone: str, *, kind: str) -> F
 
 def _time_field(name: str, cells: list[Any], time_zone: str, *, fraction: bool) -> Field:
     zone = display_zone(time_zone)
-    moments = [None if is_missing(cell) else cell.to_pydatetime(warn=False) for cell in cells]
+    moments = [None if is_missing(cell) else _plain_time(cell) for cell in cells]
     called = zone_name(time_zone, zone, (when for when in moments if when is not None))
     texts = [guarded(lambda when: moment(when, zone, fraction=fraction), when) for when in moments]
     return Field(f"{name} ({called})", texts)
+
+
+def _plain_time(cell: Any) -> datetime:
+    if hasattr(cell, "to_pydatetime"):
+        plain: datetime = cell.to_pydatetime(warn=False)
+        return plain
+    found: datetime = cell
+    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.config.time_zone import display_zone
+from loops_nb.frames.attributes import NOTES_ATTR
+from loops_nb.frames.listing_rows import ListingRows
 from loops_nb.magics.cell_text import is_missing
 from loops_nb.render.formatting import zone_name
 from loops_nb.render.log_lines import STYLE, ShownLine, html_lines, text_line
@@ -39,12 +41,13 @@ class LogDisplay(NamedTuple):
         return page([html_lines(self.lines, self.zone), *map(sentence, self.notes)], style=STYLE)
 
 
-def log_display(frame: pd.DataFrame, *, row_limit: int, time_zone: str) -> LogDisplay | None:
+def log_display(frame: pd.DataFrame | ListingRows, *, row_limit: int, time_zone: str) -> LogDisplay | None:
     """Return the display of a frame of ``loops.logs``; None for other frames, and for one without lines."""
-    from loops_nb.frames.computed import NOTES_ATTR  # needs pandas
     from loops_nb.magics.listing_table import kind_of
 
-    if kind_of(frame) != "logs" or not set(_NEEDED) <= set(frame.columns) or frame["half"].isna().any():
+    if isinstance(frame, ListingRows) or kind_of(frame) != "logs":
+        return None
+    if not set(_NEEDED) <= set(frame.columns) or frame["half"].isna().any():
         return None
     if not len(frame) or frame["timestamp"].isna().any() or frame.index.nlevels > 1:
         return None

@@ -157,7 +157,17 @@ class LoopsMagics(Magics):
         from loops_nb.magics.lexer import evaluate_expression
 
         namespace = {**self.context.shell.user_ns, **(local_ns or {})}
-        return run_line(self.context, line, lambda expression: evaluate_expression(expression, namespace))
+        found = run_line(self.context, line, lambda expression: evaluate_expression(expression, namespace))
+        if "loops_nb.frames.listing_rows" not in sys.modules:
+            return found
+        from loops_nb.frames.listing_rows import ListingRows
+        from loops_nb.magics.early_display import displayed_or_frame
+
+        if not isinstance(found, ListingRows):
+            return found
+        # A line of a function is not what the cell displays.
+        is_top_level = local_ns is self.context.shell.user_ns
+        return displayed_or_frame(self.context.shell, found, line, may_display=is_top_level)
 
     # Without `output_can_be_silenced`: a semicolon at the end of the cell belongs to the prompt.
     @no_var_expand

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from loops_nb.api.states import SAMPLER_ALIVE
 from loops_nb.config.time_zone import display_zone
-from loops_nb.magics.context import preload_pandas
 from loops_nb.render.formatting import many, moment, zone_name
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from loops_nb.frames.listing_rows import ListingRows
     from loops_nb.magics.context import MagicContext
     from loops_nb.resources.loops import Loops
 
@@ -47,15 +45,14 @@ def print_status(context: MagicContext) -> None:
     if context.connection.target() is None:
         context.answer(_NOT_CONNECTED)
         return
-    preload_pandas()
     loops = context.loops
-    runs = loops.runs.frame()
-    # The first listing also waits for the import of pandas, so the second one is timed.
+    runs = loops.runs.listing()
+    # The first listing also waits for the connection, so the second one is timed.
     started = time.perf_counter()
-    samplers = loops.samplers.frame()
+    samplers = loops.samplers.listing()
     took = time.perf_counter() - started
-    context.cache.add_frame("runs", runs)
-    context.cache.add_frame("samplers", samplers)
+    context.cache.add_listing(runs)
+    context.cache.add_listing(samplers)
     lines = [_connection(context, loops), _response_time(context, took), _counts(runs, samplers), _next_steps(runs)]
     context.answer("\n".join(lines))
 
@@ -77,10 +74,11 @@ def _response_time(context: MagicContext, took: float) -> str:
     )
 
 
-def _counts(runs: pd.DataFrame, samplers: pd.DataFrame) -> str:
-    active = int((runs["status"].astype(object) == "ACTIVE").sum())
-    alive = int(samplers["status"].isin(SAMPLER_ALIVE).sum())
-    asleep = int((samplers["status"].astype(object) == "SCALED_TO_ZERO").sum())
+def _counts(runs: ListingRows, samplers: ListingRows) -> str:
+    active = runs.values("status").count("ACTIVE")
+    states = samplers.values("status")
+    alive = sum(state in SAMPLER_ALIVE for state in states)
+    asleep = states.count("SCALED_TO_ZERO")
     runs_text, samplers_text = "No runs yet.", "No samplers."
     if len(runs):
         runs_text = f"{many(len(runs), 'run')}, {active:,} active."
@@ -91,8 +89,10 @@ def _counts(runs: pd.DataFrame, samplers: pd.DataFrame) -> str:
     return f"{runs_text} {samplers_text}"
 
 
-def _next_steps(runs: pd.DataFrame) -> str:
+def _next_steps(runs: ListingRows) -> str:
     if not len(runs):
         return "Next: %loops capabilities, %loops create session, %loops --help"
-    newest = runs.sort_values("created_at", ascending=False, na_position="last")["id"].iloc[0]
+    # Times of an unusual form are compared as texts.
+    created = runs.cells("created_at") or runs.values("created_at")
+    _, newest = max(zip(created, runs.values("id"), strict=True), key=lambda run: (run[0] is not None, run[0] or ""))
     return f"Next: %loops runs, %loops watch (updates live), %loops checkpoints {newest}, %loops --help"

@@ -14,10 +14,12 @@ from loops_nb.client.teams import checked_team, team_directory, team_of_creation
 from loops_nb.client.transport import Transport
 from loops_nb.config.creation_defaults import ENV_TEAM
 from loops_nb.errors import NotFoundError, PermissionDeniedError
-from loops_nb.resources.frames import frame_decoder
+from loops_nb.resources.frames import frame_of, listing_decoder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from loops_nb.frames import ListingRows
 
 
 class Resource:
@@ -53,5 +55,8 @@ class Resource:
             return checks.identifier("team_id", wanted)
         return directory.need(wanted, origin=f" ({ENV_TEAM} in the environment)" if team_id is None else "")
 
+    def _listing(self, request: Request[Any], kind: str) -> ListingRows:
+        return self._transport.send(request.with_decoder(listing_decoder(kind)))
+
     def _frame(self, request: Request[Any], kind: str) -> pd.DataFrame:
-        return self._transport.send(request.with_decoder(frame_decoder(kind)))
+        return frame_of(self._listing(request, kind))

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from loops_nb.api.models import SupportedModel
 from loops_nb.client.operations import server
 from loops_nb.resources.base import Resource
+from loops_nb.resources.frames import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from loops_nb.frames import ListingRows
 
 
 class Capabilities(Resource):
@@ -67,5 +70,29 @@ class Capabilities(Resource):
         --------
         >>> df = loops.capabilities.frame(max_seq_len=32768)
         """
+        return frame_of(self.listing(model=model, use_case=use_case, max_seq_len=max_seq_len))
+
+    def listing(self, *, model: str | None = None, use_case: str = "rl", max_seq_len: int | None = None) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/loops/capabilities``), without pandas.
+
+        Parameters
+        ----------
+        model, use_case, max_seq_len
+            As in `frame`.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> loops.capabilities.listing().values("model_name")
+        """
         request = server.capabilities(model=model, use_case=use_case, max_seq_len=max_seq_len)
-        return self._frame(request, "capabilities")
+        return self._listing(request, "capabilities")

@@ -14,11 +14,12 @@ from loops_nb.client.operations import deployments
 from loops_nb.client.pagination import FilesPage
 from loops_nb.resources.base import Resource
 from loops_nb.resources.blocking import run_blocking
-from loops_nb.resources.frames import alive_rows, system_frame
+from loops_nb.resources.frames import alive_rows, frame_of, system_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.frames import ListingRows
     from loops_nb.panels import DeploymentsPanel
 
 # Inside the class the name `list` is the method.
@@ -66,8 +67,32 @@ class Deployments(Resource):
         --------
         >>> df = loops.deployments.frame(scope="org")
         """
-        frame = self._frame(deployments.list_(scope=scope), "deployments")
-        return alive_rows(frame, "deployments") if alive else frame
+        return frame_of(self.listing(scope=scope, alive=alive))
+
+    def listing(self, *, scope: str | None = None, alive: bool = False) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/loops/deployments``), without pandas.
+
+        Parameters
+        ----------
+        scope, alive
+            As in `frame`.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> loops.deployments.listing().values("id")
+        """
+        found = self._listing(deployments.list_(scope=scope), "deployments")
+        return alive_rows(found) if alive else found
 
     def get(self, deployment_id: str) -> Deployment:
         """Fetch a deployment (``GET /v1/loops/deployments/{deployment_id}``).

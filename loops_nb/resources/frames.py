@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from loops_nb.api.models import Checkpoint, DeploymentMetrics, InstanceType, ModelMetrics, Run, UsageSummary
 from loops_nb.api.states import TERMINAL
@@ -13,47 +13,50 @@ from loops_nb.client.config import ClientConfig
 from loops_nb.client.frame_connections import CONNECTION_ATTR, token_of
 from loops_nb.client.logs import LogReading
 from loops_nb.client.responses import readable
+from loops_nb.frames import KINDS, ListingRows, decoded_listing, runs_listing
+from loops_nb.frames import files_frame as frame_of_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from loops_nb.api.models import Model, ModelDeployment
 
-
-def _frames() -> ModuleType:
-    # pandas takes 0.2 s to import.
-    from loops_nb import frames
-
-    return frames
+    Rows = TypeVar("Rows", pd.DataFrame, ListingRows)
 
 
-def frame_decoder(kind: str) -> Callable[[bytes], pd.DataFrame]:
-    """Return the function that decodes the body of a listing as a frame of a kind, such as ``samplers``."""
-
-    def decode(body: bytes) -> pd.DataFrame:
-        build: Callable[[bytes], pd.DataFrame] = getattr(_frames(), f"{kind}_frame")
-        return build(body)
-
-    return decode
+def listing_decoder(kind: str) -> Callable[[bytes], ListingRows]:
+    """Return the function that decodes the body of a listing of a kind, such as ``samplers``."""
+    return partial(decoded_listing, kind=KINDS[kind])
 
 
-def alive_rows(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+def alive_rows(found: ListingRows) -> ListingRows:
     """Return the rows of a listing whose state is not a last one."""
-    return frame[~frame["status"].isin(list(TERMINAL[kind]))].reset_index(drop=True)
+    ended = TERMINAL[found.kind.name]
+    return found.where(status not in ended for status in found.values("status"))
 
 
-def runs_frame(runs: bytes, deployments: bytes | None) -> pd.DataFrame:
-    """Return the frame of a listing of runs, with the states of a listing of deployments."""
+def runs_rows(runs: bytes, deployments: bytes | None) -> ListingRows:
+    """Return the rows of a listing of runs, with the states of a listing of deployments."""
     with readable():
-        frame: pd.DataFrame = _frames().runs_frame(runs, deployments=deployments)
-    return frame
+        return runs_listing(runs, deployments=deployments)
+
+
+def frame_of(found: ListingRows) -> pd.DataFrame:
+    """Return the DataFrame of a listing.
+
+    Raises
+    ------
+    UnreadableAnswerError
+        If a value does not fit its column.
+    """
+    with readable():
+        return found.frame()
 
 
 def files_frame(pages: Sequence[bytes], *, urls: bool) -> pd.DataFrame:
     """Return the frame of the pages of a file listing."""
     with readable():
-        frame: pd.DataFrame = _frames().files_frame(pages, urls=urls)
-    return frame
+        return frame_of_files(pages, urls=urls)
 
 
 def log_lines_frame(reading: LogReading) -> pd.DataFrame:
@@ -62,7 +65,7 @@ def log_lines_frame(reading: LogReading) -> pd.DataFrame:
 
     lines = reading.lines
     frame = computed_frame(
-        _frames().KINDS["logs"],
+        KINDS["logs"],
         {
             "timestamp": [line.line.timestamp for line in lines],
             "level": [line.line.level for line in lines],
@@ -146,7 +149,7 @@ def served_models_frame(found: Sequence[tuple[Model, Sequence[ModelDeployment]]]
     return served_models.served_models_frame(found, notes)
 
 
-def with_origin(frame: pd.DataFrame, config: ClientConfig) -> pd.DataFrame:
-    """Note in a frame which client it came from, for the methods of ``df.loops`` that use the network."""
-    frame.attrs[CONNECTION_ATTR] = token_of(config)
-    return frame
+def with_origin(found: Rows, config: ClientConfig) -> Rows:
+    """Note in a listing or a frame which client it came from, for the methods of ``df.loops`` that use the network."""
+    found.attrs[CONNECTION_ATTR] = token_of(config)
+    return found

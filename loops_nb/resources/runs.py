@@ -16,7 +16,7 @@ from loops_nb.client.waiting import HalfState, half_states
 from loops_nb.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from loops_nb.resources.base import Resource
 from loops_nb.resources.blocking import run_blocking
-from loops_nb.resources.frames import alive_rows, runs_frame, with_origin
+from loops_nb.resources.frames import alive_rows, frame_of, runs_rows, with_origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from loops_nb.checkpoints.deletion import DeletionPlan
     from loops_nb.checkpoints.service import RunSelection
+    from loops_nb.frames import ListingRows
     from loops_nb.panels import CurvesPanel, FleetPanel, RunPanel
 
 # Inside the class the name `list` is the method.
@@ -108,13 +109,45 @@ class Runs(Resource):
         --------
         >>> df = loops.runs.frame(base_model="Qwen/Qwen3-8B")
         """
-        listing = runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=self._team_id(team_id))
-        body = self._transport.send(listing.with_decoder(bytes))
+        return frame_of(self.listing(run_id=run_id, base_model=base_model, scope=scope, team_id=team_id, alive=alive))
+
+    def listing(
+        self,
+        *,
+        run_id: str | None = None,
+        base_model: str | None = None,
+        scope: str | None = None,
+        team_id: str | None = None,
+        alive: bool = False,
+    ) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/loops/runs``, ``GET /v1/loops/deployments``), without pandas.
+
+        Parameters
+        ----------
+        run_id, base_model, scope, team_id, alive
+            As in `frame`.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> loops.runs.listing().values("id")
+        """
+        request = runs.list_(run_id=run_id, base_model=base_model, scope=scope, team_id=self._team_id(team_id))
+        body = self._transport.send(request.with_decoder(bytes))
         capacity: bytes | None = None
         with suppress(PermissionDeniedError, NotFoundError):
             capacity = self._transport.send(deployments.list_(scope=scope).with_decoder(bytes))
-        frame = with_origin(runs_frame(body, capacity), self._transport.config)
-        return alive_rows(frame, "runs") if alive else frame
+        found = with_origin(runs_rows(body, capacity), self._transport.config)
+        return alive_rows(found) if alive else found
 
     def get(self, run_id: str) -> Run:
         """Fetch a run (``GET /v1/loops/runs/{run_id}``).

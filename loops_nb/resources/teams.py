@@ -8,9 +8,12 @@ from loops_nb.api.models import Team
 from loops_nb.client.operations import server
 from loops_nb.client.teams import team_directory
 from loops_nb.resources.base import Resource
+from loops_nb.resources.frames import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from loops_nb.frames import ListingRows
 
 
 class Teams(Resource):
@@ -51,7 +54,21 @@ class Teams(Resource):
         --------
         >>> df = loops.teams.frame()
         """
-        return self._frame(server.teams(), "teams")
+        return frame_of(self.listing())
+
+    def listing(self) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/teams``), without pandas.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Examples
+        --------
+        >>> loops.teams.listing().values("name")
+        """
+        return self._listing(server.teams(), "teams")
 
     def get(self, team_id: str) -> Team:
         """Fetch a team (``GET /v1/teams/{team_id}``).

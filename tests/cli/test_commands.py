@@ -172,7 +172,9 @@ LIGHT = {
     [
         (["--help"], set()),
         (["runs", "--foo"], set()),
-        (["runs", "-q"], {"pandas", "numpy", "httpx", "httpcore"}),
+        (["runs"], {"httpx", "httpcore"}),
+        (["runs", "--json"], {"httpx", "httpcore"}),
+        (["status"], {"httpx", "httpcore"}),
     ],
 )
 def test_a_command_imports_what_it_needs(words: list[str], needed: set[str], service: str, home: Path) -> None:

@@ -5,6 +5,7 @@ One kernel runs all cells; the tests look at its outputs.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -26,6 +27,21 @@ had = set(sys.modules)
 get_ipython().run_line_magic('load_ext', 'loops_nb')
 heavy = ('httpx', 'httpcore', 'pandas', 'ipywidgets', 'anywidget', 'keyring')
 print([module for module in heavy if module in sys.modules and module not in had])
+hook = get_ipython().displayhook
+send, sent_before_frame = hook.finish_displayhook, []
+def finish():
+    sent_before_frame.append('loops_nb.frames.arrays' not in sys.modules)
+    send()
+hook.finish_displayhook = finish
+""",
+    "first": "%loops runs",
+    "first frame": """
+import json, pickle, pandas as pd
+number = max(Out)
+shown = get_ipython().display_formatter.format(_)[0]
+print(json.dumps([sent_before_frame[0], number, Out[number] is _, type(_) is pd.DataFrame, shown]))
+both = pd.concat([_, pickle.loads(pickle.dumps(_))])
+both.attrs
 """,
     "status": "%loops",
     "runs": "%loops runs",
@@ -88,6 +104,15 @@ def outputs(environment: Path) -> dict[str, list[Any]]:
 
 def test_loading_imports_nothing_heavy(outputs: dict[str, list[Any]]) -> None:
     assert outputs["load"][0].text == "[]\n"
+
+
+def test_first_listing_is_shown_before_its_frame_is_made(outputs: dict[str, list[Any]]) -> None:
+    (first,) = outputs["first"]
+    assert first.output_type == "execute_result"
+    before_frame, number, is_output, is_frame, shown = json.loads(outputs["first frame"][0].text)
+    assert (before_frame, number, is_output, is_frame) == (True, first.execution_count, True, True)
+    assert dict(first.data) == shown, "the frame is shown as it was before it was there"
+    assert outputs["first frame"][1].data["text/plain"].startswith("{'loops_kind': 'runs'")
 
 
 def test_listings_are_tables_and_resources_are_cards(outputs: dict[str, list[Any]]) -> None:

@@ -234,9 +234,9 @@ def test_traceback_of_a_bug_does_not_contain_the_key(
         return fetch
 
     notebook.run("loops = %loops connect")
-    monkeypatch.setattr(notebook.shell.user_ns["loops"].runs, "frame", faulty("a fault"))
+    monkeypatch.setattr(notebook.shell.user_ns["loops"].runs, "listing", faulty("a fault"))
     assert "Traceback" in notebook.run("%loops runs", fails=True).out
-    monkeypatch.setattr(notebook.shell.user_ns["loops"].runs, "frame", faulty(f"header Bearer {SENTINEL} is bad"))
+    monkeypatch.setattr(notebook.shell.user_ns["loops"].runs, "listing", faulty(f"header Bearer {SENTINEL} is bad"))
     ran = notebook.run("%loops runs", fails=True)
     assert type(ran.error) is LoopsError
     assert SENTINEL not in ran.out

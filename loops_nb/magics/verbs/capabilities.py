@@ -11,28 +11,30 @@ from loops_nb.magics.grammar import Values, Verb, option, switch
 from loops_nb.render.formatting import is_or_are, many
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from loops_nb.frames.listing_rows import ListingRows
 
 
-def _run(context: MagicContext, values: Values) -> pd.DataFrame:
-    frame = context.loops.capabilities.frame(
+def _run(context: MagicContext, values: Values) -> ListingRows:
+    found = context.loops.capabilities.listing(
         model=values.model, use_case=values.use_case or "rl", max_seq_len=values.max_seq_len
     )
     # What the service does not say counts as no.
-    is_shared = frame["serverless"].fillna(value=False).astype(bool)
     if values.serverless:
-        frame = frame[is_shared]
-    shared = int((is_shared & frame["enabled"].fillna(value=True).astype(bool)).sum())
+        found = found.where(is_shared is True for is_shared in found.values("serverless"))
+    shared = sum(
+        is_shared is True and enabled is not False
+        for is_shared, enabled in zip(found.values("serverless"), found.values("enabled"), strict=True)
+    )
     if shared:
-        from loops_nb.frames.computed import NOTES_ATTR  # pandas is there now
+        from loops_nb.frames.attributes import NOTES_ATTR  # help needs no frames
 
         how = "%loops create run --scope serverless. The service says when a LoRA rank or a length is too much for it."
         models = f"{many(shared, 'model')} {is_or_are(shared)}"
-        frame.attrs[NOTES_ATTR] = [f"{models} also on shared (serverless) capacity: {how}"]
+        found.attrs[NOTES_ATTR] = [f"{models} also on shared (serverless) capacity: {how}"]
     near = context.suggest(("base_model", values.model))
     return context.listing(
         "capabilities",
-        frame,
+        found,
         nothing="The service offers no base models. %loops doctor shows where you are connected.",
         filters=describe_filters(
             ("--model", values.model),
@@ -48,7 +50,7 @@ VERB = Verb(
     name="capabilities",
     summary="base models that can be trained, with their maximum sequence lengths",
     run=_run,
-    returns_frame=True,
+    returns_listing=True,
     kinds=("capabilities",),
     options=(
         option("-m --model", "MODEL", "only this base model", completes="base_model"),

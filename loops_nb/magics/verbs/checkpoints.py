@@ -13,12 +13,12 @@ from loops_nb.magics.grammar import Argument, Values, Verb, option
 from loops_nb.render.formatting import first_and_more, moment, zone_name
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from loops_nb.frames.listing_rows import ListingRows
 
 _MOST_LISTED = 5
 
 
-def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+def _run(context: MagicContext, values: Values) -> ListingRows:
     run_id, path = values.run_id, values.path
     if values.what is not None:
         if run_id is not None or path is not None or values.base_model is not None:
@@ -32,31 +32,31 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
         raise _not_one("more than one" if given else "none")
     with context.explain_unknown_id("run", run_id or ""):
         run_id = None if run_id is None else context.resolve_run_id(run_id)
-        frame = context.loops.checkpoints.frame(run_id=run_id, base_model=values.base_model, checkpoint_path=path)
-    if not len(frame) and run_id is not None:
+        found = context.loops.checkpoints.listing(run_id=run_id, base_model=values.base_model, checkpoint_path=path)
+    if not len(found) and run_id is not None:
         # The listing is empty for an unknown run too; getting the run raises for one.
         with context.explain_unknown_id("run", run_id):
             context.loops.runs.get(run_id)
         return context.listing(
             "checkpoints",
-            frame,
+            found,
             nothing=(f"Run {run_id} has saved no checkpoints yet. They appear here once the training code saves one."),
         )
-    _add_lifetimes(context, frame)
+    _add_lifetimes(context, found)
     near = context.suggest(("base_model", values.base_model), ("uri", path))
     return context.listing(
         "checkpoints",
-        frame,
+        found,
         nothing="No checkpoints.",
         filters=describe_filters(("--base-model", values.base_model), ("--path", path)),
         no_match=near or "%loops runs lists the runs, %loops checkpoints RUN the checkpoints of one.",
     )
 
 
-def _add_lifetimes(context: MagicContext, frame: pd.DataFrame) -> None:
+def _add_lifetimes(context: MagicContext, found: ListingRows) -> None:
     """Note below a listing which checkpoints vanish when: the service does not say it, what is recorded here does."""
     from loops_nb.errors import TrackingError
-    from loops_nb.frames.computed import NOTES_ATTR
+    from loops_nb.frames.attributes import NOTES_ATTR
     from loops_nb.tracking import ExperimentStore
 
     try:
@@ -65,7 +65,7 @@ def _add_lifetimes(context: MagicContext, frame: pd.DataFrame) -> None:
     except TrackingError:
         # Another verb says what is wrong with the file; the listing needs none.
         return
-    listed = {uri: known[uri] for uri in frame["uri"] if uri in known}
+    listed = {uri: known[uri] for uri in found.values("uri") if uri in known}
     if not listed:
         return
     zone = display_zone(context.settings.time_zone)
@@ -73,7 +73,7 @@ def _add_lifetimes(context: MagicContext, frame: pd.DataFrame) -> None:
     named = [f"{uri.removeprefix('bt://loops:')} {moment(at, zone)}" for uri, at in ends.items()]
     where = zone_name(context.settings.time_zone, zone, ends.values())
     said = first_and_more(named, _MOST_LISTED)
-    frame.attrs[NOTES_ATTR] = [f"Vanishing, by the lifetime asked for when they were saved ({where}): {said}."]
+    found.attrs[NOTES_ATTR] = [f"Vanishing, by the lifetime asked for when they were saved ({where}): {said}."]
 
 
 def _not_one(how_many: str) -> InvalidArgumentError:
@@ -87,7 +87,7 @@ VERB = Verb(
     name="checkpoints",
     summary="checkpoints of a run, of a base model, or at a bt:// URI",
     run=_run,
-    returns_frame=True,
+    returns_listing=True,
     kinds=("checkpoints",),
     arguments=(Argument("what", "RUN", "the run's id or name (the same as --run RUN)", completes="run"),),
     options=(

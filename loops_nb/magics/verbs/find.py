@@ -14,10 +14,10 @@ from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from loops_nb.frames.listing_rows import ListingRows
 
 
-def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+def _run(context: MagicContext, values: Values) -> ListingRows:
     wanted = {
         name: getattr(values, name)
         for name in ("session_id", "base_model", "name", "status", "newer_than", "older_than")
@@ -28,12 +28,12 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
             hint="For example: %loops find --newer-than 2d --status ACTIVE. %loops runs lists all runs.",
         )
     found = context.loops.runs.find(**wanted, scope=values.scope)
-    from loops_nb import frames  # needs pandas
+    from loops_nb.frames import runs_listing  # help needs no frames
 
-    frame = frames.runs_frame(_body("runs", found), deployments=_deployments(context, values.scope) if found else None)
+    listed = runs_listing(_body("runs", found), deployments=_deployments(context, values.scope) if found else None)
     return context.listing(
         "runs",
-        frame,
+        listed,
         nothing="",
         filters=describe_filters(
             ("--session", values.session_id),
@@ -64,7 +64,7 @@ VERB = Verb(
     name="find",
     summary="search runs by session, model, name, state or age; newest first",
     run=_run,
-    returns_frame=True,
+    returns_listing=True,
     kinds=("runs",),
     options=(
         option("--session", "SESSION", "runs of this session", name="session_id", completes="session"),

@@ -37,10 +37,10 @@ def _start(context: MagicContext, values: Values) -> None:
     if service.any_key:
         context.say(_ANY_KEY)
     loops = context.loops
-    runs, samplers = loops.runs.frame(), loops.samplers.frame()
-    context.cache.add_frame("runs", runs)
-    context.cache.add_frame("samplers", samplers)
-    sessions = runs["session_id"].nunique()
+    runs, samplers = loops.runs.listing(), loops.samplers.listing()
+    context.cache.add_listing(runs)
+    context.cache.add_listing(samplers)
+    sessions = len(set(runs.values("session_id")) - {None})
     has = f"{many(len(runs), 'run')} in {many(sessions, 'session')} and {many(len(samplers), 'sampler')}"
     connected = _connection_of_shell(context, service.url) or "You are connected to it, no key needed."
     context.say(f"It has {has}. {connected}")

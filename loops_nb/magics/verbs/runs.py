@@ -9,19 +9,19 @@ from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb, option
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from loops_nb.frames.listing_rows import ListingRows
 
 
-def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+def _run(context: MagicContext, values: Values) -> ListingRows:
     run_id = None if values.run_id is None else context.resolve_run_id(values.run_id)
-    frame = context.loops.runs.frame(
+    found = context.loops.runs.listing(
         run_id=run_id, base_model=values.base_model, scope=values.scope, alive=values.alive, team_id=values.team_id
     )
     if values.status is not None:
-        frame = _in_state(frame, values.status)
+        found = _in_state(found, values.status)
     return context.listing(
         "runs",
-        frame,
+        found,
         nothing="No runs yet. Start one: s = %loops create session, then %loops create run --session {s.id} "
         "--base-model MODEL (%loops capabilities lists the models).",
         filters=describe_filters(
@@ -36,17 +36,17 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
     )
 
 
-def _in_state(frame: pd.DataFrame, status: str) -> pd.DataFrame:
+def _in_state(runs: ListingRows, status: str) -> ListingRows:
     """Return the runs that are in a state themselves, or whose deployment or sampler is."""
-    states = frame[["status", "deployment_status", "sampler_status"]].astype(object)
-    return frame[(states == status).any(axis=1)].reset_index(drop=True)
+    states = (runs.values(name) for name in ("status", "deployment_status", "sampler_status"))
+    return runs.where(status in of_run for of_run in zip(*states, strict=True))
 
 
 VERB = Verb(
     name="runs",
     summary="your training runs, with the states of run, deployment and sampler",
     run=_run,
-    returns_frame=True,
+    returns_listing=True,
     kinds=("runs",),
     options=(
         BASE_MODEL,

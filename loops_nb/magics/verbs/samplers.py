@@ -9,13 +9,13 @@ from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values, Verb
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from loops_nb.frames.listing_rows import ListingRows
 
 
-def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+def _run(context: MagicContext, values: Values) -> ListingRows:
     return context.listing(
         "samplers",
-        context.loops.samplers.frame(scope=values.scope, alive=values.alive, team_id=values.team_id),
+        context.loops.samplers.listing(scope=values.scope, alive=values.alive, team_id=values.team_id),
         nothing="No samplers yet. Every run has one; create a standalone one with"
         " %loops create sampler --session SESSION --base-model MODEL",
         filters=describe_filters(("--team", values.team_id), ("--alive", values.alive)),
@@ -27,7 +27,7 @@ VERB = Verb(
     name="samplers",
     summary="your samplers, paired and standalone, newest first",
     run=_run,
-    returns_frame=True,
+    returns_listing=True,
     kinds=("samplers",),
     options=(SCOPE, ALIVE, TEAM),
     notes="Returns a DataFrame. %loops watch samplers updates live.",

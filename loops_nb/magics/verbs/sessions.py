@@ -9,12 +9,12 @@ from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Argument, Values, Verb
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from loops_nb.frames.listing_rows import ListingRows
 
 _MAX_SUGGESTIONS = 5
 
 
-def _run(context: MagicContext, values: Values) -> pd.DataFrame:
+def _run(context: MagicContext, values: Values) -> ListingRows:
     if values.id is None:
         known = context.cache.known("session")[:_MAX_SUGGESTIONS]
         hint = "%loops runs shows the session_id of each run."
@@ -25,10 +25,10 @@ def _run(context: MagicContext, values: Values) -> pd.DataFrame:
         )
     with context.explain_unknown_id("session", values.id):
         context.loops.sessions.get(values.id)
-    frame = context.loops.runs.frame()
-    context.cache.add_frame("runs", frame)
+    runs = context.loops.runs.listing()
+    context.cache.add_listing(runs)
     context.cache.add("session", [values.id])
-    mine = frame[frame["session_id"] == values.id]
+    mine = runs.where(session == values.id for session in runs.values("session_id"))
     return context.listing(
         "runs",
         mine,
@@ -41,7 +41,7 @@ VERB = Verb(
     name="sessions",
     summary="the runs of one session",
     run=_run,
-    returns_frame=True,
+    returns_listing=True,
     kinds=("runs",),
     arguments=(Argument("id", "ID", "the session's id; the service cannot list sessions", completes="session"),),
     notes="Returns a DataFrame of runs. A session itself has no fields but its id.",

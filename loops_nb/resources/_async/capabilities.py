@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from loops_nb.api.models import SupportedModel
 from loops_nb.client.operations import server
 from loops_nb.resources._async.base import AsyncResource
+from loops_nb.resources.frames import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from loops_nb.frames import ListingRows
 
 
 class AsyncCapabilities(AsyncResource):
@@ -70,5 +73,31 @@ class AsyncCapabilities(AsyncResource):
         --------
         >>> df = await loops.capabilities.frame(max_seq_len=32768)
         """
+        return frame_of(await self.listing(model=model, use_case=use_case, max_seq_len=max_seq_len))
+
+    async def listing(
+        self, *, model: str | None = None, use_case: str = "rl", max_seq_len: int | None = None
+    ) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/loops/capabilities``), without pandas.
+
+        Parameters
+        ----------
+        model, use_case, max_seq_len
+            As in `frame`.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> (await loops.capabilities.listing()).values("model_name")
+        """
         request = server.capabilities(model=model, use_case=use_case, max_seq_len=max_seq_len)
-        return await self._frame(request, "capabilities")
+        return await self._listing(request, "capabilities")

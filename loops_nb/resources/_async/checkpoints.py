@@ -23,7 +23,7 @@ from loops_nb.client.operations import checkpoints as routes
 from loops_nb.client.pagination import FilesPage
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.resources.blocking import run_blocking_async
-from loops_nb.resources.frames import files_frame, with_origin
+from loops_nb.resources.frames import files_frame, frame_of, with_origin
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from loops_nb.checkpoints.deletion import DeletionPlan
     from loops_nb.checkpoints.tensors import FetchedCheckpoint
     from loops_nb.checkpoints.transfer import Download, DownloadPlan, Verification
+    from loops_nb.frames import ListingRows
     from loops_nb.panels import CheckpointsPanel
 
 # Inside the class the name `list` is the method.
@@ -99,8 +100,34 @@ class AsyncCheckpoints(AsyncResource):
         --------
         >>> df = await loops.checkpoints.frame(run_id="k4q95w5")
         """
+        return frame_of(await self.listing(run_id=run_id, base_model=base_model, checkpoint_path=checkpoint_path))
+
+    async def listing(
+        self, *, run_id: str | None = None, base_model: str | None = None, checkpoint_path: str | None = None
+    ) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/loops/checkpoints``), without pandas.
+
+        Parameters
+        ----------
+        run_id, base_model, checkpoint_path
+            As in `frame`.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If not exactly one filter is given; nothing was sent.
+
+        Examples
+        --------
+        >>> (await loops.checkpoints.listing(run_id="k4q95w5")).values("uri")
+        """
         request = routes.list_(run_id=run_id, base_model=base_model, checkpoint_path=checkpoint_path)
-        return with_origin(await self._frame(request, "checkpoints"), self._transport.config)
+        return with_origin(await self._listing(request, "checkpoints"), self._transport.config)
 
     def files(self, checkpoint_id: str, *, page_size: int = 1000) -> AsyncIterator[CheckpointFile]:
         """Iterate over the files of a checkpoint, fetching pages as needed.

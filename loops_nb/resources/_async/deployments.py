@@ -15,11 +15,12 @@ from loops_nb.client.operations import deployments
 from loops_nb.client.pagination import FilesPage
 from loops_nb.resources._async.base import AsyncResource
 from loops_nb.resources.blocking import run_blocking_async
-from loops_nb.resources.frames import alive_rows, system_frame
+from loops_nb.resources.frames import alive_rows, frame_of, system_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.frames import ListingRows
     from loops_nb.panels import DeploymentsPanel
 
 # Inside the class the name `list` is the method.
@@ -67,8 +68,32 @@ class AsyncDeployments(AsyncResource):
         --------
         >>> df = await loops.deployments.frame(scope="org")
         """
-        frame = await self._frame(deployments.list_(scope=scope), "deployments")
-        return alive_rows(frame, "deployments") if alive else frame
+        return frame_of(await self.listing(scope=scope, alive=alive))
+
+    async def listing(self, *, scope: str | None = None, alive: bool = False) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/loops/deployments``), without pandas.
+
+        Parameters
+        ----------
+        scope, alive
+            As in `frame`.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> (await loops.deployments.listing()).values("id")
+        """
+        found = await self._listing(deployments.list_(scope=scope), "deployments")
+        return alive_rows(found) if alive else found
 
     async def get(self, deployment_id: str) -> Deployment:
         """Fetch a deployment (``GET /v1/loops/deployments/{deployment_id}``).

@@ -12,7 +12,7 @@ from loops_nb.checkpoints.uses import remember_sampler
 from loops_nb.client.filters import alive_only
 from loops_nb.client.operations import samplers
 from loops_nb.resources._async.base import AsyncResource
-from loops_nb.resources.frames import alive_rows
+from loops_nb.resources.frames import alive_rows, frame_of
 from loops_nb.sampling._async.executor import execute
 from loops_nb.sampling.completions import Completions
 from loops_nb.sampling.request import MAX_TOKENS, TIMEOUT_SECONDS, SampleRequest
@@ -20,6 +20,7 @@ from loops_nb.sampling.request import MAX_TOKENS, TIMEOUT_SECONDS, SampleRequest
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loops_nb.frames import ListingRows
     from loops_nb.panels import SamplersPanel
 
 
@@ -67,8 +68,34 @@ class AsyncSamplers(AsyncResource):
         --------
         >>> df = await loops.samplers.frame()
         """
-        frame = await self._frame(samplers.list_(scope=scope, team_id=await self._team_id(team_id)), "samplers")
-        return alive_rows(frame, "samplers") if alive else frame
+        return frame_of(await self.listing(scope=scope, team_id=team_id, alive=alive))
+
+    async def listing(
+        self, *, scope: str | None = None, team_id: str | None = None, alive: bool = False
+    ) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/loops/samplers``), without pandas.
+
+        Parameters
+        ----------
+        scope, team_id, alive
+            As in `frame`.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used; nothing was sent.
+
+        Examples
+        --------
+        >>> (await loops.samplers.listing()).values("id")
+        """
+        found = await self._listing(samplers.list_(scope=scope, team_id=await self._team_id(team_id)), "samplers")
+        return alive_rows(found) if alive else found
 
     async def get(self, sampler_id: str) -> Sampler:
         """Fetch a sampler (``GET /v1/loops/samplers/{sampler_id}``).

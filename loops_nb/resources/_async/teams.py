@@ -9,9 +9,12 @@ from loops_nb.api.models import Team
 from loops_nb.client.operations import server
 from loops_nb.client.teams import team_directory
 from loops_nb.resources._async.base import AsyncResource
+from loops_nb.resources.frames import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from loops_nb.frames import ListingRows
 
 
 class AsyncTeams(AsyncResource):
@@ -52,7 +55,21 @@ class AsyncTeams(AsyncResource):
         --------
         >>> df = await loops.teams.frame()
         """
-        return await self._frame(server.teams(), "teams")
+        return frame_of(await self.listing())
+
+    async def listing(self) -> ListingRows:
+        """List the rows of `frame` (``GET /v1/teams``), without pandas.
+
+        Returns
+        -------
+        ListingRows
+            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+
+        Examples
+        --------
+        >>> (await loops.teams.listing()).values("name")
+        """
+        return await self._listing(server.teams(), "teams")
 
     async def get(self, team_id: str) -> Team:
         """Fetch a team (``GET /v1/teams/{team_id}``).
