@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HEAVY = ("httpx", "pandas", "numpy", "ipywidgets", "anywidget", "keyring", "starlette", "uvicorn")
 ROUNDS = 7
 #: The limits, in seconds.
-LOAD, SHOWN, FIRST, SECOND = 0.015, 0.2, 0.3, 0.005
+LOAD, SHOWN, FIRST, SECOND, PICTURE = 0.015, 0.2, 0.3, 0.005, 0.6
 KERNEL_TIMEOUT = 120
 NOTE = (
     "In a real kernel (ipykernel), started for each round, in an environment with our dependencies only; the server "
@@ -36,6 +36,20 @@ _start = _time.perf_counter()
 import pandas, httpx
 httpx.Client().close()
 print("FOUND " + str(_time.perf_counter() - _start))
+"""
+PICTURE_IMPORTS = """
+import time as _time
+_start = _time.perf_counter()
+import pandas, matplotlib.figure, matplotlib.backends.backend_svg
+print("FOUND " + str(_time.perf_counter() - _start))
+"""
+#: What is drawn; and the list of fonts that matplotlib makes once a machine.
+RECORDED = """
+import loops_nb, matplotlib.font_manager
+for number in range(4):
+    with loops_nb.experiment(f"sweep-{number}") as experiment:
+        for step in range(1000):
+            experiment.log(step=step, loss=(number + 1) / (step + 1))
 """
 CODE = """
 import json as _json, sys as _sys, time as _time
@@ -72,7 +86,14 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
     kernels: list[dict[str, Any]] = []
     sdk, cli, user = sdk_python(), cli_python(), user_python()
     assert user is not None, "the running Python is always there"
-    with server() as url:
+    with server() as url, tempfile.TemporaryDirectory() as recorded:
+        own = {"LOOPS_NB_HOME": recorded, "MPLCONFIGDIR": recorded}
+        subprocess.run([str(user), "-c", RECORDED], check=True, env={**environment(), **own}, cwd=ROOT)
+
+        def picture() -> float:
+            with _kernel(user, url, **own) as client:
+                _run_code(client, url, "%load_ext loops_nb\nprint('FOUND 0')")
+                return _displayed(client, "%loops curves --metric loss --static")[0]
 
         def kernel() -> float:
             with _kernel(user, url) as client:
@@ -81,13 +102,15 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
                 kernels.append({**_run_code(client, url, LATER), "shown": shown, "first": ended})
             return float(kernels[-1]["load"] + kernels[-1]["first"])
 
-        def imports() -> float:
-            with _kernel(user, url) as client:
-                return float(_run_code(client, url, IMPORTS))
+        def imports(code: str) -> float:
+            with _kernel(user, url, **own) as client:
+                return float(_run_code(client, url, code))
 
         ways: dict[str, Callable[[], float]] = {
             "ours": kernel,
-            "imports": imports,
+            "imports": lambda: imports(IMPORTS),
+            "picture": picture,
+            "picture imports": lambda: imports(PICTURE_IMPORTS),
         }
         if cli is not None:
             ways["cli"] = lambda: _command([str(cli.with_name("truss")), "loops", "view", "--help"])
@@ -110,6 +133,14 @@ def run(*, rounds: int | None = None) -> Iterator[str]:
             invert=True,
         ),
         _limit("second %loops runs, beyond the network", laters, SECOND),
+        _limit("first picture, %loops curves --static", figures["picture"], PICTURE),
+        compare(
+            "first picture, %loops curves --static",
+            "import pandas, matplotlib.figure",
+            figures["picture"],
+            figures["picture imports"],
+            invert=True,
+        ),
     ]
     for way, peer in (
         ("cli", f"{_version(cli, CLI[0].split('>')[0])} loops view --help"),
@@ -167,12 +198,12 @@ def _run_code(client: Any, url: str, code: str) -> Any:
 
 
 @contextmanager
-def _kernel(python: Path, url: str) -> Iterator[Any]:
+def _kernel(python: Path, url: str, **variables: str) -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as home:
-        yield from _started(python, url, home)
+        yield from _started(python, url, home, variables)
 
 
-def _started(python: Path, url: str, home: str) -> Iterator[Any]:
+def _started(python: Path, url: str, home: str, variables: dict[str, str]) -> Iterator[Any]:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
 
@@ -182,6 +213,7 @@ def _started(python: Path, url: str, home: str) -> Iterator[Any]:
         "LOOPS_BASE_URL": url,
         "BASETEN_API_KEY": "benchmark",
         "IPYTHONDIR": str(Path(home) / "ipython"),
+        **variables,
     }
     manager = KernelManager()
     manager._kernel_spec = KernelSpec(argv=[str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"])  # noqa: SLF001

@@ -10,9 +10,6 @@ import pandas as pd
 
 from loops_nb.api.step_names import step_of
 from loops_nb.charts.columns import LINE_OF, choice, need, numbers, texts
-from loops_nb.checkpoints.compare import summarize_drift
-from loops_nb.checkpoints.compare.drift import DriftRow
-from loops_nb.checkpoints.compare.summary import DriftSummary
 from loops_nb.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -100,6 +97,8 @@ def grid_of(frame: pd.DataFrame, value: str | None, by: str | None) -> DriftGrid
     # One value a module is no value of a layer: those are summed up, as far as they have sums.
     is_single = not frame.duplicated(_keys(frame, chosen)).any()
     if not is_single:
+        from loops_nb.checkpoints.compare.summary import DriftSummary  # HTTP, which other pictures need not wait for
+
         can = [name for name in can if name in DriftSummary._fields]
     named = choice("drift", "value", value or (_USUAL if _USUAL in can or not can else can[0]), can)
     need(frame, "drift", "drift", (named,))
@@ -123,6 +122,9 @@ def _keys(frame: pd.DataFrame, by: str) -> list[str]:
 
 
 def _summed(frame: pd.DataFrame, by: str) -> pd.DataFrame:
+    from loops_nb.checkpoints.compare import summarize_drift
+    from loops_nb.checkpoints.compare.drift import DriftRow
+
     need(frame, "drift", "drift", DriftRow._fields)
     if by == "module":
         raise InvalidArgumentError(

@@ -161,10 +161,11 @@ class LoopsMagics(Magics):
         if "loops_nb.frames.listing_rows" not in sys.modules:
             return found
         from loops_nb.frames.listing_rows import ListingRows
-        from loops_nb.magics.early_display import displayed_or_frame
 
         if not isinstance(found, ListingRows):
             return found
+        from loops_nb.magics.early_display import displayed_or_frame  # httpx, which a picture does not need
+
         # A line of a function is not what the cell displays.
         is_top_level = local_ns is self.context.shell.user_ns
         return displayed_or_frame(self.context.shell, found, line, may_display=is_top_level)
