@@ -30,7 +30,7 @@ REFERENCE: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "client": (
         "Clients",
         "`AsyncLoops` has the same resources and methods as `Loops`, awaited.",
-        ("loops_nb.Loops", "loops_nb.AsyncLoops", "loops_nb.RetryPolicy"),
+        ("loops_nb.Loops", "loops_nb.AsyncLoops", "loops_nb.RetryPolicy", "loops_nb.frames.ListingRows"),
     ),
     "experiments": (
         "Recording and comparing",

@@ -36,8 +36,7 @@ def call_verb(context: MagicContext, verb: Verb, values: Values) -> Any:
     run = verb.run
     if run is None:
         raise TypeError(f"{verb.line} is a group of verbs.")
-    if verb.returns_frame or (verb.returns_listing and not context.is_shell):
-        context.preload_with_request = True
+    context.preload_with_request = verb.returns_frame or (verb.returns_listing and not context.is_shell)
     try:
         with readable_interrupt(verb.line, verb.when_interrupted or UNCHANGED), context.explain_unreachable():
             return run(context, values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from loops_nb.errors import readable_interrupt
 from loops_nb.magics.context import preload_pandas
 from loops_nb.magics.listing_table import listing_columns
 from loops_nb.resources.frames import frame_of
@@ -45,7 +46,8 @@ def displayed_or_frame(shell: Any, listing: ListingRows, line: str, *, may_displ
     hook.finish_displayhook()
     # In its own thread: an import that is interrupted halfway cannot be repeated.
     preload_pandas()
-    frame = frame_of(listing)
+    with readable_interrupt(f"The DataFrame of %loops {line}", "The table is complete; _ is what it was before."):
+        frame = frame_of(listing)
     hook.update_user_ns(frame)
     hook.fill_exec_result(frame)
     return None

@@ -130,7 +130,7 @@ class Runs(Resource):
         Returns
         -------
         ListingRows
-            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+            See `loops_nb.frames.ListingRows`; its method ``frame`` makes the DataFrame.
 
         Raises
         ------

@@ -88,7 +88,7 @@ class AsyncCapabilities(AsyncResource):
         Returns
         -------
         ListingRows
-            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+            See `loops_nb.frames.ListingRows`; its method ``frame`` makes the DataFrame.
 
         Raises
         ------

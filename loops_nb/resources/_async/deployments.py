@@ -81,7 +81,7 @@ class AsyncDeployments(AsyncResource):
         Returns
         -------
         ListingRows
-            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+            See `loops_nb.frames.ListingRows`; its method ``frame`` makes the DataFrame.
 
         Raises
         ------

@@ -83,7 +83,7 @@ class AsyncSamplers(AsyncResource):
         Returns
         -------
         ListingRows
-            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+            See `loops_nb.frames.ListingRows`; its method ``frame`` makes the DataFrame.
 
         Raises
         ------

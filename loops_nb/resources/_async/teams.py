@@ -63,7 +63,7 @@ class AsyncTeams(AsyncResource):
         Returns
         -------
         ListingRows
-            See `loops_nb.frames.listing_rows.ListingRows`; its method ``frame`` makes the DataFrame.
+            See `loops_nb.frames.ListingRows`; its method ``frame`` makes the DataFrame.
 
         Examples
         --------
