@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 ROUNDS = 9
 #: The limits, in seconds.
-HELP, LISTING = 0.15, 0.6
+HELP, LISTING = 0.15, 0.3
 NOTE = (
     "Each figure is a whole process, in an environment with our dependencies only; the server of the listings is on "
     "127.0.0.1. Against a limit, the ratio is limit / ours. The imports are what any listing into a DataFrame over "
-    "httpx needs: python -c 'import pandas, httpx'; a Tab has no frame, so its peer imports httpx alone."
+    "httpx needs: python -c 'import pandas, httpx'. Neither a listing nor a Tab has a frame here; of a Tab the peer "
+    "imports httpx alone."
 )
 
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from loops_nb.frames.arrays import array
 from loops_nb.frames.attributes import EMPTY_ATTR, KIND_ATTR, NOTES_ATTR
-from loops_nb.frames.columns import is_secondary_metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +19,6 @@ __all__ = [
     "EMPTY_ATTR",
     "NOTES_ATTR",
     "computed_frame",
-    "is_secondary_metric",
     "register_kind",
 ]
 

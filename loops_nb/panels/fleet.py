@@ -18,6 +18,7 @@ from loops_nb.api.pairing import deployments_of_runs, serves
 from loops_nb.api.states import RUN_TERMINAL, SAMPLER_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
 from loops_nb.client.teams import team_id_of
+from loops_nb.frames import runs_frame
 from loops_nb.live import Query, stuck_spans
 from loops_nb.panels.columns import run_row, sampler_row
 from loops_nb.panels.listed_prices import ListedPrices, money_facts
@@ -25,7 +26,7 @@ from loops_nb.panels.messages import Fact
 from loops_nb.panels.notices import Announcement, deletion_announcement, run_announcement, sampler_announcement
 from loops_nb.panels.panel import Panel
 from loops_nb.panels.recorded_runs import RunRecords
-from loops_nb.panels.view import envelope, frames
+from loops_nb.panels.view import envelope
 from loops_nb.panels.view_model import Memo, ViewModel
 from loops_nb.render.formatting import first_and_more, many
 
@@ -146,10 +147,7 @@ class FleetView:
     def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return the runs as ``loops.runs.frame`` would."""
         runs, deployments, _ = self._things(snapshot)
-        frame: pd.DataFrame = frames().runs_frame(
-            envelope("runs", runs), deployments=envelope("deployments", deployments)
-        )
-        return frame
+        return runs_frame(envelope("runs", runs), deployments=envelope("deployments", deployments))
 
     def _note_deletions(self, snapshot: Snapshot, runs: Mapping[str, Run]) -> None:
         """Take note of runs that were listed and are in a complete listing no more: only their deletion does that."""

@@ -8,6 +8,7 @@ from loops_nb.api.gpus import gpus_of, is_alive, is_serverless
 from loops_nb.client import checks
 from loops_nb.client.teams import team_id_of
 from loops_nb.errors import InvalidArgumentError
+from loops_nb.frames import checkpoints_frame, deployments_frame, samplers_frame
 from loops_nb.live import Query
 from loops_nb.panels.columns import checkpoint_row, deployment_row, sampler_row
 from loops_nb.panels.messages import Fact
@@ -19,7 +20,7 @@ from loops_nb.panels.notices import (
 )
 from loops_nb.panels.panel import Panel
 from loops_nb.panels.recorded_runs import CheckpointLifetimes
-from loops_nb.panels.view import envelope, frames
+from loops_nb.panels.view import envelope
 from loops_nb.panels.view_model import Memo, ViewModel
 from loops_nb.render.formatting import size
 
@@ -66,8 +67,7 @@ class SamplersView:
 
     def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return them as ``loops.samplers.frame`` would."""
-        frame: pd.DataFrame = frames().samplers_frame(envelope("samplers", snapshot.samplers))
-        return frame
+        return samplers_frame(envelope("samplers", snapshot.samplers))
 
 
 class DeploymentsView:
@@ -100,8 +100,7 @@ class DeploymentsView:
 
     def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return them as ``loops.deployments.frame`` would."""
-        frame: pd.DataFrame = frames().deployments_frame(envelope("deployments", snapshot.deployments))
-        return frame
+        return deployments_frame(envelope("deployments", snapshot.deployments))
 
 
 class CheckpointsView:
@@ -154,10 +153,7 @@ class CheckpointsView:
 
     def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return them as ``loops.checkpoints.frame`` would."""
-        frame: pd.DataFrame = frames().checkpoints_frame(
-            envelope("checkpoints", snapshot.checkpoints(self._checkpoints))
-        )
-        return frame
+        return checkpoints_frame(envelope("checkpoints", snapshot.checkpoints(self._checkpoints)))
 
 
 def gpu_facts(halves: Iterable[Deployment | Sampler]) -> list[Fact]:

@@ -11,6 +11,7 @@ from loops_nb.api.serving import run_page
 from loops_nb.api.states import RUN_TERMINAL, is_in_transition, status_name
 from loops_nb.client import checks
 from loops_nb.client.teams import team_id_of
+from loops_nb.frames import checkpoints_frame
 from loops_nb.live import Query, stuck_spans
 from loops_nb.panels.columns import DELETED, checkpoint_row
 from loops_nb.panels.curves.tab import CurvesInside
@@ -22,7 +23,7 @@ from loops_nb.panels.recorded_runs import CheckpointLifetimes
 from loops_nb.panels.run_failure import RunFailure
 from loops_nb.panels.samples.tab import SamplesInside
 from loops_nb.panels.system.tab import SystemInside
-from loops_nb.panels.view import envelope, frames
+from loops_nb.panels.view import envelope
 from loops_nb.panels.view_model import Memo, ViewModel
 from loops_nb.render.formatting import many
 
@@ -143,10 +144,7 @@ class RunView:
 
     def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return its checkpoints as ``loops.checkpoints.frame`` would."""
-        frame: pd.DataFrame = frames().checkpoints_frame(
-            envelope("checkpoints", snapshot.checkpoints(self._checkpoints))
-        )
-        return frame
+        return checkpoints_frame(envelope("checkpoints", snapshot.checkpoints(self._checkpoints)))
 
     def _is_deleted(self, snapshot: Snapshot) -> bool:
         """Return whether a run that was listed is in a complete listing no more: only its deletion does that."""

@@ -44,10 +44,3 @@ class View(Protocol):
 def envelope(key: str, things: Mapping[str, Any]) -> bytes:
     """Return objects as the JSON of a listing."""
     return b'{"%s":[%s]}' % (key.encode(), b",".join(bytes(thing.raw_json) for thing in things.values()))
-
-
-def frames() -> Any:
-    """Return `loops_nb.frames`; imported here, because it imports pandas."""
-    from loops_nb import frames
-
-    return frames

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 
 from loops_nb.errors import InvalidArgumentError, TrackingError, one_line
+from loops_nb.frames.columns import is_secondary_metric
 from loops_nb.render.formatting import first_and_more, many
 from loops_nb.tracking.bands import MOST_PLACES, Band, BandKind, MemberCurve, band, band_kind, member_curve
 from loops_nb.tracking.baseline import BaselineCurve, BaselineRow, against_baseline, baseline_table
@@ -245,8 +246,6 @@ def _baseline(name: str, found: ExperimentGroups, rows: Sequence[ExperimentRow])
 def _keys(
     store: ExperimentStore, rows: Sequence[ExperimentRow], keys: str | Iterable[str] | None, notes: list[str]
 ) -> list[str]:
-    from loops_nb.frames.computed import is_secondary_metric  # pandas
-
     there = list(dict.fromkeys(key.key for row in rows for key in store.keys(row.id)))
     shown = sorted(there, key=lambda key: key != "loss")
     if keys is None:

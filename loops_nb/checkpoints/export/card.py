@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loops_nb._version import __version__
 from loops_nb.errors import one_line
-from loops_nb.frames.computed import is_secondary_metric
+from loops_nb.frames.columns import is_secondary_metric
 from loops_nb.render.formatting import first_and_more, many, size
 
 if TYPE_CHECKING:
