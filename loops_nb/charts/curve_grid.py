@@ -11,13 +11,13 @@ from loops_nb.charts.curve_axes import AXIS_LABELS, AxisScale, with_dots, x_tick
 from loops_nb.charts.downsample import downsample
 from loops_nb.charts.ema import MAX_WEIGHT, ExponentialMovingAverage
 from loops_nb.charts.floats import ignore_float_errors
-from loops_nb.charts.number_format import number, value_ticks
+from loops_nb.charts.number_format import value_ticks
 from loops_nb.charts.parameter_colors import MISSING_COLOR, ParameterColors, parameter_colors, scale_color
 from loops_nb.charts.plot import Plot, many_axes
 from loops_nb.charts.style import CATEGORY_LINES, INK, SMALL, WIDTH, line_color, line_marker
 from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import InvalidArgumentError, one_line
-from loops_nb.render.formatting import MISSING, first_and_more, many
+from loops_nb.render.formatting import MISSING, first_and_more, many, number
 from loops_nb.render.tables import Field, Table
 from loops_nb.tracking.bands import BAND_WORDS, CENTER_WORDS
 from loops_nb.tracking.bands import band as band_of

@@ -11,11 +11,11 @@ import numpy as np
 
 from loops_nb.charts.curve_axes import AXIS_LABELS, AxisScale, with_dots, x_ticks
 from loops_nb.charts.floats import ignore_float_errors
-from loops_nb.charts.number_format import number, value_ticks
+from loops_nb.charts.number_format import value_ticks
 from loops_nb.charts.plot import Plot, one_axes
 from loops_nb.charts.style import SMALL, WIDTH, line_color, line_marker
 from loops_nb.errors import one_line
-from loops_nb.render.formatting import MISSING, is_or_are, many
+from loops_nb.render.formatting import MISSING, is_or_are, many, number
 from loops_nb.render.tables import Field, Table
 
 if TYPE_CHECKING:

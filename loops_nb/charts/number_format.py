@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from loops_nb.charts.ticks import Tick, round_step
 from loops_nb.errors import one_line
-from loops_nb.render.formatting import is_or_are
+from loops_nb.render.formatting import LARGEST_PLAIN, SMALLEST_PLAIN, is_or_are
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SMALL, _LARGE = 1e-4, 1e15
 _FINEST = 1e-12
-_MANY_DIGITS = 1e4
 #: Written with the letter of its unit, or as a power, a number is understood at once only if that takes no more
 #: letters.
 _SHORT = 6
@@ -26,20 +24,6 @@ _MOST = 200
 _A_FEW, _LONGEST_NAME = 5, 60
 #: Likeness is measured letter by letter; of ten thousand names that would take a second.
 _COMPARED = 500
-
-
-def number(value: float) -> str:
-    """Return a number with five digits; NaN and infinity by name."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "infinity" if value > 0 else "-infinity"
-    if value and not _SMALL <= abs(value) < _LARGE:
-        return f"{value:.2e}"
-    if value == int(value):
-        return f"{value:,.0f}"
-    # Of a large number five digits would not be that number.
-    return f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) >= _MANY_DIGITS else f"{value:.5g}"
 
 
 def value_ticks(low: float, high: float, most: int) -> list[Tick]:
@@ -64,7 +48,7 @@ def labelled(values: Sequence[float], step: float, most: int = 8) -> list[Tick]:
     """
     size = max(map(abs, values), default=0.0)
     found = powers = [_power(value, step) if _is_some(value, step) else "0" for value in values]
-    if _SMALL <= size < _LARGE and step >= _FINEST:
+    if SMALLEST_PLAIN <= size < LARGEST_PLAIN and step >= _FINEST:
         found = plain = _fixed(values, step, 1.0, "")
         if _letters(plain) > most:
             unit, letter = next((unit for unit in _THOUSANDS if size >= unit[0]), (1.0, ""))

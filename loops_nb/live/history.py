@@ -19,7 +19,7 @@ EXACT_WITHIN_MS = 60_000.0
 _MAX_SPANS = 200
 
 
-class Span(Struct, frozen=True):
+class Span(Struct, frozen=True, gc=False):
     """A state over time.
 
     Parameters

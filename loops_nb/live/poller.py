@@ -38,6 +38,9 @@ _MAX_JOBS = 4
 #: How long a snapshot waits for the other responses of the same poll, with a change and without one.
 _CHANGE_DELAY = 0.01
 _NO_CHANGE_DELAY = 1.0
+#: The same for the first snapshot of a subscriber: ten thousand rows that are made of one listing are made again when
+#: the next one arrives.
+_FIRST_DELAY = 0.3
 
 
 class Poller(ForkAware):
@@ -282,7 +285,7 @@ class Poller(ForkAware):
 
     def _set_deadlines(self, listing: Listing | None, *, changed: bool) -> None:
         """Set when the subscribers of a listing, or all of them, receive a snapshot at the latest."""
-        deadline = self._clock.now() + (_CHANGE_DELAY if changed else _NO_CHANGE_DELAY)
+        now = self._clock.now()
         concerned: dict[tuple[Query, ...], bool] = {}
         for subscription in tuple(self._subscriptions):
             queries = subscription.queries
@@ -291,6 +294,8 @@ class Poller(ForkAware):
             if queries not in concerned:
                 concerned[queries] = listing is None or self._scheduler.concerns(listing, queries)
             if concerned[queries]:
+                change_delay = _CHANGE_DELAY if subscription.has_delivered else _FIRST_DELAY
+                deadline = now + (change_delay if changed else _NO_CHANGE_DELAY)
                 known = subscription.deadline
                 subscription.deadline = deadline if known is None else min(deadline, known)
 

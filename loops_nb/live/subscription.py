@@ -79,6 +79,11 @@ class Subscription:
             self._on_change(self)
 
     @property
+    def has_delivered(self) -> bool:
+        """Whether a snapshot was delivered."""
+        return self._delivered_version is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._closed

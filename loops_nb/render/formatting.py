@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ _STEP = 1000
 _SPANS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 MISSING = "-"
 _CENT = 0.01
+#: Between these, numbers are written without a power of ten.
+SMALLEST_PLAIN, LARGEST_PLAIN = 1e-4, 1e15
+_MANY_DIGITS = 1e4
 
 
 def size(count: int) -> str:
@@ -28,6 +32,20 @@ def size(count: int) -> str:
             break
         amount /= _STEP
     return f"{amount:.1f} {unit}"
+
+
+def number(value: float) -> str:
+    """Return a number with five digits; NaN and infinity by name."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
+    if value and not SMALLEST_PLAIN <= abs(value) < LARGEST_PLAIN:
+        return f"{value:.2e}"
+    if value == int(value):
+        return f"{value:,.0f}"
+    # Of a large number five digits would not be that number.
+    return f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) >= _MANY_DIGITS else f"{value:.5g}"
 
 
 def money(dollars: float) -> str:

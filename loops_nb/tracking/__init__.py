@@ -6,13 +6,30 @@ number of processes may read it at the same time.  No account, no network.
 
 from __future__ import annotations
 
-from loops_nb.tracking.experiment import Experiment
-from loops_nb.tracking.location import store_path
-from loops_nb.tracking.rows import MARK_KINDS, ExperimentMark, ExperimentRow, KeyRow, Series, without_archived
-from loops_nb.tracking.sdk_hooks.track import track
-from loops_nb.tracking.store import ExperimentStore
-from loops_nb.tracking.warn import TrackingWarning
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from loops_nb.tracking.experiment import Experiment
+    from loops_nb.tracking.location import store_path
+    from loops_nb.tracking.rows import MARK_KINDS, ExperimentMark, ExperimentRow, KeyRow, Series, without_archived
+    from loops_nb.tracking.sdk_hooks.track import track
+    from loops_nb.tracking.store import ExperimentStore
+    from loops_nb.tracking.warn import TrackingWarning
+
+_MODULES = {
+    "MARK_KINDS": "rows",
+    "Experiment": "experiment",
+    "ExperimentMark": "rows",
+    "ExperimentRow": "rows",
+    "ExperimentStore": "store",
+    "KeyRow": "rows",
+    "Series": "rows",
+    "TrackingWarning": "warn",
+    "store_path": "location",
+    "track": "sdk_hooks.track",
+    "without_archived": "rows",
+}
 __all__ = [
     "MARK_KINDS",
     "Experiment",
@@ -26,3 +43,15 @@ __all__ = [
     "track",
     "without_archived",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # A panel of runs reads the file of experiments, and needs nothing of what writes it.
+    if name in _MODULES:
+        value = globals()[name] = getattr(import_module(f"loops_nb.tracking.{_MODULES[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

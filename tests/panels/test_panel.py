@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 import types
@@ -380,3 +382,13 @@ def test_panels_of_one_connection_ask_once(service: AnyService) -> None:
     with Loops(KEY, service.url) as one, Loops(KEY, service.url) as other:
         assert poller_for(one.config) is poller_for(other.config)
     assert httpx.get(f"{service.url}/v1/loops/runs", headers=service.headers).status_code == 200
+
+
+def test_panel_of_runs_shows_rows_without_pandas(service: AnyService) -> None:
+    program = (
+        "import sys, loops_nb; panel = loops_nb.Loops().runs.watch()\n"
+        "assert panel.snapshot_now().tables['runs'].rows and panel._report(live=True)\n"
+        "sys.exit('pandas' in sys.modules)"
+    )
+    environment = {**os.environ, "LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from loops_nb.charts.number_format import number
 from loops_nb.panels.curves.messages import BestRuns
-from loops_nb.render.formatting import many
+from loops_nb.render.formatting import many, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from loops_nb.charts.ema import MAX_WEIGHT
 from loops_nb.charts.floats import ignore_float_errors
 from loops_nb.charts.history_cache import HISTORIES
 from loops_nb.charts.metric_source import CommonSpan, ReadsTogether, WithNotice
-from loops_nb.charts.number_format import nothing_recorded, number
+from loops_nb.charts.number_format import nothing_recorded
 from loops_nb.charts.param_diff import compare_params
 from loops_nb.charts.parameter_colors import MISSING_COLOR, parameter_colors
 from loops_nb.charts.series import AXES, MetricHistory, span_of
@@ -36,7 +36,7 @@ from loops_nb.panels.curves.messages import (
     ParamRow,
 )
 from loops_nb.panels.curves.metric_keys import first_of, found_in, in_order
-from loops_nb.render.formatting import first_and_more
+from loops_nb.render.formatting import first_and_more, number
 from loops_nb.tracking import without_archived
 from loops_nb.tracking.bands import MOST_PLACES
 from loops_nb.tracking.groups import group_experiments, parameter_values

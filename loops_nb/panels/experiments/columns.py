@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from loops_nb.charts.number_format import number
 from loops_nb.frames.columns import is_secondary_metric
 from loops_nb.frames.params import param_cell
 from loops_nb.panels.experiments.messages import ColumnValue, ExperimentColumn
+from loops_nb.render.formatting import number
 from loops_nb.tracking.frames import in_column_order
 from loops_nb.tracking.metric_mode import infer_mode
 

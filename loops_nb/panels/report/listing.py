@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from loops_nb.charts.number_format import number
 from loops_nb.panels import messages
 from loops_nb.panels.columns import COLUMNS, PanelColumn
 from loops_nb.panels.report.state_icons import state_words, without_empty
 from loops_nb.panels.report.times import TimeFormatter
-from loops_nb.render.formatting import MISSING, many, size
+from loops_nb.render.formatting import MISSING, many, number, size
 from loops_nb.render.tables import Field, Table
 
 #: As many as a listing shows.

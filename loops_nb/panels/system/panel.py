@@ -6,11 +6,11 @@ import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from loops_nb.charts.number_format import number
 from loops_nb.client.system_metrics import DEFAULT_AGE
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.panels.curves.panel import CurvesPanel
 from loops_nb.panels.system.source import PREFIX, SystemSource
+from loops_nb.render.formatting import number
 from loops_nb.render.tables import Field, Table, as_text
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 
 import loops_nb
 from loops_nb import Loops
-from loops_nb.charts.number_format import nothing_recorded, number, value_ticks
+from loops_nb.charts.number_format import nothing_recorded, value_ticks
 from loops_nb.charts.style import LINE_COLORS, LINE_MARKERS, SMALL
 from loops_nb.charts.text_metrics import text_width
 from loops_nb.errors import InvalidArgumentError, LoopsError
@@ -25,6 +25,7 @@ from loops_nb.panels import CurvesPanel
 from loops_nb.panels.curves.messages import BestRuns
 from loops_nb.panels.curves.model import CurveModel
 from loops_nb.panels.protocol import as_dict
+from loops_nb.render.formatting import number
 from tests.charts.svg_reader import SVG, hovers, read
 from tests.panels.curves.fake_page import size
 from tests.panels.curves.memory_store import MemoryStore
