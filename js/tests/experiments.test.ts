@@ -213,8 +213,11 @@ describe("the leaderboard", () => {
     board.tell({ ...whole, seq: 2 });
     await until(() => expect(board.ids()).toHaveLength(6));
     expect(board.all(".flash")).toEqual([]);
-    board.change({ base: 2, seq: 3, rows: [rowOf(1, { "best.loss": 0.0625 })], total: 6 });
-    await until(() => expect(board.all(".flash").map((cell) => cell.dataset.column)).toContain("best.loss"));
+    board.change({ base: 2, seq: 3, rows: [rowOf(1, { "best.loss": 0.0625 }), rowOf(2, { "best.loss": 0.03125 })], total: 6 });
+    await until(() => expect(board.all('.flash[data-column="best.loss"]')).toHaveLength(2));
+    // Every other row has a ground of its own.
+    const grounds = board.all('.flash[data-column="best.loss"]').map((cell) => getComputedStyle(cell).backgroundColor);
+    expect(new Set(grounds).size).toBe(1);
   });
 
   it("draws five thousand rows only where one looks, and asks for the sparklines of those", async () => {
