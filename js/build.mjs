@@ -44,6 +44,7 @@ const { metafile } = await build({
   entryPoints: {
     panels: "src/index.ts",
     curves: "src/curves/index.ts",
+    dashboard: "src/dashboard/index.ts",
     experiments: "src/experiments/index.ts",
     samples: "src/samples/index.ts",
     logs: "src/logs/index.ts",
@@ -74,7 +75,7 @@ async function licenceOf(name) {
 const inputs = Object.keys(metafile.inputs);
 const packages = new Set(inputs.flatMap((path) => path.match(/(?<=.*node_modules\/)(@[^/]+\/)?[^/]+/)?.[0] ?? []));
 const licences = await Promise.all([...packages].sort().map(licenceOf));
-const heading = "panels.js, curves.js, experiments.js, samples.js and logs.js contain code of these packages.\n";
+const heading = "panels.js, curves.js, dashboard.js, experiments.js, samples.js and logs.js contain code of these packages.\n";
 await writeFile(join(staticFolder, "THIRD-PARTY-NOTICES.txt"), [heading, ...licences].join(`\n${"-".repeat(80)}\n\n`));
 
 for (const [file, { bytes }] of Object.entries(metafile.outputs)) console.log(`${file.replace(/^.*\//, "")}: ${bytes} bytes`);

@@ -14,7 +14,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "loops_nb" / "static"
 BUNDLE = STATIC / "panels.js"
-BUNDLES = (BUNDLE, STATIC / "curves.js", STATIC / "experiments.js", STATIC / "samples.js", STATIC / "logs.js")
+_OTHERS = ("curves.js", "dashboard.js", "experiments.js", "samples.js", "logs.js")
+BUNDLES = (BUNDLE, *(STATIC / name for name in _OTHERS))
 #: The licences of the packages in the bundles, which have to go with every copy.
 NOTICES = STATIC / "THIRD-PARTY-NOTICES.txt"
 _SETTINGS = ("package.json", "package-lock.json", "build.mjs", "tsconfig.json")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Five times a bundle of at most 75 kB, and what the panels show.
 _SAVED, _FROZEN = 475, 40
 #: Most kB of each bundle.
-_BUNDLES = {"panels.js": 75, "curves.js": 130, "experiments.js": 70, "samples.js": 40}
+_BUNDLES = {"panels.js": 75, "curves.js": 130, "dashboard.js": 80, "experiments.js": 70, "samples.js": 40}
 RUNS = 1000
 MANAGER = "@jupyter-widgets/jupyterlab-manager:plugin"
 CONNECT = "import loops_nb\nloops = loops_nb.Loops()\nrun = loops.runs.list()[0]"

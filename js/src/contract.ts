@@ -4,7 +4,7 @@ import type { Health, Heartbeat, Resync, ViewClosed, ViewOpened, ViewVisibility 
 
 export type Cell = string | number | boolean | null;
 
-export type ViewName = "fleet" | "run" | "samplers" | "deployments" | "checkpoints";
+export type ViewName = "fleet" | "run" | "samplers" | "deployments" | "checkpoints" | "dashboard";
 
 export type TableName = "runs" | "samplers" | "deployments" | "checkpoints";
 
@@ -106,6 +106,8 @@ export interface PanelSnapshot {
   commands: CommandStatus[];
   notify: boolean;
   ready: boolean;
+  selected_runs: string[] | null;
+  curves: PlotStatus | null;
 }
 
 export interface PanelChange {
@@ -120,6 +122,7 @@ export interface PanelChange {
   notices?: Notice[] | null;
   commands?: CommandStatus[] | null;
   ready?: boolean | null;
+  selected_runs?: string[] | null;
 }
 
 export interface PlotStatus {
@@ -158,9 +161,14 @@ export interface SelectPlot {
   measure: boolean;
 }
 
+export interface SelectRuns {
+  type: "select_runs";
+  ids: string[];
+}
+
 export type ToPage = PanelSnapshot | PanelChange | Heartbeat | PlotStatus;
 
-export type FromPage = ViewOpened | ViewVisibility | ViewClosed | Resync | SetPolling | Refresh | Command | SelectPlot;
+export type FromPage = ViewOpened | ViewVisibility | ViewClosed | Resync | SetPolling | Refresh | Command | SelectPlot | SelectRuns;
 
 /** State of the widget's model. */
 export interface Traits {

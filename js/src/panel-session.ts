@@ -1,8 +1,20 @@
 /** The session of a panel of tables: its store, its plots, and the commands that were sent from this page. */
 
-import type { Command, CommandStatus, DeploymentPlan, FromPage, PanelSnapshot, PlotName, PlotStatus, TableName, ToPage } from "./contract";
+import type { AnyModel } from "@anywidget/types";
+import type {
+  Command,
+  CommandStatus,
+  DeploymentPlan,
+  FromPage,
+  PanelSnapshot,
+  PlotName,
+  PlotStatus,
+  TableName,
+  ToPage,
+  Traits,
+} from "./contract";
 import { uniqueId } from "./ids";
-import type { Link, Saved } from "./link";
+import { Link, type Saved } from "./link";
 import { notifyUser } from "./notifications";
 import { ALL_VIEWS } from "./protocol";
 import { QUEUED_AFTER, Session } from "./session";
@@ -148,6 +160,10 @@ export class PanelSession extends Session<ToPage, FromPage, TableStore> {
       if (state?.notify) notifyUser(state.title, notice);
     }
   }
+}
+
+export function createSession(model: AnyModel<Traits>): PanelSession {
+  return new PanelSession(new Link<ToPage, FromPage>(model, ["snapshot", "change", "heartbeat", "plot"]));
 }
 
 function keyOf(action: ActionName, target: string): string {

@@ -34,6 +34,8 @@ export interface State {
   readonly commands: readonly CommandStatus[];
   readonly notify: boolean;
   readonly ready: boolean;
+  readonly selected_runs: readonly string[] | null;
+  readonly curves: PlotStatus | null;
 }
 
 /** Messages that change the state. */
@@ -46,6 +48,11 @@ export interface Step {
 }
 
 export const TABLE_NAMES = Object.keys(COLUMNS) as TableName[];
+
+/** The tables of a panel, the main one first. */
+export function tablesOf(state: State): readonly TableName[] {
+  return TABLE_NAMES.filter((name) => state.tables[name]);
+}
 
 /** The kernel keeps no more. */
 const MOST_NOTICES = 20;
@@ -138,6 +145,7 @@ function changed(state: State, change: PanelChange, at: number): Step {
       notices: change.notices ? noticed(change.notices, state.notices) : state.notices,
       commands: change.commands ?? state.commands,
       ready: change.ready ?? state.ready,
+      selected_runs: change.selected_runs ?? state.selected_runs,
     },
     lost,
   };

@@ -2,7 +2,7 @@
 
 import type { Host } from "@anywidget/types";
 import type { PanelSnapshot } from "../src/contract";
-import widget from "../src/index";
+import tables from "../src/index";
 import { MockModel } from "./mock";
 import { NOW } from "./sample";
 
@@ -18,6 +18,8 @@ interface Around {
   alive?: boolean;
   /** Has other widgets shown inside of this one. */
   host?: Host | undefined;
+  /** The module that draws it. */
+  widget?: typeof tables;
 }
 
 export class Page {
@@ -26,7 +28,7 @@ export class Page {
   readonly #ends: (() => void)[] = [];
   readonly #aborts = new AbortController();
 
-  constructor(snapshot: PanelSnapshot | Record<string, never>, { width = 1000, alive = true, host }: Around = {}) {
+  constructor(snapshot: PanelSnapshot | Record<string, never>, { width = 1000, alive = true, host, widget = tables }: Around = {}) {
     this.model = new MockModel(snapshot);
     this.el.style.width = `${width}px`;
     document.body.append(this.el);

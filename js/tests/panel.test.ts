@@ -4,7 +4,7 @@ import { MockModel } from "./mock";
 import { closeAll, Page, shifted } from "./page";
 import { FAILING, NOTICES, NOW, rowOf, snapshot } from "./sample";
 
-const VIEWS: ViewName[] = ["fleet", "run", "samplers", "deployments", "checkpoints"];
+const VIEWS: ViewName[] = ["fleet", "run", "samplers", "deployments", "checkpoints", "dashboard"];
 const fixtures = import.meta.glob<PanelSnapshot>("../../tests/panels/fixtures/*.json", { eager: true, import: "default" });
 
 afterEach(() => {

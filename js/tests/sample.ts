@@ -94,7 +94,7 @@ const makers: Record<TableName, (i: number) => Record<string, Cell>> = {
       run_id: "k4q95w5",
       base_model: MODELS[0] as string,
       uri: `bt://loops:k4q95w5/${target === "trainer" ? "weights" : "sampler_weights"}/step-${20 * (400 - i)}`,
-      finished: i !== 0,
+      finished: false,
     };
   },
 };
@@ -126,6 +126,7 @@ const TITLES: Record<ViewName, string> = {
   samplers: "Samplers",
   deployments: "Deployments",
   checkpoints: "Checkpoints of Qwen/Qwen3-8B",
+  dashboard: "Dashboard",
 };
 const HELD: Record<ViewName, readonly TableName[]> = {
   fleet: ["runs", "samplers"],
@@ -133,6 +134,7 @@ const HELD: Record<ViewName, readonly TableName[]> = {
   samplers: ["samplers"],
   deployments: ["deployments"],
   checkpoints: ["checkpoints"],
+  dashboard: ["runs", "samplers", "deployments", "checkpoints"],
 };
 const FACTS: Fact[] = [
   { label: "Alive", value: "7 of 12 runs", tone: "good", code: "" },
@@ -186,6 +188,8 @@ export function snapshot(view: ViewName, count = 12, over: Partial<PanelSnapshot
     commands: [],
     notify: false,
     ready: true,
+    selected_runs: view === "dashboard" ? [] : null,
+    curves: null,
     ...over,
   };
 }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loops_nb.panels.curves.panel import CurvesPanel
+    from loops_nb.panels.dashboard.panel import DashboardPanel
     from loops_nb.panels.experiments.panel import ExperimentsPanel
     from loops_nb.panels.fleet import FleetPanel
     from loops_nb.panels.listings import CheckpointsPanel, DeploymentsPanel, SamplersPanel
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "CheckpointsPanel": "listings",
     "CurvesPanel": "curves.panel",
+    "DashboardPanel": "dashboard.panel",
     "DeploymentsPanel": "listings",
     "ExperimentsPanel": "experiments.panel",
     "FleetPanel": "fleet",
@@ -43,6 +45,7 @@ _MODULES = {
 __all__ = [
     "CheckpointsPanel",
     "CurvesPanel",
+    "DashboardPanel",
     "DeploymentsPanel",
     "ExperimentsPanel",
     "FleetPanel",

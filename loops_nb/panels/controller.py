@@ -33,12 +33,14 @@ from loops_nb.panels.messages import (
     PanelSnapshot,
     Refresh,
     SelectPlot,
+    SelectRuns,
     SetPolling,
 )
 from loops_nb.panels.notices import Notifier
 from loops_nb.panels.outcome import CommandOutcome
 from loops_nb.panels.plots import Plots
 from loops_nb.panels.protocol import ALL_VIEWS, HEARTBEAT_SECONDS, BaseController, Throttle, as_dict
+from loops_nb.panels.view import DashboardContent
 from loops_nb.panels.view_model import ViewModel, table_changes, tables_of
 
 if TYPE_CHECKING:
@@ -153,7 +155,7 @@ class PanelController(BaseController[FromPage]):
         self._plots = Plots(
             poller,
             rows=lambda: self.state.content.tables.get("checkpoints", {}),
-            frame=self.frame,
+            frame=self.checkpoints_frame,
             give=self._send,
             measure=measure,
             inside=inside,
@@ -189,6 +191,8 @@ class PanelController(BaseController[FromPage]):
             commands=list(state.commands),
             notify=self._notify,
             ready=state.ready,
+            selected_runs=None if state.content.selected_runs is None else list(state.content.selected_runs),
+            curves=self.view.curves if isinstance(self.view, DashboardContent) else None,
         )
 
     def initial_state(self) -> dict[str, Any]:
@@ -204,6 +208,12 @@ class PanelController(BaseController[FromPage]):
             if live_snapshot is None or not live_snapshot.is_known(self.view.queries[0])
             else self.view.frame(live_snapshot)
         )
+
+    def checkpoints_frame(self) -> pd.DataFrame | None:
+        """Return the checkpoints that are shown as a frame; None before any arrived."""
+        if self._live_snapshot is not None and isinstance(self.view, DashboardContent):
+            return self.view.checkpoints_frame(self._live_snapshot)
+        return self.frame()
 
     # Called from any thread; done on the writer's.
 
@@ -252,6 +262,10 @@ class PanelController(BaseController[FromPage]):
     def refresh(self) -> None:
         """Poll now."""
         self._post(self._refresh)
+
+    def select_runs(self, ids: Sequence[str]) -> None:
+        """Narrow a dashboard to these runs; to none, for all.  For any thread."""
+        self._post(lambda: self._select_runs(ids))
 
     def recompose(self, then: Callable[[], object] = lambda: None) -> None:
         """Compose again, because something that the view shows beside the listings changed.  For any thread.
@@ -388,12 +402,23 @@ class PanelController(BaseController[FromPage]):
                     self._plots.show(view, plot)
                     if measure:
                         self._plots.measure()
+            case SelectRuns(ids=ids):
+                self._select_runs(ids)
             case SetPolling(paused=paused):
                 self._set_paused(paused=paused)
             case Refresh():
                 self._refresh()
             case Command():
                 self._run_command(message)
+
+    def _select_runs(self, ids: Sequence[str]) -> None:
+        if isinstance(self.view, DashboardContent):
+            seq = self.state.seq
+            self.view.select_runs(ids)
+            self._update(recompose=True, polled=False)
+            if self.state.seq == seq:
+                # Runs that are not listed are not kept: a page that waits for them is told what there is.
+                self._resend(ALL_VIEWS)
 
     def _fits_initial_state(self) -> bool:
         return all(len(rows) <= INITIAL_ROWS for rows in self.state.content.tables.values())
@@ -642,10 +667,25 @@ def difference(old: PanelState, new: PanelState, now: float) -> PanelChange:
         notices=[notice for notice in new.notices if notice.id not in known] or None,
         commands=list(new.commands) if new.commands != old.commands else None,
         ready=new.ready if new.ready != old.ready else None,
+        selected_runs=_new_selection(old.content, new.content),
     )
+
+
+def _new_selection(old: ViewModel, new: ViewModel) -> list[str] | None:
+    if new.selected_runs is None or new.selected_runs == old.selected_runs:
+        return None
+    return list(new.selected_runs)
 
 
 def has_changes(change: PanelChange) -> bool:
     """Return whether a change changes anything."""
-    parts = (change.facts, change.run, change.health, change.notices, change.commands, change.ready)
+    parts = (
+        change.facts,
+        change.run,
+        change.health,
+        change.notices,
+        change.commands,
+        change.ready,
+        change.selected_runs,
+    )
     return bool(change.tables) or any(part is not None for part in parts)

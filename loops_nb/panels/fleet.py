@@ -275,11 +275,15 @@ class FleetPanel(Panel):
         team = team_id_of(loops.config, team_id)
         recorded = RunRecords()
         self._prices = ListedPrices()
-        view = FleetView(scope=whose, team_id=team, base_model=model, recorded=recorded.read, prices=self._prices.read)
+        view = self._view(scope=whose, team_id=team, base_model=model, recorded=recorded.read, prices=self._prices.read)
         super().__init__(loops, view, recorded=recorded, **options)
         self._prices.on_news = self._controller.recompose
         # They may have arrived a moment ago.
         self._controller.recompose()
+
+    def _view(self, **options: Any) -> FleetView:
+        """Return what is shown."""
+        return FleetView(**options)
 
     def _before_opening(self) -> None:
         self._prices.request(self._poller)

@@ -17,7 +17,7 @@ from loops_nb.panels.protocol import FromAnyPage, Heartbeat
 Cell = str | int | float | bool | None
 #: The cells of a row, in the order of its table's columns; the first is its id.
 Row = tuple[Cell, ...]
-ViewName = Literal["fleet", "run", "samplers", "deployments", "checkpoints"]
+ViewName = Literal["fleet", "run", "samplers", "deployments", "checkpoints", "dashboard"]
 TableName = Literal["runs", "samplers", "deployments", "checkpoints"]
 #: Plots of checkpoints, and the curves, samples and system metrics of a run.
 PlotName = Literal["timeline", "sizes", "drift", "curves", "samples", "system"]
@@ -201,6 +201,10 @@ class PanelSnapshot(Struct, kw_only=True, tag_field="type", tag="snapshot"):
         Whether the page may raise a browser notification for a new notice.
     ready : bool
         Whether every listing of the panel has arrived at least once, so that an empty table means "none yet".
+    selected_runs : list of str or None, default None
+        Only in a dashboard: the runs whose checkpoints and curves are shown; empty for all.
+    curves : PlotStatus or None, default None
+        Only in a dashboard: the widget with its curves, or why there is none.
     """
 
     seq: int
@@ -216,6 +220,8 @@ class PanelSnapshot(Struct, kw_only=True, tag_field="type", tag="snapshot"):
     commands: list[CommandStatus]
     notify: bool
     ready: bool
+    selected_runs: list[str] | None = None
+    curves: PlotStatus | None = None
 
 
 class PanelChange(Struct, kw_only=True, tag_field="type", tag="change", omit_defaults=True):
@@ -234,10 +240,11 @@ class PanelChange(Struct, kw_only=True, tag_field="type", tag="change", omit_def
     notices: list[Notice] | None = None
     commands: list[CommandStatus] | None = None
     ready: bool | None = None
+    selected_runs: list[str] | None = None
 
 
 class PlotStatus(Struct, kw_only=True, tag_field="type", tag="plot", omit_defaults=True):
-    """A plot that a view shows; never part of a snapshot, so that no notebook saves it.
+    """A plot that a view shows; part of a snapshot, which notebooks save, only where it is a widget of a dashboard.
 
     Parameters
     ----------
@@ -298,6 +305,12 @@ class SelectPlot(Struct, kw_only=True, tag_field="type", tag="select_plot"):
     measure: bool = False
 
 
+class SelectRuns(Struct, kw_only=True, tag_field="type", tag="select_runs"):
+    """Of a dashboard: show the checkpoints and curves of these runs alone; of all, if there are none."""
+
+    ids: list[str]
+
+
 #: Kernel to page, and page to kernel.
 ToPage = PanelSnapshot | PanelChange | Heartbeat | PlotStatus
-FromPage = FromAnyPage | SetPolling | Refresh | Command | SelectPlot
+FromPage = FromAnyPage | SetPolling | Refresh | Command | SelectPlot | SelectRuns

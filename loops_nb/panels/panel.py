@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from loops_nb.config.time_zone import display_zone
 from loops_nb.errors import InvalidArgumentError
 from loops_nb.live import poller_for
-from loops_nb.panels.bundle import page_code
+from loops_nb.panels.bundle import NAME, page_code
 from loops_nb.panels.controller import PanelController
 from loops_nb.panels.drift_measurement import over_the_network
 from loops_nb.panels.report import report_html, report_text
@@ -61,6 +61,8 @@ class Panel(LiveWidget):
     """
 
     _controller: PanelController
+    #: File of the page's code.
+    _bundle: ClassVar[str] = NAME
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class Panel(LiveWidget):
         self._reported: object = None
         self._answers = True
         self._waited_at: float | None = None
-        page = page_code()
+        page = page_code(self._bundle)
         self._poller = poller_for(loops.config)
         if interval is not None:
             self._poller.interval = interval
@@ -120,6 +122,10 @@ class Panel(LiveWidget):
         """Return everything that is shown now."""
         return self._controller.snapshot()
 
+    def told(self, width: int = 120) -> str:
+        """Return what is shown now in words, for a terminal."""
+        return report_text(self.snapshot_now(), width=width, time_zone=self._time_zone)
+
     def pause(self) -> None:
         """Stop looking; what is shown stays."""
         self._controller.set_paused(paused=True)
@@ -153,7 +159,7 @@ class Panel(LiveWidget):
     def _renew_report(self) -> None:
         with self._closing:
             self._report_due = None
-            if self._is_closed or self._marks is None or self._reported is self._controller.state.content:
+            if self._is_closed or self._marks is None or self._is_reported():
                 return
             try:
                 self._publish(0, self._report(live=True), update=True)
@@ -183,15 +189,23 @@ class Panel(LiveWidget):
         self._waited_at = self._controller.state.health.looked_at
         self._answers = self._controller.refresh_and_wait(waits)
 
+    def _is_reported(self) -> bool:
+        """Return whether the report has everything that is shown now."""
+        return self._reported is self._controller.state.content
+
     def _report(self, *, live: bool) -> dict[str, str]:
+        return self._rendered(live=live)
+
+    def _rendered(self, *, live: bool, parts: Sequence[str] = (), words: str = "") -> dict[str, str]:
+        """Return the report, with further parts at its end: pieces of HTML, and the same as text."""
         snapshot = self._controller.snapshot()
         self._reported = self._controller.state.content
         lines = self._lines_of_report()
-        html = report_html(snapshot, time_zone=self._time_zone, frozen=not live, lines=lines)
+        html = report_html(snapshot, time_zone=self._time_zone, frozen=not live, lines=lines, parts=parts)
         return {
             "text/html": html,
             "text/plain": report_text(
-                snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS, lines=lines
+                snapshot, width=_REPORT_WIDTH, time_zone=self._time_zone, most_rows=_TEXT_ROWS, lines=lines, words=words
             ),
         }
 

@@ -129,13 +129,13 @@ class Plots:
 
     def _is_there(self, plot: PlotName, outcome: PlotStatus | Exception | None) -> None:
         if isinstance(outcome, Exception):
-            outcome = PlotStatus(plot=plot, state="failed", text=_in_words(outcome))
+            outcome = PlotStatus(plot=plot, state="failed", text=failure_text(outcome))
         if outcome is not None:
             self._give(outcome)
 
     def _was_measured(self, outcome: tuple[str, str] | Exception) -> None:
         if isinstance(outcome, Exception):
-            self._drift = PlotStatus(plot="drift", state="failed", text=_in_words(outcome), can_measure=True)
+            self._drift = PlotStatus(plot="drift", state="failed", text=failure_text(outcome), can_measure=True)
         else:
             self._drift = PlotStatus(plot="drift", state="drawn", svg=outcome[0], text=outcome[1], can_measure=True)
         self._tell_drift()
@@ -176,7 +176,7 @@ class Plots:
         self._pause = max(DRAWN_EVERY_SECONDS, _LONGER_THAN_DRAWING * (now - self._began_at))
         for plot in plots:
             picture = (
-                PlotStatus(plot=plot, state="failed", text=_in_words(outcome))
+                PlotStatus(plot=plot, state="failed", text=failure_text(outcome))
                 if isinstance(outcome, Exception)
                 else outcome[plot]
             )
@@ -210,7 +210,8 @@ def _measured(measure: Measure, make_frame: Callable[[], pd.DataFrame | None], i
     return made.svg, " ".join(made.notes)
 
 
-def _in_words(error: Exception) -> str:
+def failure_text(error: Exception) -> str:
+    """Return why a plot is not drawn."""
     if isinstance(error, LoopsError):
         return str(error)
     return f"This failed in a way that was not foreseen ({type(error).__name__}). The table is as good as ever."

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from loops_nb.live import Query, Snapshot
-    from loops_nb.panels.messages import ViewName
+    from loops_nb.panels.messages import PlotStatus, ViewName
     from loops_nb.panels.notices import Announcement
     from loops_nb.panels.view_model import ViewModel
 
@@ -39,6 +39,25 @@ class View(Protocol):
 
     def frame(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return the data as the frame of its listing."""
+
+
+@runtime_checkable
+class DashboardContent(View, Protocol):
+    """Content that can be narrowed to some runs, and has curves beside its tables.
+
+    Attributes
+    ----------
+    curves : PlotStatus
+        As in `loops_nb.panels.messages.PanelSnapshot`.
+    """
+
+    curves: PlotStatus
+
+    def select_runs(self, ids: Sequence[str]) -> None:
+        """Narrow it to these runs from the next composing on; to none, for all."""
+
+    def checkpoints_frame(self, snapshot: Snapshot) -> pd.DataFrame:
+        """Return the checkpoints that are shown, for their plots."""
 
 
 def envelope(key: str, things: Mapping[str, Any]) -> bytes:

@@ -31,12 +31,15 @@ class ViewModel:
         Only in a run's panel.
     over : str
         Why nothing can change any more; empty while it can.
+    selected_runs : tuple of str or None
+        As in `loops_nb.panels.messages.PanelSnapshot`.
     """
 
     tables: Mapping[TableName, Mapping[str, Row]] = field(default_factory=dict)
     facts: tuple[Fact, ...] = ()
     run: RunSummary | None = None
     over: str = ""
+    selected_runs: tuple[str, ...] | None = None
 
 
 def table_changes(old: ViewModel, new: ViewModel) -> dict[TableName, TableChange]:

@@ -19,10 +19,12 @@ from loops_nb.client.deletion_notices import DELETION_NOTICES
 from loops_nb.live import Priority
 from loops_nb.panels.columns import COLUMNS
 from loops_nb.panels.controller import INITIAL_ROWS, PanelController
+from loops_nb.panels.dashboard.content import DashboardView
 from loops_nb.panels.fleet import FleetView
 from loops_nb.panels.listings import CheckpointsView, DeploymentsView, SamplersView
-from loops_nb.panels.messages import CommandStatus, Notice, PanelChange, PanelSnapshot, ToPage
+from loops_nb.panels.messages import CommandStatus, Notice, PanelChange, PanelSnapshot, PlotStatus, ToPage
 from loops_nb.panels.protocol import ALL_VIEWS, Heartbeat
+from loops_nb.panels.recorded_runs import CheckpointLifetimes
 from loops_nb.panels.run import RunView
 from loops_nb.panels.view import View
 from loops_nb.panels.view_model import Memo, ViewModel, table_changes
@@ -38,7 +40,13 @@ VIEWS: dict[str, Callable[[], View]] = {
     "samplers": SamplersView,
     "deployments": DeploymentsView,
     "checkpoints": lambda: CheckpointsView(run_id="r_live"),
+    "dashboard": lambda: dashboard_view(lambda *_: None),
 }
+
+
+def dashboard_view(on_change: Callable[..., None]) -> DashboardView:
+    curves = PlotStatus(plot="curves", state="drawn", widget="a-model", text="type in a cell: %loops curves")
+    return DashboardView(curves, selected=(), lifetimes=CheckpointLifetimes(), on_change=on_change)
 
 
 class Page:
@@ -679,7 +687,7 @@ def test_frames_are_those_of_the_listings(name: str) -> None:
     hand.answer(workspace())
     frame = controller.frame()
     assert frame is not None
-    kind = {"fleet": "runs", "run": "checkpoints"}.get(name, name)
+    kind = {"fleet": "runs", "dashboard": "runs", "run": "checkpoints"}.get(name, name)
     assert frame.loops.kind == kind
     assert len(frame) == {"runs": 6, "samplers": 6, "deployments": 4, "checkpoints": 6}[kind]
 
@@ -700,6 +708,42 @@ def test_the_fixtures_of_the_page_are_what_the_kernel_says(name: str, request: p
         path.parent.mkdir(exist_ok=True)
         path.write_text(made, "utf-8")
     assert path.read_text("utf-8") == made, "run: python -m pytest tests/panels --write-fixtures"
+
+
+def test_selected_runs_narrow_the_checkpoints_until_they_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[tuple[str, ...], int]] = []
+    view = dashboard_view(lambda ids, rows: told.append((ids, len(rows))))
+    controller, hand, _ = panel(view)
+    listings = workspace()
+    hand.answer(listings)
+    runs_of = {str(row[8]) for row in rows_of(controller)["checkpoints"].values()}
+    assert "r_live" in runs_of
+    assert len(runs_of) > 1
+    controller.receive({"type": "select_runs", "ids": ["r_live", "r_live", "no such run"]})
+    snapshot = controller.snapshot()
+    assert (snapshot.selected_runs, snapshot.line) == (["r_live"], "%loops dashboard r_live")
+    assert {row[8] for row in rows_of(controller)["checkpoints"].values()} == {"r_live"}
+    frame = controller.checkpoints_frame()
+    assert frame is not None
+    assert set(frame["run_id"]) == {"r_live"}
+    assert told[-1] == (("r_live",), len(frame))
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("made by a test")
+
+    # What is wrong with one part is said, and the others go on.
+    monkeypatch.setattr(view._checkpoint_rows, "of", broken)
+    listings["runs"][1] = run("r_coming", "INACTIVE")
+    hand.answer(listings)
+    snapshot = controller.snapshot()
+    assert "RuntimeError" in next(fact.value for fact in snapshot.facts if fact.label == "checkpoints not updated")
+    assert snapshot.health.state == "live"
+    assert rows_of(controller)["runs"]["r_coming"][3] == "INACTIVE"
+    monkeypatch.undo()
+    del listings["runs"][list(rows_of(controller)["runs"]).index("r_live")]
+    hand.answer(listings)
+    assert controller.snapshot().selected_runs == []
+    assert not told[-1][0]
 
 
 def test_fault_of_a_view_makes_the_panel_failing_until_its_rows_are_shown_again(

@@ -20,7 +20,16 @@ from loops_nb import Loops
 from loops_nb.api.models import DeployedModel, ModelDeployment
 from loops_nb.errors import ConfigError, InvalidArgumentError, NotFoundError, ServiceUnreachableError
 from loops_nb.live import poller_for
-from loops_nb.panels import CheckpointsPanel, DeploymentsPanel, FleetPanel, Panel, RunPanel, SamplersPanel, bundle
+from loops_nb.panels import (
+    CheckpointsPanel,
+    DashboardPanel,
+    DeploymentsPanel,
+    FleetPanel,
+    Panel,
+    RunPanel,
+    SamplersPanel,
+    bundle,
+)
 from loops_nb.panels.deployment import FollowedDeployment
 from loops_nb.panels.messages import CommandStatus
 from tests.panels.waiting import until
@@ -34,7 +43,8 @@ RUN = "p2syas8"
 @pytest.fixture
 def loops(service: AnyService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loops]:
     # A checkout whose page code was not built tests everything else all the same.
-    monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda: "export default { render() {} }")
+    for name in ("panel", "curves.panel"):
+        monkeypatch.setattr(f"loops_nb.panels.{name}.page_code", lambda *_: "export default { render() {} }")
     with Loops(KEY, service.url) as made:
         yield made
 
@@ -62,6 +72,7 @@ def every_panel(loops: Loops) -> list[Panel]:
         SamplersPanel(loops),
         DeploymentsPanel(loops),
         CheckpointsPanel(loops, run_id=RUN),
+        DashboardPanel(loops),
     ]
 
 
@@ -292,7 +303,7 @@ def test_a_script_is_shown_the_report_as_text(
 
 
 def test_a_panel_without_data_says_so(opened: list[Panel], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda: "export default { render() {} }")
+    monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda *_: "export default { render() {} }")
     panel = FleetPanel(Loops(KEY, "http://127.0.0.1:9"))
     opened.append(panel)
     assert panel.snapshot_now().health.state == "failing"

@@ -332,7 +332,7 @@ def test_what_is_read_is_what_is_saved_whole_and_of_a_run_what_its_sampler_takes
 def panel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[tuple[CheckpointsPanel, list[dict[str, Any]], threading.Condition]]:
-    monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda: "export default { render() {} }")
+    monkeypatch.setattr("loops_nb.panels.panel.page_code", lambda *_: "export default { render() {} }")
     told: list[dict[str, Any]] = []
     news = threading.Condition()
     with running_service(sample=True, in_process=True, speed=1.0) as service, Loops("key", service.url) as loops:

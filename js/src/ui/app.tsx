@@ -1,12 +1,13 @@
 import type { Host } from "@anywidget/types";
+import type { ComponentType } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import { copy } from "../clipboard";
-import type { TableName, ViewName } from "../contract";
+import type { TableName } from "../contract";
 import { count } from "../format";
 import type { PanelSession } from "../panel-session";
 import { columnIndex, searchWords } from "../sorting";
 import type { Status } from "../status";
-import type { State } from "../store";
+import { type State, tablesOf } from "../store";
 import { CopyByHand } from "./copy-by-hand";
 import { Facts } from "./facts";
 import { HealthBanner } from "./health-banner";
@@ -18,20 +19,24 @@ import { PanelHeader } from "./panel-header";
 import { Plots } from "./plots";
 import { RunSummaryView } from "./run-summary";
 import { TableView } from "./table";
+import type { Ranks } from "./use-columns";
 import { useAnnouncement, useSession } from "./use-session";
 
-/** The tables of each view, in order; the first one is the main table. */
-const TABLES: Record<ViewName, readonly TableName[]> = {
-  fleet: ["runs", "samplers"],
-  run: ["checkpoints"],
-  samplers: ["samplers"],
-  deployments: ["deployments"],
-  checkpoints: ["checkpoints"],
-};
-/** Views that can hide what has finished. */
-const CAN_HIDE: readonly ViewName[] = ["fleet", "samplers", "deployments"];
+export interface ContentProps {
+  state: State;
+  status: Status;
+  filter: Filter;
+}
 
-export function App({ session, view, host }: { session: PanelSession; view: string; host: Host | undefined }) {
+interface Props {
+  session: PanelSession;
+  view: string;
+  host: Host | undefined;
+  /** What is below the summary; by default one table after the other. */
+  Content?: ComponentType<ContentProps>;
+}
+
+export function App({ session, view, host, Content = Tables }: Props) {
   const status = useSession(session);
   const { state } = session;
   const filter = useFilter(state);
@@ -64,7 +69,7 @@ export function App({ session, view, host }: { session: PanelSession; view: stri
         {state?.run && <RunSummaryView run={state.run} />}
         {state && <Facts facts={state.facts} />}
         {filter.total > 0 && <FilterTools filter={filter} />}
-        {state && <Tables state={state} status={status} filter={filter} />}
+        {state && <Content state={state} status={status} filter={filter} />}
         {menu.current && <Menu {...menu.current} onClose={menu.close} />}
         <div class="unseen" role="status">
           {announced}
@@ -74,38 +79,37 @@ export function App({ session, view, host }: { session: PanelSession; view: stri
   );
 }
 
-function Tables({ state, status, filter }: { state: State; status: Status; filter: Filter }) {
-  const tables = TABLES[state.view].map((name, i) => {
-    const table = (
-      <TableView
-        key={name}
-        name={name}
-        state={state}
-        status={status}
-        words={filter.words}
-        hidesFinished={filter.hidesFinished}
-        isMain={i === 0}
-        onClearFilter={filter.clear}
-      />
-    );
-    const rows = state.tables[name];
-    if (name !== "checkpoints" || !rows) return table;
-    return (
-      <Plots key="plots" status={status} version={rows.version}>
-        {table}
-      </Plots>
-    );
-  });
-  return <>{tables}</>;
+function Tables(props: ContentProps) {
+  return (
+    <>
+      {tablesOf(props.state).map((name, i) => (
+        <FilteredTable key={name} {...props} name={name} isMain={i === 0} />
+      ))}
+    </>
+  );
 }
 
-interface Filter {
+/** A table with the filter of the panel; that of checkpoints with the tabs of its plots. */
+export function FilteredTable({ filter, isMain, ...props }: ContentProps & { name: TableName; isMain: boolean; ranks?: Ranks }) {
+  const { name, state, status } = props;
+  const table = (
+    <TableView {...props} words={filter.words} hidesFinished={filter.hidesFinished} isMain={isMain} onClearFilter={filter.clear} />
+  );
+  return name === "checkpoints" ? (
+    <Plots status={status} version={state.tables[name]?.version ?? 0}>
+      {table}
+    </Plots>
+  ) : (
+    table
+  );
+}
+
+export interface Filter {
   readonly text: string;
   readonly setText: (text: string) => void;
   readonly words: readonly string[];
   readonly hidesFinished: boolean;
   readonly setHidesFinished: (hides: boolean) => void;
-  readonly canHide: boolean;
   readonly clear: () => void;
   /** Rows of all tables, and how many of them have finished. */
   readonly total: number;
@@ -117,15 +121,23 @@ function useFilter(state: State | null): Filter {
   const [hides, setHidesFinished] = useState<boolean | null>(null);
   const words = useMemo(() => searchWords(text), [text]);
   const { total, finished } = useMemo(() => countRows(state), [state?.tables]);
-  const canHide = state !== null && CAN_HIDE.includes(state.view);
   // Decided when the first rows arrive, so that the end of the last run does not replace the table.
   const initial = useRef<boolean | null>(null);
-  if (initial.current === null && state?.ready && total > 0) initial.current = canHide && finished < total;
+  if (initial.current === null && state?.ready && total > 0) initial.current = finished < total;
   const clear = () => {
     setText("");
     setHidesFinished(false);
   };
-  return { text, setText, words, hidesFinished: hides ?? initial.current ?? false, setHidesFinished, canHide, clear, total, finished };
+  return {
+    text,
+    setText,
+    words,
+    hidesFinished: finished > 0 && (hides ?? initial.current ?? false),
+    setHidesFinished,
+    clear,
+    total,
+    finished,
+  };
 }
 
 function FilterTools({ filter }: { filter: Filter }) {
@@ -144,7 +156,7 @@ function FilterTools({ filter }: { filter: Filter }) {
           }}
         />
       </label>
-      {filter.canHide && filter.finished > 0 && (
+      {filter.finished > 0 && (
         <label>
           <input
             type="checkbox"
@@ -162,7 +174,7 @@ function FilterTools({ filter }: { filter: Filter }) {
 function countRows(state: State | null): { total: number; finished: number } {
   let total = 0;
   let finished = 0;
-  for (const name of state ? TABLES[state.view] : []) {
+  for (const name of state ? tablesOf(state) : []) {
     const flag = columnIndex(name, "finished");
     for (const row of state?.tables[name]?.byId.values() ?? []) {
       total++;

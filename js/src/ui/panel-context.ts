@@ -1,7 +1,9 @@
 import type { Host } from "@anywidget/types";
-import { createContext } from "preact";
+import { type ComponentChild, createContext } from "preact";
 import { useContext } from "preact/hooks";
+import type { TableName } from "../contract";
 import type { PanelSession } from "../panel-session";
+import type { Row } from "../rows";
 
 export interface Choice {
   readonly label: string;
@@ -30,6 +32,16 @@ export interface Panel extends PanelTools {
   readonly view: string;
   /** Embeds other widgets in this one; not every page can do that. */
   readonly host: Host | undefined;
+  /** Where rows of a table can be selected. */
+  readonly selection?: RowSelection;
+}
+
+export interface RowSelection {
+  readonly table: TableName;
+  /** The control that selects a row. */
+  control(row: Row, tabIndex: number): ComponentChild;
+  /** What a click on a row does, besides its controls. */
+  onRow(id: string): void;
 }
 
 // Only an `App` shows parts that ask for it.
@@ -37,4 +49,9 @@ export const PanelContext = createContext<PanelTools>(null as unknown as PanelTo
 
 export function usePanel<P extends PanelTools = Panel>(): P {
   return useContext(PanelContext) as P;
+}
+
+/** How rows of a table are selected, if they can be. */
+export function selectionOf({ selection }: Panel, table: TableName): RowSelection | undefined {
+  return selection?.table === table ? selection : undefined;
 }

@@ -2,13 +2,13 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { PlotName } from "../contract";
 import { everySecond } from "../every-second";
-import { stateWord } from "../format";
 import { QUEUED_AFTER } from "../session";
 import { isReachable, type Status } from "../status";
 import { pictureOf } from "../svg";
 import { Banner, Button } from "./elements";
 import { Inside } from "./inside";
 import { usePanel } from "./panel-context";
+import { TabList } from "./tab-list";
 
 type TabName = "table" | PlotName;
 const TABS: readonly TabName[] = ["table", "curves", "samples", "system", "timeline", "sizes", "drift"];
@@ -29,33 +29,10 @@ export function Plots({ status, version, children }: Props) {
   const { session } = usePanel();
   const [tab, setTab] = useState<TabName>("table");
   const tabs = session.state?.view === "run" ? TABS : [TABS[0] as TabName, ...TABS.slice(4)];
-  const list = useRef<HTMLDivElement>(null);
-  const onKeyDown = (event: KeyboardEvent) => {
-    const at = tabs.indexOf(tab);
-    const to = { ArrowRight: at + 1, ArrowLeft: at + tabs.length - 1, Home: 0, End: tabs.length - 1 }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    setTab(tabs[to % tabs.length] as TabName);
-    (list.current?.children[to % tabs.length] as HTMLElement | undefined)?.focus();
-  };
   const panelOf = (name: TabName) => ({ id: `panel-${name}`, role: "tabpanel" as const, "aria-labelledby": `tab-${name}` });
   return (
     <>
-      <div ref={list} role="tablist" aria-label="Shown as" onKeyDown={onKeyDown}>
-        {tabs.map((name) => (
-          <Button
-            key={name}
-            id={`tab-${name}`}
-            role="tab"
-            aria-selected={name === tab}
-            aria-controls={name === tab ? `panel-${name}` : undefined}
-            tabIndex={name === tab ? 0 : -1}
-            onClick={() => setTab(name)}
-          >
-            {stateWord(name)}
-          </Button>
-        ))}
-      </div>
+      <TabList label="Shown as" tabs={tabs} selected={tab} onSelect={setTab} panelOf={(name) => `panel-${name}`} />
       <div {...panelOf("table")} hidden={tab !== "table"}>
         {children}
       </div>

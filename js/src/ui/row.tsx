@@ -6,7 +6,7 @@ import type { Row } from "../rows";
 import { cellOf } from "../sorting";
 import { Ago, CopyButton, IconButton, Missing, State } from "./elements";
 import { flash } from "./flash";
-import type { Panel } from "./panel-context";
+import { type Panel, selectionOf } from "./panel-context";
 import type { Action } from "./row-action";
 import { rowMenu } from "./row-menu";
 import { Spark } from "./spark";
@@ -54,18 +54,21 @@ export class RowView extends Component<Props> {
     const tabIndex = isTabStop ? 0 : -1;
     const name = nameOf(table, row);
     const uri = table === "checkpoints" && cellOf(table, row, "uri");
+    const selection = selectionOf(panel, table);
     return (
       <tr
         ref={this.#element}
         class={isOdd ? "row odd" : "row"}
         data-id={row.id}
         aria-rowindex={rowIndex}
-        // The same as the button in it, for the mouse; not for who selects a text.
+        // The same as a control in it, for the mouse; not for who selects a text.
         onClick={(event) => {
-          if (!(event.target as Element).closest("button") && getSelection()?.isCollapsed) onFold(row.id);
+          if ((event.target as Element).closest("button, input") || !getSelection()?.isCollapsed) return;
+          (selection?.onRow ?? onFold)(row.id);
         }}
       >
         <td class="edge">
+          {selection?.control(row, tabIndex)}
           <IconButton
             icon="open"
             label={`Details of ${name}`}

@@ -8,10 +8,10 @@ import type { State } from "../store";
 import { Button } from "./elements";
 import { EmptyTable } from "./empty-table";
 import { Icon } from "./icons";
-import { usePanel } from "./panel-context";
+import { selectionOf, usePanel } from "./panel-context";
 import { RowAction } from "./row-action";
 import { tableRows } from "./table-rows";
-import { FOLD_WIDTH, useColumns } from "./use-columns";
+import { FOLD_WIDTH, type Ranks, useColumns } from "./use-columns";
 import { useRowFocus } from "./use-row-focus";
 import { useRowState } from "./use-row-state";
 import { useVirtualRows } from "./use-virtual-rows";
@@ -27,10 +27,11 @@ interface Props {
   hidesFinished: boolean;
   /** Whether this is the panel's first table. */
   isMain: boolean;
+  ranks?: Ranks | undefined;
   onClearFilter: () => void;
 }
 
-export function TableView({ name, state, status, words, hidesFinished, isMain, onClearFilter }: Props) {
+export function TableView({ name, state, status, words, hidesFinished, isMain, ranks, onClearFilter }: Props) {
   const panel = usePanel();
   const rows = state.tables[name];
   const box = useRef<HTMLDivElement>(null);
@@ -40,7 +41,8 @@ export function TableView({ name, state, status, words, hidesFinished, isMain, o
   const { pinned } = rowState;
   const sorted = rows ? order.sorted(rows, sort) : NONE;
   const shown = useMemo(() => filterRows(name, sorted, words, hidesFinished, pinned), [sorted, words, hidesFinished, pinned]);
-  const { columns, lastWidth, owner } = useColumns(name, rows, box, isMain);
+  const firstWidth = selectionOf(panel, name) ? 2 * FOLD_WIDTH : FOLD_WIDTH;
+  const { columns, lastWidth, owner } = useColumns(name, rows, box, isMain, firstWidth, ranks);
   const virtual = useVirtualRows({ box, rows: shown.rows, pinned, reset: [sort, words, hidesFinished] });
   const focus = useRowFocus(box, shown.rows, virtual);
   if (!rows || (!isMain && rows.total === 0)) return null;
@@ -75,7 +77,7 @@ export function TableView({ name, state, status, words, hidesFinished, isMain, o
         <table aria-labelledby={`title-${name}`} aria-rowcount={virtual.isLong ? shown.rows.length + 1 : undefined}>
           <thead>
             <tr aria-rowindex={virtual.isLong ? 1 : undefined}>
-              <td style={{ width: `${FOLD_WIDTH}px` }} />
+              <td style={{ width: `${firstWidth}px` }} />
               {columns.map(([index, width]) => (
                 <Heading key={index} column={COLUMNS[name][index] as PanelColumn} width={width} sort={sort} onSort={setSort} />
               ))}

@@ -1,12 +1,16 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type ColumnWidth, fitColumns } from "../column-fit";
 import { ColumnWidths, measureIn } from "../column-widths";
-import { COLUMNS, type TableName } from "../contract";
+import { COLUMNS, type PanelColumn, type TableName } from "../contract";
 import type { Rows } from "../rows";
 import { columnIndex } from "../sorting";
 
-/** Width of the first column, whose button unfolds a row. */
+/** Width of a column with one button: the first, which unfolds a row. */
 export const FOLD_WIDTH = 28;
+
+type Rank = PanelColumn["rank"];
+/** Of columns that matter more or less than in other panels, by their names; null: not at all. */
+export type Ranks = Partial<Record<string, Rank>>;
 
 interface Columns {
   readonly columns: readonly ColumnWidth[];
@@ -17,7 +21,14 @@ interface Columns {
 }
 
 /** The columns that fit; the same array as before while nothing about them changes. */
-export function useColumns(name: TableName, rows: Rows | undefined, box: { current: HTMLElement | null }, isMain: boolean): Columns {
+export function useColumns(
+  name: TableName,
+  rows: Rows | undefined,
+  box: { current: HTMLElement | null },
+  isMain: boolean,
+  firstWidth: number,
+  ranks: Ranks = {},
+): Columns {
   const lastWidth = name === "checkpoints" ? 2 * FOLD_WIDTH : FOLD_WIDTH + 4;
   const [width, setWidth] = useState(0);
   const widths = useMemo(() => new ColumnWidths(name), []);
@@ -32,16 +43,17 @@ export function useColumns(name: TableName, rows: Rows | undefined, box: { curre
     setWidth(element.clientWidth);
     return () => observer.disconnect();
   }, [!rows]);
-  const now = `${rows?.version} ${width}`;
+  const now = `${rows?.version} ${width} ${ranks.run_id}`;
   if (rows && box.current && width && madeFor.current !== now) {
     madeFor.current = now;
     owner.current = ownerOfAll(name, rows);
     // Standalone samplers have no run to name.
-    const isSaid = (column: string | undefined) => (column === "run_id" && !isMain) || (column === "owner" && owner.current !== "");
-    const wanted = widths
-      .wanted(rows, measureIn(box.current))
-      .map((column, i) => (isSaid(COLUMNS[name][i]?.name) ? { ...column, rank: null } : column));
-    const next = fitColumns(wanted, width - FOLD_WIDTH - lastWidth);
+    const isSaid = (column: string) => (column === "run_id" && !isMain) || (column === "owner" && owner.current !== "");
+    const wanted = widths.wanted(rows, measureIn(box.current)).map((column, i) => {
+      const title = COLUMNS[name][i]?.name as string;
+      return { ...column, rank: isSaid(title) ? null : title in ranks ? (ranks[title] as Rank) : column.rank };
+    });
+    const next = fitColumns(wanted, width - firstWidth - lastWidth);
     if (String(next) !== String(before.current)) before.current = next;
   }
   return { columns: before.current, lastWidth, owner: owner.current };

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Headings of the help, and the modules of the verbs below them, in the order of the help.
 _GROUPS = {
     "Listings": "runs samplers checkpoints files deployments sessions teams capabilities find cost",
-    "Live panels": "watch curves",
+    "Live panels": "watch dashboard curves",
     "Experiments": "experiments track metrics samples best sweep params tag note archive delete export import_",
     "Checkpoints": "download verify export_adapter tensors compare drift prune",
     "Sampling": "sample evaluate deploy",

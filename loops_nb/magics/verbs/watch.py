@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from loops_nb.api.models import LOG_LEVELS
 from loops_nb.client.logs import HALVES
-from loops_nb.errors import InvalidArgumentError, LoopsError
+from loops_nb.errors import InvalidArgumentError
 from loops_nb.magics.arguments import BASE_MODEL, SCOPE, TEAM, age_or_time, int_option
-from loops_nb.magics.connection import check_connection
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.experiment_arguments import metrics
 from loops_nb.magics.grammar import Argument, InShell, Values, Verb, option, switch
-from loops_nb.magics.show_panel import show_panel
+from loops_nb.magics.show_panel import show_listings, show_panel
 from loops_nb.magics.suggest import did_you_mean, safe_repr
 from loops_nb.magics.verbs import logs
 from loops_nb.panels.panel_kinds import WATCHED
@@ -65,17 +64,17 @@ def _run(
     loops = context.loops
     run_id = None
     if what == "run":
-        run_id = _existing_run_id(context, values.what)
+        run_id = existing_run_id(context, values.what)
     elif what == _CHECKPOINTS and values.run_id is not None:
-        run_id = _existing_run_id(context, values.run_id)
-    _warn_unknown_model(context, values.base_model)
+        run_id = existing_run_id(context, values.run_id)
+    warn_unknown_model(context, values.base_model)
     wanted: dict[str, Any] = {name: getattr(values, name) for name in WATCHED[what].options}
     if what == _CHECKPOINTS:
         wanted["run_id"] = run_id
     wanted |= {"interval": context.settings.poll_interval, "time_zone": context.settings.time_zone}
     watch: Callable[..., Panel] = getattr(loops, WATCHED[what].resource).watch
     panel = watch(run_id, **wanted) if what == "run" else watch(**wanted)
-    return _shown(context, panel)
+    return show_listings(context, panel)
 
 
 def _experiments(context: MagicContext, values: Values) -> ExperimentsPanel | None:
@@ -136,13 +135,13 @@ def _suggest_recorded(context: MagicContext, words: Sequence[str]) -> None:
             context.say(f"Nothing is recorded for {safe_repr(word)} yet, and the panel waits for it. {near}")
 
 
-def _existing_run_id(context: MagicContext, word: str) -> str:
+def existing_run_id(context: MagicContext, word: str) -> str:
     """Return the id of a run, and raise if it does not exist: a panel would wait for it to appear."""
     with context.explain_unknown_id("run", word):
         return context.loops.runs.get(context.resolve_run_id(word)).id
 
 
-def _warn_unknown_model(context: MagicContext, base_model: str | None) -> None:
+def warn_unknown_model(context: MagicContext, base_model: str | None) -> None:
     """Warn about an unknown base model; the panel opens anyway, because its first run may be created later."""
     if base_model is None or base_model in context.cache.known("base_model"):
         return
@@ -153,29 +152,6 @@ def _warn_unknown_model(context: MagicContext, base_model: str | None) -> None:
     if known and base_model not in known:
         instead = did_you_mean(base_model, known, otherwise="%loops capabilities lists the models.")
         context.say(f"No run has the base model {safe_repr(base_model)}, and the service does not offer it. {instead}")
-
-
-def _shown(context: MagicContext, panel: Panel) -> Panel | None:
-    from loops_nb.panels.cells import is_notebook  # only with a panel
-
-    if is_notebook():
-        # At once, not as the cell's result: the line often comes before a training loop.
-        panel.show()
-        return panel
-    from loops_nb.panels.report import report_text
-
-    health = panel.snapshot_now().health
-    if health.looked_at is None and health.reason:
-        # A panel would retry; a terminal shows the reason.
-        panel.close()
-        check_connection(context.loops)
-        raise LoopsError(health.reason, hint=health.hint)
-
-    def words(width: int) -> str:
-        return report_text(panel.snapshot_now(), width=width, time_zone=context.settings.time_zone)
-
-    context.show_words(panel, words)
-    return None
 
 
 def _checked(context: MagicContext, values: Values) -> str:

@@ -61,7 +61,7 @@ class CurvesController(StoreController[CurvesFromPage]):
         As in `CurvesSnapshot`.
     spec : ChartSpec
         What a new view plots first; its baseline may be a name.
-    newest, color_by
+    newest, color_by, follows
         As of `CurveModel`.
 
     Raises
@@ -82,6 +82,7 @@ class CurvesController(StoreController[CurvesFromPage]):
         spec: ChartSpec,
         newest: int = MOST_NEWEST,
         color_by: str = "",
+        follows: bool = False,
     ) -> None:
         super().__init__(
             send,
@@ -94,7 +95,7 @@ class CurvesController(StoreController[CurvesFromPage]):
         )
         self.first_spec: ChartSpec = spec
         self._source = source
-        self._model = CurveModel(source, wanted, newest=newest, color_by=color_by)
+        self._model = CurveModel(source, wanted, newest=newest, color_by=color_by, follows=follows)
         #: By the name of the stream.
         self._views: dict[str, ClientView] = {ALL_VIEWS: ClientView(spec)}
         #: Whether the store was read since the messages that are being handled came.
@@ -125,6 +126,13 @@ class CurvesController(StoreController[CurvesFromPage]):
         """Show the newest experiments in place of the shown ones, where none were named."""
         with self._lock:
             self._model.show_newest()
+            self._version = None
+            self._guarded(self._update)
+
+    def show(self, wanted: Sequence[str] | None) -> None:
+        """Show other experiments in place of the shown ones; None for the newest."""
+        with self._lock:
+            self._model.show(wanted)
             self._version = None
             self._guarded(self._update)
 

@@ -159,6 +159,8 @@ class CurveModel:
         How many of the newest.
     color_by
         A parameter that colors the lines; empty: none does.
+    follows
+        Newer experiments take the place of the newest ones as they begin, without being asked for.
     """
 
     def __init__(
@@ -168,6 +170,7 @@ class CurveModel:
         *,
         newest: int = MOST_NEWEST,
         color_by: str = "",
+        follows: bool = False,
     ) -> None:
         self.metadata: CurvesMetadata = CurvesMetadata(runs=[], keys=[], marks=[], params=[])
         #: Checkpoints that the service lists.
@@ -176,6 +179,7 @@ class CurveModel:
         self._wanted = None if wanted is None else list(dict.fromkeys(wanted))
         self._most_newest = newest
         self._color_by = color_by
+        self._follows = follows
         #: By the experiment's id.
         self._colors: dict[str, str] = {}
         #: Ids of the newest experiments, as they were chosen; and whether there were none when the panel was opened.
@@ -332,6 +336,11 @@ class CurveModel:
     def show_newest(self) -> None:
         """Choose the newest experiments from the next reading on."""
         self._pinned, self._opened_empty = [], False
+
+    def show(self, wanted: Sequence[str] | None) -> None:
+        """Show other experiments from the next reading on: by id, run or name; None for the newest."""
+        self._wanted = None if wanted is None else list(dict.fromkeys(wanted))
+        self.show_newest()
 
     def lines(self, key: str) -> list[tuple[int, MetricSummary]]:
         """Return the place of each run that has points of a key, and its series in numbers."""
@@ -585,8 +594,8 @@ class CurveModel:
         there = {row.id for row in everything}
         self._pinned = [one for one in self._pinned if one in there]
         fresh = [row.id for row in rows if row.id not in self._pinned]
-        if not self._pinned:
-            self._pinned = fresh[-self._most_newest :]
+        if not self._pinned or self._follows:
+            self._pinned = [row.id for row in rows][-self._most_newest :]
         elif self._opened_empty:
             # Opened before anything was recorded, it takes in what comes as long as nothing has to go for it.
             self._pinned += fresh[: self._most_newest - len(self._pinned)]

@@ -12,7 +12,7 @@ from loops_nb.panels.bundle import page_code
 from loops_nb.panels.curves.controller import CurvesController
 from loops_nb.panels.curves.messages import ChartSpec
 from loops_nb.panels.curves.model import MOST_NAMED, MOST_NEWEST
-from loops_nb.panels.curves.report import grid_of, heading_of, plot_of, report_of, text_report_of
+from loops_nb.panels.curves.report import grid_of, heading_of, plot_of, report_of, report_parts, text_report_of
 from loops_nb.panels.reported_widget import ReportedWidget
 from loops_nb.render.formatting import many
 from loops_nb.tracking.metrics import is_pattern
@@ -69,6 +69,8 @@ class CurvesPanel(ReportedWidget):
         Where the points are; None for the store that ``loops_nb`` writes to.
     inside
         It stands in another panel, which says for both how they stand and how to open them.
+    follows
+        Where no experiments are named, newer ones take the place of the shown ones as they begin.
     title, line
         Heading, and the line of code that opens it; empty for those of ``%loops curves``.
 
@@ -94,6 +96,7 @@ class CurvesPanel(ReportedWidget):
         color_by: str | None = None,
         store: MetricSource | None = None,
         inside: bool = False,
+        follows: bool = False,
         title: str = "",
         line: str = "",
     ) -> None:
@@ -120,6 +123,7 @@ class CurvesPanel(ReportedWidget):
                 spec=spec,
                 newest=newest,
                 color_by=color,
+                follows=follows,
             )
 
         super().__init__(made, page)
@@ -132,6 +136,18 @@ class CurvesPanel(ReportedWidget):
     def set_listed_checkpoints(self, listed: Sequence[ListedCheckpoint]) -> None:
         """Put checkpoints on the curves that the service knows of, those that were recorded not twice."""
         self._controller.set_listed_checkpoints(listed)
+
+    def show_runs(self, runs: Sequence[str] | None) -> None:
+        """Show other experiments in place of those that are shown: by id, run or name; None for the newest."""
+        self._controller.show(_names(runs))
+
+    def report_parts(self) -> list[str]:
+        """Return the pieces of HTML of its report, for the report of a panel around it."""
+        return report_parts(self._controller)
+
+    def report_version(self) -> object:
+        """Return what changes with everything that `report_parts` draws."""
+        return self._controller.version()
 
     def show_newer(self) -> None:
         """Show the newest experiments in place of those that are shown; of named ones nothing changes."""
@@ -218,7 +234,7 @@ class CurvesPanel(ReportedWidget):
         return heading_of(self._controller)
 
     def _version(self) -> object:
-        return self._controller.version()
+        return self.report_version()
 
     def _make_report(self, *, live: bool) -> dict[str, str]:
         return report_of(self._controller, live=live)

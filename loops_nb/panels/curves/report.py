@@ -74,6 +74,21 @@ def grid_of(model: CurveModel, spec: ChartSpec, keys: str | Sequence[str] | None
 def report_of(controller: CurvesController, *, live: bool) -> dict[str, str]:
     """Return the report as HTML and as text."""
     plot, head = _read(controller)
+    parts = _parts(controller, plot, head)
+    if controller.line:
+        parts.append(sentence("To see it live, type in a notebook:", code=controller.line))
+    return {
+        "text/html": page(parts, classes=REPORT_CLASS, style=ONE_OF_TWO if live else ""),
+        "text/plain": _text(controller, plot, head, _WIDTH),
+    }
+
+
+def report_parts(controller: CurvesController) -> list[str]:
+    """Return the pieces of HTML of the report, for that of another panel."""
+    return _parts(controller, *_read(controller))
+
+
+def _parts(controller: CurvesController, plot: Plot, head: CurvesMetadata) -> list[str]:
     is_unread = _is_unread(controller, head)
     shown = sentence(controller.read_error) if is_unread else plot._repr_mimebundle_()["text/html"]
     parts = [sentence(controller.title, is_heading=True), shown]
@@ -82,12 +97,7 @@ def report_of(controller: CurvesController, *, live: bool) -> dict[str, str]:
     params = _params(head)
     if params.fields:
         parts += rows_html(params, "Parameters that differ")
-    if controller.line:
-        parts.append(sentence("To see it live, type in a notebook:", code=controller.line))
-    return {
-        "text/html": page(parts, classes=REPORT_CLASS, style=ONE_OF_TWO if live else ""),
-        "text/plain": _text(controller, plot, head, _WIDTH),
-    }
+    return parts
 
 
 def heading_of(controller: CurvesController) -> dict[str, str]:

@@ -56,16 +56,19 @@ class CurvesInside(PanelInside["CurvesPanel"]):
         return CurvesPanel(self._run_id, inside=True)
 
     def _show_rows(self, panel: CurvesPanel, rows: Mapping[str, Row]) -> None:
-        panel.set_listed_checkpoints(_listed(self._run_id, rows))
+        panel.set_listed_checkpoints(listed_checkpoints(rows))
 
 
-def _listed(run_id: str, rows: Mapping[str, Row]) -> list[ListedCheckpoint]:
+def listed_checkpoints(rows: Mapping[str, Row]) -> list[ListedCheckpoint]:
+    """Return the rows of a table of checkpoints as marks on curves."""
     from loops_nb.panels.curves.model import ListedCheckpoint  # numpy
 
     found = []
     for row in rows.values():
         cells: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
         if cells["created_at"] is not None:
-            name, uri, target = (str(cells[each] or "") for each in ("checkpoint_id", "uri", "target"))
+            run_id, name, uri, target = (
+                str(cells[each] or "") for each in ("run_id", "checkpoint_id", "uri", "target")
+            )
             found.append(ListedCheckpoint(run_id, cells["step"], float(cells["created_at"]), name, uri, target))
     return found

@@ -9,7 +9,7 @@ from loops_nb.panels.report.draft import draft_of
 from loops_nb.render.tables import page, rows_html, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 REPORT_CLASS = "loops-nb-report"
 #: The live view's element in the page has this class as long as it is there.
@@ -34,6 +34,7 @@ def report_html(
     time_zone: str = "local",
     frozen: bool = False,
     lines: Mapping[str, str] | None = None,
+    parts: Sequence[str] = (),
 ) -> str:
     """Return a snapshot as a piece of HTML that needs no style sheet, no script and no kernel.
 
@@ -47,6 +48,8 @@ def report_html(
         There is no live panel beside it: leave out the style rule that shows only one of the two.
     lines
         Lines of code that show more of it, by what they show.
+    parts
+        Pieces of HTML below the tables.
 
     Raises
     ------
@@ -54,12 +57,13 @@ def report_html(
         If there is no such time zone.
     """
     draft = draft_of(snapshot, time_zone)
-    parts = [sentence(draft.title, is_heading=True), *map(sentence, draft.lines)]
+    shown = [sentence(draft.title, is_heading=True), *map(sentence, draft.lines)]
     for section in draft.sections:
-        parts += (
+        shown += (
             rows_html(section.table, section.heading) if section.table.fields else map(sentence, section.table.notes)
         )
-    parts += [sentence(f"{what}:", code=code) for what, code in (lines or {}).items()]
+    shown += parts
+    shown += [sentence(f"{what}:", code=code) for what, code in (lines or {}).items()]
     if draft.line:
-        parts.append(sentence("To see it live, type in a notebook:", code=draft.line))
-    return page(parts, classes=REPORT_CLASS, style="" if frozen else ONE_OF_TWO)
+        shown.append(sentence("To see it live, type in a notebook:", code=draft.line))
+    return page(shown, classes=REPORT_CLASS, style="" if frozen else ONE_OF_TWO)

@@ -21,6 +21,8 @@ _LESS_WORTH = 4
 # Of use for sorting a live table; on paper they repeat what stands beside them.
 _SAID_BY_NAME_AND_URI = {"step", "run_id"}
 _AGE = "Age"
+#: Tables of those that belong to no run, by the panel.
+_WITHOUT_RUN = {("fleet", "samplers"), ("dashboard", "samplers"), ("dashboard", "deployments")}
 _THINGS: dict[messages.TableName, str] = {
     "runs": "run",
     "samplers": "sampler",
@@ -37,7 +39,7 @@ def listing(
     Finished things come last, of checkpoints the newest first; after so many rows it is said how many more there are.
     """
     table = snapshot.tables[name]
-    is_fleets = snapshot.view == "fleet" and name == "samplers"
+    is_fleets = (snapshot.view, name) in _WITHOUT_RUN
     thing = f"standalone {_THINGS[name]}" if is_fleets else _THINGS[name]
     total = max(table.total, len(table.rows))
     if not total:

@@ -24,6 +24,7 @@ def report_text(
     time_zone: str = "local",
     most_rows: int = MOST_ROWS,
     lines: Mapping[str, str] | None = None,
+    words: str = "",
 ) -> str:
     """Return a snapshot as text for a terminal, a diff, or a reader that knows no HTML.
 
@@ -40,6 +41,8 @@ def report_text(
         Rows of a table; how many more there are is said below.
     lines
         Lines of code that show more of it, by what they show.
+    words
+        What stands below the tables.
 
     Raises
     ------
@@ -53,6 +56,8 @@ def report_text(
         parts = [_wrapped(section.heading, width)] if section.heading else []
         parts += [as_text(Table(section.table.fields), width)] if section.table.fields else []
         blocks.append("\n".join([*parts, *(_wrapped(note, width) for note in section.table.notes)]))
+    if words:
+        blocks.append(words)
     if lines:
         blocks.append("\n".join(_wrapped(f"{what}: {code}", width) for what, code in lines.items()))
     if draft.line:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from loops_nb.panels import DashboardPanel
     from loops_nb.resources.metrics import RecordedMetrics
 
 
@@ -223,6 +224,65 @@ system, models, model_deployments, instance_types, secrets, legacy
             report=None if quiet else say,
         )
         return await run_evaluation_async(self._transport, evaluation)
+
+    def dashboard(
+        self,
+        *run_ids: str,
+        base_model: str | None = None,
+        scope: str | None = None,
+        team_id: str | None = None,
+        notify: bool = False,
+        interval: float | None = None,
+        time_zone: str = "local",
+    ) -> DashboardPanel:
+        """Show runs, deployments, samplers, live curves and checkpoints in one panel that updates live.
+
+        Runs that are selected in it narrow its curves and checkpoints.  It asks the service for no more than
+        ``loops.runs.watch()`` does; curves are those recorded on this machine.
+
+        Parameters
+        ----------
+        *run_ids : str
+            Ids of the runs that are selected at first; default is none, which shows all.
+        base_model : str, optional
+            Only runs of this base model, and what belongs to them.
+        scope, team_id : str, optional
+            As in ``loops.runs.list``.
+        notify : bool, default False
+            Raise a browser notification when something ends, where the browser allows it.
+        interval : float, optional
+            Seconds between two polls while something changes; default is unchanged.
+        time_zone : str, default "local"
+            Zone of the times in the static report.
+
+        Returns
+        -------
+        DashboardPanel
+            A widget: ``frame`` has the runs, ``checkpoints_frame`` the checkpoints and ``curves`` the panel of the
+            curves; ``select`` selects runs.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an argument cannot be used.
+
+        Examples
+        --------
+        >>> panel = loops.dashboard()
+        >>> panel.select("k4q95w5")
+        """
+        from loops_nb.panels import DashboardPanel  # widgets take 40 ms to import
+
+        return DashboardPanel(
+            self._transport,
+            run_ids,
+            base_model=base_model,
+            scope=scope,
+            team_id=team_id,
+            notify=notify,
+            interval=interval,
+            time_zone=time_zone,
+        )
 
     async def close(self) -> None:
         """Close the connections; a later request opens new ones.

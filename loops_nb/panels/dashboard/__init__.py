@@ -1,0 +1,1 @@
+"""Dashboard: the runs, their checkpoints and their curves in one panel."""
