@@ -92,10 +92,14 @@ def _saved(context: MagicContext, values: Values, refs: list[CheckpointRef]) -> 
 
 def _instance_type(context: MagicContext, word: str | None) -> InstanceType:
     known = [item for item in context.loops.instance_types.list() if item.id]
+    # The name of a GPU alone does not say how many of them are billed.
+    of_gpu = [item for item in known if word and item.gpu_type and item.gpu_type.lower() == word.lower()]
     chosen = [item for item in known if word == item.id] or [item for item in known if word and word == item.name]
     if chosen:
         return chosen[0]
-    names = [f"{item.id} ({item.name})" if item.name and item.name != item.id else str(item.id) for item in known]
+    names = [
+        f"{item.id} ({item.name})" if item.name and item.name != item.id else str(item.id) for item in of_gpu or known
+    ]
     listed = deploying.those_there_are(names, "The service lists none for this key.")
     if word is None:
         raise InvalidArgumentError(
@@ -106,7 +110,7 @@ def _instance_type(context: MagicContext, word: str | None) -> InstanceType:
     raise InvalidArgumentError(
         f"There is no instance type {word!r:.100}. Nothing was deployed.",
         argument="instance_type",
-        hint=did_you_mean(word, [str(item.id) for item in known]) or listed,
+        hint=listed if of_gpu else did_you_mean(word, [str(item.id) for item in known]) or listed,
     )
 
 
@@ -167,8 +171,8 @@ VERB = Verb(
     "scripts. Follows the state until it can be called, and shows the lines that call it with OpenAI's client; Ctrl-C "
     "stops only the following. Several checkpoints of one base model are served together.",
     examples=(
-        "%loops deploy p2syas8/step-100 --instance-type H100 --name support",
-        "model = %loops deploy h3wy7k5 --instance-type H100 --name support -y --no-wait",
+        "%loops deploy p2syas8/step-100 --instance-type local-h100-1 --name support",
+        "model = %loops deploy h3wy7k5 --instance-type local-h100-1 --name support -y --no-wait",
         "%loops deploy status",
         "%loops deploy deactivate support",
     ),
