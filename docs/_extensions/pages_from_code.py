@@ -55,6 +55,9 @@ REFERENCE: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
 }
 
+#: Notebooks in the order of a newcomer; others follow.
+FIRST_NOTEBOOKS = ("quickstart", "train_locally", "experiments", "checkpoints", "operate", "sweep", "optuna", "scale")
+
 
 def write_pages(_app: Sphinx) -> None:
     """Write all pages."""
@@ -64,16 +67,21 @@ def write_pages(_app: Sphinx) -> None:
     _write_verbs(HERE / "verbs")
     _write_reference(HERE / "api")
     shutil.copy(HERE.parent / "CHANGELOG.md", HERE / "changelog.md")
-    for path in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+    paths = sorted((HERE.parent / "notebooks").glob("*.ipynb"), key=lambda path: (_place(path.stem), path.stem))
+    names = "\n".join(path.stem for path in paths)
+    for path in paths:
         notebook = json.loads(path.read_text("utf-8"))
         # Cells have lines of magics, which are no Python.
         notebook["metadata"].setdefault("language_info", {"name": "python"})["pygments_lexer"] = "ipython3"
         (HERE / "notebooks" / path.name).write_text(json.dumps(notebook), "utf-8")
     (HERE / "notebooks" / "index.md").write_text(
-        "# Notebooks\n\nRun by the tests, on the local service.\n\n"
-        "```{toctree}\n:maxdepth: 1\n\nquickstart\n```\n\n```{toctree}\n:maxdepth: 1\n:glob:\n\n*\n```\n",
+        f"# Notebooks\n\nRun by the tests, on the local service.\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n",
         "utf-8",
     )
+
+
+def _place(notebook: str) -> int:
+    return FIRST_NOTEBOOKS.index(notebook) if notebook in FIRST_NOTEBOOKS else len(FIRST_NOTEBOOKS)
 
 
 def _write_verbs(folder: Path) -> None:

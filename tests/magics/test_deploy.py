@@ -54,7 +54,7 @@ def test_deploy_checks_asks_follows_and_stops(notebook: Notebook, own: AnyServic
             f"%loops deploy {run.id}/final --name tone": "--instance-type TYPE is missing",
             f"%loops deploy {run.id}/final --instance-type local-h100-9 --name tone": "Did you mean local-h100",
             f"{line} --secret nothing": "There is no secret 'nothing'",
-            f"%loops deploy {run.id}/final --instance-type h100 --name tone": "There are local-h100-1 (H100 x 1), local-h100-2",
+            f"%loops deploy {run.id}/final --instance-type h100 --name tone": "There are local-h100-1 (H100 x 1)",
             f"%loops deploy bt://loops:{run.id}/weights/final --instance-type x --name y": "is a trainer checkpoint",
             f"%loops deploy {run.id}/final --instance-type local-h100-1": "--name NAME is missing",
             "%loops deploy satus": "Did you mean status?",
