@@ -19,7 +19,7 @@ from benchmarks.speed import PAGE, page, summary
 ALL = {
     "magics": 5,
     "shell": 5,
-    "frames": 3,
+    "frames": 2,
     "listing": 5,
     "downloads": 2,
     "panels": 10,

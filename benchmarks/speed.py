@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "docs" / "speed.md"
 _VERDICTS = ("ahead", "level", "behind")
+#: Heads of figures that say no more than the first cell does.
+_PLAIN = ("ours", "size", "ms", "relative distance")
+#: Of what, figure, goal and verdict, the last; other verdicts are about a further figure.
+_FIRST_VERDICT = 3
 _HEAD = "| what | measured | goal | |\n|---|---|---|---|"
 _BEGIN = """# Speed
 
@@ -74,6 +78,6 @@ def _row(title: str, head: list[str], cells: list[str], place: int) -> tuple[str
     what = cells[0]
     if head[1] == "peer":
         what, figure = f"{what}, beside {cells[1]}", f"{figure} ({cells[2]} and {cells[3]})"
-    elif place != head.index("goal") + 1 or head[place - 2] not in ("ours", "size"):
+    elif place > _FIRST_VERDICT or head[place - 2] not in _PLAIN:
         what = f"{what}: {head[place - 2]}"
     return f"{title}: {what}", figure, goal, verdict

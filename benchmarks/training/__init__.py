@@ -68,7 +68,7 @@ def run(rounds: int | None = None) -> Iterator[str]:
             )
         )
     yield table("training: a step", NOTE, lines)
-    head = "| model | what | relative distance | at most | |\n|---|---|---|---|---|"
+    head = "| what | relative distance | goal | |\n|---|---|---|---|"
     yield "\n".join(["## training: the same numbers as PyTorch", "", head, *distances, ""])
     yield from listing.run(rounds)
 
@@ -87,7 +87,7 @@ def _distances(size: str, apart: dict[str, float]) -> Iterator[str]:
     }
     for what, distance in apart.items():
         verdict = judge(distance, TOLERANCE[what])
-        yield f"| {size} | {named[what]} | {distance:.1e} | < {TOLERANCE[what]:.0e} | {verdict} |"
+        yield f"| {size}: {named[what]} | {distance:.1e} | < {TOLERANCE[what]:.0e} | {verdict} |"
 
 
 def _ran(command: list[str], threads: int) -> str:
