@@ -34,7 +34,7 @@ _VERBS_BY_ANSWER = {
     _DELETE: "rm remove del destroy drop erase purge rmdir delete-run delete-checkpoint",
     _LOGS: "log tail journal output stdout stderr",
     _ONE: "show describe get inspect info details view cat",
-    _WATCH: "top monitor follow live htop dashboard panel watching squeue",
+    _WATCH: "top monitor follow live htop panel watching squeue",
     _MAKE: "start new launch train submit up begin add make finetune fine-tune",
     _DOWNLOAD: "pull fetch cp copy save scp wget sync load",
     _FIND: "search grep query where filter which select",

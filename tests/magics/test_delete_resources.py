@@ -96,7 +96,8 @@ def test_delete_completes_ids_and_has_help(notebook: Notebook, loops: Loops) -> 
     notebook.run("%loops runs")
     assert f"%loops delete run {key}" in notebook.completions(f"%loops delete run {key[:3]}")
     assert {"%loops delete run", "%loops delete checkpoint"} <= set(notebook.completions("%loops delete "))
-    assert "%loops delete checkpoint VqKXRGB" in notebook.run("%loops delete checkpoint --help").out
+    shown = notebook.run("%loops delete checkpoint --help").out
+    assert "%loops delete checkpoint p2syas8/step-150 --target trainer" in shown
     assert "best:N" in notebook.run("%loops prune --help").out
     assert "%loops prune --keep last:2" in notebook.completions("%loops prune --keep l")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, ClassVar
 
+from loops_nb import faults
 from loops_nb.panels.curves.tab import listed_checkpoints
 from loops_nb.panels.inside import PanelInside
 from loops_nb.panels.messages import PlotStatus
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from loops_nb.panels.curves.panel import CurvesPanel
     from loops_nb.panels.messages import PlotName, Row
+
+_LOG = logging.getLogger(__name__)
 
 
 class SelectedCurves(PanelInside["CurvesPanel"]):
@@ -43,6 +47,7 @@ class SelectedCurves(PanelInside["CurvesPanel"]):
         try:
             status = self.status({})
         except Exception as error:  # noqa: BLE001 - whatever it is, the tables do without curves
+            faults.record(_LOG, "making the curves of a dashboard", error)
             return PlotStatus(plot=self.plot, state="failed", text=failure_text(error))
         return status or PlotStatus(plot=self.plot, state="failed")
 
