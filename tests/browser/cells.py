@@ -14,6 +14,11 @@ def fleet(*, interval: float | None = QUICK) -> str:
     return f"{_CONNECT}panel = loops.runs.watch(interval={interval})\npanel"
 
 
+def dashboard() -> str:
+    """Show runs, curves and checkpoints together."""
+    return f"{_CONNECT}panel = loops.dashboard(interval={QUICK})\npanel"
+
+
 def one(run: Run, *, interval: float | None = QUICK) -> str:
     """Show a run."""
     return f"{_CONNECT}panel = loops.runs.watch({run.id!r}, interval={interval})\npanel"

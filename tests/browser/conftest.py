@@ -260,3 +260,9 @@ def state(service: ThreadService, clock: Clock, proxy: FaultProxy) -> Iterator[S
 def connected(service: ThreadService) -> dict[str, str]:
     """The environment of a kernel that works with the service, with a key that must be seen nowhere."""
     return {"LOOPS_BASE_URL": service.url, "BASETEN_API_KEY": KEY}
+
+
+@pytest.fixture
+def recording(connected: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment of a kernel that also records, unlike others."""
+    return connected | {"LOOPS_NB_HOME": str(tmp_path / "home")}

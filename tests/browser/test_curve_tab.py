@@ -55,12 +55,6 @@ def _with_gpus(answer: Any) -> Any:
     return answer | {"metrics": {"per_node_metrics": nodes}}
 
 
-@pytest.fixture
-def recording(connected: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """The environment of a kernel that also records, unlike others."""
-    return connected | {"LOOPS_NB_HOME": str(tmp_path / "home")}
-
-
 def tab(panel: Panel, name: str = "Curves") -> Locator:
     return panel.root.get_by_role("tab", name=name)
 
