@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.cells import fleet
-from tests.browser.conftest import NotebookOpener
+from tests.browser.conftest import NotebookOpener, SharedPage
 from tests.browser.jupyter import JupyterServer
 from tests.browser.other_environment import OtherEnvironment
 from tests.browser.panel import LIVE, REPORT, Panel
@@ -15,14 +15,18 @@ from tests.browser.service_state import ServiceState
 
 
 def test_report_says_what_to_install_where_jupyterlab_runs_and_then_the_panel_is_live(
-    context: BrowserContext, state: ServiceState, connected: dict[str, str], tmp_path: Path
+    context: BrowserContext,
+    shared_page: SharedPage,
+    state: ServiceState,
+    connected: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     environment = OtherEnvironment(tmp_path / "lab")
     environment.install("jupyterlab")
     assert not environment.has("loops_nb")
     assert not environment.has("ipywidgets")
     server = JupyterServer(tmp_path, "lab", python=environment.python).start()
-    opener = NotebookOpener(server, context, "elsewhere")
+    opener = NotebookOpener(server, context, "elsewhere", shared_page)
     try:
         state.run("seen from elsewhere")
         notebook = opener.notebook(
