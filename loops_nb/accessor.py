@@ -17,7 +17,8 @@ from loops_nb.checkpoints.service import CONNECTIONS, FOLDER, KEPT, CheckpointSe
 from loops_nb.client.frame_connections import CONNECTION_ATTR, config_of, only_config
 from loops_nb.console import encodable
 from loops_nb.errors import InvalidArgumentError, readable_interrupt
-from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE, times_of
+from loops_nb.frames.arrays import STRING_DTYPE, times_of
+from loops_nb.frames.attributes import KIND_ATTR
 from loops_nb.frames.columns import KINDS
 from loops_nb.frames.computed import COMPUTED_KINDS
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from loops_nb.cli.json_rows import plain, rows
 from loops_nb.cli.wording import in_shell
 from loops_nb.config.redaction import value_redactor
-from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR
+from loops_nb.frames.attributes import EMPTY_ATTR, NOTES_ATTR
 from loops_nb.render.formatting import many
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.frames.arrays import KIND_ATTR, times_of
+from loops_nb.frames.arrays import times_of
+from loops_nb.frames.attributes import KIND_ATTR
 from loops_nb.render.formatting import first_and_more
 
 if TYPE_CHECKING:

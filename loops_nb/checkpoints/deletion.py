@@ -23,8 +23,9 @@ from loops_nb.errors import (
     ServerError,
     TransportError,
 )
+from loops_nb.frames.attributes import EMPTY_ATTR, NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.render.formatting import first_and_more, many, size
 from loops_nb.tracking.deleted_runs import mark_deleted_runs
 

@@ -618,7 +618,7 @@ def _changed_words(found: Comparison) -> list[str]:
 
 
 def _with_notes(frame: pd.DataFrame, notes: Sequence[str], *, empty: str = "") -> pd.DataFrame:
-    from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR
+    from loops_nb.frames.attributes import EMPTY_ATTR, NOTES_ATTR
 
     frame.attrs[NOTES_ATTR] = list(notes)
     if empty and not len(frame):

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from loops_nb.frames.json_rows import Rows
 
-__all__ = ["KIND_ATTR", "STRING_DTYPE", "array", "build", "codes_of", "times_of"]
-
 STRING_DTYPE: Any = pd.StringDtype(na_value=np.nan) if int(pd.__version__.split(".")[0]) >= 3 else pd.StringDtype()  # noqa: PLR2004
 _NO_STRING = pd.array([None], dtype=STRING_DTYPE)
 _INT64 = np.iinfo(np.int64)

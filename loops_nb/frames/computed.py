@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from loops_nb.frames.arrays import array
-from loops_nb.frames.attributes import EMPTY_ATTR, KIND_ATTR, NOTES_ATTR
+from loops_nb.frames.attributes import KIND_ATTR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from loops_nb.frames.columns import Kind
-
-__all__ = [
-    "COMPUTED_KINDS",
-    "EMPTY_ATTR",
-    "NOTES_ATTR",
-    "computed_frame",
-    "register_kind",
-]
 
 #: All kinds of computed frames by name, the value of ``df.loops.kind``.
 COMPUTED_KINDS: dict[str, Kind] = {}

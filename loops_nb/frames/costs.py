@@ -23,8 +23,9 @@ from loops_nb.api.models import (
 )
 from loops_nb.api.pairing import deployments_of_runs, serves
 from loops_nb.api.states import RUN_TERMINAL, SAMPLER_ALIVE, status_name
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.render.formatting import many, money, size
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loops_nb.api.states import SAMPLER_STATUSES
 from loops_nb.errors import InvalidArgumentError, NotFoundError
+from loops_nb.frames.attributes import EMPTY_ATTR, NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.render.formatting import many
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.errors import InvalidArgumentError
+from loops_nb.frames.attributes import EMPTY_ATTR
 from loops_nb.magics.context import MagicContext
 from loops_nb.magics.grammar import Values
 from loops_nb.render.formatting import many
@@ -32,7 +33,6 @@ def copied(context: MagicContext, values: Values) -> pd.DataFrame:
     TrackingError
         If a store cannot be used.
     """
-    from loops_nb.frames.computed import EMPTY_ATTR  # pandas
     from loops_nb.resources.metrics import RecordedMetrics  # only for verbs about experiments
 
     example = "For example %loops experiments copy --from local --to postgresql://team@db.example.com/loops"
@@ -70,8 +70,6 @@ def copied(context: MagicContext, values: Values) -> pd.DataFrame:
     frame = target.experiments(archived=True)
     new = frame[frame["id"].isin(done.new)].reset_index(drop=True)
     if new.empty:
-        from loops_nb.frames.computed import EMPTY_ATTR  # imports pandas, which help does not need
-
         new.attrs = {EMPTY_ATTR: "Nothing new was copied."}
     return new
 

@@ -61,7 +61,8 @@ def files_frame(pages: Sequence[bytes], *, urls: bool) -> pd.DataFrame:
 
 def log_lines_frame(reading: LogReading) -> pd.DataFrame:
     """Return the frame of log lines, with the notes on what is left out."""
-    from loops_nb.frames.computed import NOTES_ATTR, computed_frame  # pandas takes 0.2 s to import
+    from loops_nb.frames.attributes import NOTES_ATTR
+    from loops_nb.frames.computed import computed_frame  # pandas takes 0.2 s to import
 
     lines = reading.lines
     frame = computed_frame(

@@ -18,9 +18,10 @@ import pandas as pd
 
 from loops_nb.api.models import CHECKPOINT_TARGETS
 from loops_nb.errors import TrackingError, one_line
-from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
+from loops_nb.frames.arrays import STRING_DTYPE
+from loops_nb.frames.attributes import EMPTY_ATTR, KIND_ATTR, NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind, is_secondary_metric
-from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.frames.logged_nan import mark_nan, mark_nans
 from loops_nb.frames.params import param_cell
 from loops_nb.render.formatting import first_few

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from loops_nb.errors import one_line
-from loops_nb.frames.arrays import KIND_ATTR, STRING_DTYPE
+from loops_nb.frames.arrays import STRING_DTYPE
+from loops_nb.frames.attributes import EMPTY_ATTR, KIND_ATTR, NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.render.formatting import first_and_more
 from loops_nb.tracking.bands import BAND_WORDS, CENTER_WORDS
 from loops_nb.tracking.baseline import against_baseline

@@ -13,7 +13,7 @@ import pandas as pd
 
 from loops_nb.api.step_names import step_of
 from loops_nb.frames.arrays import STRING_DTYPE
-from loops_nb.frames.computed import NOTES_ATTR
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.frames.logged_nan import mark_nan
 from loops_nb.tracking.frames import earlier_steps, in_column_order, index_of_save, unknown_keys
 from loops_nb.tracking.rows import without_archived

@@ -22,8 +22,9 @@ import pandas as pd
 from loops_nb.config.time_text import EXAMPLES, age_of_text, time_of_text
 from loops_nb.errors import InvalidArgumentError, one_line
 from loops_nb.frames.arrays import STRING_DTYPE
+from loops_nb.frames.attributes import EMPTY_ATTR, NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.frames.logged_nan import mark_nan
 from loops_nb.frames.params import param_array, param_cell
 from loops_nb.render.formatting import first_few, many

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from loops_nb.frames.attributes import EMPTY_ATTR, NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.frames.logged_nan import mark_nan
 from loops_nb.frames.params import param_array
 from loops_nb.render.formatting import many

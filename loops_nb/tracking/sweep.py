@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from loops_nb.errors import one_line
+from loops_nb.frames.attributes import EMPTY_ATTR, NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import EMPTY_ATTR, NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.frames.params import param_cell
 from loops_nb.render.formatting import first_and_more, is_or_are, many
 from loops_nb.tracking.frames import check_logged

@@ -21,7 +21,7 @@ from loops_nb.api.models import (
     UsageSummary,
 )
 from loops_nb.frames import prices_frame
-from loops_nb.frames.computed import NOTES_ATTR
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.frames.costs import CostSources, DeployedHardware, checkpoint_sizes_frame, cost_frame, usage_frame
 from loops_nb.render.formatting import money
 

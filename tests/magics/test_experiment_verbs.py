@@ -206,7 +206,7 @@ def test_display_of_a_listing_does_not_open_the_store() -> None:
     code = """
 import sys
 import pandas as pd
-from loops_nb.frames.arrays import KIND_ATTR
+from loops_nb.frames.attributes import KIND_ATTR
 from loops_nb.magics.listing_table import listing_table
 frame = pd.DataFrame({"id": ["a"], "mine": [1]})
 frame.attrs[KIND_ATTR] = "runs"

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from loops_nb import experiment
-from loops_nb.frames.computed import NOTES_ATTR
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.tracking import Experiment
 from loops_nb.tracking.metrics import Metrics
 from tests.tracking.test_frames import checkpoint, listing

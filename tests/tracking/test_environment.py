@@ -18,7 +18,7 @@ import pytest
 from loops_nb import experiment
 from loops_nb.config.current import choose_setting
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.frames.computed import NOTES_ATTR
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.tracking import ExperimentStore, environment
 from loops_nb.tracking.metrics import Metrics
 from loops_nb.tracking.warn import TrackingWarning

@@ -14,7 +14,8 @@ import pytest
 
 from loops_nb import AsyncLoops, Loops, RecordedMetrics, experiment, frames
 from loops_nb.errors import InvalidArgumentError, TrackingError
-from loops_nb.frames.computed import COMPUTED_KINDS, NOTES_ATTR
+from loops_nb.frames.attributes import NOTES_ATTR
+from loops_nb.frames.computed import COMPUTED_KINDS
 from loops_nb.tracking import ExperimentStore, TrackingWarning
 from loops_nb.tracking.frames import marks_frame
 from loops_nb.tracking.leaderboard import experiments_frame

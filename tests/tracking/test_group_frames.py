@@ -11,7 +11,7 @@ import pytest
 
 from loops_nb import experiment
 from loops_nb.errors import InvalidArgumentError, TrackingError
-from loops_nb.frames.computed import NOTES_ATTR
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.tracking.metrics import Metrics
 
 

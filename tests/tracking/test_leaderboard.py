@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from loops_nb import experiment
 from loops_nb.errors import InvalidArgumentError
-from loops_nb.frames.computed import NOTES_ATTR
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.tracking import ExperimentStore
 from loops_nb.tracking.leaderboard import usable_names
 from loops_nb.tracking.metrics import Metrics

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from loops_nb import experiment
 from loops_nb.errors import InvalidArgumentError, TrackingError
-from loops_nb.frames.computed import NOTES_ATTR
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.tracking.metrics import Metrics
 from loops_nb.tracking.sweep import in_words, parameter_effects, with_importance
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loops_nb.checkpoints.transfer.frames import shown_path
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.render.formatting import many, size
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from loops_nb.checkpoints.transfer.destination import is_writable
 from loops_nb.checkpoints.transfer.target import Place
+from loops_nb.frames.attributes import NOTES_ATTR
 from loops_nb.frames.columns import Column, Dtype, Kind
-from loops_nb.frames.computed import NOTES_ATTR, computed_frame, register_kind
+from loops_nb.frames.computed import computed_frame, register_kind
 from loops_nb.render.formatting import many, roughly, size
 
 if TYPE_CHECKING:
