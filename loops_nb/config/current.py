@@ -78,6 +78,6 @@ def current_project() -> ProjectSettings | None:
     files = current_project_files()
     if not files:
         return None
-    from loops_nb.config.project import settings_of  # only where a project has the table
+    from loops_nb.config.project import project_settings  # only where a project has the table
 
-    return settings_of(files)
+    return project_settings(files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loops_nb.config import project_files
 from loops_nb.config.setting_checks import check_setting
 from loops_nb.errors import ConfigError
 
@@ -31,19 +30,19 @@ class ProjectSettings(NamedTuple):
     values: dict[str, Any]
 
 
-def project_settings(folder: Path) -> ProjectSettings:
-    """Read ``[tool.loops_nb]`` of the nearest ``pyproject.toml`` that has it, from a folder upwards.
+def project_settings(files: Iterable[tuple[Path, bytes]]) -> ProjectSettings:
+    """Read ``[tool.loops_nb]`` of the first of these files that has it.
+
+    Parameters
+    ----------
+    files : iterable of (pathlib.Path, bytes)
+        `loops_nb.config.project_files` of a folder, or `loops_nb.config.current.current_project_files`.
 
     Raises
     ------
     ConfigError
         If the file is not TOML, or has an unknown setting or a value that cannot be used; the text names the file.
     """
-    return settings_of(project_files(folder))
-
-
-def settings_of(files: Iterable[tuple[Path, bytes]]) -> ProjectSettings:
-    """Return the settings of the first of these files that has the table; errors as in `project_settings`."""
     for path, body in files:
         values = _table(body, path)
         if values is not None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loops_nb.config import SETTINGS
+from loops_nb.config import SETTINGS, project_files
 from loops_nb.config.current import current_setting
 from loops_nb.config.project import project_settings
 from loops_nb.config.setting_checks import check_setting
@@ -97,7 +97,7 @@ def test_nearest_project_file_with_the_table_wins(tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text('[tool.loops_nb]\nrow_limit = 7\ntime_zone = "UTC"\n', "utf-8")
     (deep / "pyproject.toml").write_text('[project]\nname = "uses loops_nb"\n', "utf-8")
-    found = project_settings(deep)
+    found = project_settings(project_files(deep))
     assert found.path == tmp_path / "pyproject.toml"
     assert found.values == {"row_limit": 7, "time_zone": "UTC"}
 
@@ -107,7 +107,7 @@ def test_nearest_project_file_with_the_table_wins(tmp_path: Path) -> None:
 )
 def test_project_table_in_every_toml_form(tmp_path: Path, table: str) -> None:
     (tmp_path / "pyproject.toml").write_text(table, "utf-8")
-    assert project_settings(tmp_path).values == {"row_limit": 7}
+    assert project_settings(project_files(tmp_path)).values == {"row_limit": 7}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_invalid_project_file_is_named(tmp_path: Path, body: str, says: str) -> 
     path = tmp_path / "pyproject.toml"
     path.write_text(body, "utf-8")
     with pytest.raises(ConfigError) as caught:
-        project_settings(tmp_path)
+        project_settings(project_files(tmp_path))
     assert says in str(caught.value)
     assert str(path) in str(caught.value)
     assert "sk-sentinel" not in str(caught.value)
