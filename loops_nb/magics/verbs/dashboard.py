@@ -62,7 +62,7 @@ VERB = Verb(
     ),
     examples=(
         "%loops dashboard",
-        "%loops dashboard k4q95w5 qr8zj20",
+        "%loops dashboard p2syas8 u8rkdjp",
         "p = %loops dashboard --base-model Qwen/Qwen3-8B --notify",
     ),
 )
