@@ -13,7 +13,7 @@ from loops_nb.panels.messages import PlotStatus
 from loops_nb.panels.plots import failure_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from loops_nb.panels.curves.panel import CurvesPanel
     from loops_nb.panels.messages import PlotName, Row
@@ -66,7 +66,7 @@ class SelectedCurves(PanelInside["CurvesPanel"]):
         with self._narrowing:
             wanted, panel = self._wanted, self.panel
             if panel is not None and wanted != self._shown:
-                panel.show_runs(_names(wanted))
+                panel.show_runs(wanted or None)
                 self._shown = wanted
         self.set_rows(rows)
 
@@ -77,7 +77,3 @@ class SelectedCurves(PanelInside["CurvesPanel"]):
 
     def _show_rows(self, panel: CurvesPanel, rows: Mapping[str, Row]) -> None:
         panel.set_listed_checkpoints(listed_checkpoints(rows))
-
-
-def _names(run_ids: tuple[str, ...]) -> Sequence[str] | None:
-    return run_ids or None
