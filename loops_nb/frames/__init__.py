@@ -138,7 +138,7 @@ def samplers_frame(body: bytes) -> pd.DataFrame:
     >>> samplers_frame(b'{"samplers": [{"id": "s1", "status": {"name": "ACTIVE"}}]}').loc[0, "status"]
     'ACTIVE'
     """
-    return decoded_listing(body, SAMPLERS).frame()
+    return _frame(body, SAMPLERS)
 
 
 def checkpoints_frame(body: bytes) -> pd.DataFrame:
