@@ -88,7 +88,7 @@ class MagicContext:
         #: Set by a verb that says what is wrong without failing; a shell then ends with a status that says so.
         self.found_problem = False
         #: Whether a frame will be made of the answer to the next request.
-        self.preload_with_request = False
+        self.preload_with_request: bool = False
         self._listed: tuple[Loops, float, list[Run]] | None = None
 
     @property
